@@ -1,0 +1,1 @@
+"""Temporal coherence: links, candidates, energy, cut, error estimate."""

@@ -1,0 +1,1 @@
+"""Where clips are processed: this process, or worker processes."""

@@ -1,0 +1,137 @@
+"""Everything that can go wrong because of what a user gave us.
+
+    VidalError
+    ├── UsageError            an option or value that cannot be meant
+    │   ├── BudgetError           not a budget, or more than the pool holds
+    │   └── UnknownName           a strategy, class, detector ... that does not exist
+    ├── InputError            a file or folder that cannot be used
+    │   ├── NoClips               nothing to look at
+    │   ├── UnreadableClip        one clip cannot be decoded
+    │   ├── FormatError           an annotation file is broken; says where
+    │   ├── LabelsMismatch        labels that belong to other clips
+    │   └── WeightsError          a checkpoint that is corrupt or not for this model
+    ├── OutputError           a place that cannot be written
+    └── CampaignError         a campaign command at the wrong moment
+        ├── AwaitingAnnotation    the last query is not answered yet
+        └── CampaignBusy          another process works on it
+
+The command line prints ``message`` and ``hint`` as one line each and exits with 2; anything else
+that is raised is a bug of vidal's and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class VidalError(Exception):
+    """Base of all errors a user can cause.
+
+    Attributes:
+        message: what is wrong, one line, naming the thing.
+        hint: the way out, one line; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(VidalError):
+    """An option or a value that cannot be meant."""
+
+
+class BudgetError(UsageError):
+    """Not a budget (``text``), or more than there is."""
+
+    def __init__(self, text: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"budget {text!r}: {why}.", hint=hint)
+        self.text = text
+        self.why = why
+
+
+class UnknownName(UsageError):
+    """A name that is not in one of the tables."""
+
+    def __init__(self, kind: str, name: str, choices: Sequence[str]) -> None:
+        close = get_close_matches(name, choices, n=1)
+        guess = f"Did you mean {close[0]!r}? " if close else ""
+        super().__init__(f"unknown {kind} {name!r}.", hint=f"{guess}Choose from: {', '.join(choices)}.")
+        self.kind = kind
+        self.name = name
+        self.choices = tuple(choices)
+
+
+class InputError(VidalError):
+    """A file or a folder that cannot be used."""
+
+    def __init__(self, path: Path | str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"{path}: {why}.", hint=hint)
+        self.path = Path(path)
+        self.why = why
+
+
+class NoClips(InputError):
+    """Nothing to look at under ``path``."""
+
+
+class UnreadableClip(InputError):
+    """One clip cannot be decoded; a run skips it and says so."""
+
+
+class FormatError(InputError):
+    """A broken annotation file; ``where`` is the line, element or key, ``path`` the file."""
+
+    def __init__(self, path: Path | str, where: str, why: str, *, hint: str = "") -> None:
+        super().__init__(path, f"{where}: {why}" if where else why, hint=hint)
+        self.where = where
+
+
+class LabelsMismatch(InputError):
+    """Labels that belong to other clips than those given."""
+
+
+class WeightsError(InputError):
+    """A checkpoint that is corrupt, or made for another model."""
+
+
+class OutputError(VidalError):
+    """A place that cannot be written."""
+
+    def __init__(self, path: Path | str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot write {path}: {why}.", hint=hint)
+        self.path = Path(path)
+        self.why = why
+
+
+class CampaignError(VidalError):
+    """A campaign command at the wrong moment."""
+
+
+class AwaitingAnnotation(CampaignError):
+    """The query of ``round`` waits for its answer."""
+
+    def __init__(self, round_: int, waiting: int) -> None:
+        super().__init__(
+            f"round {round_}: {waiting} queried frames are not answered yet.",
+            hint="Import their labels with `vidal import`, or take the query back with `vidal withdraw`.",
+        )
+        self.round = round_
+        self.waiting = waiting
+
+
+class CampaignBusy(CampaignError):
+    """Another process (``pid``) works on the campaign."""
+
+    def __init__(self, path: Path | str, pid: int) -> None:
+        super().__init__(
+            f"{path}: process {pid} is working on this campaign.", hint="Wait for it, or stop it."
+        )
+        self.path = Path(path)
+        self.pid = pid

@@ -1,0 +1,1 @@
+"""Matching with ground truth, average precision, quality of error estimates."""

@@ -1,0 +1,1 @@
+"""Data sets and annotations on disk, one file per format."""

@@ -1,0 +1,1 @@
+"""Query strategies, one file per family, and selection under a budget."""

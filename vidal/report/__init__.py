@@ -1,0 +1,1 @@
+"""What a person reads: query files, pre-annotations, the HTML report."""

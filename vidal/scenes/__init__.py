@@ -1,0 +1,1 @@
+"""Procedural road scenes with exact truth, after the generation table of SYNTHIA-AL."""

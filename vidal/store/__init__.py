@@ -1,0 +1,1 @@
+"""Evidence on disk: content keys and crash-safe writes."""

@@ -1,0 +1,1 @@
+"""Propagators: carry boxes from a frame to its neighbours."""

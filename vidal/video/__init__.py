@@ -1,0 +1,1 @@
+"""Clips to frames: discovery, the table of presentation times, decoding, seeking, writing."""
