@@ -1,4 +1,7 @@
-"""Pure functions on boxes: float32 (N, 4) xyxy, half-open. Degenerate boxes have area 0 and IoU 0."""
+"""Pure functions on boxes: float32 (N, 4) xyxy, half-open.
+
+Degenerate boxes have area 0 and IoU 0.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ def pairs_in_groups(first: IntArray, second: IntArray) -> tuple[IntArray, IntArr
     high = np.searchsorted(second, first, side="right")
     counts = high - low
     left = np.repeat(np.arange(len(first), dtype=np.int64), counts)
-    offsets = np.arange(counts.sum(), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets = np.arange(counts.sum(), dtype=np.int64) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
     return left, np.repeat(low, counts) + offsets
 
 

@@ -62,7 +62,9 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: str, choices: Sequence[str]) -> None:
         close = get_close_matches(name, choices, n=1)
         guess = f"Did you mean {close[0]!r}? " if close else ""
-        super().__init__(f"unknown {kind} {name!r}.", hint=f"{guess}Choose from: {', '.join(choices)}.")
+        super().__init__(
+            f"unknown {kind} {name!r}.", hint=f"{guess}Choose from: {', '.join(choices)}."
+        )
         self.kind = kind
         self.name = name
         self.choices = tuple(choices)
@@ -120,7 +122,7 @@ class AwaitingAnnotation(CampaignError):
     def __init__(self, round_: int, waiting: int) -> None:
         super().__init__(
             f"round {round_}: {waiting} queried frames are not answered yet.",
-            hint="Import their labels with `vidal import`, or take the query back with `vidal withdraw`.",
+            hint="Import their labels with `vidal import`, or take it back with `vidal withdraw`.",
         )
         self.round = round_
         self.waiting = waiting

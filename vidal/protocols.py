@@ -53,7 +53,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Propagator(Protocol):
-    """Carries boxes from one frame to a neighbour. Suite: ``tests/contract/test_propagators.py``."""
+    """Carries boxes to a neighbouring frame. Suite: ``tests/contract/test_propagators.py``."""
 
     def step(self, before: Frame, after: Frame, boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Boxes (N, 4) of ``before`` -> boxes (N, 4) in ``after`` and trust (N,) in [0, 1].
@@ -70,7 +70,7 @@ class Motion(Protocol):
     def step(
         self, before: IntArray, after: IntArray, boxes: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Boxes (N, 4), row i of frame ``before[i]`` -> boxes (N, 4) in frame ``after[i]``, trust (N,).
+        """Boxes (N, 4), row i in frame ``before[i]`` -> the same in ``after[i]``, trust (N,).
 
         ``abs(after - before) == 1`` everywhere.
         """

@@ -56,7 +56,7 @@ def _set(table: object, **values: object) -> None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameRef:
-    """One frame: the id of its clip and its zero-based presentation ordinal. Prints ``clip@000123``."""
+    """One frame: clip id and zero-based presentation ordinal; prints ``clip@000123``."""
 
     clip: str
     index: int
@@ -429,9 +429,7 @@ class ErrorEstimate:
             missed_boxes=frozen(self.missed_boxes, np.float32, (m, 4), "missed_boxes"),
             missed_label=frozen(self.missed_label, np.int64, (m,), "missed_label"),
             missed=frozen(self.missed, np.bool_, (m,), "missed"),
-            missed_confidence=frozen(
-                self.missed_confidence, np.float32, (m,), "missed_confidence"
-            ),
+            missed_confidence=frozen(self.missed_confidence, np.float32, (m,), "missed_confidence"),
         )
 
 
@@ -525,9 +523,7 @@ class Pool:
             raise ValueError("labelled: other clips than the pool's")
         for name, values in self.columns.items():
             if len(values) != len(self.frames):
-                raise ValueError(
-                    f"{name}: expected {len(self.frames)} rows, got {len(values)}"
-                )
+                raise ValueError(f"{name}: expected {len(self.frames)} rows, got {len(values)}")
         _set(self, classes=tuple(self.classes), columns=MappingProxyType(dict(self.columns)))
 
     def __len__(self) -> int:
@@ -588,3 +584,42 @@ class Query:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledClip:
+    """One clip as a data set or an annotation file describes it.
+
+    Attributes:
+        name: the data set's own name of the clip: its path below the root, without suffix.
+        annotations: one table; its length is the number of frames the source states.
+        files: image files relative to the root, one a frame; empty where the clip is a video file.
+        path: the video file or the folder of images, where the source states one.
+        size: (height, width), where stated.
+        rate: frames a second, where stated.
+    """
+
+    name: str
+    annotations: Annotations
+    files: tuple[str, ...] = ()
+    path: Path | None = None
+    size: tuple[int, int] | None = None
+    rate: Fraction | None = None
+
+
+@dataclass(slots=True)
+class Skipped:
+    """Collects what a reader left out, so that nothing is dropped in silence.
+
+    Attributes:
+        entries: (path, where in it, why), in the order met.
+    """
+
+    entries: list[tuple[Path, str, str]] = field(default_factory=list)
+
+    def add(self, path: Path | str, where: str, why: str) -> None:
+        """Note one thing that was left out."""
+        self.entries.append((Path(path), where, why))
+
+    def __len__(self) -> int:
+        return len(self.entries)

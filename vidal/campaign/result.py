@@ -1,0 +1,71 @@
+"""What one selection produced: the input of everything in ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidal.types import (
+    BoolArray,
+    Clip,
+    Detections,
+    ErrorEstimate,
+    Query,
+    ScoreArray,
+    SkippedClip,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipResult:
+    """One clip, loaded when it is looked at.
+
+    Attributes:
+        clip: the clip.
+        detections: everything above the detector's floor; None where the strategy ran no detector.
+        estimate: verdicts; its ``rows`` are rows of ``detections``. None where not estimated.
+        scores: (F,) float64 of the strategy; NaN where not scored.
+        selectable: (F,) bool, frames that could be selected.
+        labelled: (F,) bool, frames that were labelled before.
+    """
+
+    clip: Clip
+    detections: Detections | None
+    estimate: ErrorEstimate | None
+    scores: ScoreArray
+    selectable: BoolArray
+    labelled: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelectionResult:
+    """One finished selection.
+
+    Attributes:
+        query: the chosen frames, most wanted first.
+        clips: all clips that were used, by id, in the order of discovery.
+        skipped: inputs that were not used, with the cause.
+        load: clip id -> ``ClipResult``; reads from the store, so hold one at a time.
+        strategy: name of the query strategy.
+        classes: class names of the detector; empty where none ran.
+        threshold: detections with a higher score count (strict).
+        budget_text: the budget as the user gave it, e.g. ``2%``.
+        budget_base: what a percentage refers to, in words, e.g. ``1,200 frames of 5 clips``.
+        settings: every option that shaped the result; JSON values.
+        versions: vidal, Python and the libraries that matter.
+        notes: remarks for the reader, one sentence each (few links, fewer frames than asked, ...).
+    """
+
+    query: Query
+    clips: Mapping[str, Clip]
+    skipped: tuple[SkippedClip, ...]
+    load: Callable[[str], ClipResult]
+    strategy: str
+    classes: tuple[str, ...]
+    threshold: float
+    budget_text: str
+    budget_base: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]
