@@ -78,6 +78,11 @@ class Clip:
         rate: nominal frames a second.
         size: (height, width) in pixels, as displayed (after rotation).
         truncated: packets at the end that could not be decoded (0 for a whole clip).
+        keyframes: (K,) int64, increasing indices of the frames where decoding can start; may be
+            empty, then every frame is reached from the first one.
+        reader: how frames are found: ``pts`` (by presentation time), ``order`` (by counting what
+            is decoded, where a file has no usable times), ``opencv`` (counting, by OpenCV) or
+            ``images`` (a folder of numbered images).
     """
 
     id: str
@@ -87,11 +92,19 @@ class Clip:
     rate: Fraction
     size: tuple[int, int]
     truncated: int = 0
+    keyframes: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    reader: str = "pts"
 
     def __post_init__(self) -> None:
-        _set(self, pts=frozen(self.pts, np.int64, (None,), "pts"))
+        _set(
+            self,
+            pts=frozen(self.pts, np.int64, (None,), "pts"),
+            keyframes=frozen(self.keyframes, np.int64, (None,), "keyframes"),
+        )
         if len(self.pts) > 1 and not (np.diff(self.pts) > 0).all():
             raise ValueError("pts: not strictly increasing")
+        if self.reader not in ("pts", "order", "opencv", "images"):
+            raise ValueError(f"reader: {self.reader!r}")
 
     @property
     def frames(self) -> int:
@@ -505,9 +518,9 @@ class Pool:
     Attributes:
         frames: the F frames, sorted by clip, then index; no frame twice.
         classes: the K class names.
-        columns: named arrays of length F. ``errors`` (F, 2) float32: estimated false positives and
-            false negatives; ``embedding`` (F, E) float32; ``class_mass`` (F, K) float32: summed
-            class probabilities of the detections.
+        columns: named arrays of length F. ``errors`` (F, K, 2) float32: estimated false positives
+            and false negatives per class; ``embedding`` (F, E) float32; ``class_mass`` (F, K)
+            float32: summed class probabilities of the detections.
         regions: the detections above the threshold, where a strategy needs them.
         labelled: frames that are labelled already (same ``clips``); no frame of the pool.
     """

@@ -1,0 +1,46 @@
+"""The only name -> class tables.
+
+Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here; the contract suite
+(``tests/contract/test_strategies.py``) then covers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidal.errors import UnknownName
+from vidal.protocols import Selector
+from vidal.query.baselines import EveryNth, Random, RandomR
+from vidal.query.options import build
+from vidal.query.select import lift
+from vidal.query.temporal_coherence import TemporalCoherence
+from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
+
+STRATEGIES: Mapping[str, type] = {
+    "temporal-coherence": TemporalCoherence,
+    "entropy": Entropy,
+    "every-nth": EveryNth,
+    "least-confidence": LeastConfidence,
+    "margin": Margin,
+    "random": Random,
+    "random-r": RandomR,
+}
+"""Query strategies; the first is the default."""
+
+
+def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Selector:
+    """A strategy by name, ready to select under a budget.
+
+    Args:
+        name: a key of ``STRATEGIES``.
+        gap: frames excluded on either side of a chosen or labelled one; 0 = none.
+        options: option name -> text or value; see ``vidal.query.options.options_of``.
+
+    Raises:
+        UnknownName: the strategy or an option does not exist.
+        UsageError: a value of an option cannot be meant, or ``gap`` is negative.
+    """
+    if name not in STRATEGIES:
+        raise UnknownName("strategy", name, tuple(STRATEGIES))
+    return lift(build(STRATEGIES[name], options), gap)
