@@ -1,0 +1,425 @@
+"""CVAT for video: frame numbers, interpolation, key frames, broken files, the real TfL tasks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidal.errors import FormatError, InputError, OutputError
+from vidal.formats import cvat
+from vidal.types import Annotations, LabelledClip, Skipped
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "cvat"
+JAMCAM = Path(__file__).parents[4] / "shared" / "data" / "video" / "tfl_jamcam"
+
+
+def box(frame, x, *, outside=0, extra="", keyframe=1):
+    return (
+        f'<box frame="{frame}" outside="{outside}" occluded="0" keyframe="{keyframe}" '
+        f'xtl="{x}" ytl="10" xbr="{x + 20}" ybr="40"{extra}></box>'
+    )
+
+
+def document(tracks, *, size=10, start=None, stop=None, rule="", more=""):
+    task = f"<name>c</name><size>{size}</size>"
+    task += "" if start is None else f"<start_frame>{start}</start_frame>"
+    task += "" if stop is None else f"<stop_frame>{stop}</stop_frame>"
+    labels = "<labels><label><name>car</name></label><label><name>bus</name></label></labels>"
+    task += f"<frame_filter>{rule}</frame_filter>{more}{labels}"
+    task += "<original_size><width>100</width><height>80</height></original_size>"
+    body = "".join(
+        f'<track id="{number}" label="{label}">{"".join(boxes)}</track>'
+        for number, label, boxes in tracks
+    )
+    return (
+        f"<annotations><version>1.1</version><meta><task>{task}</task></meta>{body}</annotations>"
+    )
+
+
+@pytest.fixture
+def one(tmp_path):
+    """Reads the text of one file as its one clip."""
+
+    def read(text, **options):
+        file = tmp_path / "a.xml"
+        file.write_text(text)
+        (clip,) = cvat.read(file, **options)
+        return clip
+
+    return read
+
+
+def table(rows, frames, *, classes=("car", "bus"), labelled=None):
+    """Rows (frame, x1, y1, x2, y2, label, track) as a table."""
+    data = np.array(sorted(rows), dtype=np.float64).reshape(-1, 7)
+    return Annotations(
+        classes=classes,
+        labelled=np.ones(frames, bool) if labelled is None else labelled,
+        frame=data[:, 0].astype(np.int64),
+        boxes=data[:, 1:5],
+        labels=data[:, 5].astype(np.int64),
+        track=data[:, 6].astype(np.int64),
+        ignore=np.zeros(len(data), bool),
+    )
+
+
+def test_boxes_between_key_frames_are_interpolated_linearly(one):
+    clip = one(document([(3, "bus", [box(2, 10), box(6, 30), box(7, 30, outside=1)])]))
+    found = clip.annotations
+    assert found.frame.tolist() == [2, 3, 4, 5, 6]
+    assert found.boxes[:, 0].tolist() == [10, 15, 20, 25, 30]
+    assert found.boxes[:, 2].tolist() == [30, 35, 40, 45, 50]
+    assert found.track.tolist() == [3] * 5
+    assert found.labels.tolist() == [1] * 5
+    assert found.classes == ("car", "bus")
+    assert clip.size == (80, 100)
+    assert clip.name == "c"
+
+
+def test_outside_hides_the_object_until_the_next_box(one):
+    boxes = [box(0, 10), box(2, 14, outside=1), box(6, 40), box(7, 40, outside=1)]
+    found = one(document([(0, "car", boxes)])).annotations
+    assert found.frame.tolist() == [0, 1, 6]
+    assert found.boxes[:, 0].tolist() == [10, 12, 40]
+
+
+def test_frame_numbers_are_those_of_the_video_when_the_step_is_not_one(one):
+    boxes = [box(4, 10), box(10, 30), box(13, 30, outside=1)]
+    text = document([(0, "car", boxes)], size=5, start=4, stop=16, rule="step=3")
+    found = one(text).annotations
+    assert found.frame.tolist() == [4, 7, 10]
+    assert found.boxes[:, 0].tolist() == [10, 20, 30]
+    assert np.flatnonzero(found.labelled).tolist() == [4, 7, 10, 13, 16]
+    assert found.frames == 17
+
+
+def test_frame_numbers_of_the_task_are_mapped_to_the_video_on_request(one):
+    boxes = [box(0, 10), box(2, 30), box(3, 30, outside=1)]
+    text = document([(0, "car", boxes)], size=5, start=4, stop=16, rule="step=3")
+    found = one(text, numbering="task").annotations
+    assert found.frame.tolist() == [4, 7, 10]
+    assert found.boxes[:, 0].tolist() == [10, 20, 30]
+
+
+def test_a_frame_off_the_grid_of_the_task_is_an_error_that_names_the_way_out(one):
+    text = document([(0, "car", [box(5, 10)])], size=5, start=4, stop=16, rule="step=3")
+    with pytest.raises(FormatError, match=r"line 1, <box>.*frame 5 is not one of 4, 7") as caught:
+        one(text)
+    assert "numbering='task'" in caught.value.hint
+
+
+def test_deleted_frames_are_not_annotated(one):
+    boxes = [box(0, 10), box(3, 16), box(4, 16, outside=1)]
+    found = one(document([(0, "car", boxes)], size=5), deleted=[1, 4]).annotations
+    assert found.labelled.tolist() == [True, False, True, True, False]
+    assert found.frame.tolist() == [0, 2, 3]
+
+
+def test_a_task_without_shapes_is_not_annotated_unless_said_so(one):
+    skipped = Skipped()
+    assert not one(document([], size=3), skipped=skipped).annotations.labelled.any()
+    assert "not annotated" in skipped.entries[0][2]
+    assert one(document([], size=3), empty_is_labelled=True).annotations.labelled.all()
+
+
+def test_a_track_without_an_end_stops_at_its_last_box_and_is_listed(one):
+    skipped = Skipped()
+    found = one(document([(5, "car", [box(0, 10), box(2, 14)])]), skipped=skipped).annotations
+    assert found.frame.tolist() == [0, 1, 2]
+    assert skipped.entries[0][2] == "track 5 has no outside box: taken to end at frame 2"
+
+
+def test_the_class_may_be_an_attribute(one):
+    value = '<attribute name="type">{}</attribute>'
+    inner = box(0, 10).replace("></box>", ">" + value.format("van") + "</box>")
+    definition = "<attributes><attribute><name>type</name><values>truck\nvan</values></attribute>"
+    text = document([(0, "car", [inner])], size=1)
+    text = text.replace("<name>car</name>", f"<name>car</name>{definition}</attributes>")
+    found = one(text, label_from="type").annotations
+    assert (found.classes, found.labels.tolist()) == (("truck", "van"), [1])
+    with pytest.raises(FormatError, match="'colour' is missing"):
+        one(text, label_from="colour")
+
+
+def test_names_outside_the_given_classes_are_unknown_objects(one):
+    text = document([(0, "car", [box(0, 10)]), (1, "bus", [box(0, 50)])], size=1)
+    found = one(text, classes=["bus"]).annotations
+    assert (found.classes, found.labels.tolist()) == (("bus",), [-1, 0])
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (box(0, 10).replace('xtl="10"', 'xtl="NaN"'), "box is not finite"),
+        (box(0, 10).replace('xbr="30"', 'xbr="5"'), "box is inverted or empty"),
+        (box(0, 300), "box lies outside the image"),
+        (box(99, 10), "frame is outside the clip"),
+        (box(-1, 10), "frame is outside the clip"),
+        (box(0, 10, extra=' rotation="30"'), "rotated box"),
+        ('<polygon frame="0" points="1,1;2,2;3,1"></polygon>', "shape 'polygon' is not a box"),
+    ],
+)
+def test_what_cannot_be_is_left_out_and_listed(one, tmp_path, bad, why):
+    skipped = Skipped()
+    clip = one(document([(0, "car", [bad, box(1, 10), box(2, 10, outside=1)])]), skipped=skipped)
+    assert 1 in clip.annotations.frame
+    assert 0 not in clip.annotations.frame
+    assert [(path.name, reason) for path, _, reason in skipped.entries] == [("a.xml", why)]
+    assert skipped.entries[0][1].startswith("line 1, <")
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><annotations>&y;</annotations>'
+OUTER = '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "line 1: document types and entities are refused"),
+        (OUTER, "document types and entities are refused"),
+        ("<annotations>&y;</annotations>", "undefined entity"),
+        (document([(0, "car", [box(0, 1)])])[:-30], "not well-formed XML"),
+        ("", "not well-formed XML"),
+        ("<annotations>" + "<a>" * 100, "nested too deeply"),
+        ("<html></html>", "expected <annotations>"),
+        (document([(0, "car", [box(0, 1), box(0, 2)])]), "track 0 has frame 0 twice"),
+        (document([(0, "car", []), (0, "car", [])]), "track id 0 twice"),
+        (document([("x", "car", [])]), "'x' is not a whole number"),
+        (document([(0, "car", [box("one", 1)])]), "frame: 'one' is not a whole number"),
+        (document([(0, "car", [box(0, 1, outside="yes")])]), "expected 0 or 1"),
+        (document([(0, "car", ['<box frame="0" xtl="1"></box>'])]), "'ytl' is missing"),
+        (document([], size=10, start=0, stop=5), "10 frames, but 6 from 0 to 5"),
+        (document([], size=10**12), "cannot be right"),
+        (document([], size=10, rule="step=0"), "expected step=N"),
+        (document([], size=3, more="<deleted_frames>7</deleted_frames>"), "7: the task has 3"),
+        ("<annotations><meta><job><id>1</id></job></meta></annotations>", "job export"),
+        ('<annotations><image id="0"></image></annotations>', "CVAT for images"),
+    ],
+)
+def test_broken_and_hostile_files_give_one_format_error(one, text, message):
+    with pytest.raises(FormatError, match=message):
+        one(text)
+
+
+def test_a_clip_shorter_than_the_task_is_refused(one):
+    with pytest.raises(FormatError, match=r"frames 0\.\.9, but the clip has 8"):
+        one(document([], size=10), frames=8)
+    assert one(document([], size=10), frames=12).annotations.frames == 12
+
+
+def test_gzip_zip_and_folders_are_read_and_broken_archives_refused(tmp_path):
+    text = document([(0, "car", [box(0, 10)])], size=1)
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(text.encode()))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("annotations.xml", text)
+    (tmp_path / "c.xml").write_text(text)
+    assert [len(clip.annotations) for clip in cvat.read(tmp_path)] == [1, 1, 1]
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(text.encode())[:-20])
+    with pytest.raises(FormatError, match="broken archive"):
+        next(cvat.read(tmp_path / "a.xml.gz"))
+    with pytest.raises(InputError, match="cannot be read"):
+        next(cvat.read(tmp_path / "none.xml"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no \.xml"):
+        next(cvat.read(tmp_path / "empty"))
+
+
+def test_memory_of_a_long_text_does_not_grow(one):
+    with pytest.raises(FormatError, match="text too long"):
+        one("<annotations><x>" + "y" * (1 << 21) + "</x></annotations>")
+
+
+def test_a_straight_track_is_written_with_two_key_frames_and_an_end(tmp_path):
+    rows = [(f, 10 + 2 * f, 5, 30 + 2 * f, 25, 0, 7) for f in range(8)]
+    (file,) = cvat.write(tmp_path / "t.xml", [LabelledClip("c", table(rows, 10), size=(80, 100))])
+    text = file.read_text()
+    assert text.count('keyframe="1"') == 3
+    assert text.count('outside="1"') == 1
+    assert 'frame="8" outside="1"' in text
+    assert '<track id="7" label="car">' in text
+
+
+@pytest.mark.parametrize(("tolerance", "keys"), [(1.0, 3), (0.4, 4), (0.2, 5)])
+def test_a_key_frame_is_kept_where_interpolation_is_off_by_more_than_the_tolerance(
+    tmp_path, tolerance, keys
+):
+    xs = [10, 10.5, 10, 10]
+    rows = [(f, x, 5, x + 20, 25, 0, 1) for f, x in enumerate(xs)]
+    clip = LabelledClip("c", table(rows, 10))
+    (file,) = cvat.write(tmp_path / "t.xml", [clip], tolerance=tolerance)
+    assert file.read_text().count("<box") == keys
+
+
+def test_gaps_in_a_track_survive(tmp_path):
+    rows = [(f, 10, 5, 30, 25, 1, 4) for f in (0, 1, 4, 5, 9)]
+    clip = LabelledClip("c", table(rows, 10), size=(80, 100))
+    cvat.write(tmp_path / "t.xml", [clip])
+    (back,) = cvat.read(tmp_path / "t.xml")
+    assert back.annotations == clip.annotations
+
+
+def test_written_frame_numbers_follow_the_step_of_the_task(tmp_path):
+    labelled = np.arange(11) % 5 == 0
+    rows = [(f, 10, 5, 30, 25, 0, 4) for f in (0, 5)]
+    clip = LabelledClip("c", table(rows, 11, labelled=labelled), size=(80, 100))
+    (file,) = cvat.write(tmp_path / "t.xml", [clip], step=5)
+    assert "<frame_filter>step=5</frame_filter>" in file.read_text()
+    assert 'frame="10" outside="1"' in file.read_text()
+    (back,) = cvat.read(file)
+    assert back.annotations == clip.annotations
+    (file,) = cvat.write(tmp_path / "t.xml", [clip], step=5, numbering="task")
+    assert 'frame="2" outside="1"' in file.read_text()
+    (back,) = cvat.read(file, numbering="task")
+    assert back.annotations == clip.annotations
+
+
+def test_boxes_off_the_task_and_unknown_objects_left_out_are_listed(tmp_path):
+    rows = [(0, 10, 5, 30, 25, -1, 4), (3, 10, 5, 30, 25, 0, 5)]
+    skipped = Skipped()
+    clip = LabelledClip("c", table(rows, 6))
+    cvat.write(tmp_path / "t.xml", [clip], step=2, unknown=None, skipped=skipped)
+    assert [(w, y) for _, w, y in skipped.entries] == [
+        ("c@000000", "unknown object"),
+        ("c@000003", "not a frame of the task"),
+    ]
+
+
+def test_a_second_clip_for_one_file_and_names_outside_the_folder_are_refused(tmp_path):
+    clip = LabelledClip("c", table([(0, 1, 1, 2, 2, 0, 0)], 1))
+    with pytest.raises(OutputError, match="two clips"):
+        cvat.write(tmp_path / "t.xml", [clip, clip])
+    with pytest.raises(OutputError, match="leads out"):
+        cvat.write(tmp_path / "d", [LabelledClip("../c", clip.annotations)])
+    with pytest.raises(OutputError, match="cannot hold"):
+        cvat.write(tmp_path / "d", [LabelledClip("a\x01", clip.annotations)])
+
+
+def test_the_fixture_of_a_stepped_task_is_read_onto_the_frames_of_the_video():
+    """Checked in as the server writes it: every frame of a track, numbers of the video."""
+    skipped = Skipped()
+    (clip,) = cvat.read(FIXTURES / "video_step5.xml", skipped=skipped)
+    found = clip.annotations
+    assert (clip.name, clip.path, clip.size) == ("drive", Path("drive.mp4"), (480, 640))
+    assert found.classes == ("car", "pedestrian")
+    assert found.frames == 21
+    assert np.flatnonzero(found.labelled).tolist() == [0, 5, 10, 15, 20]
+    assert found.frame.tolist() == [0, 5, 10, 15]
+    assert found.track.tolist() == [0, 0, 0, 1]
+    assert found.labels.tolist() == [0, 0, 0, 1]
+    assert found.boxes[1].tolist() == pytest.approx([110.5, 120.25, 190.5, 180.25])
+    assert [why for _, _, why in skipped.entries] == ["shape 'polyline' is not a box"]
+
+
+def test_names_with_markup_survive(tmp_path):
+    name = 'a<b>&"c'
+    rows = table([(0, 1, 1, 9, 9, 0, 0)], 1, classes=(name, 'x"y'))
+    (file,) = cvat.write(tmp_path / "t.xml", [LabelledClip(name, rows, size=(80, 100))])
+    (back,) = cvat.read(file)
+    assert (back.name, back.annotations) == (name, rows)
+
+
+@st.composite
+def clips(draw):
+    """A clip whose tracks have one class and at most one box a frame; cents of a pixel."""
+    frames = draw(st.integers(1, 12))
+    rows = []
+    for track in range(draw(st.integers(1, 4))):
+        label, ignore = draw(st.integers(-1, 1)), draw(st.booleans())
+        for frame in sorted(draw(st.sets(st.integers(0, frames - 1), min_size=1))):
+            x, y, w, h = (draw(st.integers(100, 3000)) / 100 for _ in range(4))
+            rows.append((frame, x, y, x + w, y + h, label, track, ignore))
+    rows.sort(key=lambda row: (row[0], row[6]))
+    data = np.array(rows, dtype=np.float64)
+    labelled = np.zeros(frames, bool)
+    labelled[data[:, 0].astype(int)] = True
+    labelled |= np.array(draw(st.lists(st.booleans(), min_size=frames, max_size=frames)))
+    return LabelledClip(
+        "clip",
+        Annotations(
+            classes=("car", "bus"),
+            labelled=labelled,
+            frame=data[:, 0].astype(np.int64),
+            boxes=data[:, 1:5],
+            labels=data[:, 5].astype(np.int64),
+            track=data[:, 6].astype(np.int64),
+            ignore=data[:, 7].astype(bool),
+        ),
+        path=Path("clip.mp4"),
+        size=(80, 100),
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(clip=clips(), tolerance=st.sampled_from([0.0, 1.0]))
+def test_what_is_written_is_read_back(tmp_path_factory, clip, tolerance):
+    file = tmp_path_factory.mktemp("cvat") / "t.xml"
+    cvat.write(file, [clip], tolerance=tolerance)
+    (back,) = cvat.read(file, classes=("car", "bus"))
+    mine, theirs = clip.annotations, back.annotations
+    assert np.array_equal(mine.labelled, theirs.labelled)
+    assert np.array_equal(mine.frame, theirs.frame)
+    assert np.abs(mine.boxes - theirs.boxes).max(initial=0) <= tolerance + 0.006
+    for name in ("labels", "track", "ignore"):
+        assert np.array_equal(getattr(mine, name), getattr(theirs, name)), name
+    assert (back.name, back.path, back.size) == (clip.name, clip.path, clip.size)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=300), cut=st.integers(0, 2000))
+def test_damaged_files_raise_nothing_but_input_errors(tmp_path_factory, data, cut):
+    text = document([(0, "car", [box(0, 10), box(3, 20)])]).encode()
+    file = tmp_path_factory.mktemp("cvat") / "t.xml"
+    file.write_bytes(text[:cut] + data + text[cut + len(data) :])
+    try:
+        list(cvat.read(file))
+    except InputError:
+        return
+
+
+def truth(folder):
+    """(frame, track, label, xyxy) of every line of ``gt.jsonl``."""
+    with (folder / "gt.jsonl").open() as stream:
+        for line in stream:
+            entry = json.loads(line)
+            for one in entry["boxes"]:
+                yield (entry["frame"], one["track"], one["label"], one["xyxy"])
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not JAMCAM.is_dir(), reason=f"no real clips at {JAMCAM}")
+@pytest.mark.parametrize("name", ["3601_2019-06-28", "3604_2019-06-29", "6514_2019-06-28"])
+def test_the_real_tasks_equal_the_ground_truth_frame_by_frame(name, tmp_path):
+    skipped = Skipped()
+    (clip,) = cvat.read(JAMCAM / name / "cvat.xml.gz", label_from="type", skipped=skipped)
+    found = clip.annotations
+    expected = sorted(truth(JAMCAM / name), key=lambda row: row[:2])
+    order = np.lexsort((found.track, found.frame))
+    assert found.frame[order].tolist() == [row[0] for row in expected]
+    assert found.track[order].tolist() == [row[1] for row in expected]
+    assert [found.classes[label] for label in found.labels[order]] == [row[2] for row in expected]
+    assert np.abs(found.boxes[order] - [row[3] for row in expected]).max() < 1e-4
+    assert found.frames == len((JAMCAM / name / "gt.jsonl").read_text().splitlines())
+    assert found.labelled.all()
+    assert clip.size == (288, 352)
+    assert not skipped.entries
+    (file,) = cvat.write(tmp_path / "t.xml", [clip], tolerance=1.0)
+    (back,) = cvat.read(file, classes=found.classes)
+    assert np.array_equal(back.annotations.frame, found.frame)
+    assert np.abs(back.annotations.boxes - found.boxes).max() <= 1.01
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not JAMCAM.is_dir(), reason=f"no real clips at {JAMCAM}")
+def test_the_real_task_that_nobody_annotated_is_not_taken_as_empty():
+    skipped = Skipped()
+    (clip,) = cvat.read(JAMCAM / "8926_2019-06-28" / "cvat.xml.gz", skipped=skipped)
+    assert clip.annotations.frames == 243
+    assert not clip.annotations.labelled.any()
+    assert len(skipped) == 1

@@ -1,0 +1,170 @@
+"""What CVAT's two XML formats share: the task's meta data, its frame grid, and writing both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from vidal.errors import FormatError, OutputError
+from vidal.formats._names import believable
+from vidal.formats._xml import Event, whole
+from vidal.types import UNKNOWN, BoolArray
+
+Numbering = Literal["video", "task"]
+"""What ``box@frame`` counts: frames of the video, or of the task."""
+
+IGNORE = "ignore"
+"""Name of the checkbox attribute that carries ``Annotations.ignore``."""
+
+
+@dataclass(slots=True)
+class Task:
+    """What ``<meta>`` says about a task.
+
+    Attributes:
+        fields: texts of the simple elements of ``<task>``.
+        labels: label names, in order.
+        values: allowed values of each attribute, in order, over all labels.
+        height, width: of ``<original_size>``; 0 where absent.
+        source: base name of the video; empty where absent.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+    height: int = 0
+    width: int = 0
+    source: str = ""
+
+    def note(self, path: Path, parents: Sequence[str], event: Event, attribute: str) -> str:
+        """Take in the end of one element below ``<meta>``; returns the attribute being defined."""
+        inside = parents[-1] if parents else ""
+        if event.tag in ("project", "job") and inside == "meta":
+            hint = "Export each task on its own."
+            raise FormatError(path, event.where, f"a {event.tag} export", hint=hint)
+        if event.tag == "name" and inside == "label":
+            self.labels.append(event.text)
+        elif event.tag == "name" and inside == "attribute":
+            attribute = event.text
+        elif event.tag == "values" and inside == "attribute":
+            known = self.values.setdefault(attribute, [])
+            known += [value for value in event.text.split("\n") if value not in known]
+        elif event.tag in ("width", "height") and inside == "original_size":
+            setattr(self, event.tag, whole(path, event.where, event.tag, event.text))
+        elif event.tag == "source":
+            self.source = event.text.replace("\\", "/").rsplit("/", 1)[-1]
+        elif inside == "task":
+            self.fields[event.tag] = event.text
+        return attribute
+
+    def classes(self, label_from: str | None) -> list[str]:
+        """Class names: the labels, or the values of the attribute ``label_from``."""
+        names = self.labels if label_from is None else self.values.get(label_from, [])
+        return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which frames of the video a task shows."""
+
+    start: int
+    step: int
+    size: int
+    frames: int
+
+    @classmethod
+    def of(cls, path: Path, task: Task, frames: int | None) -> Grid:
+        """From the task's fields; ``frames`` is the length of the clip, where the caller knows.
+
+        Raises:
+            FormatError: the fields contradict each other, or the clip.
+        """
+
+        def number(name: str, default: int) -> int:
+            text = task.fields.get(name, "")
+            return whole(path, f"<{name}>", name, text) if text else default
+
+        start, rule = number("start_frame", 0), task.fields.get("frame_filter", "")
+        found = re.fullmatch(r"\s*(?:step\s*=\s*(\d+))?\s*", rule)
+        if found is None or found[1] == "0":
+            raise FormatError(path, "<frame_filter>", f"expected step=N, got {rule!r}")
+        step = int(found[1] or 1)
+        size = believable(path, "<size>", number("size", 0))
+        stop = number("stop_frame", start + (size - 1) * step)
+        length = believable(path, "<stop_frame>", stop + 1)
+        shown = len(range(start, stop + 1, step))
+        if "size" in task.fields and size != shown:
+            why = f"{size} frames, but {shown} from {start} to {stop} in steps of {step}"
+            raise FormatError(path, "<size>", why)
+        if start < 0 or (frames is not None and length > frames):
+            why = f"frames {start}..{stop}, but the clip has {frames}"
+            raise FormatError(path, "<stop_frame>", why)
+        return cls(start, step, shown, length if frames is None else frames)
+
+    def labelled(self, path: Path, deleted: Iterable[int]) -> BoolArray:
+        """(frames,) bool: shown and not among the ``deleted`` numbers of the task."""
+        mask = np.zeros(self.frames, dtype=np.bool_)
+        mask[self.start : self.start + self.size * self.step : self.step] = True
+        for number in deleted:
+            if not 0 <= number < self.size:
+                raise FormatError(path, "deleted frames", f"{number}: the task has {self.size}")
+            mask[self.start + number * self.step] = False
+        return mask
+
+
+def label_of(name: str, names: list[str], grow: bool) -> int:
+    """Position of a class name; a new one is appended where ``grow``, else unknown (-1)."""
+    if name in names:
+        return names.index(name)
+    if not grow:
+        return UNKNOWN
+    names.append(name)
+    return len(names) - 1
+
+
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def element(path: Path, tag: str, text: str = "", *, end: bool = True, **attributes: str) -> str:
+    """One line of XML: ``<tag a="..">text</tag>``, or only the start tag where not ``end``.
+
+    Raises:
+        OutputError: a text holds characters that XML cannot carry.
+    """
+    for value in (text, *attributes.values()):
+        if _ILLEGAL.search(value):
+            raise OutputError(path, f"XML cannot hold the characters of {value!r}")
+    start = "".join([tag, *(f" {name}={quoteattr(value)}" for name, value in attributes.items())])
+    return f"<{start}>{escape(text)}</{tag}>\n" if end else f"<{start}>\n"
+
+
+def label_lines(path: Path, names: Sequence[str], *, ignore: bool) -> Iterable[str]:
+    """The ``<labels>`` of a task; with a checkbox for ignore regions where there are some."""
+    yield "<labels>\n"
+    for name in names:
+        yield "<label>\n" + element(path, "name", name)
+        if ignore:
+            yield "<attributes>\n<attribute>\n" + element(path, "name", IGNORE)
+            yield "<mutable>False</mutable>\n<input_type>checkbox</input_type>\n"
+            yield "<default_value>false</default_value>\n<values>false</values>\n"
+            yield "</attribute>\n</attributes>\n"
+        else:
+            yield "<attributes></attributes>\n"
+        yield "</label>\n"
+    yield "</labels>\n"
+
+
+def box_lines(path: Path, corners: Sequence[float], ignore: bool, **attributes: str) -> str:
+    """One ``<box>`` with corners to a hundredth of a pixel, CVAT's own precision."""
+    names = ("xtl", "ytl", "xbr", "ybr")
+    where = {name: f"{value:.2f}" for name, value in zip(names, corners, strict=True)}
+    line = element(path, "box", end=False, **attributes, **where)
+    if ignore:
+        line += element(path, "attribute", "true", name=IGNORE)
+    return line + "</box>\n"

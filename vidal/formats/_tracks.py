@@ -1,0 +1,77 @@
+"""Boxes that move linearly between key frames: fill them in, and find the fewest that say the same.
+
+Shared by the formats in which people annotate key frames (CVAT for video, Label Studio video).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.types import BoolArray, IntArray, ScoreArray
+
+
+def interpolate(
+    knots: IntArray, boxes: ScoreArray, visible: BoolArray, *, step: int = 1
+) -> tuple[IntArray, ScoreArray]:
+    """Boxes on the knots and, after each visible one, linearly up to the next knot.
+
+    Args:
+        knots: (n,) strictly increasing frames, all on one grid of ``step``.
+        boxes: (n, 4) float64 xyxy at the knots.
+        visible: (n,) whether the object stays in view from this knot to the next.
+        step: distance of neighbouring frames.
+
+    Returns:
+        (m,) frames and (m, 4) boxes: every knot, plus the frames strictly between a visible knot
+        and its successor.
+    """
+    parts = [np.arange(a, b, step) for a, b in pairwise(knots)]
+    parts = [part if seen else part[:1] for part, seen in zip(parts, visible[:-1], strict=True)]
+    frames = np.concatenate([*parts, knots[-1:]]).astype(np.int64)
+    columns = [np.interp(frames, knots, boxes[:, axis]) for axis in range(4)]
+    return frames, np.stack(columns, axis=1)
+
+
+def key_positions(
+    places: IntArray, boxes: NDArray[np.floating], *, tolerance: float
+) -> NDArray[np.int64]:
+    """Positions of the key frames of one unbroken run of boxes.
+
+    The run is split at its worst box until linear interpolation between the kept ones is off by at
+    most ``tolerance`` in every coordinate (Douglas and Peucker, 1973, with the error measured at
+    equal frames). First and last box are always kept.
+
+    Args:
+        places: (n,) strictly increasing frames.
+        boxes: (n, 4) xyxy.
+        tolerance: pixels; 0 keeps every box that is not exactly on the line.
+    """
+    wide = boxes.astype(np.float64)
+    keep = np.zeros(len(places), dtype=np.bool_)
+    keep[[0, -1]] = True
+    stack = [(0, len(places) - 1)]
+    while stack:
+        low, high = stack.pop()
+        if high - low < 2:
+            continue
+        share = (places[low + 1 : high] - places[low]) / (places[high] - places[low])
+        line = wide[low] + share[:, None] * (wide[high] - wide[low])
+        error = np.abs(wide[low + 1 : high] - line).max(axis=1)
+        worst = int(np.argmax(error))
+        if error[worst] > tolerance:
+            at = low + 1 + worst
+            keep[at] = True
+            stack += [(low, at), (at, high)]
+    return np.flatnonzero(keep)
+
+
+def runs(places: IntArray) -> list[slice]:
+    """Unbroken stretches of strictly increasing whole numbers, as slices."""
+    if not len(places):
+        return []
+    cuts = np.flatnonzero(np.diff(places) > 1) + 1
+    edges = [0, *cuts.tolist(), len(places)]
+    return [slice(a, b) for a, b in pairwise(edges)]
