@@ -1,0 +1,218 @@
+"""What the report and the pre-annotations show, gathered in one pass over the clips.
+
+Clips are loaded one at a time; what is kept is small: the boxes of the selected frames, and for
+every clip its counts and a downsampled score.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidal import boxes as box
+from vidal.campaign.result import ClipResult, SelectionResult
+from vidal.report import figures
+from vidal.types import (
+    Clip,
+    Detections,
+    ErrorEstimate,
+    FloatArray,
+    FrameRef,
+    IntArray,
+    ScoreArray,
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage in words, how much of it is done, and how much there is."""
+
+PLAIN, CORRECT, ALARM, MISS = range(4)
+"""Kinds of marks: not judged, likely correct, likely false alarm, likely miss."""
+
+_POINTS_IN_ALL = 200_000
+_POINTS_A_CLIP = (60, 600)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """What is drawn on one selected frame.
+
+    Attributes:
+        kind: (n,) int64, ``PLAIN``, ``CORRECT``, ``ALARM`` or ``MISS``.
+        boxes: (n, 4) float32 xyxy, cut to the image, never empty.
+        labels: (n,) int64.
+        scores: (n,) float64 of the detector; NaN for misses.
+        confidence: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for ``PLAIN``.
+        outside: boxes that lie outside the image as a whole, left out of the rows.
+    """
+
+    kind: IntArray
+    boxes: FloatArray
+    labels: IntArray
+    scores: ScoreArray
+    confidence: ScoreArray
+    outside: int = 0
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipSummary:
+    """One clip of the report.
+
+    Attributes:
+        clip: the clip.
+        picks: (rank from 1, index), in order of the index.
+        x, y: seconds and score of the downsampled curve; NaN where not scored.
+        peak: lowest and highest score; (NaN, NaN) where nothing was scored.
+        labelled: (R, 2) float64, stretches of frames that were labelled before, in seconds.
+        pool: (3, K) int64, detections, likely false alarms and likely misses of the selectable
+            and the selected frames, by class; ``selected``: the same of the selected frames.
+        scanned: selectable or selected frames that the detector looked at.
+    """
+
+    clip: Clip
+    picks: tuple[tuple[int, int], ...]
+    x: ScoreArray
+    y: ScoreArray
+    peak: tuple[float, float]
+    labelled: ScoreArray
+    pool: IntArray
+    selected: IntArray
+    scanned: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Everything that is shown.
+
+    Attributes:
+        marks: for each selected frame.
+        clips: one summary a clip, in the order of ``SelectionResult.clips``.
+        selectable: how many frames could be selected, over all clips.
+        detected: a detector ran; ``estimated``: its errors were estimated.
+    """
+
+    marks: dict[FrameRef, Marks]
+    clips: tuple[ClipSummary, ...]
+    selectable: int
+    detected: bool
+    estimated: bool
+
+
+def gather(result: SelectionResult, progress: Progress | None = None) -> Evidence:
+    """One pass over all clips of a selection."""
+    picks: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for rank, ref in enumerate(result.query.frames, start=1):
+        picks[ref.clip].append((rank, ref.index))
+    low, high = _POINTS_A_CLIP
+    points = min(high, max(low, _POINTS_IN_ALL // max(len(result.clips), 1)))
+    marks: dict[FrameRef, Marks] = {}
+    summaries: list[ClipSummary] = []
+    selectable, detected, estimated = 0, False, False
+    for done, name in enumerate(result.clips, start=1):
+        loaded = result.load(name)
+        chosen = sorted(picks[name], key=lambda pick: pick[1])
+        for _, index in chosen:
+            marks[FrameRef(name, index)] = _marks(loaded, index, result.threshold)
+        summaries.append(_summary(loaded, tuple(chosen), result, points))
+        selectable += int(np.count_nonzero(loaded.selectable))
+        detected |= loaded.detections is not None
+        estimated |= loaded.estimate is not None
+        if progress is not None:
+            progress("clips", done, len(result.clips))
+    return Evidence(marks, tuple(summaries), selectable, detected, estimated)
+
+
+def _judged(
+    found: Detections, estimate: ErrorEstimate | None, threshold: float
+) -> tuple[IntArray, IntArray, ScoreArray]:
+    """Rows above the threshold, their kind, and the confidence of that verdict."""
+    rows = np.flatnonzero(found.scores > threshold)
+    kind = np.full(len(found), PLAIN, dtype=np.int64)
+    confidence = np.full(len(found), np.nan)
+    if estimate is not None:
+        false = estimate.false_positive
+        surety = estimate.false_positive_confidence.astype(np.float64)
+        kind[estimate.rows] = np.where(false, ALARM, CORRECT)
+        confidence[estimate.rows] = np.where(false, surety, 1 - surety)
+    return rows, kind[rows], confidence[rows]
+
+
+def _marks(loaded: ClipResult, index: int, threshold: float) -> Marks:
+    found, estimate = loaded.detections, loaded.estimate
+    if found is None:
+        none = np.zeros(0)
+        empty = np.zeros(0, np.int64)
+        return Marks(empty, np.zeros((0, 4), np.float32), empty, none, none)
+    rows, kind, confidence = _judged(found, estimate, threshold)
+    here = found.frame[rows] == index
+    rows = rows[here]
+    parts = [(kind[here], found.boxes[rows], found.labels[rows], found.scores[rows])]
+    sure = [confidence[here]]
+    if estimate is not None:
+        gone = estimate.missed & (estimate.missed_frame == index)
+        count = int(np.count_nonzero(gone))
+        boxes, labels = estimate.missed_boxes[gone], estimate.missed_label[gone]
+        parts.append((np.full(count, MISS), boxes, labels, np.full(count, np.nan, np.float32)))
+        sure.append(estimate.missed_confidence[gone].astype(np.float64))
+    kinds, boxes, labels, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    boxes = box.clip(boxes, loaded.clip.size)
+    inside = box.area(boxes) > 0
+    return Marks(
+        kinds[inside],
+        boxes[inside],
+        labels[inside],
+        scores[inside].astype(np.float64),
+        np.concatenate(sure)[inside],
+        int(np.count_nonzero(~inside)),
+    )
+
+
+def _summary(
+    loaded: ClipResult, picks: tuple[tuple[int, int], ...], result: SelectionResult, points: int
+) -> ClipSummary:
+    clip = loaded.clip
+    ticks = (clip.pts - clip.pts[0]).astype(np.float64)
+    seconds = ticks * float(clip.time_base)
+    scores = np.asarray(loaded.scores, dtype=np.float64)
+    x, y = figures.downsample(seconds, scores, points // 2)
+    scored = scores[~np.isnan(scores)]
+    peak = (float(scored.min()), float(scored.max())) if len(scored) else (np.nan, np.nan)
+    ends = np.append(seconds, seconds[-1] + float(1 / clip.rate))
+    chosen = np.zeros(clip.frames, dtype=np.bool_)
+    chosen[[index for _, index in picks]] = True
+    pool = loaded.selectable | chosen
+    scanned = loaded.detections.scanned if loaded.detections is not None else np.zeros_like(pool)
+    return ClipSummary(
+        clip=clip,
+        picks=picks,
+        x=x,
+        y=y,
+        peak=peak,
+        labelled=ends[figures.runs(loaded.labelled)],
+        pool=_counts(loaded, pool, result),
+        selected=_counts(loaded, chosen, result),
+        scanned=int(np.count_nonzero(pool & scanned)),
+    )
+
+
+def _counts(loaded: ClipResult, frames: np.ndarray, result: SelectionResult) -> IntArray:
+    """(3, K) detections, likely false alarms, likely misses by class, on these frames."""
+    k = len(result.classes)
+    counts = np.zeros((3, k), dtype=np.int64)
+    found, estimate = loaded.detections, loaded.estimate
+    if found is None:
+        return counts
+    rows, kind, _ = _judged(found, estimate, result.threshold)
+    here = frames[found.frame[rows]]
+    labels = found.labels[rows]
+    counts[0] = np.bincount(labels[here], minlength=k)
+    counts[1] = np.bincount(labels[here & (kind == ALARM)], minlength=k)
+    if estimate is not None:
+        gone = estimate.missed & frames[estimate.missed_frame]
+        counts[2] = np.bincount(estimate.missed_label[gone], minlength=k)
+    return counts

@@ -1,0 +1,98 @@
+"""The pictures of the selected frames, and small ones for the report."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from vidal.errors import UnreadableClip
+from vidal.report.evidence import Progress
+from vidal.types import Clip, FrameRef
+from vidal.video import read_frames, resize, save_jpeg
+
+FOLDER = "frames"
+"""Name of the folder of pictures in the output folder."""
+
+_QUALITY = 92
+_THUMB_QUALITY = 80
+_THUMB_SIZE = (360, 440)
+"""Largest height and width of a thumbnail: about 20 kB each."""
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\s]')
+
+
+def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
+    """A file name for each frame: ``<clip id>_<index>.jpg``, six digits at least.
+
+    Characters that some file system refuses become ``_``; ids that are the same after that (or
+    differ in case only) get a number.
+    """
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for clip in dict.fromkeys(ref.clip for ref in frames):
+        base = stem = _UNSAFE.sub("_", clip).lstrip(".-") or "clip"
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{base}-{number}"
+        taken.add(stem.casefold())
+        stems[clip] = stem
+    return {ref: f"{stems[ref.clip]}_{ref.index:06d}.jpg" for ref in frames}
+
+
+def write_frames(
+    frames: Sequence[FrameRef],
+    clips: Mapping[str, Clip],
+    folder: Path,
+    *,
+    thumbnails: Path | None = None,
+    small: Collection[FrameRef] = (),
+    progress: Progress | None = None,
+) -> dict[FrameRef, str]:
+    """Write each frame as a JPEG file, decoding every clip once.
+
+    Args:
+        frames: which frames, in any order.
+        clips: by id.
+        folder: where to; exists.
+        thumbnails: where small pictures of the frames in ``small`` go, under the same names.
+
+    Returns:
+        The file name of each frame.
+
+    Raises:
+        UnreadableClip: a frame cannot be decoded any more; names it.
+        OutputError: a picture cannot be written.
+    """
+    names = frame_names(frames)
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for ref in frames:
+        wanted[ref.clip].append(ref.index)
+    done = 0
+    for name, indices in wanted.items():
+        missing = set(indices)
+        for frame in read_frames(clips[name], indices):
+            save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
+            if thumbnails is not None and frame.ref in small:
+                height = _thumb_height(*frame.image.shape[:2])
+                picture = resize(frame.image, height)
+                save_jpeg(thumbnails / names[frame.ref], picture, _THUMB_QUALITY)
+            missing.remove(frame.ref.index)
+            done += 1
+            if progress is not None:
+                progress("frames", done, len(frames))
+        if missing:
+            raise UnreadableClip(
+                clips[name].path,
+                f"selected frame {min(missing)} cannot be decoded",
+                hint="Has the file changed since it was scanned? Run the selection again.",
+            )
+    return names
+
+
+def _thumb_height(height: int, width: int) -> int:
+    """Height of the largest thumbnail that keeps the proportions and is not enlarged."""
+    scale = min(1.0, _THUMB_SIZE[0] / height, _THUMB_SIZE[1] / width)
+    return max(1, round(height * scale))

@@ -1,0 +1,100 @@
+"""``preannotations.coco.json``: what the detector saw on the selected frames, for annotators.
+
+COCO detection format with the video fields of its derivatives (``videos``, ``video_id``,
+``frame_id``), images only of the selected frames. The verdict on a box is in ``attributes``:
+``likely_correct``, ``likely_false_alarm`` or ``likely_miss``, with the confidence of that verdict
+in [0, 1]; a likely miss has no ``score``. Without an error estimate there are no attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vidal.campaign.result import SelectionResult
+from vidal.report.evidence import ALARM, CORRECT, MISS, Marks
+from vidal.report.frames import FOLDER
+from vidal.report.query_files import plain, portable
+from vidal.types import FrameRef
+
+_VERDICTS = {CORRECT: "likely_correct", ALARM: "likely_false_alarm", MISS: "likely_miss"}
+
+
+def write_coco(
+    result: SelectionResult,
+    marks: Mapping[FrameRef, Marks],
+    names: Mapping[FrameRef, str],
+    path: Path,
+    out: Path,
+) -> None:
+    """Write the file to ``path``; paths in it count from ``out``. Category ids are label + 1."""
+    used = list(dict.fromkeys(ref.clip for ref in result.query.frames))
+    video_ids = {name: number for number, name in enumerate(used, start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, ref in enumerate(result.query.frames, start=1):
+        images.append(_image(result, ref, names[ref], number, video_ids[ref.clip]))
+        for row in range(len(marks[ref])):
+            annotation = _annotation(marks[ref], row, number)
+            annotations.append({"id": len(annotations) + 1, **annotation})
+    outside = sum(marks[ref].outside for ref in result.query.frames)
+    content = {
+        "info": {
+            "description": f"Frames selected by vidal ({result.strategy}), with detections.",
+            "version": result.versions.get("vidal", ""),
+            "score_threshold": plain(result.threshold),
+            "boxes_left_out_as_outside_the_image": outside,
+        },
+        "videos": [
+            {"id": video_ids[name], "name": name, "path": portable(result.clips[name].path, out)}
+            for name in used
+        ],
+        "images": images,
+        "categories": [
+            {"id": number, "name": name} for number, name in enumerate(result.classes, start=1)
+        ],
+        "annotations": annotations,
+    }
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _image(
+    result: SelectionResult, ref: FrameRef, name: str, number: int, video: int
+) -> dict[str, Any]:
+    clip = result.clips[ref.clip]
+    height, width = clip.size
+    return {
+        "id": number,
+        "file_name": f"{FOLDER}/{name}",
+        "width": width,
+        "height": height,
+        "video_id": video,
+        "frame_id": ref.index,
+        "pts": int(clip.pts[ref.index]),
+        "seconds": round(clip.seconds(ref.index), 6),
+    }
+
+
+def _annotation(marks: Marks, row: int, image: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = (float(value) for value in marks.boxes[row])
+    width, height = round(x2 - x1, 3), round(y2 - y1, 3)
+    kind = int(marks.kind[row])
+    score, confidence = float(marks.scores[row]), float(marks.confidence[row])
+    attributes = (
+        {"verdict": _VERDICTS[kind], "confidence": round(confidence, 4)}
+        if kind in _VERDICTS
+        else {}
+    )
+    return {
+        "image_id": image,
+        "category_id": int(marks.labels[row]) + 1,
+        "bbox": [round(x1, 3), round(y1, 3), width, height],
+        "area": round(width * height, 3),
+        "iscrowd": 0,
+        **({} if math.isnan(score) else {"score": round(score, 6)}),
+        "attributes": attributes,
+    }

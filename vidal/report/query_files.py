@@ -1,0 +1,222 @@
+"""``query.json`` and ``query.csv``: which frames were chosen, for programs and spreadsheets.
+
+``query.json`` (``format`` "vidal-query", ``schema`` 1) holds no NaN: a missing score is ``null``.
+Frame ordinals are zero-based, in presentation order; ``pts`` counts ticks of ``time_base``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidal.campaign.result import SelectionResult
+from vidal.errors import FormatError
+from vidal.report.frames import FOLDER
+from vidal.types import FrameRef
+
+SCHEMA = 1
+_FORMAT = "vidal-query"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFrame:
+    """One row of a query file.
+
+    Attributes:
+        ref: clip id and zero-based ordinal.
+        path: the clip, absolute.
+        pts, time_base: presentation time; ``seconds`` since the clip's first frame.
+        rank: from 1, the most wanted first.
+        score: NaN where the strategy does not score.
+        parts: named parts of the score.
+        reason: in words.
+        file: picture of the frame, relative to the query file.
+    """
+
+    ref: FrameRef
+    path: Path
+    pts: int
+    time_base: Fraction
+    seconds: float
+    rank: int
+    score: float
+    parts: Mapping[str, Any]
+    reason: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFile:
+    """A query as read from disk; ``skipped`` holds (path, cause)."""
+
+    round: int
+    strategy: str
+    frames: tuple[QueryFrame, ...]
+    skipped: tuple[tuple[Path, str], ...]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def plain(value: Any) -> Any:
+    """A JSON value: NumPy unpacked, NaN and infinity as None, anything else unknown as text."""
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(item) for item in value)
+    return str(value)
+
+
+def portable(path: Path, folder: Path) -> str:
+    """``path`` relative to ``folder`` where both lie below one folder, else absolute; POSIX."""
+    target, start = Path(os.path.abspath(path)), Path(os.path.abspath(folder))  # noqa: PTH100
+    if target.anchor != start.anchor or target.parts[:2] != start.parts[:2]:
+        return target.as_posix()
+    return Path(os.path.relpath(target, start)).as_posix()
+
+
+def rows(result: SelectionResult, names: Mapping[FrameRef, str], out: Path) -> list[dict[str, Any]]:
+    """The selected frames as JSON values, by rank."""
+    query = result.query
+    parts = {name: plain(np.asarray(v)) for name, v in query.explanation.parts.items()}
+    table = []
+    for at, ref in enumerate(query.frames):
+        clip = result.clips[ref.clip]
+        row = {
+            "rank": at + 1,
+            "clip": ref.clip,
+            "path": portable(clip.path, out),
+            "ordinal": ref.index,
+            "pts": int(clip.pts[ref.index]),
+            "time_base": f"{clip.time_base.numerator}/{clip.time_base.denominator}",
+            "seconds": round(clip.seconds(ref.index), 6),
+            "score": plain(float(query.scores[at])),
+            "parts": {name: values[at] for name, values in parts.items()},
+            "reason": query.explanation.words[at],
+            "file": f"{FOLDER}/{names[ref]}",
+        }
+        table.append(row)
+    return table
+
+
+def write_json(
+    result: SelectionResult, table: Sequence[Mapping[str, Any]], path: Path, out: Path
+) -> None:
+    """Write ``query.json`` to ``path``; clip paths count from ``out``."""
+    content = {
+        "format": _FORMAT,
+        "schema": SCHEMA,
+        "round": result.query.round,
+        "strategy": result.strategy,
+        "budget": {
+            "text": result.budget_text,
+            "base": result.budget_base,
+            "asked": result.query.budget,
+            "selected": len(result.query),
+        },
+        "classes": list(result.classes),
+        "threshold": plain(result.threshold),
+        "clips": len(result.clips),
+        "frames": list(table),
+        "skipped": [
+            {"path": portable(item.path, out), "cause": item.reason} for item in result.skipped
+        ],
+        "settings": plain(result.settings),
+        "versions": plain(result.versions),
+        "notes": list(result.notes),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(table: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write ``query.csv``: one row a frame, each part of the score as a column ``part.<name>``."""
+    fixed = ["rank", "clip", "path", "ordinal", "pts", "time_base", "seconds", "score"]
+    names = list(table[0]["parts"]) if table else []
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*fixed, *(f"part.{name}" for name in names), "reason", "file"])
+        for row in table:
+            values = [row[name] for name in fixed] + [row["parts"][name] for name in names]
+            writer.writerow([*values, row["reason"], row["file"]])
+
+
+def read_query(path: Path) -> QueryFile:
+    """Read a ``query.json``.
+
+    Raises:
+        FormatError: not a query file, of a later schema, or a value is missing or wrong.
+        OSError: it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(path, "", f"not a JSON file ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise FormatError(path, "format", f"not {_FORMAT!r}", hint="Give the query.json of a run.")
+    if content.get("schema") != SCHEMA:
+        raise FormatError(
+            path,
+            "schema",
+            f"{content.get('schema')!r} is not {SCHEMA}",
+            hint="It was written by another version of vidal; use that one.",
+        )
+    where = "query"
+    try:
+        frames = []
+        for at, row in enumerate(content["frames"]):
+            where = f"frames[{at}]"
+            frames.append(_frame(row, path.parent))
+        where = "query"
+        return QueryFile(
+            round=int(content["round"]),
+            strategy=str(content["strategy"]),
+            frames=tuple(frames),
+            skipped=tuple(
+                (_resolve(item["path"], path.parent), item["cause"]) for item in content["skipped"]
+            ),
+            settings=content["settings"],
+            versions=content["versions"],
+            notes=tuple(content["notes"]),
+        )
+    except KeyError as error:
+        raise FormatError(path, where, f"{error.args[0]!r} is missing") from error
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise FormatError(path, where, f"a wrong value ({error})") from error
+
+
+def _resolve(path: str, folder: Path) -> Path:
+    return Path(os.path.abspath(folder / path))  # noqa: PTH100 (resolve() would follow links)
+
+
+def _frame(row: Mapping[str, Any], folder: Path) -> QueryFrame:
+    score = row["score"]
+    return QueryFrame(
+        ref=FrameRef(str(row["clip"]), int(row["ordinal"])),
+        path=_resolve(row["path"], folder),
+        pts=int(row["pts"]),
+        time_base=Fraction(row["time_base"]),
+        seconds=float(row["seconds"]),
+        rank=int(row["rank"]),
+        score=math.nan if score is None else float(score),
+        parts=dict(row["parts"]),
+        reason=str(row["reason"]),
+        file=str(row["file"]),
+    )
