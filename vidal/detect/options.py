@@ -1,0 +1,102 @@
+"""What can be chosen about detecting and about training: frozen values, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vidal.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise UsageError(f"{what}.")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptions:
+    """How box-head outputs become detections.
+
+    Non-maximum suppression per class at IoU 0.6 with at most 100 boxes of a class and 300 of a
+    frame are the settings of the temporal-coherence authors' detector.
+
+    Attributes:
+        score_floor: a box is kept where its class probability exceeds this, in [0, 1).
+        overlap: IoU in (0, 1] above which the weaker box of one class is dropped.
+        per_class: most boxes of one class in a frame.
+        per_frame: most boxes in a frame.
+        precision: ``bf16`` autocast, ``fp32``, or ``auto`` = bf16 where the processor computes it
+            natively. Results repeat exactly for one precision, and differ slightly between the two.
+    """
+
+    score_floor: float = 0.05
+    overlap: float = 0.6
+    per_class: int = 100
+    per_frame: int = 300
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.score_floor < 1, f"score_floor {self.score_floor} is not in [0, 1)")
+        _require(0 < self.overlap <= 1, f"overlap {self.overlap} is not in (0, 1]")
+        _require(self.per_class > 0, f"per_class {self.per_class} is not positive")
+        _require(self.per_frame > 0, f"per_frame {self.per_frame} is not positive")
+        _require(self.precision in ("auto", "fp32", "bf16"), f"unknown precision {self.precision}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How a detector is fitted.
+
+    Attributes:
+        epochs: passes over the samples.
+        batch: images a step.
+        optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
+        lr: peak learning rate, reached after ``warmup`` steps.
+        schedule: ``cosine`` to zero, or ``steps``: times 0.1 at each of ``drops``.
+        drops: where the rate drops, as shares of all steps.
+        warmup: steps of linear warm-up; at most a tenth of all steps is used.
+        weight_decay: decoupled for ``adamw``, L2 for ``sgd``.
+        clip_norm: largest norm of the gradient.
+        ema: decay of the averaged weights that training returns; 0 = the last weights.
+        flip: share of images that are mirrored.
+        scale: (low, high) random magnification; what leaves the image is cut off.
+        brightness: images are multiplied by a factor in [1 - brightness, 1 + brightness].
+        freeze_norm: keep the statistics of batch normalisation (for pretrained networks, whose
+            statistics a batch of two would spoil).
+        anchors: anchors an image that the proposal loss looks at.
+        rois: proposals an image that the box loss looks at; a quarter of them objects.
+        precision: as in ``DetectOptions``.
+    """
+
+    epochs: int = 12
+    batch: int = 4
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    schedule: Literal["cosine", "steps"] = "cosine"
+    drops: tuple[float, ...] = (0.7, 0.9)
+    warmup: int = 100
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+    ema: float = 0.998
+    flip: float = 0.5
+    scale: tuple[float, float] = (0.75, 1.35)
+    brightness: float = 0.3
+    freeze_norm: bool = False
+    anchors: int = 128
+    rois: int = 64
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        _require(self.epochs > 0, f"epochs {self.epochs} is not positive")
+        _require(self.batch > 0, f"batch {self.batch} is not positive")
+        _require(self.optimizer in ("adamw", "sgd"), f"unknown optimizer {self.optimizer!r}")
+        _require(self.schedule in ("cosine", "steps"), f"unknown schedule {self.schedule!r}")
+        _require(self.lr > 0, f"lr {self.lr} is not positive")
+        _require(self.clip_norm > 0, f"clip_norm {self.clip_norm} is not positive")
+        _require(0 <= self.ema < 1, f"ema {self.ema} is not in [0, 1)")
+        _require(0 <= self.flip <= 1, f"flip {self.flip} is not in [0, 1]")
+        _require(0 <= self.brightness < 1, f"brightness {self.brightness} is not in [0, 1)")
+        _require(0 < self.scale[0] <= self.scale[1], f"scale {self.scale} is not a range")
+        _require(self.precision in ("auto", "fp32", "bf16"), f"unknown precision {self.precision}")

@@ -1,0 +1,98 @@
+"""Which detector, in words: small enough to travel to another process, and free of torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidal.detect.load import DETECTORS, load_detector, shipped_checkpoint
+from vidal.detect.options import DetectOptions
+from vidal.errors import UnknownName, WeightsError
+
+if TYPE_CHECKING:
+    from vidal.detect.faster_rcnn import FasterRCNNDetector
+
+VERSION = 1
+"""Raise it when the same weights and options give other detections than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """A detector that can be loaded anywhere.
+
+    Attributes:
+        name: of ``DETECTORS``.
+        weights: checkpoint of one's own, or None.
+        classes: class names to keep, or None.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        options: how outputs become detections.
+    """
+
+    name: str = "auto"
+    weights: Path | None = None
+    classes: tuple[str, ...] | None = None
+    device: str = "auto"
+    options: DetectOptions = DetectOptions()
+
+    def __post_init__(self) -> None:
+        if self.name not in DETECTORS:
+            raise UnknownName("detector", self.name, tuple(DETECTORS))
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """What detections depend on, as JSON values.
+
+        Weights count by their content, so that a file may be moved. torch is not imported: a run
+        whose evidence is complete never waits for it.
+
+        Raises:
+            WeightsError: the file cannot be read.
+        """
+        file = shipped_checkpoint() if self.name == "scenes-tiny" else None
+        file = self.weights or file
+        return {
+            "version": VERSION,
+            "weights": f"coco/{self.name}" if file is None else _digest(file, _stamp(file)),
+            "classes": None if self.classes is None else list(self.classes),
+            "device": self.device,
+            **asdict(self.options),
+        }
+
+    def load(self) -> FasterRCNNDetector:
+        """The detector itself.
+
+        Raises:
+            UnknownName, UsageError, WeightsError: as ``load_detector``.
+        """
+        return load_detector(
+            self.name,
+            weights=self.weights,
+            classes=self.classes,
+            device=self.device,
+            options=self.options,
+        )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsError(
+            path, "no such checkpoint", hint="Name an existing file with --weights."
+        ) from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _digest(path: Path, stamp: tuple[int, int]) -> str:
+    """Of the file's content; ``stamp`` makes a changed file a new entry."""
+    del stamp
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+    except OSError as error:
+        raise WeightsError(path, "cannot be read") from error
