@@ -1,0 +1,166 @@
+"""Frames of a clip by index: streaming, by presentation time, seeking where that is shorter.
+
+A decoded frame is identified by its presentation time, never by counting from where a seek is
+believed to have landed, so a wrong frame cannot come out; a frame that does not decode is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+
+from vidal.errors import UnreadableClip
+from vidal.types import Clip, Frame, FrameRef, Image, IntArray
+from vidal.video import folder, opencv
+from vidal.video.source import NoVideo, Source
+
+_WORTH_A_SEEK = 8
+"""Frames that must be saved before a seek is preferred to decoding on."""
+
+_BACK = (0, 1, 3, 8)
+"""Keyframes to go back before a frame counts as undecodable (for streams whose keyframes need
+frames before them, e.g. gradual refresh)."""
+
+
+def read_frames(
+    clip: Clip, indices: Iterable[int] | None = None, *, threads: int = 1
+) -> Iterator[Frame]:
+    """The frames of a clip, in increasing order, each once.
+
+    Args:
+        clip: as returned by ``open_clip``.
+        indices: the wanted frames in any order; None = all.
+        threads: threads of the decoder; they change nothing in the output.
+
+    Returns:
+        An iterator with a few frames in memory at a time. A frame that does not decode, or not
+        to the clip's size, is left out: compare ``frame.ref.index`` with what was asked for.
+
+    Raises:
+        ValueError: an index outside the clip (at once, not while iterating).
+        UnreadableClip: the file cannot be opened any more (while iterating).
+    """
+    wanted = (
+        np.arange(clip.frames) if indices is None else np.unique(np.fromiter(indices, np.int64))
+    )
+    if len(wanted) and (wanted[0] < 0 or wanted[-1] >= clip.frames):
+        wrong = int(wanted[0] if wanted[0] < 0 else wanted[-1])
+        raise ValueError(f"{clip.id}: no frame {wrong}, it has frames 0..{clip.frames - 1}")
+    return _frames(clip, wanted, threads)
+
+
+def read_frame(clip: Clip, index: int, *, threads: int = 1) -> Frame:
+    """One frame.
+
+    Raises:
+        ValueError: an index outside the clip.
+        UnreadableClip: the frame does not decode.
+    """
+    for frame in read_frames(clip, (index,), threads=threads):
+        return frame
+    raise UnreadableClip(clip.path, f"frame {index} does not decode")
+
+
+def _frames(clip: Clip, wanted: IntArray, threads: int) -> Iterator[Frame]:
+    if not len(wanted):
+        return
+    try:
+        for index, image in _images(clip, wanted, threads):
+            if image.shape[:2] == clip.size:
+                yield Frame(FrameRef(clip.id, index), image)
+    except NoVideo as error:
+        raise UnreadableClip(clip.path, str(error)) from error
+    except (FFmpegError, OSError) as error:
+        raise UnreadableClip(clip.path, (error.strerror or str(error)).lower()) from error
+
+
+def _images(clip: Clip, wanted: IntArray, threads: int) -> Iterator[tuple[int, Image]]:
+    if clip.reader == "images":
+        yield from folder.read(clip, wanted)
+    elif clip.reader == "opencv":
+        yield from opencv.read(clip.path, wanted)
+    else:
+        with Source(clip.path, threads) as source:
+            if clip.reader == "order":
+                yield from _by_order(source, wanted)
+            else:
+                for run in _runs(clip, wanted):
+                    yield from _run(source, clip, run)
+
+
+def _by_order(source: Source, wanted: IntArray) -> Iterator[tuple[int, Image]]:
+    left = iter(wanted.tolist())
+    target = next(left)
+    for index, frame in enumerate(source.restart()):
+        if index == target:
+            yield index, source.image(frame)
+            if (target := next(left, -1)) < 0:
+                return
+
+
+def _runs(clip: Clip, wanted: IntArray) -> list[IntArray]:
+    """Wanted indices, split where seeking ahead is shorter than decoding on."""
+    if not len(clip.keyframes):
+        return [wanted]
+    key = np.searchsorted(clip.keyframes, wanted, side="right") - 1
+    start = np.where(key >= 0, clip.keyframes[np.maximum(key, 0)], 0)
+    return np.split(wanted, np.flatnonzero(start[1:] - wanted[:-1] > _WORTH_A_SEEK) + 1)
+
+
+def _run(source: Source, clip: Clip, run: IntArray) -> Iterator[tuple[int, Image]]:
+    """Decode one run; where a frame is missing, once more from further back."""
+    done, tried = 0, -1  # frames of the run dealt with; keyframes gone back for the next one
+    while done < len(run):
+        key, back = _start(clip, int(run[done]), tried)
+        frames = source.restart() if key is None else source.start_at(int(clip.pts[key]))
+        if frames is None:
+            tried = back
+            continue
+        for index, frame in _indexed(clip, frames):
+            while done < len(run) and run[done] < index and _settled(clip, run[done], key):
+                done += 1
+            if done == len(run) or run[done] < index:
+                break
+            if run[done] == index:
+                yield index, source.image(frame)
+                done, tried = done + 1, -1
+                if done == len(run):
+                    return
+        else:
+            while done < len(run) and _settled(clip, run[done], key):
+                done += 1
+        if done < len(run):
+            tried = _keyframes_between(clip, run[done], key)
+
+
+def _start(clip: Clip, index: int, tried: int) -> tuple[int | None, int]:
+    """The frame to start from (None = beginning of the file) and how many keyframes back it is."""
+    at = int(np.searchsorted(clip.keyframes, index, side="right")) - 1
+    for back in _BACK:
+        if back > tried and at - back >= 0 and clip.keyframes[at - back] > 0:
+            return int(clip.keyframes[at - back]), back
+    return None, at + 1
+
+
+def _keyframes_between(clip: Clip, index: int, key: int | None) -> int:
+    """How many keyframes before the nearest one decoding of a frame had begun."""
+    before = np.searchsorted(clip.keyframes, index, side="right")
+    return int(before - np.searchsorted(clip.keyframes, key or 0, side="right"))
+
+
+def _settled(clip: Clip, index: int, key: int | None) -> bool:
+    """Whether a frame missing after a start at ``key`` is undecodable for good."""
+    return key is None or _keyframes_between(clip, index, key) >= _BACK[-1]
+
+
+def _indexed(clip: Clip, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+    """Frames with their index; those whose time is not in the clip's table are dropped."""
+    for frame in frames:
+        if frame.pts is None:
+            continue
+        index = int(clip.pts.searchsorted(frame.pts))
+        if index < clip.frames and clip.pts[index] == frame.pts:
+            yield index, frame

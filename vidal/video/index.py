@@ -1,0 +1,279 @@
+"""From a file or folder to a ``Clip``: which frames there are, and when each is shown.
+
+The table of presentation times is read from the packets, without decoding, and is checked by
+decoding where it may be wrong: the first frames (a recording that starts between keyframes, times
+that a container guessed) and the last ones (a recording that was cut off). Where there are no
+usable times, one pass of decoding counts the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from vidal.errors import UnreadableClip
+from vidal.types import Clip, IntArray
+from vidal.video import folder, opencv
+from vidal.video.identity import clip_id
+from vidal.video.source import NoVideo, Source
+
+_HEAD = 32
+"""Frames decoded at the start, to see that the table agrees with the decoder."""
+
+_BACK = 8
+"""Keyframes to go further back before a frame at the end counts as lost."""
+
+_REORDERED = 16
+"""Most frames that can be shown after a damaged one that came last in the file (H.264, A.3.1)."""
+
+_DEFAULT_RATE = Fraction(25)
+
+
+def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fraction(10)) -> Clip:
+    """The clip at a path, with its table of presentation times.
+
+    Reads the whole file once and decodes its first frames and its last group of pictures.
+
+    Args:
+        path: a video file, or a folder of numbered images.
+        root: the folder that was searched; makes the id tell clips of one name apart.
+        image_rate: frames a second of a folder of images; consecutive numbers are 1/rate apart.
+
+    Raises:
+        UnreadableClip: it cannot be read, or not one of its frames decodes; with the cause.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return folder.open_folder(path, root, image_rate)
+        if path.stat().st_size == 0:
+            raise UnreadableClip(path, "is an empty file")
+        name = clip_id(path, [path], root)
+        table = _index(path)
+    except FFmpegError as error:
+        raise UnreadableClip(path, error.strerror or str(error)) from error
+    except OSError as error:
+        raise UnreadableClip(path, (error.strerror or str(error)).lower()) from error
+    return Clip(
+        id=name,
+        path=path,
+        pts=table.pts,
+        time_base=table.time_base,
+        rate=table.rate,
+        size=table.size,
+        truncated=table.truncated,
+        keyframes=table.keyframes,
+        reader=table.reader,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What a clip is made of, but for its name."""
+
+    pts: IntArray
+    keyframes: IntArray
+    time_base: Fraction
+    rate: Fraction
+    size: tuple[int, int]
+    truncated: int
+    reader: str
+
+
+def _index(path: Path) -> _Table:
+    try:
+        return _by_time(path) or _by_order(path)
+    except (FFmpegError, NoVideo) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        counted = opencv.count(path)
+        if counted is None:
+            raise UnreadableClip(path, _cause(path, error)) from error
+        frames, size, rate = counted
+        return _counted(frames, rate, size, 0, "opencv")
+
+
+def _counted(
+    frames: int, rate: Fraction, size: tuple[int, int], truncated: int, reader: str
+) -> _Table:
+    return _Table(np.arange(frames), np.zeros(0, np.int64), 1 / rate, rate, size, truncated, reader)
+
+
+@dataclass(frozen=True)
+class _Packets:
+    """The shown packets of a file in decoding order, and how many the file had announced."""
+
+    pts: IntArray
+    key: NDArray[np.bool_]
+    announced: int
+    missing: int
+
+    @property
+    def table(self) -> IntArray:
+        """Presentation times in order."""
+        return np.sort(self.pts)
+
+    @property
+    def keys(self) -> IntArray:
+        """Presentation times of the keyframes in order."""
+        return np.sort(self.pts[self.key])
+
+
+def _demux(source: Source) -> _Packets | None:
+    """The packets that are shown (not cut away by an edit list); None where one has no time."""
+    total, pts, key = 0, [], []
+    for packet in source.packets():
+        total += 1
+        if packet.is_discard:
+            continue
+        if packet.pts is None:
+            return None
+        pts.append(packet.pts)
+        key.append(packet.is_keyframe)
+    missing = max(len(source.stream.index_entries) - total, 0)
+    announced = max(source.stream.frames - total, 0)
+    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing)
+
+
+def _by_time(path: Path) -> _Table | None:
+    """The table by presentation time; None where the times cannot be trusted."""
+    with Source(path) as source:
+        packets = _demux(source)
+        if packets is None or len(np.unique(packets.pts)) != len(packets.pts):
+            return None
+        frames = source.restart()
+        opening = next(frames, None)
+        if opening is None:
+            return None
+        size = source.image(opening).shape
+        head = _times(chain([opening], islice(frames, _HEAD)))
+        first = None if head is None else _first_shown(head, packets.table)
+        if first is None:
+            return None
+        lost = _lost_at_end(source, packets)
+        if lost is None:
+            return None
+        kept = np.setdiff1d(packets.table[packets.table >= first], lost)
+        if not len(kept):
+            return None
+        time_base = source.stream.time_base or 1 / _DEFAULT_RATE
+        return _Table(
+            pts=kept,
+            keyframes=np.flatnonzero(np.isin(kept, packets.keys)),
+            time_base=time_base,
+            rate=_rate(source, kept, time_base),
+            size=(size[0], size[1]),
+            truncated=_truncated(packets, len(lost)),
+            reader="pts",
+        )
+
+
+def _times(frames: Iterable[VideoFrame]) -> IntArray | None:
+    """Presentation times of decoded frames; None unless all have one and they increase."""
+    pts = [frame.pts for frame in frames]
+    known = [value for value in pts if value is not None]
+    times = np.array(known, np.int64)
+    return times if len(known) == len(pts) and (np.diff(times) > 0).all() else None
+
+
+def _first_shown(decoded: IntArray, table: IntArray) -> int | None:
+    """The first time that decodes; None where the decoder disagrees with the table after it.
+
+    Damaged frames may be missing between, but not most of them: those times were guessed.
+    """
+    if not len(decoded) or not np.isin(decoded, table).all():
+        return None
+    expected = ((table >= decoded[0]) & (table <= decoded[-1])).sum()
+    return int(decoded[0]) if 2 * len(decoded) >= expected else None
+
+
+def _lost_at_end(source: Source, packets: _Packets) -> IntArray | None:
+    """Times in the last groups of pictures that do not decode; None on disagreement.
+
+    Goes back over 1, 2, 4, ... groups until one decodes (a download that stopped may have left a
+    long run of zeros). What is missing then is tried once more from further back, because some
+    streams' keyframes need frames before them.
+    """
+    keys, back = _tail_keys(packets), 1
+    lost: IntArray | None = None
+    while True:
+        start = int(keys[-back]) if back <= len(keys) else None
+        frames = source.restart() if start is None else source.start_at(start)
+        if frames is not None:
+            times = _times(frames)
+            if times is None or not np.isin(times, packets.table).all():
+                return None
+            if lost is not None:
+                return np.setdiff1d(lost, times)
+            if len(times) or start is None:
+                since = packets.table if start is None else packets.table[packets.table >= start]
+                lost = np.setdiff1d(since, times)
+                if start is None or not len(lost):
+                    return lost
+                back += _BACK
+                continue
+        if start is None:
+            return lost
+        back *= 2
+
+
+def _tail_keys(packets: _Packets) -> IntArray:
+    """Keyframes to verify the tail from: what follows the last one in the file comes after it."""
+    where = np.flatnonzero(packets.key)
+    if len(where) and (packets.pts[where[-1] :] < packets.pts[where[-1]]).any():
+        return packets.keys[:-1]  # an open group: its leading frames need the one before
+    return packets.keys
+
+
+def _truncated(packets: _Packets, lost: int) -> int:
+    """Packets missing at the end. What a header announced counts only where the end is cut."""
+    cut = packets.missing + lost
+    return max(cut, packets.announced + lost) if cut else 0
+
+
+def _rate(source: Source, pts: IntArray, time_base: Fraction) -> Fraction:
+    for rate in (source.stream.average_rate, source.stream.guessed_rate):
+        if rate is not None and 0 < rate <= 1000:
+            return Fraction(rate)
+    if len(pts) > 1:
+        return (len(pts) - 1) / (int(pts[-1] - pts[0]) * time_base)
+    return _DEFAULT_RATE
+
+
+def _by_order(path: Path) -> _Table:
+    """The table of a file without usable times: one pass of decoding counts the frames."""
+    with Source(path) as source:
+        announced, size = source.stream.frames, None
+        count = seen = clean = 0  # frames; damaged ones among all; undamaged ones since the last
+        for frame in source.restart():
+            if size is None:
+                shape = source.image(frame).shape
+                size = (shape[0], shape[1])
+            count += 1
+            clean = clean + 1 if source.damaged == seen else 1
+            seen = source.damaged
+        if size is None:
+            raise NoVideo("not one of its frames decodes")
+        rate = _rate(source, np.zeros(0, np.int64), 1 / _DEFAULT_RATE)
+    cut = source.damaged > seen or (seen > 0 and clean <= _REORDERED)
+    return _counted(count, rate, size, max(announced - count, 1) if cut else 0, "order")
+
+
+def _cause(path: Path, error: Exception) -> str:
+    """Why PyAV did not read a file, in a user's words."""
+    if isinstance(error, NoVideo):
+        return str(error)
+    with path.open("rb") as stream:
+        start = stream.read(12)
+    if start[4:8] == b"ftyp":
+        return "its index is missing (no moov box): the recording was cut off before it was closed"
+    text = (getattr(error, "strerror", None) or str(error)).lower()
+    return f"is not a video that can be decoded ({text})"

@@ -1,0 +1,55 @@
+"""Files that PyAV cannot open, read by OpenCV: always from the first frame on, counting.
+
+OpenCV's seeking by frame number returns wrong frames on variable frame rates and is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidal.types import Image, IntArray
+
+_DEFAULT_RATE = Fraction(25)
+
+
+def count(path: Path) -> tuple[int, tuple[int, int], Fraction] | None:
+    """Number of frames, (height, width) and rate, by one pass; None if OpenCV reads no frame."""
+    with _capture(path) as capture:
+        good, first = capture.read() if capture.isOpened() else (False, None)
+        if not good or first is None:
+            return None
+        frames = 1
+        while capture.grab():
+            frames += 1
+        rate = Fraction(capture.get(cv2.CAP_PROP_FPS)).limit_denominator(1001)
+        size = (first.shape[0], first.shape[1])
+    return frames, size, rate if 0 < rate <= 1000 else _DEFAULT_RATE
+
+
+def read(path: Path, wanted: IntArray) -> Iterator[tuple[int, Image]]:
+    """(index, RGB image) of the wanted frames (increasing, not empty) that decode."""
+    with _capture(path) as capture:
+        left = iter(wanted.tolist())
+        target, index = next(left), 0
+        while target >= 0 and capture.grab():
+            if index == target:
+                good, image = capture.retrieve()
+                if good:
+                    yield index, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+                target = next(left, -1)
+            index += 1
+
+
+@contextmanager
+def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
+    capture = cv2.VideoCapture(str(path.absolute()))
+    try:
+        yield capture
+    finally:
+        capture.release()
