@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidal.formats._cvat import Grid, Numbering, box_lines, element, label_lines
-from vidal.formats._tracks import key_positions, runs
+from vidal.formats._tracks import key_positions, runs, tracks
 from vidal.formats._write import write_files
 from vidal.types import UNKNOWN, Annotations, IntArray, LabelledClip, Skipped
 
@@ -77,7 +77,7 @@ class _Written:
         yield from self._meta(table)
         fresh = int(table.track.max(initial=-1)) + 1
         used: set[int] = set()
-        for track, rows in self._tracks(table):
+        for track, rows in tracks(table):
             if track < 0 or track in used:
                 track, fresh = fresh, fresh + 1
             used.add(track)
@@ -118,17 +118,6 @@ class _Written:
     def _names(self, table: Annotations) -> list[str]:
         extra = [self.unknown] if self.unknown is not None and (table.labels < 0).any() else []
         return [*table.classes, *(name for name in extra if name not in table.classes)]
-
-    def _tracks(self, table: Annotations) -> Iterator[tuple[int, IntArray]]:
-        """(identity, rows in frame order): one a track and class, one a box without a track."""
-        order = np.lexsort((table.frame, table.ignore, table.labels, table.track))
-        keys = np.stack([table.track, table.labels, table.ignore])[:, order]
-        alone = keys[0] < 0
-        cuts = np.flatnonzero((np.diff(keys, axis=1) != 0).any(axis=0) | alone[1:] | alone[:-1])
-        for rows in np.split(order, cuts + 1) if len(order) else []:
-            if (np.diff(table.frame[rows]) == 0).any():
-                raise ValueError(f"{self.clip.name}: track {table.track[rows[0]]} twice in a frame")
-            yield int(table.track[rows[0]]), rows
 
     def _track(self, track: int, table: Annotations, rows: IntArray) -> Iterator[str]:
         label = int(table.labels[rows[0]])

@@ -5,12 +5,13 @@ Shared by the formats in which people annotate key frames (CVAT for video, Label
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.types import BoolArray, IntArray, ScoreArray
+from vidal.types import Annotations, BoolArray, IntArray, ScoreArray
 
 
 def interpolate(
@@ -75,3 +76,19 @@ def runs(places: IntArray) -> list[slice]:
     cuts = np.flatnonzero(np.diff(places) > 1) + 1
     edges = [0, *cuts.tolist(), len(places)]
     return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def tracks(table: Annotations) -> Iterator[tuple[int, IntArray]]:
+    """(identity, rows in frame order): one a track, class and flag; one a box without a track.
+
+    Raises:
+        ValueError: a track twice in one frame.
+    """
+    order = np.lexsort((table.frame, table.ignore, table.labels, table.track))
+    keys = np.stack([table.track, table.labels, table.ignore])[:, order]
+    alone = keys[0] < 0
+    cuts = np.flatnonzero((np.diff(keys, axis=1) != 0).any(axis=0) | alone[1:] | alone[:-1])
+    for rows in np.split(order, cuts + 1) if len(order) else []:
+        if (np.diff(table.frame[rows]) == 0).any():
+            raise ValueError(f"track {table.track[rows[0]]} twice in one frame")
+        yield int(table.track[rows[0]]), rows

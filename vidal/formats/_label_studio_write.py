@@ -1,0 +1,195 @@
+"""Writing Label Studio tasks; ``vidal.formats.label_studio`` has the conventions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from vidal.formats._names import frame_name
+from vidal.formats._tracks import key_positions, runs, tracks
+from vidal.formats._write import write_lines
+from vidal.types import UNKNOWN, Annotations, FloatArray, FrameRef, IntArray, LabelledClip, Skipped
+
+Kind = Literal["image", "video"]
+_MODEL = "vidal"
+
+
+def config(classes: Sequence[str], kind: Kind = "image") -> str:
+    """The labelling configuration that fits the tasks of ``write``."""
+    labels = "".join(f"<Label value={quoteattr(name)}/>" for name in classes)
+    if kind == "image":
+        return (
+            '<View><Image name="image" value="$image"/>'
+            f'<RectangleLabels name="label" toName="image">{labels}</RectangleLabels></View>'
+        )
+    return (
+        '<View><Video name="video" value="$video"/><VideoRectangle name="box" toName="video"/>'
+        f'<Labels name="videoLabels" toName="video">{labels}</Labels></View>'
+    )
+
+
+def write(
+    path: Path,
+    clips: Iterable[LabelledClip],
+    *,
+    kind: Kind = "image",
+    url: Callable[[str], str] = str,
+    extra: Mapping[FrameRef, Mapping[str, Any]] | None = None,
+    tolerance: float = 1.0,
+    unknown: str | None = "unknown",
+    skipped: Skipped | None = None,
+) -> Path:
+    """Write tasks to import: an image task a labelled frame, or a video task a clip.
+
+    Each task carries its frame (``clip``, ``index``) or clip (``clip``, ``frames``, ``width``,
+    ``height``) in ``data``, and the boxes as a prediction. Tracks are lost in image tasks; ignore
+    regions have no place and are listed. In a video task all frames count as annotated.
+
+    Args:
+        path: the JSON file.
+        clips: with sizes, and for video tasks with rates; streamed.
+        kind: images or videos.
+        url: from a file name (``<clip>_<index>.jpg``, or the video's) to what goes into ``data``.
+        extra: more ``data`` of image tasks, such as rank, score and reason.
+        tolerance: as in ``vidal.formats.cvat.write``, for key frames of videos.
+        unknown: label for objects of class -1; None leaves them out.
+        skipped: receives what is left out.
+
+    Raises:
+        OutputError: the place cannot be written.
+        ValueError: a clip without size or rate, or a track twice in one frame.
+    """
+    path = Path(path)
+    job = _Job(
+        path, url, extra or {}, tolerance, unknown, Skipped() if skipped is None else skipped
+    )
+    tasks = (
+        task for clip in clips for task in (job.images if kind == "image" else job.video)(clip)
+    )
+    write_lines(path, _array(tasks))
+    return path
+
+
+def _array(tasks: Iterator[dict[str, Any]]) -> Iterator[str]:
+    start = "[\n"
+    for task in tasks:
+        yield start + json.dumps(task, ensure_ascii=False, allow_nan=False)
+        start = ",\n"
+    yield "[]\n" if start == "[\n" else "\n]\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Options of one call of ``write``."""
+
+    path: Path
+    url: Callable[[str], str]
+    extra: Mapping[FrameRef, Mapping[str, Any]]
+    tolerance: float
+    unknown: str | None
+    skipped: Skipped
+
+    def images(self, clip: LabelledClip) -> Iterator[dict[str, Any]]:
+        height, width = _size(clip)
+        table = self._kept(clip)
+        for index in np.flatnonzero(table.labelled).tolist():
+            ref = FrameRef(clip.name, index)
+            rows = table.on(index)
+            labels = table.labels[rows].tolist()
+            result = [
+                {
+                    "id": f"box-{number}",
+                    "from_name": "label",
+                    "to_name": "image",
+                    "type": "rectanglelabels",
+                    "original_width": width,
+                    "original_height": height,
+                    "value": {**value, "rectanglelabels": [self._name(table, label)]},
+                }
+                for number, (value, label) in enumerate(
+                    zip(_percent(table.boxes[rows], (height, width)), labels, strict=True)
+                )
+            ]
+            data = {**self.extra.get(ref, {}), "clip": clip.name, "index": index}
+            data["image"] = self.url(frame_name(ref))
+            yield {"data": data, "predictions": [{"model_version": _MODEL, "result": result}]}
+
+    def video(self, clip: LabelledClip) -> Iterator[dict[str, Any]]:
+        height, width = _size(clip)
+        if clip.rate is None:
+            raise ValueError(f"{clip.name}: rate is not known")
+        table = self._kept(clip)
+        data = {
+            "clip": clip.name,
+            "frames": table.frames,
+            "width": width,
+            "height": height,
+            "video": self.url(clip.path.name if clip.path else clip.name),
+        }
+        fresh = int(table.track.max(initial=-1)) + 1
+        used: set[int] = set()
+        result = []
+        for track, rows in tracks(table):
+            if track < 0 or track in used:
+                track, fresh = fresh, fresh + 1
+            used.add(track)
+            value = {
+                "framesCount": table.frames,
+                "duration": float(table.frames / clip.rate),
+                "labels": [self._name(table, int(table.labels[rows[0]]))],
+                "sequence": self._sequence(clip, table, rows),
+            }
+            region = {"id": f"track-{track}", "from_name": "box", "to_name": "video"}
+            result.append({**region, "type": "videorectangle", "value": value})
+        yield {"data": data, "predictions": [{"model_version": _MODEL, "result": result}]}
+
+    def _sequence(
+        self, clip: LabelledClip, table: Annotations, rows: IntArray
+    ) -> list[dict[str, Any]]:
+        """Key frames; the last of each unbroken stretch is not enabled."""
+        frames, boxes = table.frame[rows], table.boxes[rows]
+        values = _percent(boxes, _size(clip))
+        rate = clip.rate or 1
+        keys: list[dict[str, Any]] = []
+        for run in runs(frames):
+            chosen = key_positions(frames[run], boxes[run], tolerance=self.tolerance) + run.start
+            for at in chosen.tolist():
+                index = int(frames[at])
+                when = {"frame": index + 1, "time": float(index / rate)}
+                keys.append({**values[at], **when, "enabled": at != run.stop - 1})
+        return keys
+
+    def _kept(self, clip: LabelledClip) -> Annotations:
+        """The rows that can be said; the others are listed."""
+        table = clip.annotations
+        nameless = (table.labels == UNKNOWN) & (self.unknown is None)
+        for row in np.flatnonzero(nameless | table.ignore):
+            why = "ignore region" if table.ignore[row] else "unknown object"
+            self.skipped.add(self.path, f"{clip.name}@{table.frame[row]:06d}", why)
+        return table.keep(~(nameless | table.ignore))
+
+    def _name(self, table: Annotations, label: int) -> str:
+        return table.classes[label] if label != UNKNOWN else str(self.unknown)
+
+
+def _size(clip: LabelledClip) -> tuple[int, int]:
+    if clip.size is None:
+        raise ValueError(f"{clip.name}: size is not known")
+    return clip.size
+
+
+def _percent(boxes: FloatArray, size: tuple[int, int]) -> list[dict[str, float]]:
+    """Left, top, width and height in percent of the image."""
+    height, width = size
+    wide = boxes.astype(np.float64)
+    wide[:, 2:] -= wide[:, :2]
+    share = 100 * wide / (width, height, width, height)
+    return [
+        {"x": x, "y": y, "width": w, "height": h, "rotation": 0} for x, y, w, h in share.tolist()
+    ]
