@@ -1,1 +1,20 @@
-"""Propagators: carry boxes from a frame to its neighbours."""
+"""Propagators: carry boxes from a frame to its neighbours.
+
+A new tracker implements ``vidal.protocols.Propagator`` (one pair of frames) or ``Motion`` (a clip);
+``propagate`` does the rest.
+"""
+
+from vidal.track.field import FlowField
+from vidal.track.flow import FlowMeter
+from vidal.track.options import FlowOptions
+from vidal.track.propagate import propagate
+from vidal.track.propagators import FlowPropagator, StillPropagator
+
+__all__ = [
+    "FlowField",
+    "FlowMeter",
+    "FlowOptions",
+    "FlowPropagator",
+    "StillPropagator",
+    "propagate",
+]

@@ -1,0 +1,198 @@
+"""The optical flow of one clip, and boxes that move with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.track.options import Mode
+from vidal.types import BoolArray, FloatArray, HalfArray, IntArray
+
+GRID = 5
+"""Samples a side in a box. 3, 5, 7 a side: IoU .7736, .7771, .7781 after three frames."""
+CENTRAL = 0.5
+"""Part of the box's width and height that its motion is read from: what lies further out is
+often background, and the very centre of a wheel is."""
+SPREAD = 0.8
+"""Part of the box that its growth is read from: slopes need distance."""
+LARGEST_GROWTH = 0.1
+"""A box does not grow or shrink by more than this share a frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowField:
+    """Optical flow between neighbouring frames of one clip, in pixels of the frame.
+
+    Implements ``vidal.protocols.Motion``.
+
+    Attributes:
+        forward: (F-1, h, w, 2) float16, from frame i to i+1; last axis (dx, dy).
+        backward: (F-1, h, w, 2) float16, from frame i+1 to i, measured and not inverted.
+        valid: (F-1,) bool; False where a frame is missing or a shot was cut.
+        size: (H, W) of the frames.
+        mode, scale: how boxes read it, see ``FlowOptions``.
+    """
+
+    forward: HalfArray
+    backward: HalfArray
+    valid: BoolArray
+    size: tuple[int, int]
+    mode: Mode = "robust"
+    scale: bool = True
+
+    def __post_init__(self) -> None:
+        shape = self.forward.shape
+        if len(shape) != 4 or shape[3] != 2 or 0 in shape[1:]:
+            raise ValueError(f"forward: expected shape (F-1, h, w, 2), got {shape}")
+        if self.backward.shape != shape:
+            raise ValueError(f"backward: expected shape {shape}, got {self.backward.shape}")
+        if self.valid.shape != shape[:1]:
+            raise ValueError(f"valid: expected shape {shape[:1]}, got {self.valid.shape}")
+        # Not checked for NaN as other tables are: a field may be large and memory-mapped, and a
+        # flow that is not finite only ends the tracks that meet it.
+        for name, dtype in (("forward", np.float16), ("backward", np.float16), ("valid", np.bool_)):
+            array: NDArray[Any] = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def frames(self) -> int:
+        """Length of the clip."""
+        return len(self.valid) + 1
+
+    def reading(self, *, mode: Mode, scale: bool) -> Self:
+        """The same flow, read in another way; nothing is copied."""
+        return replace(self, mode=mode, scale=scale)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The field as named arrays, for a store; how boxes read it is not part of them."""
+        size = np.array(self.size, dtype=np.int64)
+        return {
+            "forward": self.forward,
+            "backward": self.backward,
+            "valid": self.valid,
+            "size": size,
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], *, mode: Mode = "robust", scale: bool = True
+    ) -> Self:
+        """The field that ``arrays()`` was taken from.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: shapes do not fit.
+        """
+        height, width = (int(value) for value in arrays["size"])
+        return cls(
+            forward=arrays["forward"],
+            backward=arrays["backward"],
+            valid=arrays["valid"],
+            size=(height, width),
+            mode=mode,
+            scale=scale,
+        )
+
+    def step(
+        self, before: IntArray, after: IntArray, boxes: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Boxes (N, 4), row i in frame ``before[i]`` -> the same in ``after[i]``, trust (N,).
+
+        Trust is 1, or 0 (and the box where it was) without valid, finite flow.
+
+        Raises:
+            ValueError: frames that are not neighbours, or outside the clip.
+        """
+        pair = np.minimum(before, after)
+        if len(pair) and (
+            (np.abs(after - before) != 1).any() or pair.min() < 0 or pair.max() >= len(self.valid)
+        ):
+            raise ValueError("step: frames that are not neighbours within the clip")
+        moved, trust = boxes.astype(np.float32), self.valid[pair].astype(np.float32)
+        for flow, ahead in ((self.forward, True), (self.backward, False)):
+            rows = np.flatnonzero(((after > before) == ahead) & (trust > 0))
+            if len(rows):
+                shift, growth = self._read(flow, pair[rows], moved[rows])
+                lost = ~np.isfinite(shift).all(axis=1) | ~np.isfinite(growth)
+                trust[rows[lost]] = 0
+                moved[rows[~lost]] = _move(moved[rows[~lost]], shift[~lost], growth[~lost])
+        return moved, trust
+
+    def _read(
+        self, flow: HalfArray, pair: IntArray, boxes: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Shift (N, 2) in pixels and growth (N,) of boxes."""
+        still = np.zeros(len(boxes), dtype=np.float32)
+        if self.mode == "centre":
+            shift = _samples(flow, self.size, pair, boxes, np.zeros(1, dtype=np.float32))
+            return shift[:, :, 0], still
+        central = _samples(flow, self.size, pair, boxes, _ticks(CENTRAL))
+        shift = _median(central)
+        return shift, self._growth(flow, pair, boxes) if self.scale else still
+
+    def _growth(self, flow: HalfArray, pair: IntArray, boxes: FloatArray) -> FloatArray:
+        """(N,) relative change of size: mean of the median slopes of dx along x, dy along y."""
+        ticks = _ticks(SPREAD)
+        n, half = len(boxes), GRID // 2
+        wide = _samples(flow, self.size, pair, boxes, ticks).reshape(n, 2, GRID, GRID)
+        distance = ticks[::-1][:half] - ticks[:half]
+        across = (wide[:, 0, :, ::-1][:, :, :half] - wide[:, 0, :, :half]) / distance
+        along = (wide[:, 1, ::-1][:, :half] - wide[:, 1, :half]) / distance[:, None]
+        slopes = np.stack([across.reshape(n, -1), along.reshape(n, -1)], axis=1)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        mean = (_median(slopes) / sides).mean(axis=1)
+        return np.clip(mean, -LARGEST_GROWTH, LARGEST_GROWTH)
+
+
+def _ticks(part: float) -> FloatArray:
+    """(GRID,) offsets from the centre in box sides, over the central ``part``; exactly odd."""
+    return (np.arange(GRID, dtype=np.float32) - GRID // 2) * np.float32(part / (GRID - 1))
+
+
+def _samples(
+    flow: HalfArray,
+    size: tuple[int, int],
+    pair: IntArray,
+    boxes: FloatArray,
+    ticks: FloatArray,
+) -> FloatArray:
+    """(N, 2, T * T) flow at a grid of points of every box, row by row.
+
+    The nearest value is taken: at a quarter of the resolution interpolation mixes in the
+    background (IoU .7743 against .7771 after three frames). Points outside the image are moved to
+    its border.
+    """
+    _, height, width, _ = flow.shape
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    points = centre[:, :, None] + (boxes[:, 2:] - boxes[:, :2])[:, :, None] * ticks
+    # Pixel i of the kept field covers [i, i + 1) of its own scale; boxes are in the same sense.
+    x = np.floor(points[:, 0] * np.float32(width / size[1]))
+    y = np.floor(points[:, 1] * np.float32(height / size[0]))
+    column = np.clip(x, 0, width - 1).astype(np.int64)
+    row = np.clip(y, 0, height - 1).astype(np.int64)
+    place = ((pair[:, None] * height + row)[:, :, None] * width + column[:, None, :]).reshape(
+        len(boxes), -1
+    )
+    # Both halves of a value in one read.
+    both = flow.view(np.uint32).reshape(-1).take(place)
+    values = both.view(np.float16).reshape(len(boxes), -1, 2)
+    return values.transpose(0, 2, 1).astype(np.float32)
+
+
+def _median(values: FloatArray) -> FloatArray:
+    """Median over the last axis; NaN where a value is not finite."""
+    count = values.shape[-1]
+    ordered = np.sort(values, axis=-1)
+    middle = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+    return np.where(np.isfinite(values).all(axis=-1), middle, np.float32(np.nan))
+
+
+def _move(boxes: FloatArray, shift: FloatArray, growth: FloatArray) -> FloatArray:
+    """Boxes shifted and grown about their centres; without growth the shift is exact."""
+    grow = (boxes[:, 2:] - boxes[:, :2]) * (growth[:, None] / 2)
+    return (boxes + np.concatenate([shift - grow, shift + grow], axis=1)).astype(np.float32)
