@@ -1,0 +1,247 @@
+"""YOLO: normalised boxes, empty or missing files, names, sizes, broken lines, round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidal.errors import FormatError, InputError, OutputError
+from vidal.formats import yolo
+from vidal.types import Annotations, LabelledClip, Skipped
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "yolo"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Writes label files (name -> text) beside a data.yaml; returns the folder."""
+
+    def make(labels, described="names: [car, bus]\n"):
+        if described is not None:
+            (tmp_path / "data.yaml").write_text(described)
+        for name, text in labels.items():
+            file = tmp_path / "labels" / name
+            file.parent.mkdir(exist_ok=True, parents=True)
+            file.write_text(text)
+        return tmp_path
+
+    return make
+
+
+def read(path, **options):
+    options.setdefault("sizes", {"c": (100, 200), "d": (100, 200)})
+    return list(yolo.read(path, **options))
+
+
+def test_the_fixture_tells_empty_from_missing_labels_and_takes_the_size_from_the_image():
+    (clip,) = yolo.read(FIXTURES)
+    assert (clip.name, clip.size) == ("town-9a", (40, 80))
+    assert clip.files == tuple(f"images/town-9a_{i:06d}.png" for i in range(3))
+    found = clip.annotations
+    assert found.labelled.tolist() == [True, True, False]
+    assert found.classes == ("car", "bus")
+    assert found.labels.tolist() == [1, 0]
+    assert found.boxes[0].tolist() == [20, 15, 60, 25]
+    assert found.boxes[1].tolist() == [16, 16, 24, 24]
+    (again,) = yolo.read(FIXTURES / "data.yaml", split="train")
+    assert again.annotations == found
+
+
+def test_names_may_be_a_list_or_numbered_and_classes_map_to_others(folder):
+    root = folder({"c_0.txt": "1 .5 .5 .1 .1"}, "names: {1: bus, 0: car}")
+    (clip,) = read(root)
+    assert (clip.annotations.classes, clip.annotations.labels.tolist()) == (("car", "bus"), [1])
+    (clip,) = read(root, classes=["bus"])
+    assert clip.annotations.labels.tolist() == [0]
+    (clip,) = read(root, classes=["car"])
+    assert clip.annotations.labels.tolist() == [-1]
+
+
+def test_classes_name_the_numbers_where_there_is_no_description(folder):
+    root = folder({"c_0.txt": "1 .5 .5 .1 .1"}, None)
+    (clip,) = read(root, classes=["car", "bus"])
+    assert clip.annotations.labels.tolist() == [1]
+    with pytest.raises(FormatError, match="names of the classes are not stated"):
+        read(root)
+
+
+def test_clip_and_frame_may_come_from_an_expression(folder):
+    root = folder({"frame-12-of-c.txt": ""})
+    (clip,) = read(root, names=r"frame-(?P<index>\d+)-of-(?P<clip>.+)", frames={"c": 20})
+    assert (clip.name, clip.annotations.frames) == ("c", 20)
+    assert np.flatnonzero(clip.annotations.labelled).tolist() == [12]
+
+
+def test_a_split_reads_its_images_and_their_labels_only(tmp_path):
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        cv2.imwrite(
+            str(tmp_path / "images" / split / f"{split}_0.png"), np.zeros((5, 9, 3), np.uint8)
+        )
+        (tmp_path / "labels" / split / f"{split}_0.txt").write_text("0 .5 .5 1 1")
+    (tmp_path / "data.yaml").write_text("names: [car]\ntrain: images/train\nval: [images/val]\n")
+    (clip,) = yolo.read(tmp_path, split="val")
+    assert (clip.name, clip.size) == ("val", (5, 9))
+    assert clip.annotations.boxes.tolist() == [[0, 0, 9, 5]]
+    with pytest.raises(FormatError, match="split is not stated"):
+        list(yolo.read(tmp_path, split="test"))
+    assert len(list(yolo.read(tmp_path))) == 2
+
+
+def test_a_description_may_point_to_folders_elsewhere(tmp_path):
+    (tmp_path / "here").mkdir()
+    away = tmp_path / "away" / "labels"
+    away.mkdir(parents=True)
+    (away / "c_0.txt").write_text("0 .5 .5 1 1\n0 .5 .5 0 1")
+    (tmp_path / "here" / "data.yaml").write_text(f"names: [car]\ntrain: {away}\n")
+    skipped = Skipped()
+    (clip,) = read(tmp_path / "here", split="train", skipped=skipped)
+    assert len(clip.annotations) == 1
+    assert skipped.entries[0][1] == "../away/labels/c_0.txt, line 2"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("0 nan .5 .1 .1", "box is not finite"),
+        ("0 .5 .5 -.1 .1", "box is inverted or empty"),
+        ("0 -.5 .5 .1 .1", "box lies outside the image"),
+        ("0 320 240 64 48", "not normalised: beyond 1"),
+    ],
+)
+def test_what_cannot_be_is_left_out_and_listed(folder, line, why):
+    skipped = Skipped()
+    root = folder({"c_0.txt": f"0 .5 .5 .1 .1\n\n{line}\n"})
+    (clip,) = read(root, skipped=skipped)
+    assert len(clip.annotations) == 1
+    assert skipped.entries == [(root, "labels/c_0.txt, line 3", why)]
+
+
+def test_files_that_are_no_frames_are_listed(folder):
+    skipped = Skipped()
+    read(folder({"c_0.txt": "", "classes.txt": "car"}), skipped=skipped)
+    assert [(path.name, why) for path, _, why in skipped.entries] == [
+        ("classes.txt", "name does not say which frame it is")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "described", "message"),
+    [
+        ({"c_0.txt": "0 .5 .5 .1"}, "names: [a]", r"c_0.txt: line 1: expected class cx"),
+        ({"c_0.txt": "0 .1 .1 .2 .1 .2 .2 .1"}, "names: [a]", "got 8 columns"),
+        ({"c_0.txt": "car .5 .5 .1 .1"}, "names: [a]", "line 1: not numbers"),
+        ({"c_0.txt": "0.0 .5 .5 .1 .1"}, "names: [a]", "line 1: not numbers"),
+        ({"c_0.txt": "0 .5 .5 .1 .1\n1 .5 .5 .1 .1"}, "names: [a]", "line 2: class 1, of 1"),
+        ({"c_0.txt": "-1 .5 .5 .1 .1"}, "names: [a]", "class -1, of 1"),
+        ({"c_0.txt": "", "c_00.txt": ""}, "names: [a]", "c@000000 twice"),
+        ({"c_99999999999.txt": ""}, "names: [a]", "cannot be right"),
+        ({"x_0.txt": ""}, "names: [a]", "no image tells the size"),
+        ({"c_0.txt": ""}, "names: [a", "line 1: not YAML"),
+        ({"c_0.txt": ""}, "names: [a, a]", "a name twice"),
+        ({"c_0.txt": ""}, "names: {0: a, 2: b}", r"expected the numbers 0\.\.1"),
+        ({"c_0.txt": ""}, "names: 3", "expected a list of texts"),
+        ({"c_0.txt": ""}, "- a", "expected keys"),
+        ({"c_0.txt": ""}, "!!python/object/apply:os.getcwd []", "not YAML"),
+        ({"c_0.txt": ""}, "nc: 3", "names of the classes are not stated"),
+    ],
+)
+def test_broken_data_sets_give_one_format_error(folder, labels, described, message):
+    with pytest.raises(FormatError, match=message):
+        read(folder(labels, described))
+
+
+def test_a_clip_shorter_than_its_labels_is_refused(folder):
+    with pytest.raises(FormatError, match="c@000005: the clip has 5 frames"):
+        read(folder({"c_000005.txt": ""}), frames={"c": 5})
+
+
+def test_nothing_to_read_and_unreadable_images_are_input_errors(tmp_path):
+    (tmp_path / "data.yaml").write_text("names: [a]\ntrain: images\n")
+    with pytest.raises(InputError, match="no images and no labels"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        read(tmp_path, split="train")
+    (tmp_path / "x_0.jpg").write_bytes(b"not an image")
+    with pytest.raises(InputError, match="not an image that can be read"):
+        read(tmp_path)
+
+
+def test_written_lines_are_centre_and_size_over_the_image(tmp_path):
+    table = Annotations(
+        ("car",), [True, True, False], [0, 0], [[20, 10, 60, 30], [0, 0, 50, 50]], [0, -1],
+        [-1, -1], [False, False],
+    )  # fmt: skip
+    yolo.write(tmp_path, [LabelledClip("c", table, size=(100, 200))])
+    files = sorted(file.name for file in (tmp_path / "labels").iterdir())
+    assert files == ["c_000000.txt", "c_000001.txt"]
+    lines = (tmp_path / "labels" / "c_000000.txt").read_text()
+    assert lines == (
+        "0 0.200000 0.200000 0.200000 0.200000\n1 0.125000 0.250000 0.250000 0.500000\n"
+    )
+    assert (tmp_path / "labels" / "c_000001.txt").read_text() == ""
+    assert (tmp_path / "data.yaml").read_text() == (
+        "path: .\ntrain: images\nval: images\nnames:\n  0: car\n  1: unknown\n"
+    )
+
+
+def test_ignore_regions_and_unknown_objects_left_out_are_listed(tmp_path):
+    table = Annotations(
+        ("car",), [True], [0, 0], [[0, 0, 5, 5]] * 2, [0, -1], [-1, -1], [True, False]
+    )
+    skipped = Skipped()
+    clip = LabelledClip("c", table, size=(9, 9))
+    yolo.write(tmp_path, [clip], unknown=None, skipped=skipped)
+    assert [why for _, _, why in skipped.entries] == ["ignore region", "unknown object"]
+    assert (tmp_path / "labels" / "c_000000.txt").read_text() == ""
+    with pytest.raises(OutputError, match="not a file name"):
+        yolo.write(tmp_path, [LabelledClip("../c", table, size=(9, 9))])
+    with pytest.raises(ValueError, match="size is not known"):
+        yolo.write(tmp_path, [LabelledClip("c", table)])
+
+
+@st.composite
+def clips(draw):
+    frames = draw(st.integers(1, 6))
+    labelled = np.array(draw(st.lists(st.booleans(), min_size=frames, max_size=frames)))
+    labelled[-1] = True
+    where = [f for f in np.flatnonzero(labelled) for _ in range(draw(st.integers(0, 3)))]
+    boxes = np.array([[draw(st.floats(0, 40, width=32)) for _ in range(4)] for _ in where])
+    boxes = boxes.reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2] + 1
+    n = len(where)
+    labels = np.array([draw(st.integers(-1, 1)) for _ in range(n)], dtype=np.int64)
+    table = Annotations(
+        ("car", "bus"), labelled, np.array(where, np.int64), boxes, labels,
+        np.full(n, -1), np.zeros(n, bool),
+    )  # fmt: skip
+    return LabelledClip("a_b-3", table, size=(97, 131))
+
+
+@settings(max_examples=50, deadline=None)
+@given(clip=clips())
+def test_what_is_written_is_read_back(tmp_path_factory, clip):
+    root = tmp_path_factory.mktemp("yolo")
+    yolo.write(root, [clip])
+    (back,) = yolo.read(root, classes=("car", "bus"), sizes={"a_b-3": (97, 131)})
+    mine, theirs = clip.annotations, back.annotations
+    for name in ("classes", "labelled", "frame", "labels", "track", "ignore"):
+        assert np.array_equal(getattr(mine, name), getattr(theirs, name)), name
+    assert np.abs(mine.boxes - theirs.boxes).max(initial=0) < 131 * 1e-6
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(max_size=60))
+def test_damaged_label_files_raise_nothing_but_input_errors(tmp_path_factory, data):
+    root = tmp_path_factory.mktemp("yolo")
+    (root / "c_0.txt").write_bytes(b"0 .5 .5 .1 .1\n" + data)
+    try:
+        list(yolo.read(root, classes=["a"], sizes={"c": (10, 10)}))
+    except InputError:
+        return
