@@ -11,6 +11,7 @@
     │   ├── LabelsMismatch        labels that belong to other clips
     │   └── WeightsError          a checkpoint that is corrupt or not for this model
     ├── OutputError           a place that cannot be written
+    ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
         └── CampaignBusy          another process works on it
@@ -41,6 +42,18 @@ class VidalError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Subclasses take other arguments than ``args``: pickling (from worker processes) by fields.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    kind: type[VidalError], args: tuple[object, ...], state: dict[str, object]
+) -> VidalError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(VidalError):
@@ -110,6 +123,18 @@ class OutputError(VidalError):
         super().__init__(f"cannot write {path}: {why}.", hint=hint)
         self.path = Path(path)
         self.why = why
+
+
+class WorkerLost(VidalError):
+    """A worker process ended (``ending``) before it had finished ``item``."""
+
+    def __init__(self, item: str, ending: str) -> None:
+        super().__init__(
+            f"{item}: the worker process {ending}.",
+            hint="If memory ran out, use fewer workers.",
+        )
+        self.item = item
+        self.ending = ending
 
 
 class CampaignError(VidalError):

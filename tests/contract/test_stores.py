@@ -1,0 +1,86 @@
+"""What every store has to satisfy."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from vidal.protocols import Store
+from vidal.store.stores import FileStore, MemoryStore
+
+KEY, OTHER = "0" * 32, "f" * 32
+STORES = {"file": lambda path: FileStore(path / "store"), "memory": lambda _: MemoryStore()}
+DTYPES = st.sampled_from([np.bool_, np.uint8, np.int64, np.float16, np.float32, np.float64])
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request, tmp_path):
+    return STORES[request.param](tmp_path)
+
+
+def same(one, two):
+    return one.keys() == two.keys() and all(
+        one[k].dtype == two[k].dtype and np.array_equal(one[k], two[k]) for k in one
+    )
+
+
+def test_is_a_store(store):
+    assert isinstance(store, Store)
+
+
+def test_what_was_never_put_is_absent(store):
+    assert store.get(KEY) is None
+
+
+def test_what_was_put_comes_back(store):
+    entry = {"a": np.arange(6).reshape(2, 3), "file": np.zeros((0, 4), np.float16), "@": np.ones(1)}
+    store.put(KEY, entry)
+    assert same(store.get(KEY), entry)
+    assert store.get(OTHER) is None
+
+
+def test_an_entry_without_arrays_is_present(store):
+    store.put(KEY, {})
+    assert store.get(KEY) == {}
+
+
+def test_a_later_put_replaces_the_whole_entry(store):
+    store.put(KEY, {"a": np.zeros(3), "b": np.zeros(1)})
+    store.put(KEY, {"a": np.ones(2)})
+    assert same(store.get(KEY), {"a": np.ones(2)})
+
+
+def test_an_entry_does_not_change_with_the_arrays_it_came_from_or_went_to(store):
+    mine = np.zeros(3)
+    store.put(KEY, {"a": mine})
+    mine[:] = 1
+    taken = store.get(KEY)["a"]
+    assert taken.tolist() == [0, 0, 0]
+    taken[:] = 2
+    assert store.get(KEY)["a"].tolist() == [0, 0, 0]
+
+
+def test_arrays_of_objects_are_refused(store):
+    with pytest.raises(ValueError, match=r"[Oo]bject"):
+        store.put(KEY, {"a": np.array([{}], dtype=object)})
+    assert store.get(KEY) is None
+
+
+@pytest.mark.parametrize("key", ["", "../../etc", "ABCDEF0123", "abc", "0" * 31 + "/", "g" * 32])
+def test_what_is_no_key_is_refused(store, key):
+    with pytest.raises(ValueError, match="not a store key"):
+        store.put(key, {})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(st.text("abc._@", min_size=1, max_size=5), DTYPES, max_size=3), st.data())
+def test_any_plain_arrays_come_back(store, names, data):
+    shapes = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+    entry = {name: data.draw(arrays(dtype, shapes)) for name, dtype in names.items()}
+    store.put(KEY, entry)
+    back = store.get(KEY)
+    assert back.keys() == entry.keys()
+    for name, array in entry.items():
+        assert back[name].dtype == array.dtype
+        np.testing.assert_array_equal(back[name], array)

@@ -1,0 +1,99 @@
+"""Tables of ``vidal.types`` as named arrays and back, without loss and without pickle.
+
+Array fields stay arrays. All other fields go, as JSON, into one uint8 array named ``@``. A table
+inside a table contributes its arrays under ``field.name``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+_PLAIN = "@"
+
+
+def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
+    """A frozen dataclass as named arrays.
+
+    Raises:
+        TypeError: a field that is neither an array, a table, nor made of plain values.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    plain: dict[str, Any] = {"@type": type(table).__name__}
+    for field in fields(table):
+        value = getattr(table, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        elif is_dataclass(value):
+            inner = to_arrays(value)
+            arrays |= {f"{field.name}.{name}": array for name, array in inner.items()}
+        else:
+            plain[field.name] = _to_json(value)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    arrays[_PLAIN] = np.frombuffer(text.encode(), dtype=np.uint8)
+    return arrays
+
+
+def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
+    """The table that ``to_arrays`` took apart; its constructor checks it again.
+
+    Raises:
+        ValueError: the arrays are not those of a ``cls``.
+    """
+    if _PLAIN not in arrays:
+        raise ValueError(f"not a stored {cls.__name__}: no array {_PLAIN!r}")
+    plain = json.loads(arrays[_PLAIN].tobytes())
+    if plain.pop("@type") != cls.__name__:
+        raise ValueError(f"not a stored {cls.__name__}")
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in fields(cls):  # type: ignore[arg-type]
+        name = field.name
+        inner = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
+        if name in arrays:
+            values[name] = arrays[name]
+        elif inner:
+            values[name] = from_arrays(_table_type(hints[name]), inner)
+        elif name in plain:
+            values[name] = _from_json(plain[name], hints[name])
+        else:
+            raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
+    return cls(**values)
+
+
+def _to_json(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path | Fraction):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    raise TypeError(f"cannot be stored: a {type(value).__name__}")
+
+
+def _from_json(value: Any, hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        if value is None:
+            return None
+        (hint,) = (arg for arg in get_args(hint) if arg is not NoneType)
+    if get_origin(hint) is tuple:
+        args = get_args(hint)
+        items = args[:1] * len(value) if args[1:] == (...,) else args
+        return tuple(_from_json(item, kind) for item, kind in zip(value, items, strict=True))
+    return hint(value) if hint in (Path, Fraction) else value
+
+
+def _table_type(hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        return next(arg for arg in get_args(hint) if is_dataclass(arg))
+    return hint
