@@ -1,7 +1,9 @@
 """Frames of a clip by index: streaming, by presentation time, seeking where that is shorter.
 
 A decoded frame is identified by its presentation time, never by counting from where a seek is
-believed to have landed, so a wrong frame cannot come out; a frame that does not decode is absent.
+believed to have landed, so a wrong frame cannot come out; a frame that does not decode, or in which
+the decoder reports damage, is absent. Frames that were predicted from a damaged one, up to the next
+keyframe, come as the decoder conceals the damage, which may depend on where decoding began.
 """
 
 from __future__ import annotations

@@ -161,6 +161,7 @@ def _by_time(path: Path) -> _Table | None:
         lost = _lost_at_end(source, packets)
         if lost is None:
             return None
+        lost = lost[lost >= first]
         kept = np.setdiff1d(packets.table[packets.table >= first], lost)
         if not len(kept):
             return None

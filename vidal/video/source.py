@@ -131,15 +131,21 @@ class Source:
                 yield frame
 
     def _decode(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame]:
-        """Undamaged frames: a decoder conceals what is missing with pixels of other frames."""
+        """Frames without reported damage, which decoders conceal with pixels of other frames."""
+        broken: set[int] = set()
         for packet in chain(packets, [None]):
+            if packet is not None and packet.is_corrupt:  # half a packet: the file breaks off
+                if packet.pts is None:
+                    self.damaged += 1
+                    continue
+                broken.add(packet.pts)
             try:
                 frames = self.stream.decode(packet)
             except FFmpegError:  # this packet is damaged, its frame stays out; or the end
                 self.damaged += packet is not None
                 continue
             for frame in frames:
-                if frame.is_corrupt:
+                if frame.is_corrupt or frame.pts in broken:
                     self.damaged += 1
                 else:
                     yield frame

@@ -55,6 +55,7 @@ class VideoWriter:
         self._quality = quality
         self._size: tuple[int, int] | None = None
         try:
+            self._scratch.touch()  # the encoder would find out only when it is closed
             self._container = av.open(
                 str(self._scratch.absolute()), "w", options={"fflags": "+bitexact"}
             )
