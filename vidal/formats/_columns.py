@@ -1,0 +1,128 @@
+"""What the formats of plain text columns and numbered images share."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from vidal.errors import FormatError, InputError
+from vidal.formats._rows import Row
+from vidal.formats._xml import whole
+from vidal.types import UNKNOWN
+
+IMAGES = frozenset((".png", ".jpg", ".jpeg"))
+_MAX_ID = 2**63 - 1
+
+
+def text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """("line n", text) of every line of a text file, plain or ``.gz``, that is not blank.
+
+    Raises:
+        InputError: the file cannot be read.
+        FormatError: the archive is broken or cut off, or the text is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FormatError(path, "", f"broken archive ({error})") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(path, f"byte {error.start}", "not UTF-8 text") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror or error})") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield f"line {number}", line.strip()
+
+
+def numbers(path: Path, where: str, texts: Sequence[str], *, first: int) -> list[float]:
+    """Texts as floats; ``first`` is the 1-based column of the first, for the error.
+
+    Raises:
+        FormatError: one is not a number.
+    """
+    values: list[float] = []
+    for column, text in enumerate(texts, start=first):
+        try:
+            values.append(float(text))
+        except ValueError:
+            raise FormatError(path, where, f"column {column}: {text!r} is not a number") from None
+    return values
+
+
+def identity(path: Path, where: str, text: str) -> int:
+    """A track number, -1 = none.
+
+    Raises:
+        FormatError: not a whole number from -1 up.
+    """
+    value = whole(path, where, "track", text)
+    if not -1 <= value <= _MAX_ID:
+        raise FormatError(path, where, f"track: {value} is not an identity")
+    return value
+
+
+def refuse_twins(path: Path, rows: Iterable[Row]) -> None:
+    """Refuse an identity that occurs twice in a frame: one of the boxes must be wrong.
+
+    Raises:
+        FormatError: names the second one's place and the first one's.
+    """
+    seen: dict[tuple[int, int], str] = {}
+    for frame, _, _, track, _, where in rows:
+        if track < 0:
+            continue
+        earlier = seen.setdefault((frame, track), where)
+        if earlier != where:
+            raise FormatError(path, where, f"track {track} is in its frame already ({earlier})")
+
+
+def labeller(
+    classes: Sequence[str], *, known: Iterable[str] | None, aliases: Mapping[str, str]
+) -> Callable[[Path, str, str], int]:
+    """A function (path, where, name) -> label; upper and lower case are the same.
+
+    Args:
+        classes: names that labels index.
+        known: names that the format knows; any other is an error. None = every name is allowed.
+        aliases: other spellings, lower case -> lower case.
+    """
+    index = {name.casefold(): label for label, name in enumerate(classes)}
+    allowed = None if known is None else {name.casefold() for name in known}
+
+    def label(path: Path, where: str, name: str) -> int:
+        key = name.casefold()
+        if key not in index:
+            key = aliases.get(key, key)
+        if key in index:
+            return index[key]
+        if allowed is not None and key not in allowed:
+            raise FormatError(path, where, f"{name!r} is not a class of this format")
+        return UNKNOWN
+
+    return label
+
+
+def numbered_images(folder: Path) -> dict[int, str]:
+    """Number -> file name of the images of a folder, in order; empty where there is no folder.
+
+    Raises:
+        FormatError: two images of one number.
+    """
+    found: dict[int, str] = {}
+    if not folder.is_dir():
+        return found
+    for file in sorted(folder.iterdir()):
+        stem = re.fullmatch(r"\d{1,12}", file.stem, re.ASCII)
+        if stem is None or file.suffix.lower() not in IMAGES:
+            continue
+        number = int(file.stem)
+        if number in found:
+            raise FormatError(folder, file.name, f"the same number as {found[number]}")
+        found[number] = file.name
+    return dict(sorted(found.items()))
