@@ -16,9 +16,9 @@ FOLDER = "frames"
 """Name of the folder of pictures in the output folder."""
 
 _QUALITY = 92
-_THUMB_QUALITY = 80
+_THUMB_QUALITY = 72
 _THUMB_SIZE = (360, 440)
-"""Largest height and width of a thumbnail: about 20 kB each."""
+"""Largest height and width of a thumbnail: about 20 to 25 kB each."""
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\s]')
 

@@ -29,6 +29,7 @@ MOST_THUMBNAILS = 240
 
 _OPEN_CLIPS = 8
 _MOST_MARKERS = 2000
+_MOST_LABELS = 6  # on a small picture more would hide each other; the large one shows all
 _PLOT = (1000.0, 100.0)
 
 
@@ -65,8 +66,9 @@ def _context(
 ) -> dict[str, Any]:
     shown = result.query.frames[:MOST_THUMBNAILS]
     with_picks = [summary for summary in evidence.clips if summary.picks]
+    idle = [summary for summary in evidence.clips if not summary.picks]
     return {
-        "headline": _headline(result, evidence),
+        "headline": _headline(result),
         "strategy": result.strategy,
         "round": result.query.round,
         "budget": _budget(result),
@@ -79,20 +81,18 @@ def _context(
         "shown": len(shown),
         "selected": len(result.query),
         "folder": FOLDER,
-        "clip_choices": _choices(ref.clip for ref in shown),
+        "clip_choices": sorted({ref.clip for ref in shown}),
         "class_choices": _class_choices(result, evidence, shown),
         "timelines": _timelines(with_picks, result, evidence),
-        "clips_with_picks": len(with_picks),
-        "idle": [s for s in evidence.clips if not s.picks],
-        "idle_timelines": _timelines(
-            [s for s in evidence.clips if not s.picks], result, evidence, opened=0
-        ),
+        "idle": len(idle),
+        "idle_timelines": _timelines(idle, result, evidence, opened=0),
         "scored": any(not math.isnan(s.peak[0]) for s in evidence.clips),
         "any_labelled": any(len(s.labelled) for s in evidence.clips),
         "classes": _class_table(result, evidence),
         "unseen": _unseen(result, evidence),
         "scanned": sum(s.scanned for s in evidence.clips),
         "selectable": evidence.selectable,
+        "frames": sum(clip.frames for clip in result.clips.values()),
         "threshold": result.threshold,
         "settings": list(_flat(plain(result.settings))),
         "versions": list(result.versions.items()),
@@ -101,8 +101,8 @@ def _context(
     }
 
 
-def _headline(result: SelectionResult, evidence: Evidence) -> str:
-    count, base = len(result.query), evidence.selectable
+def _headline(result: SelectionResult) -> str:
+    count, base = len(result.query), sum(clip.frames for clip in result.clips.values())
     return (
         f"{count:,} of {figures.plural(base, 'frame')} ({figures.share(count, base)}) "
         f"from {figures.plural(len(result.clips), 'clip')}"
@@ -111,12 +111,10 @@ def _headline(result: SelectionResult, evidence: Evidence) -> str:
 
 def _budget(result: SelectionResult) -> str:
     asked, got = result.query.budget, len(result.query)
-    text = f"{result.budget_text} of {result.budget_base}"
-    if not result.budget_text.strip().endswith("%"):
-        text = f"{result.budget_text} (of {result.budget_base})"
+    text = " of ".join(part for part in (result.budget_text, result.budget_base) if part)
     if got < asked:
         return f"{text}: {asked:,} asked for, {got:,} selected"
-    return f"{text}: {figures.plural(asked, 'frame')}"
+    return f"{text}: {figures.plural(asked, 'frame')}" if "%" in result.budget_text else text
 
 
 def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]:
@@ -129,17 +127,13 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
     if evidence.detected:
         kinds = [marks.kind for marks in evidence.marks.values()] or [np.zeros(0, np.int64)]
         counts = np.bincount(np.concatenate(kinds), minlength=len(STYLES))
-        tiles.append((f"{counts[:MISS].sum():,}", "detections on them"))
+        tiles.append((f"{counts[:MISS].sum():,}", "detections in these frames"))
         if evidence.estimated:
-            tiles.append((f"{counts[ALARM]:,}", "likely false alarms on them"))
-            tiles.append((f"{counts[MISS]:,}", "likely misses on them"))
+            tiles.append((f"{counts[ALARM]:,}", "likely false alarms"))
+            tiles.append((f"{counts[MISS]:,}", "likely misses"))
     if result.skipped:
         tiles.append((f"{len(result.skipped):,}", "inputs skipped"))
     return tiles
-
-
-def _choices(clips: Iterator[str]) -> list[str]:
-    return sorted(set(clips))
 
 
 def _class_choices(
@@ -180,6 +174,7 @@ def _card(
         "labels": " ".join(str(label) for label in sorted(set(marks.labels.tolist()))),
         "alarms": int(np.count_nonzero(marks.kind == ALARM)),
         "misses": int(np.count_nonzero(marks.kind == MISS)),
+        "dense": int(np.count_nonzero(marks.kind >= ALARM)) > _MOST_LABELS,
     }
 
 
@@ -353,5 +348,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             yield f"{prefix}{key}", ", ".join(str(item) for item in value) or "none"
+        elif isinstance(value, bool) or value is None:
+            yield f"{prefix}{key}", {True: "yes", False: "no", None: "none"}[value]
         else:
-            yield f"{prefix}{key}", "none" if value is None else str(value)
+            yield f"{prefix}{key}", str(value)

@@ -66,13 +66,14 @@ def write_outputs(
         UnreadableClip: a selected frame cannot be decoded any more.
     """
     check_writable(out)
+    evidence = gather(result, progress)  # outside: a store that cannot be read is no OutputError
     work = out / _WORK
     try:
         shutil.rmtree(work, ignore_errors=True)
         (work / "new" / FOLDER).mkdir(parents=True)
         (work / "old").mkdir()
         (work / "thumbnails").mkdir()
-        _build(result, work, out, report=report, progress=progress)
+        _build(result, evidence, work, out, report=report, progress=progress)
         _publish(work, out)
     except OSError as error:
         raise OutputError(error.filename or out, _cause(error)) from error
@@ -82,7 +83,13 @@ def write_outputs(
 
 
 def _build(
-    result: SelectionResult, work: Path, out: Path, *, report: bool, progress: Progress | None
+    result: SelectionResult,
+    evidence: Evidence,
+    work: Path,
+    out: Path,
+    *,
+    report: bool,
+    progress: Progress | None,
 ) -> None:
     new, thumbnails = work / "new", work / "thumbnails"
     shown: frozenset[FrameRef] = frozenset()
@@ -96,7 +103,6 @@ def _build(
         small=shown,
         progress=progress,
     )
-    evidence: Evidence = gather(result, progress)
     table = query_files.rows(result, names, out)
     query_files.write_csv(table, new / "query.csv")
     coco = new / "preannotations.coco.json"

@@ -16,6 +16,7 @@ import pytest
 
 from vidal.campaign.result import ClipResult, SelectionResult
 from vidal.errors import FormatError, OutputError, UnreadableClip
+from vidal.report import evidence as evidence_module
 from vidal.report import html
 from vidal.report.evidence import gather
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
@@ -502,3 +503,37 @@ def test_progress_counts_frames_and_clips_to_the_end(video, tmp_path):
     write_outputs(a_result(video), tmp_path, progress=lambda *call: calls.append(call))
     assert ("frames", 2, 2) in calls
     assert ("clips", 1, 1) in calls
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "asked", "words"),
+    [
+        ("10%", "20 frames of 1 clip", 2, "Budget: 10% of 20 frames of 1 clip: 2 frames."),
+        ("2", "20 frames of 1 clip", 2, "Budget: 2 of 20 frames of 1 clip."),
+        ("5", "20 frames of 1 clip", 5, "Budget: 5 of 20 frames of 1 clip: 5 asked for, 2 sel"),
+    ],
+)
+def test_the_report_states_the_budget_and_its_base(video, tmp_path, text, base, asked, words):
+    result = a_result(video, budget_text=text, budget_base=base)
+    result = replace(result, query=replace(result.query, budget=asked))
+    write_outputs(result, tmp_path)
+    assert words in " ".join(page(tmp_path).text.split())
+
+
+def test_the_report_says_why_frames_could_not_be_selected(video, tmp_path):
+    result = a_result(video)
+    selectable = np.ones(20, bool)
+    selectable[[0, 1, 5]] = False
+    loaded = replace(result.load("drive-0a"), selectable=selectable)
+    write_outputs(replace(result, load=lambda name: loaded), tmp_path)
+    words = " ".join(page(tmp_path).text.split())
+    assert "2 of 20 frames (10 %)" in words
+    assert "17 frames could be selected; the others were labelled before or do not decode." in words
+
+
+def test_timelines_of_many_clips_become_coarser(video, monkeypatch):
+    monkeypatch.setattr(evidence_module, "_POINTS_A_CLIP", (4, 600))
+    monkeypatch.setattr(evidence_module, "_POINTS_IN_ALL", 6)
+    (summary,) = gather(a_result(video)).clips
+    assert len(summary.y) <= 6
+    assert np.nanmax(summary.y) == 14.0

@@ -57,7 +57,4 @@
       filter();
     }
   });
-  window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details.clip[open] ~ details.more").forEach(function (part) { part.open = true; });
-  });
 }());
