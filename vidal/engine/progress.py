@@ -22,7 +22,11 @@ _current: ContextVar[Reporter | None] = ContextVar("vidal_progress", default=Non
 
 
 def report(done: int, total: int) -> None:
-    """Say how far the current work item is: ``done`` of ``total`` units, e.g. frames."""
+    """Say how far the current work item is: ``done`` of ``total`` units, e.g. frames.
+
+    From one thread at a time. A thread started within the item needs a copy of its context
+    (``contextvars.copy_context``) to be heard.
+    """
     reporter = _current.get()
     if reporter is not None:
         reporter(done, total)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.errors import InputError
 from vidal.store import atomic
 
 _KEY = re.compile(r"[0-9a-f]{8,128}")
@@ -73,12 +74,20 @@ class FileStore:
         return self.root / key[:2] / f"{key}.npz"
 
     def get(self, key: str) -> Mapping[str, NDArray[Any]] | None:
-        """The arrays put under a key; None where there are none, or they are damaged."""
+        """The arrays put under a key; None where there are none, or they are damaged.
+
+        Raises:
+            InputError: the file is there and cannot be read.
+        """
         path = self.path(key)
         try:
-            return _read(path)
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise InputError(path, (error.strerror or str(error)).lower()) from error
+        try:
+            return _parsed(data)
         except _DAMAGE:
             if path not in self.corrupt:
                 self.corrupt.append(path)
@@ -132,10 +141,10 @@ def _write(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         archive.comment = _seal(archive)
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _parsed(data: bytes) -> dict[str, NDArray[Any]]:
     """Reads each member whole, so that its checksum is verified before a header is believed."""
     arrays = {}
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if archive.comment != _seal(archive):
             raise zipfile.BadZipFile("the list of members is damaged")
         for info in archive.infolist():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.errors import OutputError
+from vidal.errors import InputError, OutputError
 from vidal.store.atomic import DAY, SUFFIX
 from vidal.store.stores import FileStore
 
@@ -84,6 +84,13 @@ def test_putting_a_damaged_entry_anew_repairs_it(tmp_path):
     store.put(KEY, ENTRY)
     assert store.get(KEY) is not None
     assert store.corrupt == []
+
+
+def test_an_entry_that_cannot_be_read_is_an_error_and_not_absent(tmp_path):
+    store = a_store(tmp_path)
+    store.path(KEY).mkdir(parents=True)
+    with pytest.raises(InputError, match="is a directory"):
+        store.get(KEY)
 
 
 def test_a_pickle_in_an_entry_is_not_loaded(tmp_path):
