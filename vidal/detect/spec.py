@@ -62,6 +62,15 @@ class DetectorSpec:
             **asdict(self.options),
         }
 
+    def check(self) -> None:
+        """Refuse a checkpoint that is not there, before anything is computed.
+
+        Raises:
+            WeightsError: it cannot be read.
+        """
+        if self.weights is not None:
+            _stamp(self.weights)
+
     def load(self) -> FasterRCNNDetector:
         """The detector itself.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vidal.detect.load import DETECTORS
+from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import UnknownName
 from vidal.protocols import Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
@@ -16,6 +18,17 @@ from vidal.query.options import build
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
 from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
+from vidal.store import FileStore, MemoryStore
+from vidal.track import FlowPropagator, StillPropagator
+
+__all__ = [
+    "DETECTORS",
+    "ENGINES",
+    "PROPAGATORS",
+    "STORES",
+    "STRATEGIES",
+    "build_strategy",
+]
 
 STRATEGIES: Mapping[str, type] = {
     "temporal-coherence": TemporalCoherence,
@@ -27,6 +40,15 @@ STRATEGIES: Mapping[str, type] = {
     "random-r": RandomR,
 }
 """Query strategies; the first is the default."""
+
+PROPAGATORS: Mapping[str, type] = {"flow": FlowPropagator, "still": StillPropagator}
+"""Trackers between two frames."""
+
+ENGINES: Mapping[str, type] = {"local": LocalEngine, "process": ProcessEngine}
+"""Where clips are processed."""
+
+STORES: Mapping[str, type] = {"file": FileStore, "memory": MemoryStore}
+"""Where evidence is kept."""
 
 
 def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Selector:

@@ -1,0 +1,89 @@
+"""Labels find their clips by name, and are refused where frame numbers cannot be trusted."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidal.campaign.labels import match_labels
+from vidal.errors import LabelsMismatch
+from vidal.types import Annotations, Clip, LabelledClip
+
+
+def a_clip(name: str = "city", frames: int = 5, folder: str = "clips") -> Clip:
+    return Clip(
+        id=f"{name}-0a1b2c3d",
+        path=Path(folder) / f"{name}.mp4",
+        pts=np.arange(frames),
+        time_base=Fraction(1, 25),
+        rate=Fraction(25),
+        size=(30, 40),
+    )
+
+
+def an_entry(name: str, frames: int = 5, labelled: tuple[int, ...] = (1,)) -> LabelledClip:
+    mask = np.zeros(frames, bool)
+    mask[list(labelled)] = True
+    table = Annotations(
+        classes=("car",),
+        labelled=mask,
+        frame=np.zeros(0),
+        boxes=np.zeros((0, 4)),
+        labels=np.zeros(0),
+        track=np.zeros(0),
+        ignore=np.zeros(0),
+    )
+    return LabelledClip(name=name, annotations=table)
+
+
+@pytest.mark.parametrize(
+    "name", ["city", "city-0a1b2c3d", "city.mp4", "videos/city.mp4", "videos/city"]
+)
+def test_entry_finds_its_clip_by_id_name_or_file_name(name):
+    clip = a_clip()
+    match = match_labels(Path("l.json"), [an_entry(name)], [clip, a_clip("town")])
+    assert match.labelled(clip).tolist() == [False, True, False, False, False]
+    assert match.others == ()
+
+
+def test_clip_without_entry_is_unlabelled():
+    match = match_labels(Path("l.json"), [an_entry("city")], [a_clip(), a_clip("town")])
+    assert not match.labelled(a_clip("town")).any()
+
+
+def test_file_for_other_clips_only_is_refused_and_names_them():
+    with pytest.raises(LabelsMismatch, match=r"other clips \(mars\)"):
+        match_labels(Path("l.json"), [an_entry("mars")], [a_clip()])
+
+
+def test_some_other_clips_are_reported_not_refused():
+    match = match_labels(Path("l.json"), [an_entry("city"), an_entry("mars")], [a_clip()])
+    assert match.others == ("mars",)
+
+
+def test_label_beyond_the_end_of_a_clip_is_refused():
+    with pytest.raises(LabelsMismatch, match="labels frame 7, but city.mp4 has 5 frames"):
+        match_labels(Path("l.json"), [an_entry("city", 9, (7,))], [a_clip()])
+
+
+def test_table_of_another_length_is_fitted_where_nothing_is_lost():
+    for frames in (3, 9):
+        match = match_labels(Path("l.json"), [an_entry("city", frames)], [a_clip()])
+        assert match.labelled(a_clip()).tolist() == [False, True, False, False, False]
+
+
+def test_entry_that_could_be_two_clips_is_refused():
+    clips = [
+        a_clip(folder="a"),
+        Clip(
+            id="city-ffffffff",
+            path=Path("b/city.mp4"),
+            pts=np.arange(5),
+            time_base=Fraction(1, 25),
+            rate=Fraction(25),
+            size=(30, 40),
+        ),
+    ]
+    with pytest.raises(LabelsMismatch, match="could be"):
+        match_labels(Path("l.json"), [an_entry("city")], clips)

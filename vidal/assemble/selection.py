@@ -1,0 +1,148 @@
+"""From what a user wrote, on the command line or in a file, to a selection that can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vidal.assemble import build_strategy
+from vidal.campaign.evidence import EvidencePlan
+from vidal.campaign.places import Engines
+from vidal.campaign.selection import SelectionPlan
+from vidal.coherence import CoherenceOptions
+from vidal.detect.options import DetectOptions
+from vidal.detect.spec import DetectorSpec
+from vidal.errors import UsageError
+from vidal.protocols import Selector
+from vidal.query.budget import Budget
+from vidal.query.options import build
+from vidal.track import FlowOptions
+
+BATCHES = {"cpu": 4, "cuda": 16}
+"""Frames the detector sees at once: more does not help on a CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionJob:
+    """A selection ready to run, and where it runs."""
+
+    plan: SelectionPlan
+    engines: Engines
+
+
+def plan_selection(
+    *,
+    videos: Path,
+    out: Path,
+    budget: str,
+    strategy: str,
+    errors: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    gap: int = 3,
+    labels: Path | None = None,
+    seed: int = 0,
+    detector: str = "auto",
+    weights: Path | None = None,
+    classes: str | None = None,
+    threshold: float = 0.5,
+    device: str = "auto",
+    precision: str = "auto",
+    batch: int = 0,
+    coherence: Mapping[str, Any] | None = None,
+    flow: Mapping[str, Any] | None = None,
+    cache: Path | None = None,
+    workers: int = 0,
+    image_rate: str = "10",
+) -> SelectionJob:
+    """From what a user wrote to a plan; everything that can be refused by itself is refused here.
+
+    The arguments are those of ``vidal select``; names and texts, as they come from a command line
+    or a YAML file.
+
+    Raises:
+        UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
+        WeightsError: no such checkpoint.
+    """
+    own = dict(options or {})
+    if errors is not None:
+        own["errors"] = errors
+    selector = build_strategy(strategy, gap=gap, options=own)
+    spec = DetectorSpec(
+        name=detector,
+        weights=weights,
+        classes=None if classes is None else _names(classes),
+        device=device,
+        options=DetectOptions(precision=precision),  # type: ignore[arg-type]
+    )
+    if selector.needs:
+        spec.check()
+    judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
+    motion = build(FlowOptions, flow or {})
+    estimates = "errors" in selector.needs
+    evidence = EvidencePlan(
+        store=cache or out / ".vidal",
+        detector=spec,
+        batch=batch or BATCHES["cuda" if device == "cuda" else "cpu"],
+        flow=motion if estimates else None,
+        coherence=judged if estimates else None,
+    )
+    plan = SelectionPlan(
+        videos=videos,
+        budget=Budget.parse(budget),
+        strategy=strategy,
+        selector=selector,
+        seed=seed,
+        labels=labels,
+        evidence=evidence,
+        threshold=judged.score_threshold,
+        image_rate=_rate(image_rate),
+        settings=_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
+    )
+    return SelectionJob(plan, Engines(workers, device, detects=bool(selector.needs)))
+
+
+def _settings(
+    selector: Selector,
+    evidence: EvidencePlan,
+    *,
+    seed: int,
+    gap: int,
+    options: Mapping[str, Any],
+    labels: Path | None,
+) -> dict[str, Any]:
+    """For the record: what shaped the result, and nothing that did not."""
+    settings: dict[str, Any] = {"seed": seed, "gap": gap, "strategy_options": dict(options)}
+    if labels is not None:
+        settings["labels"] = labels.name
+    if selector.needs:
+        detector = evidence.detector
+        settings["detector"] = {
+            "name": detector.name,
+            "weights": None if detector.weights is None else detector.weights.name,
+            "classes": detector.classes,
+            "device": detector.device,
+            **asdict(detector.options),
+        }
+    if evidence.coherence is not None and evidence.flow is not None:
+        settings["coherence"] = asdict(evidence.coherence)
+        settings["flow"] = asdict(evidence.flow)
+    return settings
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise UsageError(
+            f"--image-rate {text!r} is not a number of frames a second.", hint="Such as 10 or 12.5."
+        )
+    return rate

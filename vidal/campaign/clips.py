@@ -1,0 +1,92 @@
+"""The clips of a run: found, opened, and remembered, so that a second run opens them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vidal.campaign.places import EngineMaker, store_at
+from vidal.errors import NoClips, UnreadableClip
+from vidal.store import content_key, from_arrays, to_arrays
+from vidal.types import Clip, SkippedClip
+from vidal.video import find_clips, open_clip
+
+VERSION = 1
+"""Raise it when the table of presentation times is computed differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """One path to open; ``store`` is the root of the evidence store."""
+
+    path: Path
+    root: Path
+    image_rate: Fraction
+    store: Path
+
+
+def open_new(job: OpenJob) -> Clip | SkippedClip:
+    """Open a clip and remember it. Runs wherever the engine wants."""
+    try:
+        clip = open_clip(job.path, root=job.root, image_rate=job.image_rate)
+    except UnreadableClip as error:
+        return SkippedClip(job.path, error.why)
+    store_at(job.store).put(_key(job), to_arrays(clip))
+    return clip
+
+
+def open_clips(
+    videos: Path, *, engines: EngineMaker, store: Path, image_rate: Fraction
+) -> tuple[list[Clip], list[SkippedClip]]:
+    """All clips under a path, in natural order, and what could not be read.
+
+    A clip whose files have not changed since it was opened last is taken from the store.
+
+    Raises:
+        NoClips: nothing there, or nothing readable.
+    """
+    paths = find_clips(videos)
+    root = videos if videos.is_dir() and videos not in paths else videos.parent
+    jobs = [OpenJob(path.resolve(), root.resolve(), image_rate, store) for path in paths]
+    known = [store_at(store).get(_key(job)) for job in jobs]
+    new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
+    opened = iter(engines(len(new), heavy=False).map(open_new, new))
+    found = [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
+    clips = [entry for entry in found if isinstance(entry, Clip)]
+    skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
+    if not clips:
+        first = skipped[0]
+        raise NoClips(
+            videos,
+            f"none of {len(skipped)} clips can be read; the first, {first.path.name}:"
+            f" {first.reason}",
+        )
+    return _distinct(clips, skipped), skipped
+
+
+def _key(job: OpenJob) -> str:
+    return content_key("clip", VERSION, _identity(job), {"rate": str(job.image_rate)})
+
+
+def _identity(job: OpenJob) -> Sequence[str]:
+    """What tells that a path still holds the same: names, sizes and times of its files."""
+    files = sorted(job.path.iterdir()) if job.path.is_dir() else [job.path]
+    stats = [(file.name, file.stat()) for file in files]
+    return [
+        str(job.path),
+        str(job.root),
+        *(f"{name}|{stat.st_size}|{stat.st_mtime_ns}" for name, stat in stats),
+    ]
+
+
+def _distinct(clips: Sequence[Clip], skipped: list[SkippedClip]) -> list[Clip]:
+    """Without copies: the same content under the same name would be annotated twice."""
+    seen: dict[str, Clip] = {}
+    for clip in clips:
+        if clip.id in seen:
+            skipped.append(SkippedClip(clip.path, f"the same clip as {seen[clip.id].path}"))
+        else:
+            seen[clip.id] = clip
+    return list(seen.values())

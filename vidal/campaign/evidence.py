@@ -1,0 +1,203 @@
+"""Evidence of a clip: computed once, kept under content keys, reused by every strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vidal.campaign.places import store_at
+from vidal.campaign.scan import scan_clip
+from vidal.coherence import CoherenceOptions, estimate, prepare
+from vidal.detect.spec import DetectorSpec
+from vidal.engine.progress import report
+from vidal.errors import CampaignError, UnreadableClip
+from vidal.protocols import Detector, Motion, Store
+from vidal.store import content_key, from_arrays, to_arrays
+from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
+from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+from vidal.video import read_frames
+
+VERSIONS = {"detections": 1, "flow": 1, "estimate": 1}
+"""Raise a number when the stage computes something else from the same options."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePlan:
+    """What is computed for every clip.
+
+    Attributes:
+        store: root of the evidence store.
+        detector: which detector; its ``key`` is part of every content key.
+        batch: frames the detector sees at once.
+        flow: how motion is measured; None where no estimate is wanted.
+        coherence: how errors are estimated; None where they are not wanted.
+    """
+
+    store: Path
+    detector: DetectorSpec
+    batch: int
+    flow: FlowOptions | None
+    coherence: CoherenceOptions | None
+
+    def keys(self, clip: Clip) -> EvidenceKeys:
+        """The content keys of one clip's evidence."""
+        detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
+        if self.flow is None or self.coherence is None:
+            return EvidenceKeys(detections, None, None)
+        flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
+        options: dict[str, Any] = {"coherence": self.coherence.key, "motion": self.flow.motion_key}
+        verdicts = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
+        return EvidenceKeys(detections, flow, verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKeys:
+    """Where a clip's evidence lies in the store; None = not wanted."""
+
+    detections: str
+    flow: str | None
+    estimate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceJob:
+    """One clip to process: references only, so that it can travel to another process."""
+
+    clip: Clip
+    plan: EvidencePlan
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEvidence:
+    """What was done for a clip.
+
+    Attributes:
+        keys: where the evidence lies.
+        classes: the detector's.
+        lost: frames that did not decode.
+        link_share: of the estimate, in [0, 1]; 1 where none was wanted.
+        judged: detections that were judged; 0 where no estimate was wanted.
+    """
+
+    keys: EvidenceKeys
+    classes: tuple[str, ...]
+    lost: int
+    link_share: float
+    judged: int
+
+
+def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
+    """What the store holds of a clip, if that is all that is wanted; else None."""
+    keys = job.plan.keys(job.clip)
+    detections = _load(store, keys.detections, Detections)
+    if detections is None:
+        return None
+    verdicts = None if keys.estimate is None else _load(store, keys.estimate, ErrorEstimate)
+    if keys.estimate is not None and verdicts is None:
+        return None
+    return _summary(job, keys, detections, verdicts)
+
+
+def gather(job: EvidenceJob) -> ClipEvidence | SkippedClip:
+    """Make sure that a clip's evidence is in the store. Runs wherever the engine wants."""
+    store = store_at(job.plan.store)
+    keys = job.plan.keys(job.clip)
+    try:
+        detections, verdicts = _compute(job, keys, store)
+    except UnreadableClip as error:
+        return SkippedClip(job.clip.path, error.why)
+    return _summary(job, keys, detections, verdicts)
+
+
+def _summary(
+    job: EvidenceJob,
+    keys: EvidenceKeys,
+    detections: Detections,
+    verdicts: ErrorEstimate | None,
+) -> ClipEvidence | SkippedClip:
+    if not detections.scanned.any():
+        return SkippedClip(job.clip.path, "no frame could be decoded")
+    return ClipEvidence(
+        keys=keys,
+        classes=detections.classes,
+        lost=int((~detections.scanned).sum()),
+        link_share=1.0 if verdicts is None else verdicts.link_share,
+        judged=0 if verdicts is None else len(verdicts.rows),
+    )
+
+
+def _compute(
+    job: EvidenceJob, keys: EvidenceKeys, store: Store
+) -> tuple[Detections, ErrorEstimate | None]:
+    """Scan for what is missing, then estimate; everything is put where it belongs."""
+    plan, clip = job.plan, job.clip
+    detections = _load(store, keys.detections, Detections)
+    motion = None if keys.flow is None else _load(store, keys.flow, FlowField)
+    meter = None
+    if plan.flow is not None and keys.flow is not None and motion is None:
+        meter = FlowMeter(plan.flow, frames=clip.frames, size=clip.size)
+    if detections is None or meter is not None:
+        found, measured = scan_clip(
+            clip,
+            read_frames(clip),
+            detector=_detector(plan.detector) if detections is None else None,
+            meter=meter,
+            batch=plan.batch,
+            report=report,
+        )
+        if found is not None:
+            detections = found
+            store.put(keys.detections, to_arrays(found))
+        if measured is not None and keys.flow is not None:
+            motion = measured
+            store.put(keys.flow, measured.arrays())
+    detections = _must(detections)
+    if keys.estimate is None or plan.coherence is None or plan.flow is None:
+        return detections, None
+    motion = _must(motion).reading(mode=plan.flow.mode, scale=plan.flow.scale)
+    verdicts = estimate_errors(detections, motion, plan.coherence, size=clip.size)
+    store.put(keys.estimate, to_arrays(verdicts))
+    return detections, verdicts
+
+
+def estimate_errors(
+    detections: Detections, motion: Motion, options: CoherenceOptions, *, size: tuple[int, int]
+) -> ErrorEstimate:
+    """Link, cluster, cut; ``rows`` of the result are rows of ``detections``."""
+    judged = prepare(detections, options)
+    carried = propagate(judged.detections, motion, window=options.window, size=size)
+    verdicts = estimate(judged.detections, carried, options, size=size)
+    return replace(verdicts, rows=judged.rows[verdicts.rows])
+
+
+def load_detections(store: Store, keys: EvidenceKeys) -> Detections:
+    """Detections that ``gather`` has put there."""
+    return _must(_load(store, keys.detections, Detections))
+
+
+def load_estimate(store: Store, keys: EvidenceKeys) -> ErrorEstimate | None:
+    """The estimate that ``gather`` has put there; None where none was wanted."""
+    return None if keys.estimate is None else _must(_load(store, keys.estimate, ErrorEstimate))
+
+
+def _must(table: Any) -> Any:
+    if table is None:
+        raise CampaignError(
+            "evidence has vanished from the store while it was used.", hint="Run the command again."
+        )
+    return table
+
+
+def _load(store: Store, key: str, kind: type[Any]) -> Any:
+    arrays = store.get(key)
+    if arrays is None:
+        return None
+    return FlowField.from_arrays(arrays) if kind is FlowField else from_arrays(kind, arrays)
+
+
+@lru_cache(maxsize=1)
+def _detector(spec: DetectorSpec) -> Detector:
+    """One loaded detector a process."""
+    return spec.load()

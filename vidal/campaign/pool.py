@@ -1,0 +1,165 @@
+"""From the evidence of many clips to one pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.types import (
+    BoolArray,
+    Clip,
+    Detections,
+    ErrorEstimate,
+    FrameSet,
+    Pool,
+    Regions,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolClip:
+    """One clip's contribution to the pool.
+
+    Attributes:
+        clip: the clip.
+        selectable: (F,) bool, decoded and not labelled.
+        labelled: (F,) bool.
+        detections: its table, or None where no detector ran.
+        estimate: verdicts (``rows`` of ``detections``), or None.
+    """
+
+    clip: Clip
+    selectable: BoolArray
+    labelled: BoolArray
+    detections: Detections | None
+    estimate: ErrorEstimate | None
+
+
+def build_pool(
+    clips: Iterable[PoolClip],
+    *,
+    classes: tuple[str, ...],
+    needs: frozenset[str],
+    threshold: float,
+) -> Pool:
+    """The pool of all selectable frames, with the columns that are needed and no others.
+
+    Args:
+        clips: read one at a time.
+        classes: the detector's classes.
+        needs: as a strategy states them: pool columns, ``regions``, ``features``.
+        threshold: detections with a higher score become regions.
+    """
+    parts = _Parts(classes, needs, threshold)
+    for clip in clips:
+        parts.add(clip)
+    return parts.pool()
+
+
+class _Parts:
+    """Collects columns clip by clip."""
+
+    def __init__(self, classes: tuple[str, ...], needs: frozenset[str], threshold: float) -> None:
+        self._classes = classes
+        self._threshold = threshold
+        self._regions_wanted = bool(needs & {"regions", "features"})
+        self._features_wanted = "features" in needs
+        makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {
+            "errors": self._errors,
+            "embedding": _embedding,
+            "class_mass": self._class_mass,
+        }
+        self._makers = {name: make for name, make in makers.items() if name in needs}
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in self._makers}
+        self._clips: list[str] = []
+        self._frames: list[NDArray[np.int64]] = []
+        self._labelled: list[NDArray[np.int64]] = []
+        self._regions: list[Regions] = []
+        self._size = 0
+
+    def add(self, part: PoolClip) -> None:
+        """One clip more."""
+        frames = np.flatnonzero(part.selectable)
+        self._clips.append(part.clip.id)
+        self._frames.append(frames)
+        self._labelled.append(np.flatnonzero(part.labelled))
+        for name, make in self._makers.items():
+            self._columns[name].append(make(part)[frames])
+        if self._regions_wanted and part.detections is not None:
+            self._regions.append(self._regions_of(part.detections, part.selectable))
+        self._size += len(frames)
+
+    def pool(self) -> Pool:
+        """All of it."""
+        return Pool(
+            frames=self._frame_set(self._frames),
+            classes=self._classes,
+            labelled=self._frame_set(self._labelled),
+            columns={name: np.concatenate(parts) for name, parts in self._columns.items() if parts},
+            regions=_joined(self._regions, len(self._classes)) if self._regions_wanted else None,
+        )
+
+    def _frame_set(self, parts: Sequence[NDArray[np.int64]]) -> FrameSet:
+        lengths = [len(part) for part in parts]
+        return FrameSet(
+            clips=tuple(self._clips),
+            clip=np.repeat(np.arange(len(parts), dtype=np.int64), lengths),
+            index=np.concatenate(parts) if parts else np.zeros(0, np.int64),
+        )
+
+    def _errors(self, part: PoolClip) -> NDArray[Any]:
+        counts = np.zeros((part.clip.frames, len(self._classes), 2), np.float32)
+        estimate, detections = part.estimate, part.detections
+        if estimate is None or detections is None:
+            return counts
+        false = estimate.rows[estimate.false_positive]
+        np.add.at(counts, (detections.frame[false], detections.labels[false], 0), 1)
+        missed = estimate.missed
+        np.add.at(counts, (estimate.missed_frame[missed], estimate.missed_label[missed], 1), 1)
+        return counts
+
+    def _class_mass(self, part: PoolClip) -> NDArray[Any]:
+        mass = np.zeros((part.clip.frames, len(self._classes)), np.float32)
+        if part.detections is not None:
+            rows = np.flatnonzero(part.detections.scores > self._threshold)
+            np.add.at(mass, part.detections.frame[rows], part.detections.probs[rows, :-1])
+        return mass
+
+    def _regions_of(self, detections: Detections, selectable: BoolArray) -> Regions:
+        rows = np.flatnonzero((detections.scores > self._threshold) & selectable[detections.frame])
+        position = np.cumsum(selectable) - 1 + self._size
+        features = detections.features[rows]
+        return Regions(
+            pos=position[detections.frame[rows]],
+            boxes=detections.boxes[rows],
+            scores=detections.scores[rows],
+            labels=detections.labels[rows],
+            probs=detections.probs[rows],
+            features=features if self._features_wanted else features[:, :0],
+        )
+
+
+def _embedding(part: PoolClip) -> NDArray[Any]:
+    if part.detections is None:
+        return np.zeros((part.clip.frames, 0), np.float32)
+    return part.detections.embedding
+
+
+def _joined(parts: Sequence[Regions], classes: int) -> Regions:
+    def column(name: str, empty: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        if not parts:
+            return np.zeros(empty, dtype)
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Regions(
+        pos=column("pos", (0,), np.int64),
+        boxes=column("boxes", (0, 4), np.float32),
+        scores=column("scores", (0,), np.float32),
+        labels=column("labels", (0,), np.int64),
+        probs=column("probs", (0, classes + 1), np.float32),
+        features=column("features", (0, 0), np.float16),
+    )

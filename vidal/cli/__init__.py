@@ -1,0 +1,92 @@
+"""The command line: one file per command, each thin. Commands are imported when they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from vidal import __version__
+
+COMMANDS = {
+    "select": "Choose the frames of a folder of clips that are most worth annotating.",
+    "scenes": "Render procedural driving clips with exact ground truth.",
+    "demo": "Render a handful of clips and select 2 % of their frames.",
+    "strategies": "List the query strategies and their options.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called.
+
+    ``vidal --help`` must not wait for NumPy, let alone torch.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of ``vidal/cli/<name>.py``."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"vidal.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table itself: no command is imported for the overview."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess where the name is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from vidal.errors import UnknownName
+
+            raise UnknownName("command", args[0], list(COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="vidal")
+def cli() -> None:
+    """Choose which frames of driving video are worth annotating.
+
+    \b
+    vidal select --videos clips/ --budget 2%
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: errors a user can cause are one line and exit code 2, never a traceback."""
+    import sys
+
+    from vidal.errors import VidalError
+
+    try:
+        return cli.main(args=arguments, prog_name="vidal", standalone_mode=False) or 0
+    except VidalError as error:
+        click.echo(f"vidal: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"       {error.hint}", err=True)
+        sys.exit(2)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        click.echo(f"vidal: {error.format_message()}", err=True)
+        if error.ctx is not None:
+            click.echo(f"       Try `{error.ctx.command_path} --help`.", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"vidal: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vidal: interrupted; finished clips are kept, run it again to go on.", err=True)
+        sys.exit(130)

@@ -1,0 +1,26 @@
+"""``key=value`` options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidal.errors import UsageError
+
+KEY_VALUE = "KEY=VALUE"
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """``("a=1", "b=2")`` -> ``{"a": "1", "b": "2"}``.
+
+    Raises:
+        UsageError: a text without ``=``, or a key given twice.
+    """
+    result: dict[str, str] = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--{option.removesuffix('s')} {text!r} is not {KEY_VALUE}.")
+        if key in result:
+            raise UsageError(f"--{option.removesuffix('s')} {key} is given twice.")
+        result[key.strip().replace("-", "_")] = value.strip()
+    return result

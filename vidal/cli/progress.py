@@ -1,0 +1,116 @@
+"""Progress of long work: live bars with ETA on a terminal, plain lines elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def clock(seconds: float) -> str:
+    """``75`` -> ``1:15``, ``3700`` -> ``1:01:40``."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ClipProgress:
+    """How far each clip is. A context manager; ``advance`` is what engines call.
+
+    Args:
+        title: what is being done.
+        names: of the clips, in order.
+        frames: of each clip.
+        quiet: print nothing.
+    """
+
+    def __init__(
+        self, title: str, names: Sequence[str], frames: Sequence[int], *, quiet: bool = False
+    ) -> None:
+        self._title = title
+        self._names = names
+        self._frames = frames
+        self._done = [0] * len(names)
+        self._finished = 0
+        self._quiet = quiet
+        self._began = time.monotonic()
+        self._bars: Progress | None = None
+        self._overall: TaskID | None = None
+        self._of_clip: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if not self._quiet and sys.stderr.isatty():
+            self._open_bars()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def advance(self, item: int, done: int, total: int) -> None:
+        """Clip ``item`` has ``done`` of ``total`` frames."""
+        self._done[item] = min(done, self._frames[item])
+        if self._bars is None or self._overall is None:
+            return
+        if item not in self._of_clip:
+            self._of_clip[item] = self._bars.add_task(self._names[item], total=total)
+        self._bars.update(self._of_clip[item], completed=done)
+        self._bars.update(self._overall, completed=sum(self._done))
+
+    def finish(self, item: int, remark: str = "") -> None:
+        """Clip ``item`` is done."""
+        self._done[item] = self._frames[item]
+        self._finished += 1
+        if self._bars is not None and self._overall is not None:
+            if item in self._of_clip:
+                self._bars.remove_task(self._of_clip.pop(item))
+            self._bars.update(self._overall, completed=sum(self._done))
+        elif not self._quiet:
+            click.echo(self._line(item, remark), err=True)
+
+    def _line(self, item: int, remark: str) -> str:
+        gone = time.monotonic() - self._began
+        done, total = sum(self._done), sum(self._frames)
+        left = gone / done * (total - done) if done else 0.0
+        eta = f", ETA {clock(left)}" if self._finished < len(self._names) else ""
+        note = f" ({remark})" if remark else ""
+        return (
+            f"{self._title} [{self._finished}/{len(self._names)}] {self._names[item]}:"
+            f" {self._frames[item]} frames{note}{eta}"
+        )
+
+    def _open_bars(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._overall = self._bars.add_task(self._title, total=sum(self._frames))
+        self._bars.start()

@@ -1,0 +1,228 @@
+"""``vidal select``: the main job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidal.assemble import DETECTORS, STRATEGIES
+from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.cli.watch import Console
+
+HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
+
+
+@click.command("select")
+@click.option(
+    "--videos",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A clip, or a folder of clips; a folder of numbered images is one clip.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("selection"),
+    show_default=True,
+    help="Where the query, pictures and report go.",
+)
+@click.option(
+    "--budget",
+    default="2%",
+    show_default=True,
+    help="2% of all readable frames (rounded down, at least one), or 150 frames.",
+)
+@click.option("--strategy", default="temporal-coherence", show_default=True, help=HELP_STRATEGY)
+@click.option(
+    "--errors",
+    default=None,
+    metavar="fp|fn|fp+fn",
+    help="Which estimated errors count, for strategies that count errors. [default: fp]",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="An option of the strategy; `vidal strategies` lists them.",
+)
+@click.option(
+    "--gap",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Frames excluded on either side of a chosen or labelled one.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="COCO-video JSON of frames that are labelled already: never chosen.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--detector", default="auto", show_default=True, help=f"One of: {', '.join(DETECTORS)}."
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Checkpoint of your own: vidal's, or a torchvision state dict.",
+)
+@click.option(
+    "--classes",
+    default=None,
+    metavar="A,B,...",
+    help="Class names to keep, or to give to a checkpoint without names.",
+)
+@click.option(
+    "--threshold",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Detections with a higher score count.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
+)
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    help="auto = bf16 where it is faster.",
+)
+@click.option(
+    "--batch",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Frames the detector sees at once. [default: 4 on CPU, 16 on GPU]",
+)
+@click.option(
+    "--coherence",
+    "coherence",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="Of temporal coherence: window=3, theta=0.5, tie=bottom, solver=auto, ...",
+)
+@click.option(
+    "--flow",
+    "flow",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="Of the optical flow: mode=robust or mode=centre, height=300, ...",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where evidence is kept between runs. [default: OUT/.vidal]",
+)
+@click.option(
+    "--workers",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Processes. [default: one a core on CPU, one on GPU]",
+)
+@click.option(
+    "--image-rate",
+    default="10",
+    show_default=True,
+    metavar="FPS",
+    help="Frames a second of folders of images.",
+)
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; compute nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(**given: Any) -> None:
+    """Choose the frames that are most worth annotating.
+
+    \b
+    vidal select --videos clips/ --budget 2%
+    vidal select --videos clips/ --budget 150 --strategy entropy --weights mine.safetensors
+
+    Interrupted runs go on where they were: evidence of finished clips is kept.
+    """
+    from vidal.assemble.selection import plan_selection
+    from vidal.campaign.selection import prepare_selection, run_selection
+    from vidal.report import check_writable, write_outputs
+
+    out: Path = given["out"]
+    for name in ("options", "coherence", "flow"):
+        given[name] = pairs(name, given[name])
+    console = Console(quiet=given["quiet"] or given["as_json"])
+    job = plan_selection(**_arguments(given))
+    if not given["dry_run"]:
+        check_writable(out)
+    with console:
+        prepared = prepare_selection(job.plan, engines=job.engines)
+        if given["dry_run"]:
+            _print_plan(job.plan, prepared, as_json=given["as_json"])
+            return
+        result = run_selection(job.plan, prepared, engines=job.engines, watcher=console)
+    files = write_outputs(result, out, report=not given["no_report"])
+    _print_summary(result, files, as_json=given["as_json"])
+
+
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Those that shape the result; the others are the command's own."""
+    own = {"no_report", "dry_run", "as_json", "quiet"}
+    return {name: value for name, value in given.items() if name not in own}
+
+
+def _skipped_lines(skipped: Sequence[Any]) -> list[str]:
+    return [f"skipped {entry.path}: {entry.reason}" for entry in skipped]
+
+
+def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
+    summary = {
+        "clips": len(prepared.clips),
+        "frames": prepared.base,
+        "selectable": prepared.selectable,
+        "budget": plan.budget.text,
+        "budget_base": prepared.base_text,
+        "budget_frames": prepared.wanted,
+        "strategy": plan.strategy,
+        "needs": sorted(plan.selector.needs),
+        "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
+        "settings": plan.settings,
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(
+        f"would choose {prepared.wanted} frames ({plan.budget.text} of {prepared.base_text};"
+        f" {prepared.selectable:,} selectable) by {plan.strategy}"
+    )
+    for line in _skipped_lines(prepared.skipped):
+        click.echo(line)
+
+
+def _print_summary(result: Any, files: dict[str, Path], *, as_json: bool) -> None:
+    summary = {
+        "selected": len(result.query),
+        "budget": result.budget_text,
+        "budget_base": result.budget_base,
+        "budget_frames": result.query.budget,
+        "strategy": result.strategy,
+        "clips": len(result.clips),
+        "skipped": [{"path": str(s.path), "reason": s.reason} for s in result.skipped],
+        "notes": list(result.notes),
+        "files": {name: str(path) for name, path in files.items()},
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(
+        f"chose {len(result.query)} frames ({result.budget_text} of {result.budget_base})"
+        f" by {result.strategy}"
+    )
+    for line in [*result.notes, *_skipped_lines(result.skipped)]:
+        click.echo(f"  {line}")
+    for name, path in files.items():
+        click.echo(f"  {name:<15} {path}")
