@@ -67,29 +67,31 @@ def write_frames(
         OutputError: a picture cannot be written.
     """
     names = frame_names(frames)
-    wanted: dict[str, list[int]] = defaultdict(list)
+    wanted: dict[str, set[int]] = defaultdict(set)
     for ref in frames:
-        wanted[ref.clip].append(ref.index)
+        wanted[ref.clip].add(ref.index)
     done = 0
-    for name, indices in wanted.items():
-        missing = set(indices)
-        for frame in read_frames(clips[name], indices):
+    for name, missing in wanted.items():
+        for frame in read_frames(clips[name], sorted(missing)):
             save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
             if thumbnails is not None and frame.ref in small:
-                height = _thumb_height(*frame.image.shape[:2])
-                picture = resize(frame.image, height)
+                picture = resize(frame.image, _thumb_height(*frame.image.shape[:2]))
                 save_jpeg(thumbnails / names[frame.ref], picture, _THUMB_QUALITY)
             missing.remove(frame.ref.index)
             done += 1
             if progress is not None:
                 progress("frames", done, len(frames))
         if missing:
-            raise UnreadableClip(
-                clips[name].path,
-                f"selected frame {min(missing)} cannot be decoded",
-                hint="Has the file changed since it was scanned? Run the selection again.",
-            )
+            raise _lost(clips[name], min(missing))
     return names
+
+
+def _lost(clip: Clip, index: int) -> UnreadableClip:
+    return UnreadableClip(
+        clip.path,
+        f"selected frame {index} cannot be decoded",
+        hint="Has the file changed since it was scanned? Run the selection again.",
+    )
 
 
 def _thumb_height(height: int, width: int) -> int:

@@ -65,8 +65,6 @@ def _context(
     thumbnails: Path,
 ) -> dict[str, Any]:
     shown = result.query.frames[:MOST_THUMBNAILS]
-    with_picks = [summary for summary in evidence.clips if summary.picks]
-    idle = [summary for summary in evidence.clips if not summary.picks]
     return {
         "headline": _headline(result),
         "strategy": result.strategy,
@@ -83,6 +81,18 @@ def _context(
         "folder": FOLDER,
         "clip_choices": sorted({ref.clip for ref in shown}),
         "class_choices": _class_choices(result, evidence, shown),
+        "settings": list(_flat(plain(result.settings))),
+        "versions": list(result.versions.items()),
+        "skipped": result.skipped,
+        "notes": result.notes,
+        **_clips_and_classes(result, evidence),
+    }
+
+
+def _clips_and_classes(result: SelectionResult, evidence: Evidence) -> dict[str, Any]:
+    with_picks = [summary for summary in evidence.clips if summary.picks]
+    idle = [summary for summary in evidence.clips if not summary.picks]
+    return {
         "timelines": _timelines(with_picks, result, evidence),
         "idle": len(idle),
         "idle_timelines": _timelines(idle, result, evidence, opened=0),
@@ -94,10 +104,6 @@ def _context(
         "selectable": evidence.selectable,
         "frames": sum(clip.frames for clip in result.clips.values()),
         "threshold": result.threshold,
-        "settings": list(_flat(plain(result.settings))),
-        "versions": list(result.versions.items()),
-        "skipped": result.skipped,
-        "notes": result.notes,
     }
 
 
@@ -255,33 +261,15 @@ def _duration(summary: ClipSummary) -> float:
 def _plot(
     summary: ClipSummary, result: SelectionResult, span: tuple[float, float], *, drawn: bool
 ) -> dict[str, Any]:
-    clip, duration = summary.clip, _duration(summary)
+    duration = _duration(summary)
     width, height = _PLOT
     low, high = span
-
-    def place(value: float) -> float:
-        return height - (value - low) / (high - low) * (height - 8)
-
     x = summary.x / duration * width
-    y = height - (summary.y - low) / (high - low) * (height - 8)
-    stems, markers = [], []
-    for rank, index in summary.picks:
-        seconds = clip.seconds(index)
-        score = float(result.query.scores[rank - 1])
-        top = place(low + 0.6 * (high - low)) if math.isnan(score) else place(score)
-        stems.append(f"M{figures.number(seconds / duration * width)} {height:.0f}V{top:.1f}")
-        marker = {
-            "rank": rank,
-            "left": f"{100 * seconds / duration:.2f}",
-            "top": f"{100 * top / height:.1f}",
-            "linked": rank <= MOST_THUMBNAILS,
-            "detail": f"rank {rank}: frame {index:,}, {figures.clock(seconds)}"
-            + ("" if math.isnan(score) else f", score {figures.short(score)}"),
-        }
-        markers.append(marker)
+    markers = [_marker(summary, result, pick, span) for pick in summary.picks]
+    stems = (f"M{figures.number(10 * m['left'])} {height:.0f}V{m['top']:.1f}" for m in markers)
     return {
-        "area": figures.area_path(x, y, place(max(low, 0.0))),
-        "line": figures.line_path(x, y),
+        "area": figures.area_path(x, _place(summary.y, span), float(_place(max(low, 0.0), span))),
+        "line": figures.line_path(x, _place(summary.y, span)),
         "stems": "".join(stems),
         "markers": markers if drawn else [],
         "labelled": [
@@ -291,6 +279,30 @@ def _plot(
         "top": figures.short(high),
         "bottom": figures.short(low),
         "ticks": _axis(summary, duration),
+    }
+
+
+def _place(value: Any, span: tuple[float, float]) -> Any:
+    """Height in the plot of a score, or of an array of scores; the highest is 8 below the top."""
+    low, high = span
+    return _PLOT[1] - (value - low) / (high - low) * (_PLOT[1] - 8)
+
+
+def _marker(
+    summary: ClipSummary, result: SelectionResult, pick: tuple[int, int], span: tuple[float, float]
+) -> dict[str, Any]:
+    """One selected frame in a timeline; ``left`` and ``top`` in percent of the plot."""
+    rank, index = pick
+    seconds = summary.clip.seconds(index)
+    score = float(result.query.scores[rank - 1])
+    scored = not math.isnan(score)
+    detail = f"rank {rank}: frame {index:,}, {figures.clock(seconds)}"
+    return {
+        "rank": rank,
+        "left": round(100 * seconds / _duration(summary), 2),
+        "top": round(_place(score if scored else span[0] + 0.6 * (span[1] - span[0]), span), 1),
+        "linked": rank <= MOST_THUMBNAILS,
+        "detail": f"{detail}, score {figures.short(score)}" if scored else detail,
     }
 
 

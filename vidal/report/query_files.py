@@ -165,19 +165,7 @@ def read_query(path: Path) -> QueryFile:
         FormatError: not a query file, of a later schema, or a value is missing or wrong.
         OSError: it cannot be read.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FormatError(path, "", f"not a JSON file ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise FormatError(path, "format", f"not {_FORMAT!r}", hint="Give the query.json of a run.")
-    if content.get("schema") != SCHEMA:
-        raise FormatError(
-            path,
-            "schema",
-            f"{content.get('schema')!r} is not {SCHEMA}",
-            hint="It was written by another version of vidal; use that one.",
-        )
+    content = _content(path)
     where = "query"
     try:
         frames = []
@@ -200,6 +188,24 @@ def read_query(path: Path) -> QueryFile:
         raise FormatError(path, where, f"{error.args[0]!r} is missing") from error
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise FormatError(path, where, f"a wrong value ({error})") from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The JSON object of a query file of this schema."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(path, "", f"not a JSON file ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise FormatError(path, "format", f"not {_FORMAT!r}", hint="Give the query.json of a run.")
+    if content.get("schema") != SCHEMA:
+        raise FormatError(
+            path,
+            "schema",
+            f"{content.get('schema')!r} is not {SCHEMA}",
+            hint="It was written by another version of vidal; use that one.",
+        )
+    return content
 
 
 def _resolve(path: str, folder: Path) -> Path:
