@@ -73,7 +73,7 @@ def _context(
         "tiles": _tiles(result, evidence),
         "detected": evidence.detected,
         "estimated": evidence.estimated,
-        "styles": STYLES[2:] if not evidence.estimated else STYLES[1:],
+        "styles": STYLES[1:] if evidence.estimated else STYLES[:1],
         "all_styles": STYLES,
         "cards": (_card(result, evidence, names, thumbnails, at) for at in range(len(shown))),
         "shown": len(shown),

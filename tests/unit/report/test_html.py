@@ -18,11 +18,16 @@ from vidal.types import SkippedClip
 EVIL = '<script>alert("é")</script>'
 
 
+def legend(page) -> list[str | None]:
+    return [attrs["data-kind"] for _, attrs in page.tags if "data-kind" in attrs]
+
+
 def test_the_report_draws_each_kind_of_box_in_its_own_style(build, video, tmp_path):
     write_outputs(build.result(video), tmp_path)
     text = (tmp_path / "report.html").read_text()
     shapes = [name for name in build.Page(text).classes("g") if name.startswith("mark")]
     assert shapes == ["mark correct", "mark alarm", "mark miss"]
+    assert legend(build.Page(text)) == ["correct", "alarm", "miss"]
     for style in (CORRECT, FALSE_ALARM, MISS):
         rule = re.search(rf"\.box\.{style.key} {{ stroke: (#\w+);([^}}]*)}}", text)
         assert rule is not None
@@ -100,6 +105,7 @@ def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, 
     write_outputs(replace(result, load=lambda name: loaded), tmp_path)
     shapes = [name for name in build.page(tmp_path).classes("g") if name.startswith("mark")]
     assert shapes == ["mark detection", "mark detection"]
+    assert legend(build.page(tmp_path)) == ["detection"]
     annotations = json.loads((tmp_path / "preannotations.coco.json").read_text())["annotations"]
     assert [item["attributes"] for item in annotations] == [{}, {}]
 
