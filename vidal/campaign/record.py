@@ -1,0 +1,358 @@
+"""The record of a campaign: SQLite, one transaction a step, append-only events.
+
+What must never happen (a frame both labelled and waiting, a second open query, boxes on a frame
+nobody labelled, a changed event) is forbidden by ``schema.sql`` itself, not by this code.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vidal.errors import AwaitingAnnotation, CampaignError, InputError
+from vidal.types import Annotations, BoolArray, Clip, FrameRef, Query
+
+Split = Literal["train", "validation", "test"]
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One row of the rounds: ``state`` is queried, answered, trained or withdrawn."""
+
+    number: int
+    strategy: str
+    wanted: int
+    state: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEntry:
+    """A clip of the campaign: ``path`` is relative to the campaign where it lies inside it."""
+
+    id: str
+    path: str
+    frames: int
+    split: Split
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameStates:
+    """Masks (F,) of one clip; a frame in none of them is unlabelled."""
+
+    queried: BoolArray
+    labelled: BoolArray
+    skipped: BoolArray
+
+    @property
+    def taken(self) -> BoolArray:
+        """Frames that may not be queried."""
+        return self.queried | self.labelled | self.skipped
+
+
+class Record:
+    """The open record of one campaign; close it when done.
+
+    Every method that writes is one transaction: after a crash it happened or it did not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise InputError(path, "no campaign here", hint="Make one with `vidal init`.")
+        self._path = path
+        self._db = _connect(path)
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA:
+            raise InputError(path, f"a record of version {version}; this vidal reads {SCHEMA}")
+
+    @staticmethod
+    def create(path: Path, classes: Sequence[str], clips: Iterable[ClipEntry]) -> None:
+        """A new record; the file appears whole.
+
+        Raises:
+            CampaignError: there is one already.
+        """
+        if path.exists():
+            raise CampaignError(f"{path}: there is a campaign here already.")
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        schema = resources.files("vidal.campaign").joinpath("schema.sql").read_text("utf-8")
+        with closing(sqlite3.connect(temporary)) as db:
+            db.executescript(schema)
+            with db:
+                db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(classes))
+                db.executemany(
+                    "INSERT INTO clips VALUES (?, ?, ?, ?)",
+                    [(clip.id, clip.path, clip.frames, clip.split) for clip in clips],
+                )
+        temporary.replace(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their labels."""
+        rows = self._db.execute("SELECT name FROM classes ORDER BY label")
+        return tuple(name for (name,) in rows)
+
+    def clips(self, split: Split | None = None) -> list[ClipEntry]:
+        """The clips, of one split or all, by id."""
+        rows = self._db.execute(
+            "SELECT id, path, frames, split FROM clips WHERE ? IS NULL OR split = ? ORDER BY id",
+            (split, split),
+        )
+        return [ClipEntry(*row) for row in rows]
+
+    def rounds(self) -> list[Round]:
+        """All rounds in order, withdrawn ones included."""
+        rows = self._db.execute(
+            "SELECT round, strategy, wanted, state, model FROM rounds ORDER BY round"
+        )
+        return [Round(*row) for row in rows]
+
+    def open_round(self) -> Round | None:
+        """The round whose query waits for its answer."""
+        return next((entry for entry in self.rounds() if entry.state == "queried"), None)
+
+    def next_round(self) -> int:
+        """The number of the next round.
+
+        Raises:
+            AwaitingAnnotation: the last query is not answered.
+        """
+        waiting = self.open_round()
+        if waiting is not None:
+            raise AwaitingAnnotation(waiting.number, len(self.waiting()))
+        return len(self.rounds())
+
+    def waiting(self) -> list[FrameRef]:
+        """The queried frames without an answer, most wanted first."""
+        rows = self._db.execute(
+            "SELECT clip, frame FROM frames WHERE state = 'queried' ORDER BY rank"
+        )
+        return [FrameRef(clip, frame) for clip, frame in rows]
+
+    def queried_in(self, number: int) -> list[FrameRef]:
+        """All frames of a round, whatever became of them, most wanted first."""
+        rows = self._db.execute(
+            "SELECT clip, frame FROM frames WHERE round = ? ORDER BY rank", (number,)
+        )
+        return [FrameRef(clip, frame) for clip, frame in rows]
+
+    def states(self, clip: Clip) -> FrameStates:
+        """What is known of each frame of a clip."""
+        masks = {
+            name: np.zeros(clip.frames, np.bool_) for name in ("queried", "labelled", "skipped")
+        }
+        for frame, state in self._db.execute(
+            "SELECT frame, state FROM frames WHERE clip = ?", (clip.id,)
+        ):
+            masks[state][frame] = True
+        return FrameStates(**masks)
+
+    def counts(self) -> dict[str, int]:
+        """Number of frames in each state, and of all frames of training clips."""
+        counts = {"queried": 0, "labelled": 0, "skipped": 0}
+        counts.update(self._db.execute("SELECT state, count(*) FROM frames GROUP BY state"))
+        total = self._db.execute("SELECT sum(frames) FROM clips WHERE split = 'train'").fetchone()
+        counts["frames"] = int(total[0] or 0)
+        return counts
+
+    def annotations(self, clip_id: str, frames: int) -> Annotations:
+        """The imported labels of one clip."""
+        labelled = np.zeros(frames, np.bool_)
+        for (frame,) in self._db.execute(
+            "SELECT frame FROM frames WHERE clip = ? AND state = 'labelled'", (clip_id,)
+        ):
+            labelled[frame] = True
+        rows = self._db.execute(
+            "SELECT frame, x1, y1, x2, y2, label, track, ignored FROM boxes WHERE clip = ?"
+            " ORDER BY frame, rowid",
+            (clip_id,),
+        ).fetchall()
+        table = np.array(rows, np.float64).reshape(-1, 8)
+        return Annotations(
+            classes=self.classes,
+            labelled=labelled,
+            frame=table[:, 0].astype(np.int64),
+            boxes=table[:, 1:5].astype(np.float32),
+            labels=table[:, 5].astype(np.int64),
+            track=table[:, 6].astype(np.int64),
+            ignore=table[:, 7].astype(np.bool_),
+        )
+
+    def events(self) -> list[tuple[int | None, str, dict[str, Any]]]:
+        """(round, kind, detail) in order; the times are left out, being the only thing that
+        differs between two runs of the same campaign."""
+        rows = self._db.execute("SELECT round, kind, detail FROM events ORDER BY id")
+        return [(number, kind, json.loads(detail)) for number, kind, detail in rows]
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def add_query(self, query: Query, strategy: str, detail: Mapping[str, Any]) -> None:
+        """Open a round with its query."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO rounds VALUES (?, ?, ?, 'queried', NULL)",
+                (query.round, strategy, query.budget),
+            )
+            db.executemany(
+                "INSERT INTO frames VALUES (?, ?, ?, ?, ?, 'queried')",
+                [
+                    (ref.clip, ref.index, query.round, rank, _number(score))
+                    for rank, (ref, score) in enumerate(
+                        zip(query.frames, query.scores, strict=True), start=1
+                    )
+                ],
+            )
+            self._event(query.round, "queried", {"frames": len(query), **detail})
+
+    def answer(
+        self, tables: Mapping[str, Annotations], *, skipped: Iterable[FrameRef] = ()
+    ) -> tuple[int, int]:
+        """Labels for frames that wait; the round is answered when none waits any more.
+
+        Args:
+            tables: clip id -> annotations; only frames that wait are taken.
+            skipped: frames that the annotators refused.
+
+        Returns:
+            How many frames were answered, and how many still wait.
+        """
+        current = self.open_round()
+        if current is None:
+            raise CampaignError(
+                "no query waits for an answer.", hint="Make one with `vidal select --campaign`."
+            )
+        waiting = self.waiting()
+        refused = set(skipped)
+        with self._transaction() as db:
+            labelled = [
+                ref
+                for ref in waiting
+                if ref not in refused and ref.clip in tables and _is_labelled(tables[ref.clip], ref)
+            ]
+            for ref in labelled:
+                _set_state(db, ref, "labelled")
+                db.executemany("INSERT INTO boxes VALUES (?,?,?,?,?,?,?,?,?)", _rows(tables, ref))
+            dropped = [ref for ref in waiting if ref in refused]
+            for ref in dropped:
+                _set_state(db, ref, "skipped")
+            left = len(waiting) - len(labelled) - len(dropped)
+            detail = {"labelled": len(labelled), "skipped": len(dropped), "waiting": left}
+            if labelled or dropped:
+                self._event(current.number, "imported", detail)
+            if not left:
+                db.execute(
+                    "UPDATE rounds SET state = 'answered' WHERE round = ?", (current.number,)
+                )
+                self._event(current.number, "answered", {})
+        return len(labelled) + len(dropped), left
+
+    def withdraw(self) -> Round:
+        """Take the open query back: frames without an answer are unlabelled again.
+
+        A round with some answers counts as answered with those.
+        """
+        current = self.open_round()
+        if current is None:
+            raise CampaignError("no query waits; there is nothing to take back.")
+        with self._transaction() as db:
+            gone = db.execute("DELETE FROM frames WHERE state = 'queried'").rowcount
+            kept = db.execute(
+                "SELECT count(*) FROM frames WHERE round = ?", (current.number,)
+            ).fetchone()[0]
+            state = "answered" if kept else "withdrawn"
+            db.execute("UPDATE rounds SET state = ? WHERE round = ?", (state, current.number))
+            self._event(current.number, "withdrawn", {"frames": gone, "kept": kept})
+        return current
+
+    def trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
+        """The model of a round is there."""
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
+                " AND state IN ('answered', 'trained')",
+                (model, number),
+            ).rowcount
+            if not changed:
+                raise CampaignError(f"round {number} has no labels to train on.")
+            self._event(number, "trained", {"model": model, **detail})
+
+    def note(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
+        """Append an event."""
+        with self._transaction():
+            self._event(number, kind, detail)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _event(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
+        self._db.execute(
+            "INSERT INTO events (time, round, kind, detail) VALUES (?, ?, ?, ?)",
+            (datetime.now(UTC).isoformat(), number, kind, json.dumps(detail, sort_keys=True)),
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=30)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _number(score: float) -> float | None:
+    return None if np.isnan(score) else float(score)
+
+
+def _is_labelled(table: Annotations, ref: FrameRef) -> bool:
+    return ref.index < table.frames and bool(table.labelled[ref.index])
+
+
+def _set_state(db: sqlite3.Connection, ref: FrameRef, state: str) -> None:
+    db.execute(
+        "UPDATE frames SET state = ? WHERE clip = ? AND frame = ?", (state, ref.clip, ref.index)
+    )
+
+
+def _rows(tables: Mapping[str, Annotations], ref: FrameRef) -> list[tuple[Any, ...]]:
+    table = tables[ref.clip]
+    rows = table.on(ref.index)
+    return [
+        (ref.clip, ref.index, *map(float, box), int(label), int(track), int(ignored))
+        for box, label, track, ignored in zip(
+            table.boxes[rows],
+            table.labels[rows],
+            table.track[rows],
+            table.ignore[rows],
+            strict=True,
+        )
+    ]
