@@ -144,7 +144,7 @@ def score_detections(
         ValueError: a clip has other classes.
     """
     names = tuple(classes)
-    parts: list[tuple[IntArray, FloatArray, IntArray, BoolArray]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     counts: list[IntArray] = []
     for number, (detections, truth) in enumerate(pairs):
         if truth.classes != names:
@@ -153,14 +153,8 @@ def score_detections(
             detections, truth, threshold=iou, rule=rule, score_floor=score_floor, unknown=unknown
         )
         rows = np.flatnonzero(match.judged & ~match.ignored)
-        parts.append(
-            (
-                np.full(len(rows), number, dtype=np.int64),
-                detections.scores[rows],
-                detections.labels[rows],
-                match.true_positive[rows],
-            )
-        )
+        columns = (detections.scores, detections.labels, match.true_positive)
+        parts.append((np.full(len(rows), number), *(column[rows] for column in columns)))
         counts.append(np.bincount(truth.labels[match.counted], minlength=len(names)))
 
     def joined(column: int, dtype: Any) -> NDArray[Any]:

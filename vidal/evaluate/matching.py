@@ -113,8 +113,7 @@ def match_clip(
             f"truth of {truth.frames} frames, classes {truth.classes}"
         )
     regions = truth.ignore | ((truth.labels == UNKNOWN) & (unknown == "ignore"))
-    known = truth.labelled & detections.scanned
-    counted = (truth.labels != UNKNOWN) & ~regions & known[truth.frame]
+    counted = (truth.labels != UNKNOWN) & ~regions & detections.scanned[truth.frame]
     judged = _judged(detections, rule, score_floor)
     pairs = _touching(detections, truth, judged)
     chosen = _admissible(pairs, counted, threshold, rule)
@@ -129,8 +128,6 @@ def match_clip(
     true_positive = matched >= 0
     ignored = ~truth.labelled[detections.frame]
     ignored[_absorbed(pairs, regions, threshold, rule)] = True
-    found = np.zeros(len(truth), dtype=np.bool_)
-    found[matched[true_positive]] = True
     return ClipMatch(
         detections=detections,
         truth=truth,
@@ -139,7 +136,7 @@ def match_clip(
         ignored=ignored & judged & ~true_positive,
         matched=matched,
         counted=counted,
-        found=found,
+        found=np.isin(np.arange(len(truth)), matched),
     )
 
 

@@ -18,7 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from vidal.errors import FormatError, InputError, OutputError
-from vidal.formats._columns import identity, labeller, numbers, refuse_twins, text_lines
+from vidal.formats._columns import (
+    identity,
+    labeller,
+    numbered_images,
+    numbers,
+    refuse_twins,
+    text_lines,
+)
 from vidal.formats._names import believable
 from vidal.formats._rows import Row, build, read_text
 from vidal.formats._write import write_lines
@@ -59,7 +66,8 @@ def read(
 
     Raises:
         InputError: no ``seqinfo.ini`` there, or a file that cannot be read.
-        FormatError: a broken line or key, an unknown class number, or an identity twice in a frame.
+        FormatError: a broken line or key, an unknown class number, an identity twice in a frame, or
+            images that are not numbered 1 to ``seqLength``.
     """
     root = Path(path)
     infos = sorted(root.rglob("seqinfo.ini"))
@@ -122,7 +130,9 @@ def _sequence(
     rows = list(_rows(truth, labels)) if truth.is_file() else []
     refuse_twins(truth, rows)
     relative, images = folder.relative_to(root), facts.get("imdir", "img1")
-    suffix = facts.get("imext", ".jpg")
+    files = numbered_images(folder / images)
+    if files and list(files) != list(range(1, length + 1)):
+        raise FormatError(info, where, f"{length} frames, but {images} holds {len(files)} images")
     return LabelledClip(
         name=relative.as_posix() if relative.parts else folder.resolve().name,
         annotations=build(
@@ -133,15 +143,11 @@ def _sequence(
             skipped=skipped,
             size=size,
         ),
-        files=tuple((relative / images / f"{n:06d}{suffix}").as_posix() for n in _counted(length)),
-        path=folder / images,
+        files=tuple((relative / images / name).as_posix() for name in files.values()),
+        path=folder / images if files else None,
         size=size,
         rate=_rate(info, facts),
     )
-
-
-def _counted(length: int) -> range:
-    return range(1, length + 1)
 
 
 def _facts(info: Path) -> dict[str, str]:

@@ -18,17 +18,19 @@ from vidal.types import Annotations, Detections
 REAL = Path(__file__).parents[4] / "shared" / "data" / "kitti_tracking"
 
 
-def cars() -> Iterator[tuple[Detections, Annotations]]:
+def clips(found: str, name: str, neutral: str) -> Iterator[tuple[Detections, Annotations]]:
     if not REAL.is_dir():
         pytest.skip(f"no {REAL}")
-    for clip in kitti_tracking.read(REAL, classes=("Car",), ignore=("Van",)):
-        text = gzip.decompress((REAL / "rrc2d_car" / f"{clip.name}.txt.gz").read_bytes()).decode()
+    for clip in kitti_tracking.read(REAL, classes=(name,), ignore=(neutral,)):
+        if not (clip.annotations.labels == 0).any():
+            continue
+        text = gzip.decompress((REAL / found / f"{clip.name}.txt.gz").read_bytes()).decode()
         rows = np.array([line.split(",") for line in text.split()], dtype=np.float64)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         frames, n = clip.annotations.frames, len(rows)
         yield (
             Detections(
-                classes=("Car",),
+                classes=(name,),
                 scanned=np.ones(frames, bool),
                 frame=rows[:, 0],
                 boxes=rows[:, 1:5],
@@ -43,23 +45,27 @@ def cars() -> Iterator[tuple[Detections, Annotations]]:
 
 
 @pytest.mark.realdata
-def test_errors_of_the_published_car_detections_agree_with_an_independent_count():
-    # 107 / 1,158 and 50 / 1,423 false positives / misses of the 11 sequences were counted by other
-    # code, with vans and DontCare left out and scores >= the floor; one score is exactly 0.5.
-    counts = {
-        floor: sum(
-            true_errors(match_clip(*pair, score_floor=floor)).per_frame.sum(axis=0)
-            for pair in cars()
-        ).tolist()
-        for floor in (0.3, 0.5)
-    }
-    assert counts[0.3] == [107, 1158]
-    assert counts[0.5] == [50, 1424]
+@pytest.mark.parametrize(
+    ("source", "floor", "errors"),
+    [
+        # 1,423 misses were counted with scores >= 0.5; one score is exactly 0.5.
+        (("rrc2d_car", "Car", "Van"), 0.3, [107, 1158]),
+        (("rrc2d_car", "Car", "Van"), 0.5, [50, 1424]),
+        (("rrc2d_pedestrian", "Pedestrian", "Person_sitting"), 0.3, [628, 653]),
+        (("rrc2d_pedestrian", "Pedestrian", "Person_sitting"), 0.5, [389, 687]),
+    ],
+)
+def test_errors_of_published_detections_agree_with_an_independent_count(source, floor, errors):
+    counts = sum(
+        true_errors(match_clip(*pair, score_floor=floor)).per_frame.sum(axis=0)
+        for pair in clips(*source)
+    )
+    assert counts.tolist() == errors
 
 
 @pytest.mark.realdata
 def test_average_precision_of_the_published_car_detections_is_high():
-    report = evaluate_detections(cars(), classes=("Car",))
+    report = evaluate_detections(clips("rrc2d_car", "Car", "Van"), classes=("Car",))
     assert report.clips == 11
     assert report.objects[0] == 12578
     # Recall at score 0.5 is 11,154 / 12,578 = 0.887, which bounds AP50@0.5.

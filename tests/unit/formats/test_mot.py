@@ -43,19 +43,31 @@ def test_frames_and_corners_become_zero_based():
     ]
     assert table.ignore.tolist() == [True, False, True, False, True]
     assert (clip.size, clip.rate) == ((1080, 1920), Fraction(30))
-    assert clip.files[0] == "img1/000001.jpg"
-    assert len(clip.files) == table.frames == 4
+    assert table.frames == 4
+    assert clip.files == ()  # the images are not there
 
 
 def test_the_three_copies_of_a_mot17_sequence_are_read_once_and_listed():
     skipped = Skipped()
     clips = list(mot.read(FIXTURE, skipped=skipped))
     assert [clip.name for clip in clips] == ["test/MOT20-04", "train/MOT17-02-DPM"]
-    assert clips[1].files[3] == "train/MOT17-02-DPM/img1/000004.jpg"
     assert [(path.name, why) for path, _, why in skipped.entries] == [
         ("MOT17-02-FRCNN", "the same images and labels as MOT17-02-DPM"),
         ("MOT17-02-SDP", "the same images and labels as MOT17-02-DPM"),
     ]
+
+
+def test_images_are_listed_and_must_be_as_many_as_stated(tmp_path):
+    images = a_sequence(tmp_path) / "img1"
+    images.mkdir()
+    for number in (1, 2, 3, 4):
+        (images / f"{number:06d}.jpg").touch()
+    (clip,) = mot.read(tmp_path)
+    assert clip.files[3] == "MOT17-02-DPM/img1/000004.jpg"
+    assert clip.path == images
+    (images / "000002.jpg").unlink()
+    with pytest.raises(FormatError, match="seqLength: 4 frames, but img1 holds 3 images"):
+        list(mot.read(tmp_path))
 
 
 def test_a_test_sequence_without_truth_is_not_annotated_rather_than_empty():
