@@ -96,6 +96,8 @@ class Grid:
             raise FormatError(path, "<frame_filter>", f"expected step=N, got {rule!r}")
         step = int(found[1] or 1)
         size = believable(path, "<size>", number("size", 0))
+        if not task.fields.get("size") and not task.fields.get("stop_frame"):
+            raise FormatError(path, "<task>", "neither size nor stop_frame is stated")
         stop = number("stop_frame", start + (size - 1) * step)
         length = believable(path, "<stop_frame>", stop + 1)
         shown = len(range(start, stop + 1, step))

@@ -5,7 +5,7 @@ Shared by the formats in which people annotate key frames (CVAT for video, Label
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +34,20 @@ def interpolate(
     frames = np.concatenate([*parts, knots[-1:]]).astype(np.int64)
     columns = [np.interp(frames, knots, boxes[:, axis]) for axis in range(4)]
     return frames, np.stack(columns, axis=1)
+
+
+def cut(knots: IntArray, visible: BoolArray, lost: Sequence[int]) -> BoolArray:
+    """``visible``, but ending before each ``lost`` frame: a bad key frame is not bridged."""
+    before = np.searchsorted(knots, np.array(lost, dtype=np.int64)) - 1
+    result = visible.copy()
+    result[before[before >= 0]] = False
+    return result
+
+
+def proper(box: Sequence[float]) -> bool:
+    """Whether a box can be a key frame: finite, and neither inverted nor empty."""
+    x1, y1, x2, y2 = box
+    return bool(np.isfinite(box).all()) and x2 > x1 and y2 > y1
 
 
 def key_positions(

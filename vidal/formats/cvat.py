@@ -19,16 +19,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidal.errors import FormatError, InputError
 from vidal.formats._cvat import IGNORE, Grid, Numbering, Task, label_of
 from vidal.formats._cvat_write import write as write
 from vidal.formats._rows import Row, build
-from vidal.formats._tracks import interpolate
+from vidal.formats._tracks import cut, interpolate, proper
 from vidal.formats._xml import Event, events, flag, need, real, whole
 from vidal.types import UNKNOWN, BoolArray, LabelledClip, Skipped
 
@@ -46,6 +46,7 @@ class _Box:
     outside: bool
     ignore: bool
     label: str
+    rotated: bool
     where: str
 
 
@@ -177,17 +178,17 @@ class _Reader:
         self._shapes += 1
         frame = whole(path, where, "frame", need(path, event, "frame"))
         x1, y1, x2, y2 = (real(path, where, name, need(path, event, name)) for name in _CORNERS)
-        if real(path, where, "rotation", event.attributes.get("rotation", "0")) != 0:
+        rotated = real(path, where, "rotation", event.attributes.get("rotation", "0")) != 0
+        if rotated:
             self.skipped.add(path, where, "rotated box")
-            return
+            x1 = np.nan  # no key frame either
         if self.label_from is not None:
             if self.label_from not in attributes:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = attributes[self.label_from]
         ignore = attributes.get(IGNORE, "false").lower() == "true"
-        self.tracks[track].append(
-            _Box(frame, (x1, y1, x2, y2), flag(path, event, "outside"), ignore, label, where)
-        )
+        outside, corners = flag(path, event, "outside"), (x1, y1, x2, y2)
+        self.tracks[track].append(_Box(frame, corners, outside, ignore, label, rotated, where))
 
     def _on_grid(self, box: _Box, grid: Grid) -> int:
         """The frame of the video; negative or beyond the clip stays for the check on rows."""
@@ -212,41 +213,46 @@ class _Reader:
         grow: bool,
     ) -> list[Row]:
         placed = sorted(((self._on_grid(box, grid), box) for box in boxes), key=lambda p: p[0])
-        rows: list[Row] = []
-        known = []
-        for frame, box in placed:
-            if frame < 0 or not np.isfinite(box.corners).all():
-                rows.append((frame, box.corners, UNKNOWN, track, False, box.where))
-            else:
-                known.append((frame, box))
-        if not known:
-            return rows
-        knots = np.array([frame for frame, _ in known], dtype=np.int64)
-        twice = np.flatnonzero(np.diff(knots) == 0)
-        if len(twice):
-            why = f"track {track} has frame {known[twice[0]][1].frame} twice"
-            raise FormatError(self.path, known[twice[0] + 1][1].where, why)
-        return rows + self._between(track, known, knots, grid, labelled, names, grow)
+        for (before, box), (frame, twin) in pairwise(placed):
+            if before == frame >= 0:
+                why = f"track {track} has frame {box.frame} twice"
+                raise FormatError(self.path, twin.where, why)
+        known = [(frame, box) for frame, box in placed if frame >= 0 and proper(box.corners)]
+        bad = [(frame, box) for frame, box in placed if frame < 0 or not proper(box.corners)]
+        rows: list[Row] = [
+            (frame, box.corners, UNKNOWN, track, False, box.where)
+            for frame, box in bad
+            if not box.rotated and not box.outside
+        ]
+        if known and not (last := placed[-1])[1].outside:
+            self._open_end(track, last, grid)
+        if known:
+            lost = [frame for frame, _ in bad if frame >= 0]
+            rows += self._between(track, known, lost, grid, labelled, names, grow)
+        return rows
+
+    def _open_end(self, track: int, last: tuple[int, _Box], grid: Grid) -> None:
+        frame, box = last
+        if 0 <= frame < grid.start + (grid.size - 1) * grid.step:
+            why = f"track {track} has no outside box: taken to end at frame {frame}"
+            self.skipped.add(self.path, box.where, why)
 
     def _between(
         self,
         track: int,
         known: list[tuple[int, _Box]],
-        knots: NDArray[np.int64],
+        lost: list[int],
         grid: Grid,
         labelled: BoolArray,
         names: list[str],
         grow: bool,
     ) -> list[Row]:
+        knots = np.array([frame for frame, _ in known], dtype=np.int64)
         outside = np.array([box.outside for _, box in known])
         corners = np.array([box.corners for _, box in known], dtype=np.float64)
-        frames, filled = interpolate(knots, corners, ~outside, step=grid.step)
+        frames, filled = interpolate(knots, corners, cut(knots, ~outside, lost), step=grid.step)
         at = np.searchsorted(knots, frames, side="right") - 1
         kept = np.flatnonzero(~outside[at] & labelled[frames])
-        last = known[-1][1]
-        if not last.outside and knots[-1] + grid.step < grid.start + grid.size * grid.step:
-            why = f"track {track} has no outside box: taken to end at frame {knots[-1]}"
-            self.skipped.add(self.path, last.where, why)
         rows: list[Row] = []
         for place in kept.tolist():
             box = known[at[place]][1]

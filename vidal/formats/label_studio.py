@@ -31,7 +31,7 @@ from vidal.formats._label_studio_write import config as config
 from vidal.formats._label_studio_write import write as write
 from vidal.formats._names import Names, believable, resolver
 from vidal.formats._rows import Row, build, load_json
-from vidal.formats._tracks import interpolate
+from vidal.formats._tracks import cut, interpolate, proper
 from vidal.types import FrameRef, LabelledClip, Skipped
 
 Corners = tuple[float, float, float, float]
@@ -254,19 +254,21 @@ class _Reader:
             if self._rotated(at, key):
                 return []
             box = self._corners(at, key, clip.size)
-            if 1 <= frame <= frames and np.isfinite(box).all():
+            if 1 <= frame <= frames and proper(box):
                 keys[frame - 1] = (box, enabled)
             else:
                 lost.append((frame - 1 if 1 <= frame <= frames else -1, box))
         if not keys:
             return lost
         order = sorted(keys)
-        if keys[order[-1]][1] and order[-1] < frames - 1:
+        bad = [frame for frame, _ in lost if frame >= 0]
+        if keys[order[-1]][1] and max([*bad, order[-1]]) == order[-1] < frames - 1:
             keys[frames - 1] = keys[order[-1]]
             order.append(frames - 1)
         boxes = np.array([keys[frame][0] for frame in order], dtype=np.float64)
         visible = np.array([keys[frame][1] for frame in order])
-        filled, corners = interpolate(np.array(order, dtype=np.int64), boxes, visible)
+        knots = np.array(order, dtype=np.int64)
+        filled, corners = interpolate(knots, boxes, cut(knots, visible, bad))
         return lost + [(f, (a, b, c, d)) for f, (a, b, c, d) in zip(filled, corners, strict=True)]
 
     # values

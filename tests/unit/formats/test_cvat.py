@@ -115,6 +115,30 @@ def test_a_frame_off_the_grid_of_the_task_is_an_error_that_names_the_way_out(one
     assert "numbering='task'" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        box(3, 10, extra=' rotation="30"'),
+        box(3, 10).replace('xtl="10"', 'xtl="nan"'),
+        box(3, 10).replace('xtl="10"', 'xtl="90"'),
+    ],
+)
+def test_nothing_is_interpolated_across_a_bad_key_frame(one, bad):
+    boxes = [box(0, 10), box(2, 14), bad, box(5, 20), box(6, 20, outside=1)]
+    skipped = Skipped()
+    found = one(document([(0, "car", boxes)]), skipped=skipped).annotations
+    assert found.frame.tolist() == [0, 1, 2, 5]
+    assert len(skipped) == 1
+
+
+def test_an_outside_box_without_extent_ends_the_track_and_is_no_loss(one):
+    boxes = [box(0, 10), box(1, 14), box(2, 0, outside=1).replace('xbr="20"', 'xbr="0"')]
+    skipped = Skipped()
+    found = one(document([(0, "car", boxes)]), skipped=skipped).annotations
+    assert found.frame.tolist() == [0, 1]
+    assert not skipped.entries
+
+
 def test_deleted_frames_are_not_annotated(one):
     boxes = [box(0, 10), box(3, 16), box(4, 16, outside=1)]
     found = one(document([(0, "car", boxes)], size=5), deleted=[1, 4]).annotations
@@ -196,6 +220,7 @@ OUTER = '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>'
         (document([(0, "car", [box(0, 1, outside="yes")])]), "expected 0 or 1"),
         (document([(0, "car", ['<box frame="0" xtl="1"></box>'])]), "'ytl' is missing"),
         (document([], size=10, start=0, stop=5), "10 frames, but 6 from 0 to 5"),
+        (document([], size=""), "neither size nor stop_frame is stated"),
         (document([], size=10**12), "cannot be right"),
         (document([], size=10, rule="step=0"), "expected step=N"),
         (document([], size=3, more="<deleted_frames>7</deleted_frames>"), "7: the task has 3"),

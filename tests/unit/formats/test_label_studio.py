@@ -85,6 +85,17 @@ def test_a_key_that_is_not_enabled_ends_a_stretch_and_the_last_enabled_one_holds
     assert clip.annotations.boxes[:, 0].tolist() == [20, 24, 80, 100, 100, 100]
 
 
+@pytest.mark.parametrize("bad", [{"x": float("nan")}, {"width": -5}])
+def test_nothing_is_interpolated_across_or_held_after_a_bad_key(many, bad):
+    skipped = Skipped()
+    broken = {**key(4, 10), **bad}
+    (clip,) = many(video(region(key(2, 10), broken, key(6, 30, enabled=False))), skipped=skipped)
+    assert clip.annotations.frame.tolist() == [1, 5]
+    (clip,) = many(video(region(key(1, 10), key(3, 10), broken)), skipped=skipped)
+    assert clip.annotations.frame.tolist() == [0, 1, 2]
+    assert len(skipped) == 2
+
+
 def test_keys_out_of_order_are_the_same_track(many):
     (clip,) = many(video(region(key(3, 20, enabled=False), key(1, 10))))
     assert clip.annotations.boxes[:, 0].tolist() == [20, 30, 40]
