@@ -282,6 +282,33 @@ def test_a_key_frame_is_kept_where_interpolation_is_off_by_more_than_the_toleran
     assert file.read_text().count("<box") == keys
 
 
+def test_boxes_without_a_track_become_tracks_of_one_frame_and_get_identities(tmp_path):
+    rows = [(0, 10, 5, 30, 25, 0, -1), (1, 10, 5, 30, 25, 0, -1), (9, 10, 5, 30, 25, 0, 2)]
+    clip = LabelledClip("c", table(rows, 10), size=(80, 100))
+    (file,) = cvat.write(tmp_path / "t.xml", [clip])
+    assert file.read_text().count("<track ") == 3
+    assert file.read_text().count('outside="1"') == 2
+    (back,) = cvat.read(file)
+    assert back.annotations.frame.tolist() == [0, 1, 9]
+    assert back.annotations.track.tolist() == [3, 4, 2]
+
+
+def test_a_track_that_changes_class_is_written_as_one_track_a_class(tmp_path):
+    rows = [(f, 10, 5, 30, 25, int(f > 1), 6) for f in range(4)]
+    (file,) = cvat.write(tmp_path / "t.xml", [LabelledClip("c", table(rows, 4))])
+    (back,) = cvat.read(file)
+    assert back.annotations.frame.tolist() == [0, 1, 2, 3]
+    assert back.annotations.labels.tolist() == [0, 0, 1, 1]
+    assert back.annotations.track.tolist() == [6, 6, 7, 7]
+
+
+def test_a_track_twice_in_one_frame_is_refused(tmp_path):
+    rows = [(0, 10, 5, 30, 25, 0, 6), (0, 40, 5, 60, 25, 0, 6)]
+    with pytest.raises(ValueError, match="track 6 twice in one frame"):
+        cvat.write(tmp_path / "t.xml", [LabelledClip("c", table(rows, 1))])
+    assert not list(tmp_path.iterdir())
+
+
 def test_gaps_in_a_track_survive(tmp_path):
     rows = [(f, 10, 5, 30, 25, 1, 4) for f in (0, 1, 4, 5, 9)]
     clip = LabelledClip("c", table(rows, 10), size=(80, 100))
