@@ -28,7 +28,6 @@ from vidal.campaign.places import EngineMaker, store_at
 from vidal.campaign.pool import PoolClip, build_pool
 from vidal.campaign.result import ClipResult, SelectionResult
 from vidal.errors import NoClips
-from vidal.formats import coco_video
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.types import Clip, Pool, Query, SkippedClip
@@ -124,6 +123,8 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     )
     labels = None
     if plan.labels is not None:
+        from vidal.formats import coco_video
+
         labels = match_labels(plan.labels, coco_video.read(plan.labels), clips)
     base = sum(clip.frames for clip in clips)
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
