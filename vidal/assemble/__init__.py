@@ -15,6 +15,7 @@ from vidal.errors import UnknownName
 from vidal.protocols import Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.options import build
+from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
 from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
@@ -24,9 +25,11 @@ from vidal.track import FlowPropagator, StillPropagator
 __all__ = [
     "DETECTORS",
     "ENGINES",
+    "ORACLES",
     "PROPAGATORS",
     "STORES",
     "STRATEGIES",
+    "build_oracle",
     "build_strategy",
 ]
 
@@ -40,6 +43,12 @@ STRATEGIES: Mapping[str, type] = {
     "random-r": RandomR,
 }
 """Query strategies; the first is the default."""
+
+ORACLES: Mapping[str, type] = {
+    "oracle-fn": OracleFalseNegatives,
+    "oracle-fp": OracleFalsePositives,
+}
+"""What a simulation may compare with: these alone get a pool that was built with truth."""
 
 PROPAGATORS: Mapping[str, type] = {"flow": FlowPropagator, "still": StillPropagator}
 """Trackers between two frames."""
@@ -66,3 +75,15 @@ def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Select
     if name not in STRATEGIES:
         raise UnknownName("strategy", name, tuple(STRATEGIES))
     return lift(build(STRATEGIES[name], options), gap)
+
+
+def build_oracle(name: str, *, gap: int) -> Selector:
+    """An oracle of a simulation by name, with the same neighbour exclusion as a strategy.
+
+    Raises:
+        UnknownName: there is none of that name.
+        UsageError: ``gap`` is negative.
+    """
+    if name not in ORACLES:
+        raise UnknownName("oracle", name, tuple(ORACLES))
+    return lift(ORACLES[name](), gap)

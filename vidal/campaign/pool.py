@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.evaluate.matching import match_clip
+from vidal.evaluate.true_errors import true_errors
 from vidal.types import (
+    Annotations,
     BoolArray,
     Clip,
     Detections,
@@ -45,6 +48,7 @@ def build_pool(
     classes: tuple[str, ...],
     needs: frozenset[str],
     threshold: float,
+    truth: Mapping[str, Annotations] | None = None,
 ) -> Pool:
     """The pool of all selectable frames, with the columns that are needed and no others.
 
@@ -53,8 +57,12 @@ def build_pool(
         classes: the detector's classes.
         needs: as a strategy states them: pool columns, ``regions``, ``features``.
         threshold: detections with a higher score become regions.
+        truth: clip id -> annotations of all its frames, for the oracles of a simulation and for
+            nobody else: gives the column ``truth_errors`` (F, K, 2), true false positives and
+            false negatives of the detections above the threshold. Without it there is no such
+            column, whatever ``needs`` says.
     """
-    parts = _Parts(classes, needs, threshold)
+    parts = _Parts(classes, needs, threshold, truth)
     for clip in clips:
         parts.add(clip)
     return parts.pool()
@@ -63,9 +71,16 @@ def build_pool(
 class _Parts:
     """Collects columns clip by clip."""
 
-    def __init__(self, classes: tuple[str, ...], needs: frozenset[str], threshold: float) -> None:
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        needs: frozenset[str],
+        threshold: float,
+        truth: Mapping[str, Annotations] | None,
+    ) -> None:
         self._classes = classes
         self._threshold = threshold
+        self._truth = truth or {}
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
         makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {
@@ -73,6 +88,8 @@ class _Parts:
             "embedding": _embedding,
             "class_mass": self._class_mass,
         }
+        if truth is not None:
+            makers["truth_errors"] = self._truth_errors
         self._makers = {name: make for name, make in makers.items() if name in needs}
         self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in self._makers}
         self._clips: list[str] = []
@@ -121,6 +138,13 @@ class _Parts:
         missed = estimate.missed
         np.add.at(counts, (estimate.missed_frame[missed], estimate.missed_label[missed], 1), 1)
         return counts
+
+    def _truth_errors(self, part: PoolClip) -> NDArray[Any]:
+        truth = self._truth.get(part.clip.id)
+        if truth is None or part.detections is None:
+            return np.zeros((part.clip.frames, len(self._classes), 2), np.int64)
+        match = match_clip(part.detections, truth, score_floor=self._threshold)
+        return true_errors(match).per_class
 
     def _class_mass(self, part: PoolClip) -> NDArray[Any]:
         mass = np.zeros((part.clip.frames, len(self._classes)), np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vidal.campaign.pool import PoolClip, build_pool
-from vidal.types import Clip, Detections, ErrorEstimate
+from vidal.types import Annotations, Clip, Detections, ErrorEstimate
 
 CLASSES = ("car", "pedestrian")
 
@@ -134,3 +134,43 @@ def test_a_clip_without_detections_still_offers_its_frames():
     part = PoolClip(a_clip("a", 3), np.ones(3, bool), np.zeros(3, bool), None, None)
     pool = build_pool([part], classes=(), needs=frozenset(), threshold=0.5)
     assert len(pool) == 3
+
+
+def truth_of(frames: int, rows: list[tuple[int, int]]) -> Annotations:
+    """Objects (frame, label) where the detections of this file lie."""
+    frame = np.array([row[0] for row in rows], np.int64)
+    return Annotations(
+        classes=CLASSES,
+        labelled=np.ones(frames, bool),
+        frame=frame,
+        boxes=np.tile([0, 0, 10, 10], (len(rows), 1)),
+        labels=np.array([row[1] for row in rows], np.int64),
+        track=np.arange(len(rows)),
+        ignore=np.zeros(len(rows), bool),
+    )
+
+
+def truth_pool(truth, needs=("truth_errors",)):
+    # Frame 0: a car that is found. 1: a car called a pedestrian. 2: a detection of nothing.
+    part = a_part(rows=[(0, 0, 0.9), (1, 1, 0.8), (2, 0, 0.7), (2, 1, 0.4)])
+    return build_pool([part], classes=CLASSES, needs=frozenset(needs), threshold=0.5, truth=truth)
+
+
+def test_true_errors_are_counted_by_frame_and_class_above_the_threshold():
+    column = truth_pool({"a": truth_of(4, [(0, 0), (1, 0), (3, 1)])}).column("truth_errors")
+    #                          (car fp, fn), (pedestrian fp, fn)
+    assert column.tolist() == [
+        [[0, 0], [0, 0]],
+        [[0, 1], [1, 0]],
+        [[1, 0], [0, 0]],
+        [[0, 0], [0, 1]],
+    ]
+
+
+def test_without_truth_there_is_no_such_column_even_if_it_is_needed():
+    assert "truth_errors" not in truth_pool(None).columns
+
+
+def test_with_truth_there_is_no_such_column_unless_it_is_needed():
+    truth = {"a": truth_of(4, [])}
+    assert set(truth_pool(truth, needs=("errors",)).columns) == {"errors"}
