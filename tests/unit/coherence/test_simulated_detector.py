@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from numpy.random import Generator
 from scipy.stats import spearmanr
 
