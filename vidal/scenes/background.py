@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidal.scenes.camera import View
 from vidal.scenes.light import Light
-from vidal.scenes.paint import SHIFT, Array, fixed
+from vidal.scenes.paint import SHIFT, Array, Picture, fixed, picture
 from vidal.scenes.table import SceneSpec
 from vidal.scenes.textures import (
     GROUND_HALF,
@@ -25,7 +25,6 @@ from vidal.scenes.textures import (
     TILE_WIDTH,
     Atlas,
     Fronts,
-    Picture,
     front_atlas,
     ground_atlas,
     panorama,
@@ -98,7 +97,8 @@ def _houses(spec: SceneSpec, world: World, rng: Generator) -> Houses:
         rows.append((z, z + length, *_plot(world, rng)))
         z += length + (float(rng.uniform(2.0, 12.0)) if town else float(rng.choice([0, 0, 0, 3])))
     table = np.array(rows)
-    return Houses(*table[:, :4].T, table[:, 4].astype(np.int64))
+    first, last, front, deep, style = table.T
+    return Houses(first, last, front, deep, style.astype(np.int64))
 
 
 def _plot(world: World, rng: Generator) -> tuple[float, float, float]:
@@ -249,7 +249,7 @@ def _fronts(backdrop: Backdrop, view: View, walls: Walls, image: Picture) -> Non
     map_y = bottom.astype(np.float32) - up * scale.astype(np.float32)
     map_x = (walls.tile_x[left:right] * scale - 0.5).astype(np.float32)
     map_x = np.broadcast_to(map_x, up.shape).copy()
-    drawn = cv2.remap(atlas.picture, map_x, map_y, cv2.INTER_LINEAR)
+    drawn = picture(cv2.remap(atlas.picture, map_x, map_y, cv2.INTER_LINEAR))
     light = backdrop.light
     clear = light.clear(np.minimum(depth, 1e3))
     gain = clear

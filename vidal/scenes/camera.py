@@ -7,6 +7,7 @@ bend is a parabola: a point ``depth`` metres ahead lies ``curve * depth**2 / 2``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,8 @@ class View:
     curve: float
 
     def project(
-        self, points: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, points: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
         """World points (N, 3) -> pixels (N, 2) and depths (N,) in metres."""
         depth = np.maximum(points[:, 2] - self.z, NEAR)
         scale = self.camera.focal / depth

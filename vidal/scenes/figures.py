@@ -236,7 +236,7 @@ def figure_strokes(
     pixels = centre[0] + scale * np.stack([across, -ends[..., 2]], axis=2)
     shaded = light.shade(colours * _limb_tone(away), depth, x - view.x)
     quads = _capsules(pixels, radii * scale)
-    strokes = _wheels(view, light, body, centre[0], scale, ahead, aside, depth, x - view.x)
+    strokes = _wheels(light, body, centre[0], scale, ahead, aside, depth, x - view.x)
     split = sum(1 for wheel in body.wheels if wheel[0][1] * aside[1] >= 0)
     strokes_far, strokes_near = strokes[: 2 * split], strokes[2 * split :]
     limbs = [
@@ -272,7 +272,6 @@ def _capsules(ends: Array, radii: Array) -> Array:
 
 
 def _wheels(
-    view: View,
     light: Light,
     body: Body,
     centre: Array,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -32,11 +33,13 @@ class Light:
     density: float
     shadow: float
 
-    def clear(self, depth: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    def clear(self, depth: float | NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Share of a thing's own colour that reaches the camera."""
         return np.exp(-self.density * np.asarray(depth))
 
-    def headlight(self, depth: float | NDArray[np.float64], across: float) -> NDArray[np.float64]:
+    def headlight(
+        self, depth: float | NDArray[np.floating[Any]], across: float
+    ) -> NDArray[np.float64]:
         """Extra gain of things in the headlights: ``across`` metres aside at ``depth``."""
         depth = np.asarray(depth, dtype=np.float64)
         spread = 2.2 + 0.22 * depth
@@ -44,11 +47,11 @@ class Light:
 
     def shade(
         self,
-        colours: NDArray[np.float64],
+        colours: NDArray[np.floating[Any]],
         depth: float,
         across: float,
         glow: NDArray[np.bool_] | None = None,
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.floating[Any]]:
         """Colours (N, 3) as they look from ``depth`` metres; rows that ``glow`` keep their own."""
         lit = colours * (np.asarray(self.gain) + float(self.headlight(depth, across)))
         if glow is not None and self.beam:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+Picture = NDArray[np.uint8]
 SHIFT = 4
 """Fractional bits of pixel coordinates."""
 _UNIT = float(1 << SHIFT)
@@ -33,6 +35,11 @@ class Stroke:
     width: float = 0.0
     closed: bool = False
     inner: bool = False
+
+
+def picture(values: NDArray[Any]) -> Picture:
+    """What a function of OpenCV returned for uint8 input, with its type; no copy."""
+    return np.asarray(values, dtype=np.uint8)
 
 
 def fixed(points: Array) -> NDArray[np.int32]:
@@ -100,7 +107,7 @@ class Canvas:
     def visible(self, number: int) -> tuple[tuple[int, int, int, int], int]:
         """The tight half-open box of an object's visible pixels, and how many there are."""
         x1, y1, x2, y2 = self.boxes[number]
-        mask = cv2.compare(self.ids[y1:y2, x1:x2], number, cv2.CMP_EQ)
+        mask = (self.ids[y1:y2, x1:x2] == number).view(np.uint8)
         left, top, width, height = cv2.boundingRect(mask)
         box = (x1 + left, y1 + top, x1 + left + width, y1 + top + height)
         return box, cv2.countNonZero(mask)

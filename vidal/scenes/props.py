@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidal.scenes.camera import View
 from vidal.scenes.figures import bicycle, figure_strokes, vivid
 from vidal.scenes.light import Colour, Light
-from vidal.scenes.paint import Array, Canvas, Stroke
+from vidal.scenes.paint import Array, Canvas, Picture, Stroke, picture
 from vidal.scenes.solids import Solid, box, solid_strokes
 from vidal.scenes.table import SceneSpec
 from vidal.scenes.world import World
@@ -27,7 +27,7 @@ class Tree:
     """A picture of a tree or bush.
 
     Attributes:
-        colours: (H, W, 3) float-free RGB, black where clear.
+        colours: (H, W, 3) RGB, black where clear.
         cover: (H, W) 0..255.
         height: metres.
     """
@@ -85,9 +85,9 @@ def draw_tree(spec: SceneSpec, rng: Generator, *, bush: bool) -> Tree:
     speckle = rng.normal(1.0, 0.12, (size, size, 1))
     colours = np.clip(colours * speckle, 0, 255).astype(np.uint8)
     colours[cover == 0] = 0
-    levels = [(colours, cover)]
+    levels: list[tuple[Picture, Picture]] = [(colours, cover)]
     for _ in range(4):
-        levels.append((cv2.pyrDown(levels[-1][0]), cv2.pyrDown(levels[-1][1])))
+        levels.append((picture(cv2.pyrDown(levels[-1][0])), picture(cv2.pyrDown(levels[-1][1]))))
     tall = float(rng.uniform(1.0, 2.2) if bush else rng.uniform(4.5, 8.0))
     return Tree(tuple(levels), tall)
 
@@ -124,18 +124,23 @@ def paint_tree(canvas: Canvas, view: View, light: Light, prop: Prop, tree: Tree)
     move = np.array([[1 / zoom, 0.0, (x1 - left) / zoom], [0.0, 1 / zoom, (y1 - top) / zoom]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     shape = (x2 - x1, y2 - y1)
-    alpha = cv2.warpAffine(cover, move, shape, flags=flags)
-    picture = cv2.warpAffine(colours, move, shape, flags=flags)
+    alpha = picture(cv2.warpAffine(cover, move, shape, flags=flags))
+    leaves = picture(cv2.warpAffine(colours, move, shape, flags=flags))
     depth = float(depths[0])
     clear = float(light.clear(depth))
     gain = np.asarray(light.gain) + float(light.headlight(depth, prop.x - view.x))
     alpha3 = cv2.merge([alpha, alpha, alpha])
-    lit = cv2.multiply(picture, (*(gain * clear), 0.0))
-    veil = cv2.multiply(alpha3, (*(np.asarray(light.haze) * (1 - clear) / 255), 0.0))
+    lit = _tinted(leaves, gain * clear)
+    veil = _tinted(picture(alpha3), np.asarray(light.haze) * (1 - clear) / 255)
     target = canvas.image[y1:y2, x1:x2]
     kept = cv2.multiply(target, cv2.bitwise_not(alpha3), None, 1 / 255)
     target[:] = cv2.add(cv2.add(kept, lit), veil)
     canvas.ids[y1:y2, x1:x2][alpha > 127] = 0
+
+
+def _tinted(image: Picture, factors: Array) -> Picture:
+    """The image times a factor for each channel."""
+    return picture(cv2.transform(image, np.diag(factors)))
 
 
 def _pole(x: float, z: float, height: float, parts: list[tuple[Array, Colour]]) -> Strokes:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.random import Generator
 
 from vidal.scenes import background, figures
 from vidal.scenes.camera import Camera, View
@@ -116,16 +115,7 @@ def _objects(
     walls: np.ndarray, index: int,
 ) -> dict[int, int]:  # fmt: skip
     """Paint everything from far to near; returns number -> position in ``world.actors``."""
-    things: list[tuple[float, int, Actor | Prop]] = []
-    for at, actor in enumerate(world.actors):
-        depth = float(actor.z[index]) - view.z
-        if (-3.0 if actor.label == CAR else 1.2) < depth < _SIGHT:
-            things.append((depth, at, actor))
-    for at, prop in enumerate(props):
-        depth = prop.z - view.z
-        if 1.0 < depth < _SIGHT:
-            things.append((depth, -1 - at, prop))
-    things.sort(key=lambda thing: (-thing[0], thing[1]))
+    things = _in_sight(view, world, props, index)
     background.side_streets(canvas.image, view, light, world, walls)
     _shadows(canvas, view, light, things, index)
     empty = canvas.image.copy()
@@ -148,6 +138,35 @@ def _objects(
             canvas.image[y1:y2, x1:x2][:, hidden] = empty[y1:y2, x1:x2][:, hidden]
             canvas.ids[y1:y2, x1:x2][:, hidden] = 0
     return tracks
+
+
+def _in_sight(
+    view: View, world: World, props: list[Prop], index: int
+) -> list[tuple[float, int, Actor | Prop]]:
+    """(depth, position, thing) of what may be in the image, from far to near.
+
+    Positions count ``world.actors`` from 0 up and ``props`` from -1 down.
+    """
+    everything: list[Actor | Prop] = [*world.actors, *props]
+    if not everything:
+        return []
+    foot = [(float(actor.x[index]), float(actor.z[index])) for actor in world.actors]
+    place = np.array(foot + [(prop.x, prop.z) for prop in props])
+    actors = len(world.actors)
+    cars = [actor.label == CAR for actor in world.actors]
+    depth = place[:, 1] - view.z
+    nearest = np.where(np.array(cars + [False] * len(props)), -3.0, 1.2)
+    pixels, _ = view.project(np.stack([place[:, 0], 0 * depth, place[:, 1]], axis=1))
+    width = view.camera.size[1]
+    # Nothing but what is right beside the camera reaches further than this from its centre.
+    margin = 6.0 * view.camera.focal / np.maximum(depth - 4.0, 1.0)
+    aside = np.abs(pixels[:, 0] - 0.5 * width) - 0.5 * width
+    seen = np.flatnonzero((depth > nearest) & (depth < _SIGHT) & (aside < margin))
+    positions = np.where(seen < actors, seen, actors - 1 - seen)
+    order = np.lexsort((positions, -depth[seen]))
+    return [
+        (float(depth[seen[at]]), int(positions[at]), everything[seen[at]]) for at in order.tolist()
+    ]
 
 
 def _strokes(actor: Actor, view: View, light: Light, index: int) -> list[Stroke]:

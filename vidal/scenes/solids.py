@@ -15,6 +15,8 @@ from vidal.scenes.light import Colour, Light
 from vidal.scenes.paint import Array, Stroke
 
 _CORNERS = 12
+_DETAIL = 6.0
+"""Below so many pixels a metre, every other detail is left out."""
 _SUN = np.array([0.45, 0.8, -0.4])
 
 
@@ -43,6 +45,9 @@ class Solid:
     counts: NDArray[np.int64]
     rims: NDArray[np.int64]
     hubs: Array
+
+
+Point = tuple[float, float, float]
 
 
 class _Builder:
@@ -100,7 +105,7 @@ _PAINT: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def random_car(rng: Generator, *, night: bool, oncoming: bool = False) -> Solid:
+def random_car(rng: Generator, *, night: bool) -> Solid:
     """A saloon, hatchback, estate or small van in a random paint, its lamps lit at night."""
     kind = int(rng.choice(4, p=[0.35, 0.3, 0.2, 0.15]))
     length = (4.5, 3.9, 4.6, 4.7)[kind] * float(rng.uniform(0.95, 1.05))
@@ -166,7 +171,7 @@ def _ends(builder: _Builder, s: _Shape, colour: Colour, lamps: bool, braking: bo
     for sign, top in ((1.0, s.belt * 0.86), (-1.0, s.belt * 0.97)):
         z, out = sign * s.half, (0.0, 0.0, sign)
 
-        def quad(x1: float, x2: float, y1: float, y2: float, z: float = z):
+        def quad(x1: float, x2: float, y1: float, y2: float, z: float = z) -> list[Point]:
             return [(x1, y1, z), (x2, y1, z), (x2, y2, z), (x1, y2, z)]
 
         builder.face(quad(-x, x, low, top), colour, out)
@@ -298,6 +303,8 @@ def solid_strokes(
     eye = np.array([view.x, view.camera.height, view.z]) - world[solid.faces[:, 0]]
     eye[:, 0] -= 0.5 * view.curve * eye[:, 2] ** 2
     facing = (normals * eye).sum(axis=1) > 0
+    if view.scale(z) < _DETAIL:
+        facing &= ~solid.inner | solid.glow | (np.arange(len(facing)) % 2 == 0)
     tone = 0.62 + 0.38 * np.clip(normals @ _SUN, -0.25, 1.0)
     colours = solid.colours * np.where(solid.glow, 1.0, tone)[:, None]
     shaded = light.shade(colours, max(z - view.z, 0.0), x - view.x, solid.glow).tolist()

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from vidal.scenes.light import Light
-from vidal.scenes.paint import Array
+from vidal.scenes.paint import Array, Picture, picture
 from vidal.scenes.table import SceneSpec
 from vidal.scenes.world import Street
 
-Picture = NDArray[np.uint8]
 GROUND_HALF = 20.0
 GROUND_DENSITY = 14.0
 GROUND_PERIOD = 48.0
@@ -74,8 +72,8 @@ def ground_atlas(spec: SceneSpec, street: Street, light: Light, rng: Generator) 
     parts, tops, scales, top = [], [], [], 0
     for at in range(LEVELS):
         if at:
-            level = cv2.resize(level, (width, length >> at), interpolation=cv2.INTER_AREA)
-            level = cv2.blur(level, (2 * at + 1, 1))
+            smaller = cv2.resize(level, (width, length >> at), interpolation=cv2.INTER_AREA)
+            level = picture(cv2.blur(smaller, (2 * at + 1, 1)))
         wrapped = np.concatenate([level[-2:], level, level[:2]])
         parts.append(wrapped)
         tops.append(top + 2.0)
@@ -124,11 +122,12 @@ def _patches(base: Array, street: Street, rng: Generator) -> None:
         w, h = int(rng.uniform(4, 26)), int(rng.uniform(8, 90))
         base[z : z + h, x : x + w] += float(rng.uniform(-14, 8))
     for _ in range(8):
-        x = (rng.uniform(-street.road, street.road) + GROUND_HALF) * GROUND_DENSITY
-        z = rng.uniform(30, length - 30)
-        steps = rng.normal(0, 5, (9, 2)).cumsum(axis=0) + (x, z)
+        middle = (rng.uniform(-street.road, street.road) + GROUND_HALF) * GROUND_DENSITY
+        start = np.array([middle, rng.uniform(30, length - 30)])
+        steps = rng.normal(0, 5, (9, 2)).cumsum(axis=0) + start
         cv2.polylines(base, [steps.astype(np.int32)], False, (48, 48, 50), 1)
-    cv2.circle(base, (int(width * 0.55), int(length * 0.3)), 5, (58, 56, 54), -1)
+    for at in rng.uniform((0.35, 0.05), (0.65, 0.95), (2, 2)) * (width, length):
+        cv2.circle(base, (int(at[0]), int(at[1])), 5, (58, 56, 54), -1)
 
 
 def _markings(base: Array, spec: SceneSpec, street: Street) -> None:
@@ -201,7 +200,7 @@ def front_atlas(spec: SceneSpec, light: Light, rng: Generator) -> Fronts:
     for at in range(LEVELS - 1):
         if at:
             size = (level.shape[1] // 2, level.shape[0] // 2)
-            level = cv2.resize(level, size, interpolation=cv2.INTER_AREA)
+            level = picture(cv2.resize(level, size, interpolation=cv2.INTER_AREA))
         padded = np.zeros((len(level), width * len(tiles), 3), dtype=np.uint8)
         padded[:, : level.shape[1]] = level
         parts.append(padded)
@@ -278,8 +277,8 @@ def panorama(spec: SceneSpec, light: Light, rng: Generator, margin: int) -> Pict
     top, low = _sky_colours(spec, light)
     sky = low + (top - low) * up**0.7
     clouds = noise(rng, rows, columns // 2, (80, 40, 40, 18))
-    clouds = cv2.resize(clouds, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    clouds += 0.12 * noise(rng, rows, columns, (7, 4))
+    wide = cv2.resize(clouds, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    clouds = np.asarray(wide, dtype=np.float64) + 0.12 * noise(rng, rows, columns, (7, 4))
     stretch = np.clip(clouds * 0.45 + float(rng.uniform(-0.3, 0.4)), 0, 1)[:, :, None]
     if spec.night:
         sky = sky + stretch * np.array([6.0, 6.0, 9.0])

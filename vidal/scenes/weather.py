@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from vidal.scenes.paint import Picture, picture
 from vidal.scenes.table import SceneSpec
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def build_optics(spec: SceneSpec, rng: Generator) -> Optics:
 def _streaks(spec: SceneSpec, rng: Generator, near: int) -> Picture:
     """One layer of drops; ``near`` ones are longer, brighter and fewer."""
     height, width = spec.size
-    picture = np.zeros((2 * height, width + 128, 3), dtype=np.uint8)
+    drops = np.zeros((2 * height, width + 128, 3), dtype=np.uint8)
     count = int((300, 120, 40)[near] * height * width / 144000 * rng.uniform(0.6, 1.5))
     slant = float(rng.uniform(-0.15, 0.15))
     length = (5, 11, 20)[near] * height / 300
@@ -60,8 +58,8 @@ def _streaks(spec: SceneSpec, rng: Generator, near: int) -> Picture:
         tone = int((34, 48, 62)[near] * rng.uniform(0.5, 1.2))
         reach = length * float(rng.uniform(0.6, 1.4))
         start, end = (int(x), int(y)), (int(x + slant * reach), int(y + reach))
-        cv2.line(picture, start, end, (tone, tone, tone), 1 + (near == 2), cv2.LINE_AA)
-    return picture
+        cv2.line(drops, start, end, (tone, tone, tone), 1 + (near == 2), cv2.LINE_AA)
+    return drops
 
 
 def expose(image: Picture, optics: Optics, rng: Generator, sweep: float, index: int) -> Picture:
@@ -77,14 +75,14 @@ def expose(image: Picture, optics: Optics, rng: Generator, sweep: float, index: 
     height, width = image.shape[:2]
     wide = int(abs(sweep))
     if wide > 1:
-        image = cv2.blur(image, (min(wide, 9), 1))
-    image = cv2.GaussianBlur(image, (3, 3), optics.blur)
-    for near, picture in enumerate(optics.streaks):
+        image = picture(cv2.blur(image, (min(wide, 9), 1)))
+    image = picture(cv2.GaussianBlur(image, (3, 3), optics.blur))
+    for near, drops in enumerate(optics.streaks):
         fall = int((23, 41, 67)[near] * height / 300 * index + rng.integers(0, 40))
         y = height - 1 - fall % height
         x = int(rng.integers(0, 128))
-        image = cv2.add(image, picture[y : y + height, x : x + width])
-    image = cv2.multiply(image, optics.vignette, None, 1 / 255)
+        image = picture(cv2.add(image, drops[y : y + height, x : x + width]))
+    image = picture(cv2.multiply(image, optics.vignette, None, 1 / 255))
     y, x = int(rng.integers(0, 97)), int(rng.integers(0, 129))
     grain = optics.grain[y : y + height, x : x + width]
-    return cv2.addWeighted(image, 1.0, grain, 1.0, -128.0)
+    return picture(cv2.addWeighted(image, 1.0, grain, 1.0, -128.0))

@@ -20,7 +20,7 @@ from vidal.scenes.table import CLASSES, SceneSpec
 CAR, PEDESTRIAN, CYCLIST, WHEELCHAIR = range(len(CLASSES))
 SIGHT = (110.0, 65.0, 70.0, 50.0)
 """How far ahead objects of a class are put, in metres."""
-SPACING = (15.0, 3.6, 15.0, 9.0)
+SPACING = (17.0, 3.6, 10.0, 9.0)
 """Metres between spawn positions of a class (both sides of the road are filled separately)."""
 
 
@@ -172,14 +172,12 @@ class _Cast:
         self.taken[label] += int(free.sum())
         return [float(place) for place in places[free]]
 
-    def add(
-        self, label: int, x: Array, z: Array, heading: Array, *, oncoming: bool = False
-    ) -> None:
+    def add(self, label: int, x: Array, z: Array, heading: Array) -> None:
         """A new object with these paths."""
         steps = np.hypot(np.diff(x), np.diff(z))
         way = np.concatenate([[float(self.rng.uniform(0, 10))], steps]).cumsum()
         night = self.spec.night
-        solid = random_car(self.rng, night=night, oncoming=oncoming) if label == CAR else None
+        solid = random_car(self.rng, night=night) if label == CAR else None
         look = random_look(self.rng) if label != CAR else None
         moving = bool(len(steps) and steps.max() > 1e-3)
         track = len(self.actors)
@@ -212,7 +210,7 @@ class _Cast:
                     z = np.maximum(z, ahead + 8.5)
                     ahead = z
                 offset = float(self.rng.uniform(-0.25, 0.25))
-                self.add(CAR, path_x + offset, z, heading, oncoming=way < 0)
+                self.add(CAR, path_x + offset, z, heading)
 
     def parked(self, end: float) -> None:
         """Cars at the kerb."""
