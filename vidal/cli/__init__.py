@@ -11,6 +11,9 @@ from vidal import __version__
 
 COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
+    "evaluate": "Judge a model on clips with labels: average precision, and selection quality.",
+    "simulate": "Compare query strategies on labelled clips: learning curves over seeds.",
+    "datasets": "List the data sets vidal reads; check whether a folder holds one.",
     "scenes": "Render procedural driving clips with exact ground truth.",
     "demo": "Render a handful of clips and select 2 % of their frames.",
     "strategies": "List the query strategies and their options.",
