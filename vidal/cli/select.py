@@ -165,7 +165,9 @@ def command(**given: Any) -> None:
             _print_plan(job.plan, prepared, as_json=given["as_json"])
             return
         result = run_selection(job.plan, prepared, engines=job.engines, watcher=console)
-    files = write_outputs(result, out, report=not given["no_report"])
+    with console:
+        report = not given["no_report"]
+        files = write_outputs(result, out, report=report, progress=console.writing)
     _print_summary(result, files, as_json=given["as_json"])
 
 

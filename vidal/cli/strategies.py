@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ def command(as_json: bool) -> None:
     from vidal.assemble import STRATEGIES
     from vidal.query.options import options_of
 
-    table = [
+    table: list[dict[str, Any]] = [
         {
             "name": name,
             "what": (kind.__doc__ or "").strip().splitlines()[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from vidal.cli.progress import ClipProgress
+from vidal.cli.progress import ClipProgress, stage_bars
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from vidal.types import Clip
 
 
@@ -22,6 +25,8 @@ class Console:
         self._quiet = quiet
         self._stack = ExitStack()
         self._progress: ClipProgress | None = None
+        self._bars: Progress | None = None
+        self._stages: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +56,16 @@ class Console:
         """Move a clip's bar."""
         if self._progress is not None:
             self._progress.advance(item, done, total)
+
+    def writing(self, stage: str, done: int, total: int) -> None:
+        """The outputs are being written: a bar for each stage, on a terminal."""
+        if self._quiet or not sys.stderr.isatty():
+            return
+        if self._bars is None:
+            self._bars = self._stack.enter_context(stage_bars())
+        if stage not in self._stages:
+            self._stages[stage] = self._bars.add_task(f"writing {stage}", total=total)
+        self._bars.update(self._stages[stage], completed=done, total=total)
 
     def finish(self, item: int, remark: str) -> None:
         """A clip is done."""

@@ -71,6 +71,15 @@ class DetectorSpec:
         if self.weights is not None:
             _stamp(self.weights)
 
+    def fetch(self) -> None:
+        """Make sure that COCO weights are here, once, before several processes want them.
+
+        Raises:
+            WeightsError: they are neither in the cache nor to be had.
+        """
+        if self.weights is None and self.name != "scenes-tiny":
+            self.load()
+
     def load(self) -> FasterRCNNDetector:
         """The detector itself.
 
