@@ -129,15 +129,18 @@ class _Parts:
         )
 
     def _errors(self, part: PoolClip) -> NDArray[Any]:
-        counts = np.zeros((part.clip.frames, len(self._classes), 2), np.float32)
+        shape = (part.clip.frames, len(self._classes))
         estimate, detections = part.estimate, part.detections
         if estimate is None or detections is None:
-            return counts
-        false = estimate.rows[estimate.false_positive]
-        np.add.at(counts, (detections.frame[false], detections.labels[false], 0), 1)
-        missed = estimate.missed
-        np.add.at(counts, (estimate.missed_frame[missed], estimate.missed_label[missed], 1), 1)
-        return counts
+            return np.zeros((*shape, 2), np.float32)
+        false, missed = estimate.rows[estimate.false_positive], estimate.missed
+        places = (
+            (detections.frame[false], detections.labels[false]),
+            (estimate.missed_frame[missed], estimate.missed_label[missed]),
+        )
+        cells = [np.ravel_multi_index(place, shape) for place in places]
+        counts = [np.bincount(cell, minlength=shape[0] * shape[1]) for cell in cells]
+        return np.stack(counts, axis=-1).reshape(*shape, 2).astype(np.float32)
 
     def _truth_errors(self, part: PoolClip) -> NDArray[Any]:
         truth = self._truth.get(part.clip.id)
