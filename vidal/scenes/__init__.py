@@ -1,6 +1,6 @@
 """Procedural road scenes with exact truth, after the generation table of SYNTHIA-AL."""
 
-from vidal.scenes.render import VISIBLE, FrameTruth, annotations, render, render_ids
+from vidal.scenes.render import LOOK, VISIBLE, FrameTruth, annotations, render, render_ids
 from vidal.scenes.table import (
     AREAS,
     CLASSES,
@@ -17,6 +17,7 @@ __all__ = [
     "AREAS",
     "CLASSES",
     "CONDITIONS",
+    "LOOK",
     "SPLITS",
     "SUBSETS",
     "VISIBLE",

@@ -19,6 +19,8 @@ from vidal.types import Annotations, FloatArray, Image, IntArray, frozen
 
 VISIBLE = 50
 """An object with fewer visible pixels is not labelled (section 9.1 of the data set's paper)."""
+LOOK = 1
+"""Version of the pixels: goes up whenever a spec gives other ones than before."""
 _SIGHT = 130.0
 
 

@@ -1,0 +1,181 @@
+"""Rendered scenes as files: videos with COCO-video labels, or the folders of SYNTHIA-AL.
+
+Work that an earlier run finished from the same specs is kept: beside each clip a small record says
+which spec it shows and which version of the renderer drew it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+from vidal import __version__, scenes
+from vidal.errors import FormatError, OutputError, UnknownName, UsageError
+from vidal.formats import coco_video, synthia_al
+from vidal.scenes import (
+    AREAS,
+    CONDITIONS,
+    LOOK,
+    SUBSETS,
+    FrameTruth,
+    SceneSpec,
+)
+from vidal.store import atomic
+from vidal.types import Annotations, Image, LabelledClip
+from vidal.video.write import VideoWriter
+
+Layout = Literal["video", "synthia-al"]
+LAYOUTS: tuple[Layout, ...] = ("video", "synthia-al")
+Progress = Callable[[str, int, int], None]
+_RECORDS = ".scenes"
+
+
+def write_scenes(
+    out: Path,
+    specs: Sequence[SceneSpec],
+    *,
+    layout: Layout = "video",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render clips to files; those that an earlier run finished are kept.
+
+    ``video`` gives ``clips/<name>.mp4`` and ``labels.coco.json``; ``synthia-al`` gives
+    ``train/<scene>/<time stamp>/...`` (or ``test/``). Both give ``scenes.json``: specs and version.
+
+    Args:
+        out: folder; made if it is not there.
+        specs: the clips; their names differ.
+        layout: of the files.
+        progress: called after each clip with its name, how many are done, and of how many.
+
+    Returns:
+        The video files or the clips' folders, in the order of ``specs``.
+
+    Raises:
+        OutputError: a place that cannot be written.
+        UsageError: two clips of one name.
+        UnknownName: no such layout.
+    """
+    if layout not in LAYOUTS:
+        raise UnknownName("layout", layout, LAYOUTS)
+    if len({spec.name for spec in specs}) != len(specs):
+        raise UsageError("two scenes of one name.")
+    out = Path(out)
+    _make(out / _RECORDS)
+    paths = []
+    for done, spec in enumerate(specs, start=1):
+        one = _video if layout == "video" else _folder
+        paths.append(one(out, spec))
+        if progress is not None:
+            progress(spec.name, done, len(specs))
+    if layout == "video":
+        coco_video.write(out / "labels.coco.json", _labelled(out, specs))
+    listing = {"vidal": __version__, "look": LOOK, "layout": layout}
+    atomic.write_text(
+        out / "scenes.json",
+        json.dumps({**listing, "clips": [asdict(spec) for spec in specs]}, indent=1) + "\n",
+    )
+    return paths
+
+
+def synthia_name(spec: SceneSpec) -> str:
+    """The clip's ``<split>/<scene>/<time stamp>``; the stamp follows from its seed."""
+    row = SUBSETS[spec.subset]
+    usual = SUBSETS["default"].spawn
+
+    def percent(share: float, default: float) -> int | None:
+        return None if share == default else round(100 * share)
+
+    scene = synthia_al.SceneName(
+        seconds=max(1, round(spec.frames / spec.rate)),
+        weather=CONDITIONS.index(spec.condition),
+        spawn=AREAS.index(spec.area),
+        pedestrian=percent(spec.spawn.pedestrian, usual.pedestrian),
+        car=percent(spec.spawn.car, usual.car),
+        bicycle=percent(spec.spawn.cyclist, usual.cyclist),
+        wheelchair=percent(spec.spawn.wheelchair, usual.wheelchair),
+    )
+    stamp = datetime(2019, 1, 1) + timedelta(seconds=spec.seed % (20 * 365 * 86_400))
+    split = "train" if row.split == "train" else "test"
+    return f"{split}/{scene}/{stamp:%d-%m-%Y_%H-%M-%S}"
+
+
+def _video(out: Path, spec: SceneSpec) -> Path:
+    path = out / "clips" / f"{spec.name}.mp4"
+    labels = out / _RECORDS / f"{spec.name}.coco.json"
+    if path.is_file() and labels.is_file() and _recorded(out, spec, "video"):
+        return path
+    _make(path.parent)
+    _forget(out, spec, "video")
+    truths: list[FrameTruth] = []
+    rate = Fraction(spec.rate)
+    with VideoWriter(path, rate) as writer:
+        for image, truth in scenes.render(spec):
+            writer.write(image)
+            truths.append(truth)
+    clip = LabelledClip(
+        f"clips/{spec.name}", scenes.annotations(truths), path=path, size=spec.size, rate=rate
+    )
+    coco_video.write(labels, [clip])
+    _record(out, spec, "video")
+    return path
+
+
+def _folder(out: Path, spec: SceneSpec) -> Path:
+    name = synthia_name(spec)
+    path = out / name
+    if path.is_dir() and _recorded(out, spec, "synthia-al"):
+        return path
+    _forget(out, spec, "synthia-al")
+
+    def frames() -> Iterator[tuple[Image, Annotations]]:
+        for image, truth in scenes.render(spec):
+            yield image, scenes.annotations([truth])
+
+    synthia_al.write_clip(out, name, frames(), replace=True)
+    _record(out, spec, "synthia-al")
+    return path
+
+
+def _labelled(out: Path, specs: Sequence[SceneSpec]) -> Iterator[LabelledClip]:
+    for spec in specs:
+        yield from coco_video.read(out / _RECORDS / f"{spec.name}.coco.json")
+
+
+def _state(spec: SceneSpec) -> dict[str, Any]:
+    """What a clip's pixels follow from, as JSON gives it back."""
+    return json.loads(json.dumps({"look": LOOK, "spec": asdict(spec)}))
+
+
+def _record_file(out: Path, spec: SceneSpec, layout: Layout) -> Path:
+    return out / _RECORDS / f"{spec.name}.{layout}.json"
+
+
+def _recorded(out: Path, spec: SceneSpec, layout: Layout) -> bool:
+    path = _record_file(out, spec, layout)
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")) == _state(spec))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(path, "", f"cannot be read ({error})") from error
+
+
+def _record(out: Path, spec: SceneSpec, layout: Layout) -> None:
+    atomic.write_text(_record_file(out, spec, layout), json.dumps(_state(spec)) + "\n")
+
+
+def _forget(out: Path, spec: SceneSpec, layout: Layout) -> None:
+    _record_file(out, spec, layout).unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(folder, error.strerror or str(error)) from error
