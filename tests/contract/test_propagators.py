@@ -1,4 +1,4 @@
-"""What every propagator has to do. A new one joins ``PROPAGATORS``."""
+"""What every propagator of ``vidal.assemble`` has to do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from vidal.assemble import PROPAGATORS
 from vidal.protocols import Propagator
-from vidal.track import FlowPropagator, StillPropagator
 from vidal.types import Frame, FrameRef
 
-PROPAGATORS = {"flow": FlowPropagator, "still": StillPropagator}
 FOLLOWS = {"flow"}
 """Those that see motion."""
 

@@ -87,7 +87,7 @@ class FlowMeter:
         self._forward[pair], self._backward[pair], self._valid[pair] = forward, backward, not cut
 
     def finish(self) -> FlowField:
-        """The flow of the clip, not valid where no two neighbours were pushed; uses up the meter."""
+        """The flow of the clip, not valid between frames that were not both pushed. Call once."""
         return FlowField(
             forward=self._forward,
             backward=self._backward,
