@@ -57,12 +57,10 @@ class Engines:
             return LocalEngine(listener)
         workers = self.workers or (cores() if not heavy or not self._on_gpu() else 1)
         workers = max(1, min(workers, items))
-        threads = max(1, cores() // workers)
         if workers == 1:
-            limit_threads(threads)
             return LocalEngine(listener)
-        start = limit_threads if heavy else None
-        return ProcessEngine(workers, threads, initializer=start, listener=listener)
+        threads = max(1, cores() // workers)
+        return ProcessEngine(workers, threads, initializer=_limit_opencv, listener=listener)
 
     def _on_gpu(self) -> bool:
         if not self.detects or self.device == "cpu":
@@ -72,10 +70,13 @@ class Engines:
         return torch.cuda.is_available()
 
 
-def limit_threads(threads: int) -> None:
-    """Let torch use so many threads, and OpenCV one: flow and detection share the cores."""
-    import cv2
-    import torch
+def _limit_opencv(threads: int) -> None:
+    """OpenCV gets one thread: flow and detection share the cores.
 
-    torch.set_num_threads(threads)
+    torch takes its number from the environment that the engine sets; importing it here would cost
+    work that does not need it.
+    """
+    del threads
+    import cv2
+
     cv2.setNumThreads(1)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 from vidal import __version__, scenes
+from vidal.engine import LocalEngine, report
 from vidal.errors import FormatError, OutputError, UnknownName, UsageError
 from vidal.formats import coco_video, synthia_al
+from vidal.protocols import Engine
 from vidal.scenes import (
     AREAS,
     CONDITIONS,
@@ -40,6 +42,7 @@ def write_scenes(
     specs: Sequence[SceneSpec],
     *,
     layout: Layout = "video",
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Render clips to files; those that an earlier run finished are kept.
@@ -51,6 +54,7 @@ def write_scenes(
         out: folder; made if it is not there.
         specs: the clips; their names differ.
         layout: of the files.
+        engine: where clips are rendered; None = in this process.
         progress: called after each clip with its name, how many are done, and of how many.
 
     Returns:
@@ -68,11 +72,11 @@ def write_scenes(
     out = Path(out)
     _make(out / _RECORDS)
     paths = []
-    for done, spec in enumerate(specs, start=1):
-        one = _video if layout == "video" else _folder
-        paths.append(one(out, spec))
+    jobs = [SceneJob(out, spec, layout) for spec in specs]
+    for path in (engine or LocalEngine()).map(write_scene, jobs):
+        paths.append(path)
         if progress is not None:
-            progress(spec.name, done, len(specs))
+            progress(specs[len(paths) - 1].name, len(paths), len(specs))
     if layout == "video":
         coco_video.write(out / "labels.coco.json", _labelled(out, specs))
     listing = {"vidal": __version__, "look": LOOK, "layout": layout}
@@ -81,6 +85,21 @@ def write_scenes(
         json.dumps({**listing, "clips": [asdict(spec) for spec in specs]}, indent=1) + "\n",
     )
     return paths
+
+
+@dataclass(frozen=True, slots=True)
+class SceneJob:
+    """One clip to render to files below ``out``."""
+
+    out: Path
+    spec: SceneSpec
+    layout: Layout
+
+
+def write_scene(job: SceneJob) -> Path:
+    """Render one clip, unless an earlier run has; tells the engine how far it is."""
+    one = _video if job.layout == "video" else _folder
+    return one(job.out, job.spec)
 
 
 def synthia_name(spec: SceneSpec) -> str:
@@ -118,6 +137,7 @@ def _video(out: Path, spec: SceneSpec) -> Path:
         for image, truth in scenes.render(spec):
             writer.write(image)
             truths.append(truth)
+            report(len(truths), spec.frames)
     clip = LabelledClip(
         f"clips/{spec.name}", scenes.annotations(truths), path=path, size=spec.size, rate=rate
     )
@@ -134,8 +154,9 @@ def _folder(out: Path, spec: SceneSpec) -> Path:
     _forget(out, spec, "synthia-al")
 
     def frames() -> Iterator[tuple[Image, Annotations]]:
-        for image, truth in scenes.render(spec):
+        for done, (image, truth) in enumerate(scenes.render(spec), start=1):
             yield image, scenes.annotations([truth])
+            report(done, spec.frames)
 
     synthia_al.write_clip(out, name, frames(), replace=True)
     _record(out, spec, "synthia-al")

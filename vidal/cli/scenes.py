@@ -71,12 +71,13 @@ def command(**given: Any) -> None:
     quiet = given["quiet"] or given["as_json"]
     names, lengths = [spec.name for spec in specs], [spec.frames for spec in specs]
     with ClipProgress("rendering", names, lengths, quiet=quiet) as progress:
+        engines = Engines(given["workers"], detects=False)
         paths = write_scenes(
             given["out"],
             specs,
             layout=given["layout"],
-            engines=Engines(given["workers"], "cpu"),
-            watcher=progress,
+            engine=engines(len(specs), heavy=True, listener=progress.advance),
+            progress=lambda _name, done, _total: progress.finish(done - 1),
         )
     summary = {
         "clips": len(paths),
