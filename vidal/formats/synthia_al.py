@@ -2,7 +2,8 @@
 
 One text file an image, 15 columns a line as in KITTI's object set: type, truncated, occluded,
 alpha, left, top, right, bottom, height, width, length, x, y, z, rotation. There are no track
-identities. Class names come in any case. Other folders (``calib_kitti`` ...) are not read. An image without a label file is not annotated; an empty label file is a frame without objects.
+identities. Class names come in any case. Other folders (``calib_kitti`` ...) are not read. An
+image without a label file is not annotated; an empty label file is a frame without objects.
 """
 
 from __future__ import annotations
