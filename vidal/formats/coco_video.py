@@ -198,9 +198,7 @@ class _Source:
     def _video(self, where: str, item: dict[str, Any]) -> _Video:
         source = self._text(where, item, "file_name") or self._text(where, item, "folder")
         files = self._texts(where, item, "file_names")
-        name = self._text(where, item, "name") or str(PurePosixPath(source).with_suffix(""))
-        if not name.strip("."):
-            name = str(PurePosixPath(files[0]).parent) if files else str(item["id"])
+        name = self._text(where, item, "name") or _named_after(source, files) or str(item["id"])
         stated = None
         if item.get("length") is not None:
             stated = self._whole(where, item, "length")
@@ -290,6 +288,15 @@ class _Source:
         except OverflowError:
             raise self.fail(where, "a number too large") from None
         return x, y, x + width, y + height
+
+
+def _named_after(source: str, files: list[str] | None) -> str:
+    """The video file without its suffix, else the folder of the images; "" where neither says."""
+    if source:
+        place = PurePosixPath(source)
+        return str(place.with_suffix("") if place.name else place)
+    folder = str(PurePosixPath(files[0]).parent) if files else "."
+    return folder if folder != "." else ""
 
 
 def _files(video: _Video) -> tuple[str, ...]:
