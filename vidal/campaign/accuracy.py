@@ -1,0 +1,177 @@
+"""How good a model is on clips with labels, and that it was not trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidal.campaign.evidence import (
+    ClipEvidence,
+    EvidenceJob,
+    EvidencePlan,
+    gather,
+    known_evidence,
+    load_detections,
+)
+from vidal.campaign.places import EngineMaker, store_at
+from vidal.campaign.selection import Watcher
+from vidal.campaign.source import with_classes
+from vidal.errors import UsageError
+from vidal.evaluate.average_precision import DetectionReport, evaluate_detections
+from vidal.evaluate.coco import coco_ap
+from vidal.types import Annotations, Clip, Detections, SkippedClip
+
+TRAINED_ON = "training_clips"
+"""The note of a checkpoint that lists the ids of the clips it was trained on."""
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelReport:
+    """Quality of a model on labelled clips.
+
+    Attributes:
+        report: AP50 and AP50@0.5, per class.
+        coco: COCO's twelve numbers; None where pycocotools is not installed or was not asked for.
+        frames: labelled frames that were judged.
+        skipped: clips that could not be decoded.
+    """
+
+    report: DetectionReport
+    coco: Mapping[str, float | None] | None
+    frames: int
+    skipped: tuple[SkippedClip, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            **self.report.as_dict(),
+            "coco": None if self.coco is None else dict(self.coco),
+            "frames": self.frames,
+            "skipped": [{"path": str(s.path), "reason": s.reason} for s in self.skipped],
+        }
+
+
+def judge_model(
+    plan: EvidencePlan,
+    clips: Sequence[Clip],
+    truth: Mapping[str, Annotations],
+    *,
+    engines: EngineMaker,
+    watcher: Watcher,
+    score_floor: float = 0.05,
+    iou: float = 0.5,
+    coco: bool = False,
+) -> ModelReport:
+    """Run the detector over clips and judge what it finds; detections are kept in the store.
+
+    Args:
+        plan: which detector, and where evidence lies; flow and estimates are not computed.
+        clips: those with an entry in ``truth`` are judged.
+        truth: clip id -> annotations; only labelled frames count.
+        engines: where clips are processed.
+        watcher: is told how far it is.
+        score_floor, iou: as in ``evaluate_detections``.
+        coco: also COCO's numbers, where pycocotools is installed.
+
+    Raises:
+        UsageError: no labelled frame among the clips, or a floor below the detector's own.
+    """
+    own = plan.detector.options.score_floor
+    if score_floor < own:
+        raise UsageError(
+            f"score floor {score_floor}: the detector keeps no score below {own}.",
+            hint=f"Give {own} or more.",
+        )
+    bare = EvidencePlan(plan.store, plan.detector, plan.batch, None, None)
+    judged = [clip for clip in clips if clip.id in truth and truth[clip.id].labelled.any()]
+    if not judged:
+        raise UsageError("no labelled frames to judge the model by.")
+    classes, skipped = _scan(bare, judged, engines, watcher)
+    pairs = _Pairs(bare, judged, truth, classes, frozenset(each.path for each in skipped))
+    report = evaluate_detections(pairs, classes=classes, score_floor=score_floor, iou=iou)
+    return ModelReport(
+        report=report,
+        coco=_coco(pairs, classes) if coco else None,
+        frames=sum(int((found.scanned & table.labelled).sum()) for found, table in pairs),
+        skipped=tuple(skipped),
+    )
+
+
+def refuse_leak(notes: Mapping[str, Any], clips: Sequence[Clip], model: str) -> None:
+    """Refuse to judge a model by clips that it was trained on; a renamed copy is the same clip.
+
+    Args:
+        notes: of the model's checkpoint; without a list of clips nothing can be told.
+        clips: that it would be judged by.
+        model: its name, for the message.
+
+    Raises:
+        UsageError: names the clips.
+    """
+    trained = {_digest(each) for each in notes.get(TRAINED_ON, ())}
+    leaks = [clip.id for clip in clips if _digest(clip.id) in trained]
+    if leaks:
+        more = f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
+        raise UsageError(
+            f"{model} was trained on {len(leaks)} of these clips: "
+            f"{', '.join(leaks[:_SHOWN])}{more}.",
+            hint="Judge it by clips it has not seen: split by clip, never by frame.",
+        )
+
+
+def _digest(clip_id: str) -> str:
+    return clip_id.rpartition("-")[2]
+
+
+class _Pairs:
+    """Detections and truth, clip by clip, from the store; can be read more than once."""
+
+    def __init__(
+        self,
+        plan: EvidencePlan,
+        clips: Sequence[Clip],
+        truth: Mapping[str, Annotations],
+        classes: tuple[str, ...],
+        without: frozenset[Any],
+    ) -> None:
+        self._plan = plan
+        self._clips = [clip for clip in clips if clip.path not in without]
+        self._truth = truth
+        self._classes = classes
+
+    def __iter__(self) -> Iterator[tuple[Detections, Annotations]]:
+        store = store_at(self._plan.store)
+        for clip in self._clips:
+            table = with_classes(self._truth[clip.id], self._classes)
+            yield load_detections(store, self._plan.keys(clip)), table
+
+
+def _scan(
+    plan: EvidencePlan, clips: Sequence[Clip], engines: EngineMaker, watcher: Watcher
+) -> tuple[tuple[str, ...], list[SkippedClip]]:
+    """Make sure that the detections are in the store; the detector's classes, what failed."""
+    store = store_at(plan.store)
+    known = {clip.id: known_evidence(EvidenceJob(clip, plan), store) for clip in clips}
+    jobs = [EvidenceJob(clip, plan) for clip in clips if known[clip.id] is None]
+    if jobs:
+        watcher.begin([job.clip for job in jobs], len(clips) - len(jobs))
+    engine = engines(len(jobs), heavy=True, listener=watcher.advance)
+    for item, outcome in enumerate(engine.map(gather, jobs)):
+        known[jobs[item].clip.id] = outcome
+        remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
+        watcher.finish(item, remark)
+    skipped = [each for each in known.values() if isinstance(each, SkippedClip)]
+    found = [each for each in known.values() if isinstance(each, ClipEvidence)]
+    if not found:
+        raise UsageError("none of the clips can be decoded.", hint=str(skipped[0].path))
+    return found[0].classes, skipped
+
+
+def _coco(pairs: _Pairs, classes: Sequence[str]) -> dict[str, float | None] | None:
+    try:
+        return coco_ap(pairs, classes=classes)
+    except ImportError:
+        return None
