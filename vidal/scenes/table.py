@@ -101,6 +101,8 @@ class SceneSpec:
                 raise UnknownName(kind, value, choices)
         if self.frames < 1 or self.rate < 1:
             raise UsageError(f"{self.frames} frames at {self.rate}/s: both have to be positive.")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed}: has to be 0 or more.")
         if min(self.size) < 64:
             raise UsageError(f"size {self.size}: at least 64 pixels each way are needed.")
 
@@ -148,6 +150,8 @@ def plan(
     low, high = frames or (60, 180)
     if clips < 0 or not 1 <= low <= high:
         raise UsageError(f"{clips} clips of {low} to {high} frames: cannot be planned.")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: has to be 0 or more.")
     rng = np.random.default_rng([seed, zlib.crc32(split.encode())])
     specs: list[SceneSpec] = []
     for name, count in _counts(clips, _weights(split, subset, shares)).items():

@@ -97,5 +97,9 @@ def test_unknown_names_and_impossible_values_are_refused() -> None:
         SceneSpec("a", condition="fog")
     with pytest.raises(UsageError):
         replace(SceneSpec("a"), frames=0)
+    with pytest.raises(UsageError, match="seed"):
+        SceneSpec("a", seed=-1)
+    with pytest.raises(UsageError, match="seed"):
+        plan(1, -1)
     with pytest.raises(UsageError):
         replace(SceneSpec("a"), size=(20, 480))
