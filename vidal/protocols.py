@@ -9,10 +9,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from vidal.types import (
+    Annotations,
     Detections,
     Explanation,
     FloatArray,
     Frame,
+    FrameRef,
     IntArray,
     Pool,
     Sample,
@@ -140,4 +142,17 @@ class Engine(Protocol):
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of the items; the first exception is raised where it is due."""
+        ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Answers queries: ground truth in a simulation, people in a campaign."""
+
+    def annotate(self, round_: int, frames: Sequence[FrameRef]) -> Mapping[str, Annotations]:
+        """Clip id -> labels of these frames, of all or of some, and of no others.
+
+        Raises:
+            AwaitingAnnotation: the answer takes longer than a call.
+        """
         ...

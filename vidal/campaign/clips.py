@@ -49,11 +49,9 @@ def open_clips(
     """
     paths = find_clips(videos)
     root = videos if videos.is_dir() and videos not in paths else videos.parent
-    jobs = [OpenJob(path.resolve(), root.resolve(), image_rate, store) for path in paths]
-    known = [store_at(store).get(_key(job)) for job in jobs]
-    new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
-    opened = iter(engines(len(new), heavy=False).map(open_new, new))
-    found = [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
+    found = open_paths(
+        [(path, root) for path in paths], engines=engines, store=store, image_rate=image_rate
+    )
     clips = [entry for entry in found if isinstance(entry, Clip)]
     skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
     if not clips:
@@ -64,6 +62,17 @@ def open_clips(
             f" {first.reason}",
         )
     return _distinct(clips, skipped), skipped
+
+
+def open_paths(
+    paths: Sequence[tuple[Path, Path]], *, engines: EngineMaker, store: Path, image_rate: Fraction
+) -> list[Clip | SkippedClip]:
+    """The clip at every (path, root), or why it cannot be used; known ones from the store."""
+    jobs = [OpenJob(path.resolve(), root.resolve(), image_rate, store) for path, root in paths]
+    known = [store_at(store).get(_key(job)) for job in jobs]
+    new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
+    opened = iter(engines(len(new), heavy=False).map(open_new, new))
+    return [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
 
 
 def _key(job: OpenJob) -> str:

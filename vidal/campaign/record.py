@@ -18,11 +18,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vidal.campaign.oracle import given_query, known
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, Query
 
 Split = Literal["train", "validation", "test"]
 SCHEMA = 1
+GIVEN = "given"
+"""The strategy of round 0 where labels were there before the campaign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,21 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class ClipEntry:
-    """A clip of the campaign: ``path`` is relative to the campaign where it lies inside it."""
+    """A clip of the campaign.
+
+    Attributes:
+        id: of the clip.
+        path: relative to the campaign where it lies inside it, else absolute.
+        frames: how many it has.
+        split: what it is for.
+        root: the folder that was searched when it was found, like ``path``: part of the id.
+    """
 
     id: str
     path: str
     frames: int
     split: Split
+    root: str = "."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +88,21 @@ class Record:
             raise InputError(path, f"a record of version {version}; this vidal reads {SCHEMA}")
 
     @staticmethod
-    def create(path: Path, classes: Sequence[str], clips: Iterable[ClipEntry]) -> None:
+    def create(
+        path: Path,
+        classes: Sequence[str],
+        clips: Iterable[ClipEntry],
+        *,
+        given: Mapping[str, Annotations] | None = None,
+    ) -> None:
         """A new record; the file appears whole.
+
+        Args:
+            path: where.
+            classes: names, in the order of their labels.
+            clips: all of the campaign.
+            given: clip id -> labels that are there already. They are round 0, which nobody was
+                asked for and which is answered.
 
         Raises:
             CampaignError: there is one already.
@@ -92,9 +117,13 @@ class Record:
             with db:
                 db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(classes))
                 db.executemany(
-                    "INSERT INTO clips VALUES (?, ?, ?, ?)",
-                    [(clip.id, clip.path, clip.frames, clip.split) for clip in clips],
+                    "INSERT INTO clips VALUES (?, ?, ?, ?, ?)",
+                    [(clip.id, clip.path, clip.frames, clip.split, clip.root) for clip in clips],
                 )
+        if given:
+            with Record(temporary) as record:
+                record.add_query(given_query(given), GIVEN, {})
+                record.answer(given)
         temporary.replace(path)
 
     def close(self) -> None:
@@ -118,7 +147,8 @@ class Record:
     def clips(self, split: Split | None = None) -> list[ClipEntry]:
         """The clips, of one split or all, by id."""
         rows = self._db.execute(
-            "SELECT id, path, frames, split FROM clips WHERE ? IS NULL OR split = ? ORDER BY id",
+            "SELECT id, path, frames, split, root FROM clips"
+            " WHERE ? IS NULL OR split = ? ORDER BY id",
             (split, split),
         )
         return [ClipEntry(*row) for row in rows]
@@ -159,13 +189,14 @@ class Record:
         )
         return [FrameRef(clip, frame) for clip, frame in rows]
 
-    def states(self, clip: Clip) -> FrameStates:
-        """What is known of each frame of a clip."""
+    def states(self, clip: Clip, *, before: int | None = None) -> FrameStates:
+        """What is known of each frame of a clip; ``before``: by rounds with a lower number only."""
         masks = {
             name: np.zeros(clip.frames, np.bool_) for name in ("queried", "labelled", "skipped")
         }
         for frame, state in self._db.execute(
-            "SELECT frame, state FROM frames WHERE clip = ?", (clip.id,)
+            "SELECT frame, state FROM frames WHERE clip = ? AND round < ?",
+            (clip.id, 2**62 if before is None else before),
         ):
             masks[state][frame] = True
         return FrameStates(**masks)
@@ -177,6 +208,17 @@ class Record:
         total = self._db.execute("SELECT sum(frames) FROM clips WHERE split = 'train'").fetchone()
         counts["frames"] = int(total[0] or 0)
         return counts
+
+    def tally(self) -> dict[int, dict[str, int]]:
+        """Round -> number of its frames in each state."""
+        result: dict[int, dict[str, int]] = {
+            entry.number: {"queried": 0, "labelled": 0, "skipped": 0} for entry in self.rounds()
+        }
+        for number, state, count in self._db.execute(
+            "SELECT round, state, count(*) FROM frames GROUP BY round, state"
+        ):
+            result[number][state] = count
+        return result
 
     def annotations(self, clip_id: str, frames: int) -> Annotations:
         """The imported labels of one clip."""
@@ -250,7 +292,7 @@ class Record:
             labelled = [
                 ref
                 for ref in waiting
-                if ref not in refused and ref.clip in tables and _is_labelled(tables[ref.clip], ref)
+                if ref not in refused and ref.clip in tables and known(tables[ref.clip], ref.index)
             ]
             for ref in labelled:
                 _set_state(db, ref, "labelled")
@@ -331,10 +373,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _number(score: float) -> float | None:
     return None if np.isnan(score) else float(score)
-
-
-def _is_labelled(table: Annotations, ref: FrameRef) -> bool:
-    return ref.index < table.frames and bool(table.labelled[ref.index])
 
 
 def _set_state(db: sqlite3.Connection, ref: FrameRef, state: str) -> None:

@@ -10,7 +10,8 @@ CREATE TABLE clips (
     id     TEXT PRIMARY KEY,
     path   TEXT NOT NULL,
     frames INTEGER NOT NULL CHECK (frames > 0),
-    split  TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test'))
+    split  TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test')),
+    root   TEXT NOT NULL
 );
 
 -- A round: queried -> answered -> trained, or queried -> withdrawn.

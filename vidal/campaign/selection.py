@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from vidal.campaign.result import ClipResult, SelectionResult
 from vidal.errors import NoClips
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
-from vidal.types import Clip, Pool, Query, SkippedClip
+from vidal.types import Annotations, BoolArray, Clip, FrameRef, Pool, Query, SkippedClip
 from vidal.video import read_frames
 
 LINK_SHARE_WARNING = 0.5
@@ -93,6 +94,8 @@ class Prepared:
         base: what a percentage refers to: all readable frames, labelled ones included.
         wanted: the budget in frames.
         selectable: frames that are not labelled.
+        round: number of the round.
+        barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
     """
 
     clips: tuple[Clip, ...]
@@ -101,6 +104,8 @@ class Prepared:
     base: int
     wanted: int
     selectable: int
+    round: int = 0
+    barred: Mapping[str, BoolArray] = field(default_factory=dict)
 
     @property
     def base_text(self) -> str:
@@ -134,11 +139,25 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
 
 
 def run_selection(
-    plan: SelectionPlan, prepared: Prepared, *, engines: EngineMaker, watcher: Watcher
+    plan: SelectionPlan,
+    prepared: Prepared,
+    *,
+    engines: EngineMaker,
+    watcher: Watcher,
+    truth: Mapping[str, Annotations] | None = None,
+    chosen: Sequence[FrameRef] | None = None,
 ) -> SelectionResult:
     """Gather evidence, build the pool, select.
 
     Same plan, same clips, same seed: same query, whatever the engine and the number of workers.
+
+    Args:
+        plan: what to select, and how.
+        prepared: from what.
+        engines: where the work is done.
+        watcher: told how far it is.
+        truth: for the oracles of a simulation only; see ``build_pool``.
+        chosen: what an earlier run has chosen: nothing is selected, the result is told again.
     """
     evidence: dict[str, ClipEvidence] = {}
     skipped = list(prepared.skipped)
@@ -146,12 +165,23 @@ def run_selection(
         _gather_all(plan, prepared, engines, watcher, evidence, skipped)
     clips = [clip for clip in prepared.clips if not plan.selector.needs or clip.id in evidence]
     classes = next((known.classes for known in evidence.values()), ())
-    lookup = _Lookup(plan, {clip.id: clip for clip in clips}, evidence, prepared.labels)
-    rng = np.random.default_rng([plan.seed, 0])
-    pool, positions = _choose(plan, prepared, lookup, classes, rng)
+    lookup = _Lookup(plan, {clip.id: clip for clip in clips}, evidence, prepared)
+    rng = np.random.default_rng([plan.seed, prepared.round])
+    build = partial(
+        build_pool,
+        classes=classes,
+        needs=plan.selector.needs,
+        threshold=plan.threshold,
+        truth=truth,
+    )
+    if chosen is None:
+        pool, positions = _choose(plan, prepared, lookup, build, rng)
+    else:
+        pool = build(lookup.parts())
+        positions = _positions(pool, chosen)
     scores = plan.selector.score(pool)
     query = Query(
-        round=0,
+        round=prepared.round,
         frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
         scores=scores[positions],
         explanation=plan.selector.explain(pool, positions),
@@ -193,6 +223,7 @@ def _gather_all(
         else:
             outcomes[clip.id] = known
     if jobs:
+        plan.evidence.detector.fetch()
         watcher.begin([job.clip for job in jobs], len(outcomes))
     engine = engines(len(jobs), heavy=True, listener=watcher.advance)
     for item, outcome in enumerate(engine.map(gather, jobs)):
@@ -218,12 +249,13 @@ class _Lookup:
         plan: SelectionPlan,
         clips: Mapping[str, Clip],
         evidence: Mapping[str, ClipEvidence],
-        labels: LabelMatch | None,
+        prepared: Prepared,
     ) -> None:
         self._plan = plan
         self._clips = clips
         self._evidence = evidence
-        self._labels = labels
+        self._labels = prepared.labels
+        self._barred = prepared.barred
         self._store = store_at(plan.evidence.store)
         self._unreadable: dict[str, set[int]] = {}
         self._scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -242,6 +274,8 @@ class _Lookup:
             np.zeros(clip.frames, np.bool_) if self._labels is None else self._labels.labelled(clip)
         )
         selectable = ~labelled
+        if clip.id in self._barred:
+            selectable &= ~self._barred[clip.id]
         selectable[list(self._unreadable.get(clip.id, ()))] = False
         known = self._evidence.get(clip.id)
         if known is None:
@@ -276,7 +310,7 @@ def _choose(
     plan: SelectionPlan,
     prepared: Prepared,
     lookup: _Lookup,
-    classes: tuple[str, ...],
+    build: Callable[[Iterable[PoolClip]], Pool],
     rng: np.random.Generator,
 ) -> tuple[Pool, np.ndarray]:
     """The pool and the chosen positions.
@@ -285,12 +319,7 @@ def _choose(
     not decode leave the pool, and it chooses again.
     """
     while True:
-        pool = build_pool(
-            lookup.parts(),
-            classes=classes,
-            needs=plan.selector.needs,
-            threshold=plan.threshold,
-        )
+        pool = build(lookup.parts())
         state = rng.bit_generator.state
         positions = plan.selector.select(pool, min(prepared.wanted, len(pool)), rng)
         if plan.selector.needs:
@@ -301,6 +330,12 @@ def _choose(
         for clip, frames in unreadable.items():
             lookup.exclude(clip, frames)
         rng.bit_generator.state = state
+
+
+def _positions(pool: Pool, frames: Sequence[FrameRef]) -> np.ndarray:
+    """Where frames are in the pool; those that are not there any more are left out."""
+    where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
+    return np.array([where[ref] for ref in frames if ref in where], np.int64)
 
 
 def _unreadable(pool: Pool, positions: np.ndarray, lookup: _Lookup) -> dict[str, tuple[int, ...]]:

@@ -54,8 +54,9 @@ class TrainOptions:
         batch: images a step.
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: peak learning rate, reached after ``warmup`` steps.
-        schedule: ``cosine`` to zero, or ``steps``: times 0.1 at each of ``drops``.
+        schedule: ``cosine`` to zero, or ``steps``: times ``drop`` at each of ``drops``.
         drops: where the rate drops, as shares of all steps.
+        drop: what it is multiplied by there.
         warmup: steps of linear warm-up; at most a tenth of all steps is used.
         weight_decay: decoupled for ``adamw``, L2 for ``sgd``.
         clip_norm: largest norm of the gradient.
@@ -76,6 +77,7 @@ class TrainOptions:
     lr: float = 1e-3
     schedule: Literal["cosine", "steps"] = "cosine"
     drops: tuple[float, ...] = (0.7, 0.9)
+    drop: float = 0.1
     warmup: int = 100
     weight_decay: float = 1e-4
     clip_norm: float = 10.0
@@ -94,6 +96,7 @@ class TrainOptions:
         _require(self.optimizer in ("adamw", "sgd"), f"unknown optimizer {self.optimizer!r}")
         _require(self.schedule in ("cosine", "steps"), f"unknown schedule {self.schedule!r}")
         _require(self.lr > 0, f"lr {self.lr} is not positive")
+        _require(0 < self.drop <= 1, f"drop {self.drop} is not in (0, 1]")
         _require(self.clip_norm > 0, f"clip_norm {self.clip_norm} is not positive")
         _require(0 <= self.ema < 1, f"ema {self.ema} is not in [0, 1)")
         _require(0 <= self.flip <= 1, f"flip {self.flip} is not in [0, 1]")

@@ -6,6 +6,7 @@ a run that was stopped and resumed gives the weights of an undisturbed one.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +84,7 @@ def learning_rate(step: int, steps: int, options: TrainOptions) -> float:
     rise = min(1.0, (step + 1) / warmup) if options.warmup else 1.0
     if options.schedule == "steps":
         passed = sum(step >= drop * steps for drop in options.drops)
-        return options.lr * rise * 0.1**passed
+        return options.lr * rise * options.drop**passed
     return options.lr * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -208,7 +209,8 @@ def save_state(state: TrainState, path: Path) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise OutputError(path, str(error)) from error
 
 
@@ -234,9 +236,10 @@ def load_state(path: Path, network: Any, options: TrainOptions) -> TrainState:
         raise
     except Exception as error:
         # torch raises whatever the unpickler, the archive reader or the network meets first
-        first = str(error).partition("\n")[0]
         raise WeightsError(
-            path, f"not a training that can be continued ({first})", hint="Remove it."
+            path,
+            f"not a training that can be continued ({type(error).__name__})",
+            hint="Remove it.",
         ) from error
     return state
 

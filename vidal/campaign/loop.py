@@ -1,0 +1,356 @@
+"""One step of a campaign each: select, answer, train. A real campaign and a simulation run these.
+
+Every step computes, writes its files whole, and then changes the record in one transaction. A step
+that was killed is run again: it draws the same random numbers (``step_rng``), finds what it had
+finished, and ends with the record of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidal.campaign.folder import Campaign
+from vidal.campaign.labels import LabelMatch
+from vidal.campaign.places import EngineMaker
+from vidal.campaign.record import GIVEN, Round
+from vidal.campaign.result import SelectionResult
+from vidal.campaign.selection import Prepared, SelectionPlan, Watcher, run_selection
+from vidal.campaign.training import LabelledFrames, starting_detector
+from vidal.errors import AwaitingAnnotation, CampaignError
+from vidal.protocols import Oracle
+from vidal.store import atomic
+from vidal.types import Annotations, BoolArray, Clip, FrameRef
+
+SELECT, START, TRAIN = 0, 1, 2
+"""What random numbers are drawn for."""
+
+Writer = Callable[[SelectionResult, Path], object]
+"""Writes the files of a query into a folder; afterwards they are there whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an answer changed: frames answered (skipped ones included), and frames still waiting."""
+
+    round: int
+    answered: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training: its model, on how many frames, how many of them without objects."""
+
+    round: int
+    model: Path
+    frames: int
+    negatives: int
+
+
+def step_rng(seed: int, number: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one step of one round; the same whenever it is run.
+
+    ``SELECT`` being 0, a selection draws what ``default_rng([seed, round])`` gives.
+    """
+    return np.random.default_rng([seed, number, purpose])
+
+
+def to_train(campaign: Campaign) -> Round | None:
+    """The newest round, if it has labels that no model was trained on."""
+    rounds = campaign.record.rounds()
+    tally = campaign.record.tally()
+    trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
+    new = [
+        each
+        for each in rounds
+        if each.number > trained and each.state == "answered" and tally[each.number]["labelled"]
+    ]
+    return new[-1] if new else None
+
+
+def check_selectable(campaign: Campaign) -> int:
+    """The number of the round that can be selected now.
+
+    Raises:
+        AwaitingAnnotation: a query waits for its answer.
+        CampaignError: there are labels to train on first.
+    """
+    number = campaign.record.next_round()
+    waiting = to_train(campaign)
+    if waiting is not None:
+        raise CampaignError(
+            f"round {waiting.number} is answered, but no model is trained on it yet.",
+            hint="Run `vidal train` first.",
+        )
+    return number
+
+
+def prepare_round(
+    campaign: Campaign, plan: SelectionPlan, clips: Mapping[str, Clip], number: int
+) -> Prepared:
+    """What round ``number`` selects from: all that earlier rounds have not taken.
+
+    Args:
+        campaign: its record is read.
+        plan: its budget is read.
+        clips: the training clips by id.
+        number: of the round.
+
+    Raises:
+        CampaignError: nothing is left to select from.
+    """
+    tables: dict[str, Annotations] = {}
+    skipped: dict[str, BoolArray] = {}
+    free = 0
+    for name, clip in clips.items():
+        states = campaign.record.states(clip, before=number)
+        tables[name] = _without_boxes(states.labelled)
+        skipped[name] = states.skipped
+        free += int((~(states.labelled | states.skipped)).sum())
+    if not free:
+        raise CampaignError("every frame of the training clips is labelled or skipped.")
+    base = sum(clip.frames for clip in clips.values())
+    return Prepared(
+        clips=tuple(clips.values()),
+        skipped=(),
+        labels=LabelMatch(tables, ()),
+        base=base,
+        wanted=min(plan.budget.frames(base), free),
+        selectable=free,
+        round=number,
+        barred=skipped,
+    )
+
+
+def select_round(
+    campaign: Campaign,
+    plan: SelectionPlan,
+    clips: Mapping[str, Clip],
+    *,
+    engines: EngineMaker,
+    watcher: Watcher,
+    write: Writer,
+    truth: Mapping[str, Annotations] | None = None,
+) -> SelectionResult:
+    """Select the next round's query, write its files, record it.
+
+    Afterwards the round is ``queried``. Killed before that, the next call gives the same query.
+
+    Args:
+        campaign: locked by the caller.
+        plan: of this round; see ``vidal.assemble.campaign.plan_round``. Its ``seed`` is the
+            campaign's.
+        clips: the training clips by id, in order of id; no others can be queried.
+        engines, watcher: where the work is done, and who is told.
+        write: called with the result and the folder of the query, which does not exist.
+        truth: clip id -> labels of all frames, for the oracle strategies of a simulation only.
+
+    Raises:
+        AwaitingAnnotation: the last query is not answered.
+        CampaignError: the last round is not trained, or no frame can be chosen.
+    """
+    number = check_selectable(campaign)
+    prepared = prepare_round(campaign, plan, clips, number)
+    result = run_selection(plan, prepared, engines=engines, watcher=watcher, truth=truth)
+    if not len(result.query):
+        raise CampaignError(
+            "no frame is far enough from the labelled ones.", hint="Lower selection.gap."
+        )
+    folder = campaign.query(number)
+    # Of a run that was killed before the record knew the round: nobody was asked for these.
+    shutil.rmtree(folder, ignore_errors=True)
+    write(result, folder)
+    model = campaign.newest_model()
+    detail = {"model": None if model is None else model.name, "seed": plan.seed}
+    campaign.record.add_query(result.query, plan.strategy, detail)
+    return result
+
+
+def retell_round(
+    campaign: Campaign,
+    plan: SelectionPlan,
+    clips: Mapping[str, Clip],
+    number: int,
+    *,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> SelectionResult:
+    """The result of an earlier selection, from the record and the evidence; nothing is selected.
+
+    Evidence that was deleted is computed again.
+
+    Raises:
+        CampaignError: no frame of that round was selected by a strategy.
+    """
+    entry = next((each for each in campaign.record.rounds() if each.number == number), None)
+    frames = campaign.record.queried_in(number)
+    if entry is None or entry.strategy == GIVEN or not frames:
+        raise CampaignError(f"round {number} has no query to report.")
+    prepared = prepare_round(campaign, plan, clips, number)
+    return run_selection(plan, prepared, engines=engines, watcher=watcher, chosen=frames)
+
+
+def answer_round(
+    campaign: Campaign, oracle: Oracle, *, skipped: Iterable[FrameRef] = ()
+) -> Answered:
+    """Ask the oracle about the frames that wait, and record what it says.
+
+    The round is ``answered`` when no frame waits any more; with a part of the answers it stays
+    ``queried``, and the next call asks for the rest. One transaction.
+
+    Args:
+        campaign: locked by the caller.
+        oracle: asked about all frames that wait; its labels have the classes of the campaign.
+        skipped: frames that are not labelled and not asked for again.
+
+    Raises:
+        AwaitingAnnotation: the oracle is not ready.
+        CampaignError: no query waits.
+    """
+    entry = campaign.record.open_round()
+    if entry is None:
+        raise CampaignError(
+            "no query waits for an answer.", hint="Make one with `vidal select --campaign`."
+        )
+    refused = set(skipped)
+    asked = [ref for ref in campaign.record.waiting() if ref not in refused]
+    tables = oracle.annotate(entry.number, asked) if asked else {}
+    answered, waiting = campaign.record.answer(tables, skipped=refused)
+    return Answered(entry.number, answered, waiting)
+
+
+def train_round(
+    campaign: Campaign,
+    clips: Mapping[str, Clip],
+    *,
+    progress: Callable[[Mapping[str, float]], None] | None = None,
+) -> Trained | None:
+    """Train a model on all labelled frames, and record it. None = there is nothing new to train on.
+
+    Afterwards the round is ``trained``. Killed before that, the next call goes on with the last
+    finished epoch and ends with the same weights (same machine, same number of threads).
+
+    Args:
+        campaign: locked by the caller.
+        clips: the training clips by id.
+        progress: called after every step, see ``vidal.detect.training.run_epoch``.
+
+    Raises:
+        AwaitingAnnotation: a query waits for its answer.
+        UsageError: the training diverges.
+        WeightsError: the model to start from is not there.
+    """
+    open_round = campaign.record.open_round()
+    if open_round is not None:
+        raise AwaitingAnnotation(open_round.number, len(campaign.record.waiting()))
+    entry = to_train(campaign)
+    if entry is None:
+        _clean(campaign)
+        return None
+    refs, tables = _labelled(campaign, clips)
+    rows = [tables[ref.clip].on(ref.index) for ref in refs]
+    negatives = sum(each.start == each.stop for each in rows)
+    model = campaign.model(entry.number)
+    weights = _fitted(campaign, entry.number, refs, clips, tables, progress)
+    detail = {"frames": len(refs), "weights": weights}
+    campaign.record.trained(entry.number, f"models/{model.name}", detail)
+    _clean(campaign)
+    return Trained(entry.number, model, len(refs), negatives)
+
+
+def _fitted(
+    campaign: Campaign,
+    number: int,
+    refs: list[FrameRef],
+    clips: Mapping[str, Clip],
+    tables: Mapping[str, Annotations],
+    progress: Callable[[Mapping[str, float]], None] | None,
+) -> str:
+    """Make sure that the model of a round is on disk; the digest of its weights."""
+    config = campaign.config
+    before = campaign.newest_model() if config.training.begin == "previous" else None
+    detector = starting_detector(
+        config, campaign.record.classes, step_rng(config.seed, 0, START), model=before
+    )
+    notes = {
+        "round": number,
+        "frames": len(refs),
+        "labels": _digest(refs, tables),
+        "from": detector.key["weights"],
+        "training": {k: list(v) if isinstance(v, tuple) else v for k, v in _options(detector)},
+    }
+    model, state = campaign.model(number), campaign.training(number)
+    if model.exists() and (kept := _finished(model, notes)) is not None:
+        return kept
+    with atomic.reporting(state):
+        state.mkdir(parents=True, exist_ok=True)
+    samples = LabelledFrames(refs, clips, tables, state / f"frames-{notes['labels']}.raw")
+    trained = detector.fit(
+        samples, step_rng(config.seed, number, TRAIN), progress, keep=state / "training.pt"
+    )
+    trained.save(model, notes)
+    return str(trained.key["weights"])
+
+
+def _options(detector: Any) -> Iterable[tuple[str, Any]]:
+    return asdict(detector.training).items()
+
+
+def _finished(model: Path, notes: Mapping[str, Any]) -> str | None:
+    """The digest of a model that was saved, but not recorded, by a run that was killed."""
+    from vidal.detect.checkpoints import digest, load_checkpoint
+
+    checkpoint = load_checkpoint(model)
+    return digest(checkpoint.state) if checkpoint.notes == notes else None
+
+
+def _labelled(
+    campaign: Campaign, clips: Mapping[str, Clip]
+) -> tuple[list[FrameRef], dict[str, Annotations]]:
+    """All labelled frames by clip and index, and the labels."""
+    tables = {name: campaign.record.annotations(name, clip.frames) for name, clip in clips.items()}
+    refs = [
+        FrameRef(name, int(index))
+        for name in sorted(tables)
+        for index in np.flatnonzero(tables[name].labelled)
+    ]
+    return refs, tables
+
+
+def _digest(refs: Iterable[FrameRef], tables: Mapping[str, Annotations]) -> str:
+    """Of the frames and their labels."""
+    total = hashlib.blake2b(digest_size=8)
+    for ref in refs:
+        table = tables[ref.clip]
+        rows = table.on(ref.index)
+        total.update(str(ref).encode())
+        for column in (table.boxes, table.labels, table.ignore):
+            total.update(column[rows].tobytes())
+    return total.hexdigest()
+
+
+def _without_boxes(labelled: BoolArray) -> Annotations:
+    none = np.zeros(0, np.int64)
+    return Annotations(
+        classes=(),
+        labelled=labelled,
+        frame=none,
+        boxes=np.zeros((0, 4), np.float32),
+        labels=none,
+        track=none,
+        ignore=none.astype(np.bool_),
+    )
+
+
+def _clean(campaign: Campaign) -> None:
+    """Remove the state of trainings that are finished."""
+    for entry in campaign.record.rounds():
+        if entry.state == "trained":
+            shutil.rmtree(campaign.training(entry.number), ignore_errors=True)

@@ -1,0 +1,287 @@
+"""Where a campaign's clips and labels come from, and which clips are set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidal.campaign.clips import open_clips, open_paths
+from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
+from vidal.campaign.labels import match_labels, names_of
+from vidal.campaign.places import EngineMaker
+from vidal.campaign.record import ClipEntry, Split
+from vidal.errors import InputError, NoClips, UsageError
+from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceClip:
+    """One clip of a campaign.
+
+    Attributes:
+        clip: opened.
+        root: the folder that was searched, part of the clip's id.
+        split: what the clip is for.
+        truth: what its labels file says, with the campaign's classes; None where there is none.
+    """
+
+    clip: Clip
+    root: Path
+    split: Split
+    truth: Annotations | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """All clips of a configuration.
+
+    Attributes:
+        clips: by id.
+        skipped: inputs that cannot be used, with the cause.
+        classes: of the configuration, else those that the labels name; None where nothing does.
+    """
+
+    clips: Mapping[str, SourceClip]
+    skipped: tuple[SkippedClip, ...]
+    classes: tuple[str, ...] | None
+
+    def opened(self, split: Split | None = None) -> dict[str, Clip]:
+        """The clips of a split (None = all) by id, in order of id."""
+        return {
+            name: self.clips[name].clip
+            for name in sorted(self.clips)
+            if split is None or self.clips[name].split == split
+        }
+
+    def truth(self, split: Split | None = None) -> dict[str, Annotations]:
+        """The labels of the clips of a split, of those that have some."""
+        tables = {name: self.clips[name].truth for name in self.opened(split)}
+        return {name: table for name, table in tables.items() if table is not None}
+
+
+def open_source(
+    config: CampaignConfig, *, engines: EngineMaker, store: Path, scenes: Path
+) -> Source:
+    """Find, open and split the clips that a configuration names, and read their labels.
+
+    Same configuration, same files: same source, whatever the engine.
+
+    Args:
+        config: ``data`` and, for its classes, nothing else is read.
+        engines: where clips are opened and scenes rendered.
+        store: root of the evidence store; an unchanged clip is not opened twice.
+        scenes: folder for clips that vidal renders itself; those that are there are kept.
+
+    Raises:
+        NoClips, InputError, FormatError, LabelsMismatch: as the data deserve.
+        UsageError: a split that matches no clip, or leaves none for training.
+    """
+    data = config.data
+    opener = _Opener(data, engines, store)
+    if data.scenes is not None:
+        opener.rendered(scenes)
+    elif data.root is not None:
+        opener.data_set(data.root)
+    elif data.videos is not None:
+        opener.folder(data.videos, data.labels, data.format or "coco-video", None)
+    if data.test_videos is not None:
+        opener.folder(data.test_videos, data.test_labels, "coco-video", "test")
+    return opener.source(data.split)
+
+
+class _Opener:
+    """Collects clips part by part."""
+
+    def __init__(self, data: DataConfig, engines: EngineMaker, store: Path) -> None:
+        self._data = data
+        self._engines = engines
+        self._store = store
+        self._rate = Fraction(data.image_rate)
+        self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
+        self._skipped: list[SkippedClip] = []
+
+    def folder(self, videos: Path, labels: Path | None, name: str, split: Split | None) -> None:
+        """A folder of clips, with a file of labels perhaps."""
+        clips, skipped = open_clips(
+            videos, engines=self._engines, store=self._store, image_rate=self._rate
+        )
+        truth: Mapping[str, Annotations] = {}
+        if labels is not None:
+            entries = reader(name)(labels, classes=self._data.classes)
+            truth = match_labels(labels, entries, clips).annotations
+        itself = not videos.is_dir() or clips[0].path == videos.resolve()
+        root = videos.parent if itself else videos
+        for clip in clips:
+            self._add(clip, root, split, truth.get(clip.id))
+        self._skipped += skipped
+
+    def data_set(self, root: Path) -> None:
+        """A data set in its own layout."""
+        data = self._data
+        extra: dict[str, Any] = {} if data.listed is None else {"listed": data.listed}
+        if data.listed is not None and data.format != "imagenet-vid":
+            raise UsageError(f"data.listed is for imagenet-vid, not for {data.format}.")
+        entries = list(reader(str(data.format))(root, classes=data.classes, **extra))
+        without = [entry.name for entry in entries if entry.path is None]
+        if without:
+            raise InputError(
+                root, f"{len(without)} clips have labels but no images, {without[0]} for one"
+            )
+        paths = [(Path(entry.path or root), root) for entry in entries]
+        opened = open_paths(paths, engines=self._engines, store=self._store, image_rate=self._rate)
+        for entry, clip in zip(entries, opened, strict=True):
+            if isinstance(clip, SkippedClip):
+                self._skipped.append(clip)
+                continue
+            named = replace(entry, name=clip.id)
+            truth = match_labels(root, [named], [clip]).annotations
+            self._add(clip, root, None, truth[clip.id])
+        if not self._found:
+            raise NoClips(root, f"none of {len(entries)} clips can be read")
+
+    def rendered(self, scenes: Path) -> None:
+        """Clips that vidal renders, where they are not there yet."""
+        from vidal.campaign.rendered import render
+
+        for split, videos, labels in render(self._data, scenes, self._engines):
+            self.folder(videos, labels, "coco-video", split)
+
+    def _add(self, clip: Clip, root: Path, split: Split | None, truth: Annotations | None) -> None:
+        if clip.id in self._found:
+            first = self._found[clip.id][0]
+            self._skipped.append(SkippedClip(clip.path, f"the same clip as {first.path}"))
+            return
+        self._found[clip.id] = (clip, root, split, truth)
+
+    def source(self, split: SplitConfig) -> Source:
+        """All of it, split."""
+        free = [clip for clip, _, fixed, _ in self._found.values() if fixed is None]
+        splits = split_clips(free, split)
+        classes = self._data.classes or _classes_of(each[3] for each in self._found.values())
+        clips = {
+            name: SourceClip(
+                clip, root.resolve(), fixed or splits[name], _fitted(truth, classes or ())
+            )
+            for name, (clip, root, fixed, truth) in self._found.items()
+        }
+        return Source(clips, tuple(self._skipped), classes)
+
+
+def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:
+    return None if truth is None else with_classes(truth, classes)
+
+
+def _classes_of(tables: Iterable[Annotations | None]) -> tuple[str, ...] | None:
+    """The names in the order met."""
+    names = dict.fromkeys(name for table in tables if table is not None for name in table.classes)
+    return tuple(names) or None
+
+
+def with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
+    """The same with other class names: objects of a class that is not among them get label -1."""
+    if table.classes == classes:
+        return table
+    lookup = [classes.index(name) if name in classes else UNKNOWN for name in table.classes]
+    labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
+    return replace(table, classes=classes, labels=labels)
+
+
+def split_clips(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """Clip id -> split. By whole clips: frames of one clip are too alike to be in two splits.
+
+    Shares are rounded to whole clips, at least one where the share is above 0; test is drawn
+    first. Patterns (``night-*``) match an id, an id without its digest, or a file name.
+
+    Raises:
+        UsageError: a pattern that matches nothing, or no clip left for training.
+    """
+    order = sorted(clip.id for clip in clips)
+    names = {clip.id: names_of(clip) for clip in clips}
+    drawn = list(np.random.default_rng(config.seed).permutation(len(order)))
+    result: dict[str, Split] = {}
+    parts: tuple[tuple[Split, Any], ...] = (
+        ("test", config.test),
+        ("validation", config.validation),
+    )
+    for split, wanted in parts:
+        if isinstance(wanted, tuple):
+            for pattern in wanted:
+                hits = [c for c in order if any(fnmatchcase(n, pattern) for n in names[c])]
+                if not hits:
+                    raise UsageError(f"data.split.{split}: {pattern!r} matches no clip.")
+                result.update({name: split for name in hits if name not in result})
+        elif wanted:
+            count = max(1, round(wanted * len(order)))
+            free = [order[at] for at in drawn if order[at] not in result]
+            result.update(dict.fromkeys(free[:count], split))
+    result.update({name: "train" for name in order if name not in result})
+    if clips and "train" not in result.values():
+        raise UsageError(
+            f"data.split leaves none of {len(order)} clips for training.",
+            hint="Set fewer clips aside, or add clips.",
+        )
+    return result
+
+
+def reader(name: str) -> Any:
+    """The reader of a format of ``FORMATS``: ``read(path, classes=...)`` -> labelled clips."""
+    read = import_module(f"vidal.formats.{name.replace('-', '_')}").read
+    return read
+
+
+def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]:
+    """What the record keeps of the clips; paths inside the campaign's folder are relative to it."""
+    for each in clips:
+        yield ClipEntry(
+            each.clip.id,
+            place(each.clip.path, folder),
+            each.clip.frames,
+            each.split,
+            place(each.root, folder),
+        )
+
+
+def place(path: Path, folder: Path) -> str:
+    """A path as a campaign writes it down: relative to its folder if inside, else absolute."""
+    whole, base = path.resolve(), folder.resolve()
+    return str(whole.relative_to(base)) if whole.is_relative_to(base) else str(whole)
+
+
+def reopen(
+    entries: Sequence[ClipEntry],
+    folder: Path,
+    *,
+    engines: EngineMaker,
+    store: Path,
+    image_rate: Fraction,
+) -> dict[str, Clip]:
+    """The clips that a record names, by id, in order of id.
+
+    Raises:
+        InputError: a clip is not where it was, or is another one than it was.
+    """
+    paths = [(folder / entry.path, folder / entry.root) for entry in entries]
+    for entry, (path, _) in zip(entries, paths, strict=True):
+        if not path.exists():
+            hint = "Put it back; a campaign does not go on with fewer clips than it began with."
+            raise InputError(path, f"clip {entry.id} is not there any more", hint=hint)
+    opened = open_paths(paths, engines=engines, store=store, image_rate=image_rate)
+    clips: dict[str, Clip] = {}
+    for entry, clip in zip(entries, opened, strict=True):
+        if isinstance(clip, SkippedClip):
+            raise InputError(clip.path, clip.reason)
+        if clip.id != entry.id or clip.frames != entry.frames:
+            raise InputError(
+                clip.path,
+                f"has changed since the campaign began (was {entry.id}, is {clip.id})",
+                hint="Put the former file back, or begin a new campaign.",
+            )
+        clips[entry.id] = clip
+    return dict(sorted(clips.items()))
