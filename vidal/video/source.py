@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, cast
 
 import av
+import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -19,6 +20,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidal.types import Image
+
+# FFmpeg writes its remarks on damaged files to stderr, without naming the file; the causes that
+# matter are raised as errors, and reported with the name.
+av.logging.set_libav_level(av.logging.PANIC)
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 
