@@ -19,7 +19,8 @@ from vidal.types import Image
 from vidal.video.images import scratch_name
 
 _OPTIONS = {
-    "libx264": {"preset": "fast"},
+    # Macroblock trees make x264's choices depend on the timing of its threads.
+    "libx264": {"preset": "fast", "x264-params": "no-mbtree=1"},
     "libx265": {"preset": "fast", "x265-params": "log-level=error"},
 }
 _BY_CRF = frozenset(("libx264", "libx265", "libvpx-vp9", "libsvtav1"))

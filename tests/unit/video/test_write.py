@@ -10,6 +10,7 @@ import pytest
 from stamped import stamp, stamped
 
 from vidal.errors import OutputError
+from vidal.scenes import SceneSpec, render
 from vidal.video import (
     VideoWriter,
     encode_jpeg,
@@ -97,3 +98,14 @@ def test_resizing_keeps_the_aspect() -> None:
 def test_thumbnail_only_shrinks() -> None:
     assert thumbnail(stamp(0, (480, 300)), 320).shape == (320, 200, 3)
     assert thumbnail(stamp(0, (96, 128)), 320).shape == (96, 128, 3)
+
+
+def test_same_frames_of_a_scene_give_the_same_bytes(tmp_path):
+    # Small synthetic frames did not show that x264 chose differently with every run.
+    images = [image for image, _ in render(SceneSpec("city", frames=24, seed=3))]
+    files = []
+    for number in range(4):
+        path = tmp_path / f"{number}.mp4"
+        write_video(path, images, Fraction(25))
+        files.append(path.read_bytes())
+    assert len(set(files)) == 1
