@@ -1,0 +1,167 @@
+"""The frames of a round: what may be asked, and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.types.arrays import FloatArray, HalfArray, IntArray, ScoreArray, frozen, set_fields
+from vidal.types.frames import FrameRef
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """The detections of all frames of a pool in a row.
+
+    Attributes:
+        pos: (N,) int64, sorted: the frame's position in the pool.
+        boxes, scores, labels, probs, features: as in ``Detections``.
+    """
+
+    pos: IntArray
+    boxes: FloatArray
+    scores: FloatArray
+    labels: IntArray
+    probs: FloatArray
+    features: HalfArray
+
+    def __post_init__(self) -> None:
+        n = len(self.pos)
+        set_fields(
+            self,
+            pos=frozen(self.pos, np.int64, (None,), "pos"),
+            boxes=frozen(self.boxes, np.float32, (n, 4), "boxes"),
+            scores=frozen(self.scores, np.float32, (n,), "scores"),
+            labels=frozen(self.labels, np.int64, (n,), "labels"),
+            probs=frozen(self.probs, np.float32, (n, None), "probs"),
+            features=frozen(self.features, np.float16, (n, None), "features"),
+        )
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSet:
+    """Frames of several clips as two integers each.
+
+    Attributes:
+        clips: ids of the clips.
+        clip: (F,) int64, position of the frame's clip in ``clips``.
+        index: (F,) int64, the frame's index in its clip.
+    """
+
+    clips: tuple[str, ...]
+    clip: IntArray
+    index: IntArray
+
+    def __post_init__(self) -> None:
+        n = len(self.clip)
+        set_fields(
+            self,
+            clips=tuple(self.clips),
+            clip=frozen(self.clip, np.int64, (None,), "clip"),
+            index=frozen(self.index, np.int64, (n,), "index"),
+        )
+        if n and not ((self.clip >= 0) & (self.clip < len(self.clips))).all():
+            raise ValueError(f"clip: outside 0..{len(self.clips) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def ref(self, pos: int) -> FrameRef:
+        """The frame at a position."""
+        return FrameRef(self.clips[int(self.clip[pos])], int(self.index[pos]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The frames that may still be queried, with their evidence.
+
+    Attributes:
+        frames: the F frames, sorted by clip, then index; no frame twice.
+        classes: the K class names.
+        columns: named arrays of length F. ``errors`` (F, K, 2) float32: estimated false positives
+            and false negatives per class; ``embedding`` (F, E) float32; ``class_mass`` (F, K)
+            float32: summed class probabilities of the detections.
+        regions: the detections above the threshold, where a strategy needs them.
+        labelled: frames that are labelled already (same ``clips``); no frame of the pool.
+    """
+
+    frames: FrameSet
+    classes: tuple[str, ...]
+    labelled: FrameSet
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    regions: Regions | None = None
+
+    def __post_init__(self) -> None:
+        if self.labelled.clips != self.frames.clips:
+            raise ValueError("labelled: other clips than the pool's")
+        for name, values in self.columns.items():
+            if len(values) != len(self.frames):
+                raise ValueError(f"{name}: expected {len(self.frames)} rows, got {len(values)}")
+        set_fields(self, classes=tuple(self.classes), columns=MappingProxyType(dict(self.columns)))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column by name.
+
+        Raises:
+            KeyError: the pool was built without it (a strategy did not state it in ``needs``).
+        """
+        return self.columns[name]
+
+    def with_columns(self, **columns: NDArray[Any]) -> Self:
+        """The same pool with more columns."""
+        return replace(self, columns={**self.columns, **columns})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Why frames were chosen.
+
+    Attributes:
+        words: one sentence for each frame.
+        parts: named parts of the score, (n,) each.
+    """
+
+    words: tuple[str, ...]
+    parts: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """The ordered frames of one round.
+
+    Attributes:
+        round: number of the round, from 0.
+        frames: unique; at most ``budget`` of them; the most wanted first.
+        scores: (n,) float64; NaN where the strategy does not score.
+        explanation: a reason and the parts of the score, for each frame.
+        budget: how many frames were asked for.
+    """
+
+    round: int
+    frames: tuple[FrameRef, ...]
+    scores: ScoreArray
+    explanation: Explanation
+    budget: int
+
+    def __post_init__(self) -> None:
+        n = len(self.frames)
+        if len(set(self.frames)) != n:
+            raise ValueError("frames: a frame twice")
+        if n > self.budget:
+            raise ValueError(f"frames: {n}, more than the budget of {self.budget}")
+        if len(self.scores) != n or len(self.explanation.words) != n:
+            raise ValueError(f"scores and reasons: expected {n}")
+
+    def __len__(self) -> int:
+        return len(self.frames)
