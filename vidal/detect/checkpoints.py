@@ -6,6 +6,7 @@ network's before a single weight is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vidal.detect.architectures import ARCHITECTURES, skeleton
@@ -67,10 +68,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, partial, {"vidal": json.dumps(meta, sort_keys=True)})
+        # not save_file: its files are readable by their owner only, whatever the umask
+        partial.write_bytes(save(state, {"vidal": json.dumps(meta, sort_keys=True)}))
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise OutputError(path, str(error)) from error
 
 
@@ -106,9 +109,10 @@ def _state_dict(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # torch raises whatever the unpickler or the archive reader meets first
-        first = str(error).partition("\n")[0]
         raise WeightsError(
-            path, f"not a readable state dict ({first})", hint="Save model.state_dict() alone."
+            path,
+            f"not a readable state dict ({type(error).__name__})",
+            hint="Save model.state_dict() alone.",
         ) from error
     for wrapper in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):

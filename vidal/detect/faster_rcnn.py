@@ -313,7 +313,9 @@ def narrowed(network: Any, columns: Tensor) -> Any:
     rows = torch.cat([columns.new_zeros(1), columns])
     for layer, width in (("cls_score", 1), ("bbox_pred", 4)):
         old = getattr(predictor, layer)
-        new = torch.nn.Linear(old.in_features, len(rows) * width, device=old.weight.device)
+        # without memory first: drawing initial weights would advance torch's global generator
+        new = torch.nn.Linear(old.in_features, len(rows) * width, device="meta")
+        new = new.to_empty(device=old.weight.device)
         wanted = (rows[:, None] * width + torch.arange(width, device=rows.device)).flatten()
         with torch.no_grad():
             new.weight.copy_(old.weight[wanted])

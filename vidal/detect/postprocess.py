@@ -101,7 +101,8 @@ def select(
         options: floor, overlap and limits.
     """
     row, label = torch.nonzero(probs[:, :-1] > options.score_floor, as_tuple=True)
-    offsets = deltas.view(len(deltas), -1, 4)[row, columns[label]].float()
+    by_class = deltas.view(len(deltas), deltas.shape[1] // 4, 4)
+    offsets = by_class[row, columns[label]].float()
     boxes = coder.decode_single(offsets, proposals[row])
     limit = torch.tensor((size[1], size[0], size[1], size[0]), device=boxes.device)
     boxes = torch.minimum(boxes.clamp(min=0), limit.to(boxes.dtype))

@@ -24,8 +24,8 @@ _WIDTHS = (24, 48, 96, 128, 160)
 _PYRAMID = 64
 _HIDDEN = 192
 _POOL = 5
-_ANCHORS = ((14,), (28,), (56,), (112,))
-_RATIOS = (0.5, 1.0, 2.0)
+_ANCHORS = ((11,), (22,), (44,), (96,))
+_RATIOS = (0.6, 1.2, 2.4)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -97,7 +97,7 @@ def build(outputs: int) -> Any:
         rpn_pre_nms_top_n_test=300,
         rpn_post_nms_top_n_train=200,
         rpn_post_nms_top_n_test=100,
-        rpn_fg_iou_thresh=0.6,
+        rpn_fg_iou_thresh=0.5,
         rpn_bg_iou_thresh=0.3,
         box_roi_pool=_pooler(),
         box_head=_BoxHead(),
