@@ -1,18 +1,131 @@
-"""From a campaign's configuration to the plan of one of its rounds."""
+"""From a campaign's configuration to a campaign, and to the plan of one of its rounds."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
 from vidal.assemble.selection import SelectionJob, plan_selection
+from vidal.campaign.answers import Names
 from vidal.campaign.config import CampaignConfig
-from vidal.campaign.folder import Campaign
+from vidal.campaign.folder import Campaign, create_campaign, locked
 from vidal.campaign.places import Engines
 from vidal.campaign.selection import SelectionPlan
+from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
+from vidal.errors import CampaignError
 from vidal.protocols import Selector
+from vidal.report import read_query
+from vidal.types import Annotations, FrameRef
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A campaign that was begun.
+
+    Attributes:
+        source: its clips.
+        classes: its classes.
+        new: False where this very campaign was there already.
+        given: frames that are labelled from the start.
+    """
+
+    source: Source
+    classes: tuple[str, ...]
+    new: bool
+    given: int
+
+
+def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool) -> Begun:
+    """Check a configuration, open its clips, split them, write the campaign's folder.
+
+    Args:
+        folder: of the campaign.
+        config: with absolute paths.
+        initial_labels: the labels of training clips are round 0, answered; else they are not
+            looked at.
+
+    Raises:
+        UsageError: the configuration names what does not exist.
+        CampaignBusy: another process works on this campaign.
+        CampaignError: there is another campaign, or every frame is labelled.
+        InputError: clips, labels or weights that cannot be used.
+    """
+    check_config(config)
+    engines = engines_of(config)
+    with locked(folder):
+        source = open_source(
+            config, engines=engines, store=folder / "evidence", scenes=folder / "scenes"
+        )
+        classes = source.classes or _detector_classes(config)
+        given = _given(source) if initial_labels else {}
+        new = create_campaign(
+            folder,
+            resolved(config, classes),
+            classes,
+            list(entries_of(source.clips.values(), folder)),
+            given=given,
+        )
+    return Begun(source, classes, new, sum(int(t.labelled.sum()) for t in given.values()))
+
+
+def _given(source: Source) -> dict[str, Annotations]:
+    """The labels of training clips, of those that have some."""
+    tables = {name: t for name, t in source.truth("train").items() if t.labelled.any()}
+    frames = sum(clip.frames for clip in source.opened("train").values())
+    if tables and sum(int(t.labelled.sum()) for t in tables.values()) == frames:
+        raise CampaignError(
+            "the labels cover every frame of the training clips: there is nothing to ask for.",
+            hint="To try strategies on them use `vidal simulate`; to begin without them"
+            " --no-initial-labels.",
+        )
+    return tables
+
+
+def _detector_classes(config: CampaignConfig) -> tuple[str, ...]:
+    """Those that the detector knows, where nothing else names classes."""
+    if config.detector.start == "fresh":
+        raise CampaignError(
+            "nothing names the classes.", hint="Name them with --classes, or data.classes."
+        )
+    return detector_spec(config).load().classes
+
+
+def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig:
+    """With classes, and with what suits the detector written out where it is named."""
+    from vidal.detect.architectures import ARCHITECTURES
+
+    data = config.data.model_copy(update={"classes": classes})
+    given = dict(config.training.given)
+    suits = ARCHITECTURES.get(config.detector.name)
+    if suits is not None:
+        own: dict[str, object] = {"precision": config.detector.precision}
+        if config.detector.start == "fresh":
+            own["freeze_norm"] = False
+        given = {**asdict(suits.training), **own, **given}
+    training = config.training.model_copy(update={"given": given})
+    return config.model_copy(update={"data": data, "training": training})
+
+
+def picture_names(campaign: Campaign) -> Names:
+    """From the name of a picture, in any folder, to its frame: as the queries name them."""
+    known: dict[str, FrameRef] = {}
+    for entry in campaign.record.rounds():
+        path = campaign.query(entry.number) / "query.json"
+        if path.is_file():
+            for frame in read_query(path).frames:
+                known[PurePosixPath(frame.file).stem] = frame.ref
+    ids = {clip.id for clip in campaign.record.clips()}
+
+    def find(name: str) -> FrameRef | None:
+        stem = PurePosixPath(name.replace("\\", "/")).stem
+        if stem in known:
+            return known[stem]
+        clip, _, index = stem.rpartition("_")
+        return FrameRef(clip, int(index)) if clip in ids and index.isdecimal() else None
+
+    return find
 
 
 def plan_round(

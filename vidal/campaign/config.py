@@ -6,9 +6,8 @@ with every default written out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
@@ -26,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from vidal.campaign.config_errors import refusal
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.query.budget import Budget
@@ -219,10 +219,13 @@ class TrainingConfig(_Model):
     Attributes:
         begin: ``previous`` = from the model of the round before, ``start`` = anew; the key is
             ``from``.
+        initial_epochs: epochs of a training that does not go on from an earlier round's model
+            (a network with fresh weights needs more of them); None = ``epochs``.
         given: the options that differ from what suits the detector.
     """
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
+    initial_epochs: int | None = Field(default=None, gt=0)
     given: Mapping[str, Any] = {}
 
     @model_validator(mode="before")
@@ -230,20 +233,21 @@ class TrainingConfig(_Model):
     def _flat(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        options = {name: item for name, item in value.items() if name != "from"}
+        own = {name: value[name] for name in ("from", "initial_epochs") if name in value}
+        options = {name: item for name, item in value.items() if name not in own}
         names = [each.name for each in fields(TrainOptions)]
         for name in options:
             if name not in names:
-                raise UnknownName("key of training", str(name), ["from", *names])
+                raise UnknownName("key of training", str(name), ["from", "initial_epochs", *names])
         whole = TypeAdapter(TrainOptions).validate_python(options)
         kept = {name: getattr(whole, name) for name in options}
-        return {"given": kept, **({"from": value["from"]} if "from" in value else {})}
+        return {"given": kept, **own}
 
     @model_serializer(mode="wrap")
     def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
-        return {"from": self.begin, **plain}
+        return {"from": self.begin, "initial_epochs": self.initial_epochs, **plain}
 
 
 class EvaluationConfig(_Model):
@@ -315,7 +319,7 @@ def parse_config(values: Any, name: Path | str, *, base: Path | None = None) -> 
     try:
         config = CampaignConfig.model_validate(values)
     except ValidationError as error:
-        raise _refusal(name, error) from error
+        raise refusal(name, error, CampaignConfig) from error
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
     return config if base is None else with_paths(config, lambda path: (base / path).absolute())
@@ -328,6 +332,15 @@ def load_config(path: Path) -> CampaignConfig:
         InputError: no such file, or not YAML.
         UsageError: a key or value that cannot be meant.
     """
+    return parse_config(load_values(path), path, base=path.parent)
+
+
+def load_values(path: Path) -> dict[str, Any]:
+    """The plain values of a YAML file.
+
+    Raises:
+        InputError: no such file, or not YAML with keys.
+    """
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
@@ -336,7 +349,9 @@ def load_config(path: Path) -> CampaignConfig:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise InputError(path, f"not a YAML file{where}") from error
-    return parse_config(values, path, base=path.parent)
+    if not isinstance(values, dict):
+        raise InputError(path, "expected keys such as data, detector and selection")
+    return values
 
 
 def dump_config(config: CampaignConfig) -> str:
@@ -355,42 +370,3 @@ def with_paths(config: CampaignConfig, change: Any) -> CampaignConfig:
     data = config.data.model_copy(update=section(config.data))
     detector = config.detector.model_copy(update=section(config.detector))
     return config.model_copy(update={"data": data, "detector": detector})
-
-
-def _refusal(name: Path | str, error: ValidationError) -> UsageError:
-    """The first of pydantic's complaints in one line."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    kind, context = first["type"], first.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown_key(name, first["loc"])
-    if kind == "missing":
-        return UsageError(f"{name}: {place} is missing.")
-    why = str(context.get("error", first["msg"])).rstrip(".")
-    if kind == "literal_error":
-        why = f"choose from {context['expected']}"
-    given = "" if isinstance(first["input"], Mapping | _Model) else f" {first['input']!r}"
-    return UsageError(f"{name}: {place or 'config'}{given}: {why[0].lower()}{why[1:]}.")
-
-
-def _unknown_key(name: Path | str, where: Sequence[int | str]) -> UsageError:
-    model: Any = CampaignConfig
-    for part in where[:-1]:
-        model = _section(model.model_fields[str(part)].annotation)
-    choices = list(model.model_fields)
-    key, section = str(where[-1]), ".".join(map(str, where[:-1])) or "the file"
-    close = get_close_matches(key, choices, n=1)
-    guess = f"Did you mean {close[0]!r}? " if close else ""
-    return UsageError(
-        f"{name}: unknown key {key!r} in {section}.",
-        hint=f"{guess}Choose from: {', '.join(choices)}.",
-    )
-
-
-def _section(annotation: Any) -> Any:
-    """The model of a field that may be optional."""
-    return next(
-        kind
-        for kind in (annotation, *get_args(annotation))
-        if isinstance(kind, type) and issubclass(kind, _Model)
-    )

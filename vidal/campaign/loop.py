@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.folder import Campaign
 from vidal.campaign.labels import LabelMatch
 from vidal.campaign.places import EngineMaker
@@ -173,6 +174,18 @@ def select_round(
     return result
 
 
+def newest_query(campaign: Campaign) -> int:
+    """The number of the newest round that a strategy was asked for.
+
+    Raises:
+        CampaignError: there is none.
+    """
+    for entry in reversed(campaign.record.rounds()):
+        if entry.strategy != GIVEN and campaign.record.queried_in(entry.number):
+            return entry.number
+    raise CampaignError("no query was made yet.", hint="Make one with `vidal select --campaign`.")
+
+
 def retell_round(
     campaign: Campaign,
     plan: SelectionPlan,
@@ -283,6 +296,7 @@ def _fitted(
         "round": number,
         "frames": len(refs),
         "labels": _digest(refs, tables),
+        TRAINED_ON: sorted({ref.clip for ref in refs} | set(detector.notes.get(TRAINED_ON, ()))),
         "from": detector.key["weights"],
         "training": {k: list(v) if isinstance(v, tuple) else v for k, v in _options(detector)},
     }

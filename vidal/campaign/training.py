@@ -128,6 +128,8 @@ def starting_detector(
     given: dict[str, Any] = {"precision": wanted.precision, **config.training.given}
     if wanted.start == "fresh":
         given = {"freeze_norm": False, **given}
+    if model is None and config.training.initial_epochs is not None:
+        given["epochs"] = config.training.initial_epochs
     return replace(detector, training=replace(detector.training, **given), _cache={})
 
 

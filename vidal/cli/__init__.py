@@ -11,6 +11,12 @@ from vidal import __version__
 
 COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
+    "init": "Begin a campaign: rounds of selecting, annotating and training.",
+    "import": "Give the frames that a campaign has asked for their labels.",
+    "train": "Fit the detector to the labels of a campaign.",
+    "status": "Say where a campaign stands, and what comes next.",
+    "withdraw": "Take back the query of a campaign that waits for its answer.",
+    "report": "Write the report of a campaign's query again.",
     "evaluate": "Judge a model on clips with labels: average precision, and selection quality.",
     "simulate": "Compare query strategies on labelled clips: learning curves over seeds.",
     "datasets": "List the data sets vidal reads; check whether a folder holds one.",
@@ -18,6 +24,9 @@ COMMANDS = {
     "demo": "Render a handful of clips and select 2 % of their frames.",
     "strategies": "List the query strategies and their options.",
 }
+
+MODULES = {"import": "import_labels"}
+"""Of commands whose name no module can have."""
 
 
 class LazyGroup(click.Group):
@@ -34,7 +43,8 @@ class LazyGroup(click.Group):
         """The command of ``vidal/cli/<name>.py``."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"vidal.cli.{cmd_name.replace('-', '_')}")
+        name = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        module = import_module(f"vidal.cli.{name}")
         command: click.Command = module.command
         return command
 

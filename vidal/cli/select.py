@@ -20,8 +20,14 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 @click.option(
     "--videos",
     type=click.Path(path_type=Path),
-    required=True,
+    default=None,
     help="A clip, or a folder of clips; a folder of numbered images is one clip.",
+)
+@click.option(
+    "--campaign",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Instead of --videos: select the next round of this campaign, as it is configured.",
 )
 @click.option(
     "--out",
@@ -148,6 +154,16 @@ def command(**given: Any) -> None:
 
     Interrupted runs go on where they were: evidence of finished clips is kept.
     """
+    campaign: Path | None = given.pop("campaign")
+    if campaign is not None:
+        from vidal.cli.select_campaign import refuse_options, run
+
+        refuse_options(click.get_current_context())
+        own = ("no_report", "dry_run", "as_json", "quiet")
+        run(campaign, **{name: given[name] for name in own})
+        return
+    if given["videos"] is None:
+        raise click.UsageError("Missing option '--videos' (or '--campaign').")
     from vidal.assemble.selection import plan_selection
     from vidal.campaign.selection import prepare_selection, run_selection
     from vidal.report import check_writable, write_outputs

@@ -1,0 +1,78 @@
+"""Where a campaign stands, and what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vidal.campaign.folder import Campaign
+from vidal.campaign.loop import to_train
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do now: a command, and why in words."""
+
+    command: str
+    words: str
+
+
+def next_step(campaign: Campaign) -> NextStep:
+    """The one command that takes the campaign further."""
+    record, folder = campaign.record, campaign.folder
+    entry = record.open_round()
+    if entry is not None:
+        query = campaign.query(entry.number)
+        return NextStep(
+            f"vidal import {folder} --from FILE",
+            f"{len(record.waiting())} frames of round {entry.number} wait for labels;"
+            f" their pictures are in {query / 'frames'}",
+        )
+    if to_train(campaign) is not None:
+        return NextStep(f"vidal train {folder}", "train a model on the new labels")
+    done = sum(each.state == "trained" for each in record.rounds())
+    select = f"vidal select --campaign {folder}"
+    if done >= campaign.config.rounds:
+        return NextStep(select, f"all {done} planned rounds are done; select for a further one")
+    return NextStep(select, "choose the frames of the next round")
+
+
+def describe(campaign: Campaign) -> dict[str, Any]:
+    """The state of a campaign as JSON values."""
+    record = campaign.record
+    counts, tally = record.counts(), record.tally()
+    model = campaign.newest_model()
+    step = next_step(campaign)
+    splits: dict[str, int] = {"train": 0, "validation": 0, "test": 0}
+    for clip in record.clips():
+        splits[clip.split] += 1
+    taken = counts["labelled"] + counts["queried"] + counts["skipped"]
+    return {
+        "name": campaign.config.name,
+        "folder": str(campaign.folder),
+        "classes": list(record.classes),
+        "clips": splits,
+        "frames": {
+            "all": counts["frames"],
+            "labelled": counts["labelled"],
+            "waiting": counts["queried"],
+            "skipped": counts["skipped"],
+            "unlabelled": counts["frames"] - taken,
+        },
+        "rounds": [
+            {
+                "round": each.number,
+                "strategy": each.strategy,
+                "state": each.state,
+                "asked": each.wanted,
+                "labelled": tally[each.number]["labelled"],
+                "waiting": tally[each.number]["queried"],
+                "skipped": tally[each.number]["skipped"],
+                "model": each.model,
+            }
+            for each in record.rounds()
+        ],
+        "planned_rounds": campaign.config.rounds,
+        "model": None if model is None else str(model),
+        "next": {"command": step.command, "why": step.words},
+    }

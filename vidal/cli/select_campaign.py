@@ -1,0 +1,100 @@
+"""``vidal select --campaign``: the query of a campaign's next round."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidal.cli.watch import Console
+
+ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
+"""Options that do not shape the result; the others are the campaign's configuration."""
+
+
+def refuse_options(context: click.Context) -> None:
+    """Options that the configuration of a campaign settles are not taken from the command line."""
+    from vidal.errors import UsageError
+
+    for option in context.command.params:
+        name = option.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in ALLOWED:
+            raise UsageError(
+                f"{option.opts[0]} cannot be given with --campaign.",
+                hint="Change it in the campaign's campaign.yaml.",
+            )
+
+
+def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Select, write the query's files, record it, say what comes next."""
+    from vidal.assemble.campaign import plan_round
+    from vidal.campaign.folder import open_campaign
+    from vidal.campaign.loop import check_selectable, prepare_round, select_round
+    from vidal.campaign.status import describe
+    from vidal.report import write_outputs
+
+    console = Console(quiet=quiet or as_json)
+    with open_campaign(folder, lock=not dry_run) as campaign:
+        number = check_selectable(campaign)
+        job = plan_round(campaign)
+        clips = campaign.clips(job.engines)
+        if dry_run:
+            prepared = prepare_round(campaign, job.plan, clips, number)
+            _print_plan(number, job.plan, prepared, as_json=as_json)
+            return
+        with console:
+            result = select_round(
+                campaign,
+                job.plan,
+                clips,
+                engines=job.engines,
+                watcher=console,
+                write=partial(write_outputs, report=not no_report, progress=console.writing),
+            )
+        out, state = campaign.query(number), describe(campaign)
+    summary = {
+        "round": number,
+        "selected": len(result.query),
+        "budget": result.budget_text,
+        "budget_base": result.budget_base,
+        "strategy": result.strategy,
+        "notes": list(result.notes),
+        "query": str(out),
+        "next": state["next"],
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(
+        f"round {number}: chose {len(result.query)} frames ({result.budget_text} of"
+        f" {result.budget_base}) by {result.strategy}"
+    )
+    for note in result.notes:
+        click.echo(f"  {note}")
+    for name in ("frames", "query.json", "preannotations.coco.json", "report.html"):
+        if (out / name).exists():
+            click.echo(f"  {out / name}")
+    click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
+
+
+def _print_plan(number: int, plan: Any, prepared: Any, *, as_json: bool) -> None:
+    summary = {
+        "round": number,
+        "budget": plan.budget.text,
+        "budget_base": prepared.base_text,
+        "budget_frames": prepared.wanted,
+        "selectable": prepared.selectable,
+        "strategy": plan.strategy,
+        "settings": plan.settings,
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(
+        f"round {number} would choose {prepared.wanted} frames ({plan.budget.text} of"
+        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.strategy}"
+    )

@@ -1,0 +1,47 @@
+"""``vidal status``: where a campaign stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("status")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def command(folder: Path, as_json: bool) -> None:
+    """Say where campaign DIR stands, and what comes next. Waits for nobody."""
+    from vidal.campaign.folder import open_campaign
+    from vidal.campaign.status import describe
+
+    with open_campaign(folder, lock=False) as campaign:
+        state = describe(campaign)
+    if as_json:
+        click.echo(json.dumps(state, indent=2))
+        return
+    for line in _lines(state):
+        click.echo(line)
+
+
+def _lines(state: dict[str, Any]) -> list[str]:
+    clips, frames = state["clips"], state["frames"]
+    lines = [
+        f"campaign {state['name']!r}: {', '.join(state['classes'])}",
+        f"clips: {clips['train']} training, {clips['validation']} validation, {clips['test']} test",
+        f"frames: {frames['all']:,}, of which {frames['labelled']:,} labelled,"
+        f" {frames['waiting']:,} waiting, {frames['skipped']:,} skipped,"
+        f" {frames['unlabelled']:,} unlabelled",
+        "",
+        f"{'round':>5}  {'strategy':<20} {'state':<10} {'asked':>6} {'labelled':>8}"
+        f" {'waiting':>7} {'skipped':>7}  model",
+    ]
+    for row in state["rounds"]:
+        lines.append(
+            f"{row['round']:>5}  {row['strategy']:<20} {row['state']:<10} {row['asked']:>6}"
+            f" {row['labelled']:>8} {row['waiting']:>7} {row['skipped']:>7}  {row['model'] or '-'}"
+        )
+    lines += ["", f"next: {state['next']['command']}   ({state['next']['why']})"]
+    return lines
