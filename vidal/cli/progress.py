@@ -29,12 +29,20 @@ class ClipProgress:
         names: of the clips, in order.
         frames: of each clip.
         quiet: print nothing.
+        unit: what is counted, in the lines of finished clips; empty = not said.
     """
 
     def __init__(
-        self, title: str, names: Sequence[str], frames: Sequence[int], *, quiet: bool = False
+        self,
+        title: str,
+        names: Sequence[str],
+        frames: Sequence[int],
+        *,
+        quiet: bool = False,
+        unit: str = "frames",
     ) -> None:
         self._title = title
+        self._unit = unit
         self._names = names
         self._frames = frames
         self._done = [0] * len(names)
@@ -86,10 +94,9 @@ class ClipProgress:
         left = gone / done * (total - done) if done else 0.0
         eta = f", ETA {clock(left)}" if self._finished < len(self._names) else ""
         note = f" ({remark})" if remark else ""
-        return (
-            f"{self._title} [{self._finished}/{len(self._names)}] {self._names[item]}:"
-            f" {self._frames[item]} frames{note}{eta}"
-        )
+        count = f": {self._frames[item]} {self._unit}" if self._unit else ""
+        done_of = f"[{self._finished}/{len(self._names)}]"
+        return f"{self._title} {done_of} {self._names[item]}{count}{note}{eta}"
 
     def _open_bars(self) -> None:
         self._bars = stage_bars()

@@ -1,0 +1,290 @@
+"""From a configuration and names of strategies to a simulation that has run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from vidal.assemble import ORACLES, STRATEGIES, build_oracle
+from vidal.assemble.campaign import check_config, engines_of, plan_round
+from vidal.campaign.config import CampaignConfig
+from vidal.campaign.evidence import EvidenceJob, EvidencePlan, gather
+from vidal.campaign.folder import Campaign, open_campaign
+from vidal.campaign.places import Engines, cores
+from vidal.campaign.selection import SelectionPlan, versions
+from vidal.campaign.simulate import (
+    INITIAL,
+    PER_ROUND,
+    RunJob,
+    begin_run,
+    check_out,
+    finished,
+    open_simulated,
+    rendered,
+    run,
+)
+from vidal.campaign.simulated import SimulationResult
+from vidal.campaign.source import Source
+from vidal.engine import Listener
+from vidal.errors import UnknownName, UsageError
+from vidal.evaluate.curves import ALL_DATA, Row
+
+ALWAYS = ("random", "random-r", "every-nth")
+"""The baselines of every simulation."""
+
+BASELINE = "random-r"
+"""What strategies are compared with: random choice under the same neighbour exclusion."""
+
+
+class Stages(Protocol):
+    """Who is told how far a simulation is. All methods may do nothing."""
+
+    def begin(self, title: str, names: Sequence[str], units: Sequence[int]) -> Listener:
+        """A stage of so many items begins; returns who is told of their progress."""
+        ...
+
+    def finish(self, item: int) -> None:
+        """An item of the stage is done."""
+        ...
+
+    def end(self) -> None:
+        """The stage is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationPlan:
+    """What to simulate.
+
+    Attributes:
+        config: of every run; its seed is that of the first.
+        strategies: baselines first; all of them known.
+        seeds: one run of every strategy each.
+        rounds: to be trained, the initial one included.
+        out: folder of the simulation.
+        engines: where runs are done.
+        all_data: also train on all frames of the pool.
+    """
+
+    config: CampaignConfig
+    strategies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rounds: int
+    out: Path
+    engines: Engines
+    all_data: bool
+
+    def job(self, strategy: str, seed: int) -> RunJob:
+        """One run of it."""
+        chosen: dict[str, Any] = {"strategy": strategy}
+        rounds = self.rounds
+        if strategy != self.config.selection.strategy:
+            chosen["options"] = {}
+        if strategy not in STRATEGIES:
+            chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
+        if strategy == INITIAL:
+            rounds = 1
+        if strategy == ALL_DATA:
+            chosen["budget"], rounds = "100%", 2
+        config = self.config.changed(seed=seed, selection=chosen)
+        return RunJob(self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES)
+
+
+def plan_simulation(
+    config: CampaignConfig,
+    *,
+    strategies: Sequence[str],
+    seeds: int,
+    rounds: int,
+    out: Path,
+    workers: int = 0,
+    all_data: bool = True,
+) -> SimulationPlan:
+    """Check what was asked for; the baselines are added.
+
+    Raises:
+        UnknownName: a strategy that does not exist.
+        UsageError: a configuration or number that cannot be meant.
+    """
+    known = {**STRATEGIES, **ORACLES}
+    for name in strategies:
+        if name not in known:
+            raise UnknownName("strategy", name, sorted(known))
+    if seeds < 1 or rounds < 1:
+        raise UsageError(f"{seeds} seeds and {rounds} rounds: at least one of each.")
+    check_config(config)
+    wanted = tuple(dict.fromkeys([*ALWAYS, *strategies]))
+    first = config.seed
+    engines = engines_of(config)
+    return SimulationPlan(
+        config=config,
+        strategies=wanted,
+        seeds=tuple(range(first, first + seeds)),
+        rounds=rounds,
+        out=Path(out).absolute(),
+        engines=replace(engines, workers=workers or engines.workers),
+        all_data=all_data,
+    )
+
+
+def plan_simulated(campaign: Campaign, strategy: str) -> SelectionPlan:
+    """The plan of a run's next round; an oracle takes the place of the configured strategy."""
+    if strategy not in ORACLES:
+        return plan_round(campaign).plan
+    oracle = build_oracle(strategy, gap=campaign.config.selection.gap)
+    return replace(plan_round(campaign, selector=oracle).plan, strategy=strategy)
+
+
+def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
+    """Run what is not done yet, in worker processes; the result of all of it.
+
+    Killed at any time, the next call goes on inside the runs that were at work.
+
+    Raises:
+        CampaignError: the folder holds a simulation of another configuration.
+        UsageError, InputError: as the data deserve.
+    """
+    check_out(plan.out, plan.config)
+    asked, plan = plan, replace(plan, config=rendered(plan.config, plan.out, plan.engines))
+    source = open_simulated(plan.config, plan.out, plan.engines)
+    initial = [plan.job(INITIAL, seed) for seed in plan.seeds]
+    _run_all(plan, initial, "first models", stages)
+    names = [*([ALL_DATA] if plan.all_data else []), *plan.strategies]
+    jobs = [plan.job(name, seed) for seed in plan.seeds for name in names]
+    for job in jobs:
+        begin_run(job, source)
+    _scan_all(plan, [job for job in jobs if finished(job) is None], source, stages)
+    _run_all(plan, jobs, "runs", stages)
+    return _result(plan, asked.config, jobs, source)
+
+
+def _run_all(plan: SimulationPlan, jobs: Sequence[RunJob], title: str, stages: Stages) -> None:
+    left = [job for job in jobs if finished(job) is None]
+    if not left:
+        return
+    units = [PER_ROUND * job.rounds for job in left]
+    listener = stages.begin(title, [job.name for job in left], units)
+    engine = plan.engines(len(left), heavy=True, listener=listener)
+    for item, _ in enumerate(engine.map(run, left)):
+        stages.finish(item)
+    stages.end()
+
+
+def _scan_all(plan: SimulationPlan, jobs: Sequence[RunJob], source: Source, stages: Stages) -> None:
+    """What the first models of all seeds find in the pool: the same for all runs of a seed."""
+    clips = list(source.opened("train").values())
+    work = [
+        EvidenceJob(clip, evidence) for evidence in _first_evidence(plan, jobs) for clip in clips
+    ]
+    if not work:
+        return
+    names = [each.clip.path.name for each in work]
+    listener = stages.begin("pool", names, [each.clip.frames for each in work])
+    engine = plan.engines(len(work), heavy=True, listener=listener)
+    for item, _ in enumerate(engine.map(gather, work)):
+        stages.finish(item)
+    stages.end()
+
+
+def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[EvidencePlan]:
+    """One a seed, of the strategy that needs most; none where no strategy needs any."""
+    found = []
+    for seed in plan.seeds:
+        plans = []
+        for job in jobs:
+            if job.config.seed == seed:
+                with open_campaign(job.folder, lock=False) as campaign:
+                    trained = [each for each in campaign.record.rounds() if each.model]
+                    if len(trained) == 1:
+                        plans.append(job.planner(campaign, job.strategy))
+        needy = [each.evidence for each in plans if each.selector.needs]
+        needy.sort(key=lambda evidence: evidence.flow is None)
+        found += [replace(each, store=plan.out / "evidence") for each in needy[:1]]
+    return found
+
+
+def _result(
+    plan: SimulationPlan, config: CampaignConfig, jobs: Sequence[RunJob], source: Source
+) -> SimulationResult:
+    rows: list[Row] = []
+    seconds = 0.0
+    for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *jobs]:
+        done = finished(job)
+        if done is None:
+            continue
+        seconds += done.seconds
+        if job.strategy == ALL_DATA:
+            rows.append(done.rows[-1])
+        elif job.strategy != INITIAL:
+            rows += done.rows
+    return SimulationResult(
+        name=config.name,
+        rows=tuple(rows),
+        strategies=plan.strategies,
+        seeds=plan.seeds,
+        rounds=plan.rounds,
+        baseline=BASELINE,
+        data=_facts(source),
+        settings=config.model_dump(mode="json", exclude={"name", "rounds", "seed", "workers"}),
+        versions=versions(),
+        machine=machine(),
+        seconds=seconds,
+        notes=_notes(plan, rows),
+    )
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    train, test = source.opened("train"), source.opened("test")
+    boxes = {
+        split: sum(int((table.labels >= 0).sum()) for table in source.truth(split).values())
+        for split in ("train", "test")
+    }
+    return {
+        "clips in the pool": len(train),
+        "frames in the pool": sum(clip.frames for clip in train.values()),
+        "objects in the pool": boxes["train"],
+        "test clips": len(test),
+        "test frames": sum(int(t.labelled.sum()) for t in source.truth("test").values()),
+        "objects on test frames": boxes["test"],
+        "classes": ", ".join(source.classes or ()),
+    }
+
+
+def _notes(plan: SimulationPlan, rows: Sequence[Row]) -> tuple[str, ...]:
+    notes = []
+    if any(name in ORACLES for name in plan.strategies):
+        notes.append(
+            "The oracles see the labels of the pool. They show what knowing the true errors would"
+            " gain; nobody can use them on data without labels."
+        )
+    short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
+    if short:
+        notes.append(
+            f"{', '.join(sorted(short))}: some queries held fewer frames than others, because the"
+            " neighbours of labelled frames are excluded."
+        )
+    return tuple(notes)
+
+
+def _asked(rows: Sequence[Row], row: Row) -> int:
+    """The most frames that any run picked in that round."""
+    same = [each.picks for each in rows if each.round == row.round and each.strategy != ALL_DATA]
+    return max((picks.frames for picks in same if picks is not None), default=0)
+
+
+def machine() -> str:
+    """The processor, its cores and the accelerator, in words."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        name = f"{name}, {os.name}"
+    words = f"{name}, {cores()} cores"
+    import torch
+
+    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words

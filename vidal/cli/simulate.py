@@ -1,0 +1,156 @@
+"""``vidal simulate``: which query strategy would have paid off, on data that are labelled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidal.cli.progress import ClipProgress
+
+if TYPE_CHECKING:
+    from vidal.campaign.simulated import SimulationResult
+    from vidal.engine import Listener
+
+
+@click.command("simulate")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--strategies",
+    default=None,
+    metavar="A,B,...",
+    help="Query strategies to compare, also oracle-fp and oracle-fn; random, random-r and every-nth"
+    " always run. [default: the configured one]",
+)
+@click.option(
+    "--seeds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Runs of every strategy; three or more for a conclusion.",
+)
+@click.option(
+    "--rounds",
+    default=None,
+    type=click.IntRange(min=1),
+    help="Trained rounds, the initial one included. [default: the configured number]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where runs and results go. [default: simulation-NAME]",
+)
+@click.option(
+    "--workers",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Runs at once. [default: one a core on CPU, one on GPU]",
+)
+@click.option("--no-all-data", is_flag=True, help="Do not train on all frames of the pool.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(
+    config: Path,
+    strategies: str | None,
+    seeds: int,
+    rounds: int | None,
+    out: Path | None,
+    workers: int,
+    no_all_data: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare query strategies on labelled clips: learning curves over seeds.
+
+    \b
+    vidal simulate configs/scenes-quick.yaml --strategies temporal-coherence,entropy --seeds 3
+
+    Ground truth answers the queries; everything else is as in a campaign. Interrupted runs go on
+    where they were; strategies, seeds and rounds may be added later.
+    """
+    from vidal.assemble.simulation import plan_simulation, simulate
+    from vidal.campaign.config import load_config
+    from vidal.campaign.simulated import write_results
+    from vidal.report.simulation import write_simulation_report
+
+    loaded = load_config(config)
+    names = strategies if strategies is not None else loaded.selection.strategy
+    folder = out or Path(f"simulation-{loaded.name}")
+    plan = plan_simulation(
+        loaded,
+        strategies=[name.strip() for name in names.split(",") if name.strip()],
+        seeds=seeds,
+        rounds=rounds or loaded.rounds,
+        out=folder,
+        workers=workers,
+        all_data=not no_all_data,
+    )
+    with Bars(quiet=quiet or as_json) as bars:
+        result = simulate(plan, bars)
+    files = write_results(result, folder)
+    files["report"] = write_simulation_report(result, folder / "report.html")
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), indent=1, allow_nan=False))
+        return
+    for line in table(result):
+        click.echo(line)
+    for name, path in files.items():
+        click.echo(f"  {name:<8} {path}")
+
+
+class Bars:
+    """Tells of the stages of a simulation. A context manager."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._stack = ExitStack()
+        self._progress: ClipProgress | None = None
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self, title: str, names: Sequence[str], units: Sequence[int]) -> Listener:
+        """Open the bars of a stage."""
+        progress = ClipProgress(title, names, units, quiet=self._quiet, unit="")
+        self._progress = self._stack.enter_context(progress)
+        return progress.advance
+
+    def finish(self, item: int) -> None:
+        """An item is done."""
+        if self._progress is not None:
+            self._progress.finish(item)
+
+    def end(self) -> None:
+        """Close the bars of the stage."""
+        self._stack.close()
+        self._progress = None
+
+
+def table(result: SimulationResult) -> list[str]:
+    """The results as lines of text, best area first, and what may be concluded."""
+    lines = result.summaries()
+    width = max([len(line.strategy) for line in lines] + [8])
+    head = f"{'strategy':<{width}}  {'frames':>6}  {'AP50':>15}  {'of all data':>11}"
+    text = [f"{head}  {'area':>15}  {'against ' + result.baseline:>18}"]
+    for line in lines:
+        relative = "" if line.relative is None else f"{100 * line.relative:.1f} %"
+        area = "" if line.area is None else _interval(line.area)
+        other = "" if line.comparison is None else _interval(line.comparison.final, signed=True)
+        text.append(
+            f"{line.strategy:<{width}}  {line.labelled:>6.0f}  {_interval(line.final):>15}"
+            f"  {relative:>11}  {area:>15}  {other:>18}"
+        )
+    return [*text, "", *result.sentences()]
+
+
+def _interval(interval: Any, *, signed: bool = False) -> str:
+    value = f"{interval.value:+.3f}" if signed else f"{interval.value:.3f}"
+    return value if interval.n < 2 else f"{value} ± {interval.high - interval.value:.3f}"
