@@ -16,7 +16,7 @@ from vidal.protocols import Scorer, Selector
 from vidal.query.options import convert, options_of
 from vidal.types import FrameSet, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass"})
+COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "learned"})
 NEIGHBOURS_ALLOWED = {"random"}
 CLIPS_NOT_IN_TURN = {"random", "every-nth"}
 CLASSES = ("car", "cyclist", "pedestrian")
@@ -36,6 +36,8 @@ def a_pool(lengths=(40, 25, 0, 12), *, labelled=(), regions_per_frame=3, seed=0,
         "errors": rng.poisson(0.7, (f, k, 2)).astype(np.float32),
         "embedding": rng.normal(size=(f, 8)).astype(np.float32),
         "class_mass": rng.gamma(1.0, 1.0, (f, k)).astype(np.float32),
+        "expected": rng.gamma(0.5, 1.0, (f, k, 2)).astype(np.float32),
+        "learned": np.full(f, bool(seed % 2)),
     }
     return Pool(
         FrameSet(clips, clip, index),

@@ -14,6 +14,7 @@ from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import UnknownName
 from vidal.protocols import Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
+from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.options import build
 from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
@@ -37,6 +38,7 @@ STRATEGIES: Mapping[str, type] = {
     "temporal-coherence": TemporalCoherence,
     "entropy": Entropy,
     "every-nth": EveryNth,
+    "expected-errors": ExpectedErrors,
     "least-confidence": LeastConfidence,
     "margin": Margin,
     "random": Random,

@@ -16,6 +16,7 @@ from vidal.coherence import CoherenceOptions
 from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
+from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
@@ -81,13 +82,15 @@ def plan_selection(
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
-    estimates = "errors" in selector.needs
+    expects = "expected" in selector.needs
+    estimates = expects or "errors" in selector.needs
     evidence = EvidencePlan(
         store=cache or out / ".vidal",
         detector=spec,
         batch=batch or BATCHES["cuda" if device == "cuda" else "cpu"],
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
+        expected=ExpectedErrorsOptions(threshold=judged.score_threshold) if expects else None,
     )
     plan = SelectionPlan(
         videos=videos,

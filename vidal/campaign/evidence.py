@@ -7,19 +7,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidal.campaign.places import store_at
 from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, estimate, prepare
 from vidal.detect.spec import DetectorSpec
 from vidal.engine.progress import report
 from vidal.errors import CampaignError, UnreadableClip
+from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
 from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
 
-VERSIONS = {"detections": 1, "flow": 1, "estimate": 1}
+VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
 """Raise a number when the stage computes something else from the same options."""
 
 
@@ -33,6 +36,7 @@ class EvidencePlan:
         batch: frames the detector sees at once.
         flow: how motion is measured; None where no estimate is wanted.
         coherence: how errors are estimated; None where they are not wanted.
+        expected: how the evidence for expected errors is gathered; None where it is not wanted.
     """
 
     store: Path
@@ -40,6 +44,7 @@ class EvidencePlan:
     batch: int
     flow: FlowOptions | None
     coherence: CoherenceOptions | None
+    expected: ExpectedErrorsOptions | None = None
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """The content keys of one clip's evidence."""
@@ -49,7 +54,10 @@ class EvidencePlan:
         flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
         options: dict[str, Any] = {"coherence": self.coherence.key, "motion": self.flow.motion_key}
         verdicts = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
-        return EvidenceKeys(detections, flow, verdicts)
+        if self.expected is None:
+            return EvidenceKeys(detections, flow, verdicts)
+        rows = content_key("expected", VERSIONS["expected"], [verdicts], self.expected.evidence_key)
+        return EvidenceKeys(detections, flow, verdicts, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class EvidenceKeys:
     detections: str
     flow: str | None
     estimate: str | None
+    expected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,8 @@ def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip
         return None
     verdicts = None if keys.estimate is None else _load(store, keys.estimate, ErrorEstimate)
     if keys.estimate is not None and verdicts is None:
+        return None
+    if keys.expected is not None and store.get(keys.expected) is None:
         return None
     return _summary(job, keys, detections, verdicts)
 
@@ -159,6 +170,9 @@ def _compute(
     motion = _must(motion).reading(mode=plan.flow.mode, scale=plan.flow.scale)
     verdicts = estimate_errors(detections, motion, plan.coherence, size=clip.size)
     store.put(keys.estimate, to_arrays(verdicts))
+    if keys.expected is not None and plan.expected is not None:
+        rows = clip_evidence(detections, motion, verdicts, plan.expected, size=clip.size)
+        store.put(keys.expected, to_arrays(rows))
     return detections, verdicts
 
 
@@ -172,6 +186,34 @@ def estimate_errors(
     return replace(verdicts, rows=judged.rows[verdicts.rows])
 
 
+def clip_evidence(
+    detections: Detections,
+    motion: Motion,
+    verdicts: ErrorEstimate | None,
+    options: ExpectedErrorsOptions,
+    *,
+    size: tuple[int, int],
+) -> Evidence:
+    """Carry all detections above the floor and gather the evidence of a clip.
+
+    Args:
+        detections: the clip's table.
+        motion: of the clip.
+        verdicts: of temporal coherence, ``rows`` of ``detections``; None = not known.
+        options: threshold, floor and window are used.
+        size: (H, W) of the frames.
+    """
+    kept = np.flatnonzero(detections.scores > options.floor)
+    table = detections
+    if len(kept) < len(detections):
+        table = detections.keep(kept)
+        if verdicts is not None:
+            verdicts = replace(verdicts, rows=np.searchsorted(kept, verdicts.rows))
+    carried = propagate(table, motion, window=options.window, size=size)
+    evidence = gather_evidence(table, carried, verdicts, options, size=size)
+    return replace(evidence, rows=kept[evidence.rows])
+
+
 def load_detections(store: Store, keys: EvidenceKeys) -> Detections:
     """Detections that ``gather`` has put there."""
     return _must(_load(store, keys.detections, Detections))
@@ -180,6 +222,11 @@ def load_detections(store: Store, keys: EvidenceKeys) -> Detections:
 def load_estimate(store: Store, keys: EvidenceKeys) -> ErrorEstimate | None:
     """The estimate that ``gather`` has put there; None where none was wanted."""
     return None if keys.estimate is None else _must(_load(store, keys.estimate, ErrorEstimate))
+
+
+def load_evidence(store: Store, keys: EvidenceKeys) -> Evidence | None:
+    """The rows for expected errors that ``gather`` has put there; None where none were wanted."""
+    return None if keys.expected is None else _must(_load(store, keys.expected, Evidence))
 
 
 def _must(table: Any) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
+from vidal.expected_errors import SIGNALS, fuse, signals
 from vidal.types import (
     Annotations,
     BoolArray,
@@ -33,6 +34,8 @@ class PoolClip:
         labelled: (F,) bool.
         detections: its table, or None where no detector ran.
         estimate: verdicts (``rows`` of ``detections``), or None.
+        expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
+            where there is no model. Either all clips of a pool have it, or none.
     """
 
     clip: Clip
@@ -40,6 +43,7 @@ class PoolClip:
     labelled: BoolArray
     detections: Detections | None
     estimate: ErrorEstimate | None
+    expected: NDArray[np.float32] | None = None
 
 
 def build_pool(
@@ -87,6 +91,8 @@ class _Parts:
             "errors": self._errors,
             "embedding": _embedding,
             "class_mass": self._class_mass,
+            "expected": self._expected,
+            "learned": _learned,
         }
         if truth is not None:
             makers["truth_errors"] = self._truth_errors
@@ -112,11 +118,14 @@ class _Parts:
 
     def pool(self) -> Pool:
         """All of it."""
+        columns = {name: np.concatenate(parts) for name, parts in self._columns.items() if parts}
+        if columns.get("expected", np.zeros((0, 0, 2))).shape[2] == len(SIGNALS):
+            columns["expected"] = fuse(columns["expected"])
         return Pool(
             frames=self._frame_set(self._frames),
             classes=self._classes,
             labelled=self._frame_set(self._labelled),
-            columns={name: np.concatenate(parts) for name, parts in self._columns.items() if parts},
+            columns=columns,
             regions=_joined(self._regions, len(self._classes)) if self._regions_wanted else None,
         )
 
@@ -141,6 +150,14 @@ class _Parts:
         cells = [np.ravel_multi_index(place, shape) for place in places]
         counts = [np.bincount(cell, minlength=shape[0] * shape[1]) for cell in cells]
         return np.stack(counts, axis=-1).reshape(*shape, 2).astype(np.float32)
+
+    def _expected(self, part: PoolClip) -> NDArray[Any]:
+        """(F, K, 2) by the model, or (F, K, 4) signals, which only the whole pool can fuse."""
+        if part.expected is not None:
+            return part.expected
+        if part.detections is None:
+            return np.zeros((part.clip.frames, len(self._classes), len(SIGNALS)), np.float32)
+        return signals(part.detections, part.estimate, threshold=self._threshold)
 
     def _truth_errors(self, part: PoolClip) -> NDArray[Any]:
         truth = self._truth.get(part.clip.id)
@@ -168,6 +185,10 @@ class _Parts:
             probs=detections.probs[rows],
             features=features if self._features_wanted else features[:, :0],
         )
+
+
+def _learned(part: PoolClip) -> NDArray[Any]:
+    return np.full(part.clip.frames, part.expected is not None)
 
 
 def _embedding(part: PoolClip) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from importlib import metadata
@@ -23,12 +23,15 @@ from vidal.campaign.evidence import (
     known_evidence,
     load_detections,
     load_estimate,
+    load_evidence,
 )
+from vidal.campaign.expected import LEARN, learn
 from vidal.campaign.labels import LabelMatch, match_labels
 from vidal.campaign.places import EngineMaker, store_at
 from vidal.campaign.pool import PoolClip, build_pool
 from vidal.campaign.result import ClipResult, SelectionResult
 from vidal.errors import NoClips
+from vidal.expected_errors import ErrorModel, Judged
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, Pool, Query, SkippedClip
@@ -146,6 +149,7 @@ def run_selection(
     watcher: Watcher,
     truth: Mapping[str, Annotations] | None = None,
     chosen: Sequence[FrameRef] | None = None,
+    judged: Sequence[Judged] | None = None,
 ) -> SelectionResult:
     """Gather evidence, build the pool, select.
 
@@ -158,6 +162,8 @@ def run_selection(
         watcher: told how far it is.
         truth: for the oracles of a simulation only; see ``build_pool``.
         chosen: what an earlier run has chosen: nothing is selected, the result is told again.
+        judged: of earlier rounds, what expected errors are learned from; see ``campaign.expected``.
+            None = the labels judge the detector of this run.
     """
     evidence: dict[str, ClipEvidence] = {}
     skipped = list(prepared.skipped)
@@ -167,6 +173,8 @@ def run_selection(
     classes = next((known.classes for known in evidence.values()), ())
     lookup = _Lookup(plan, {clip.id: clip for clip in clips}, evidence, prepared)
     rng = np.random.default_rng([plan.seed, prepared.round])
+    draw = np.random.default_rng([plan.seed, prepared.round, LEARN])
+    lookup.model, remarks = learn(plan.evidence, clips, prepared.labels, draw, judged)
     build = partial(
         build_pool,
         classes=classes,
@@ -200,7 +208,7 @@ def run_selection(
         budget_base=prepared.base_text,
         settings=plan.settings,
         versions=versions(),
-        notes=_notes(prepared, clips, evidence, query),
+        notes=(*remarks, *_notes(prepared, clips, evidence, query)),
     )
 
 
@@ -252,6 +260,7 @@ class _Lookup:
         prepared: Prepared,
     ) -> None:
         self._plan = plan
+        self.model: ErrorModel | None = None
         self._clips = clips
         self._evidence = evidence
         self._labels = prepared.labels
@@ -287,7 +296,16 @@ class _Lookup:
 
     def parts(self) -> Iterator[PoolClip]:
         """All clips, one at a time."""
-        return (self.part(clip) for clip in self._clips.values())
+        return (self._expecting(self.part(clip)) for clip in self._clips.values())
+
+    def _expecting(self, part: PoolClip) -> PoolClip:
+        known = self._evidence.get(part.clip.id)
+        if self.model is None or known is None or part.detections is None:
+            return part
+        rows = load_evidence(self._store, known.keys)
+        if rows is None:
+            return part
+        return replace(part, expected=self.model.counts(rows, len(part.detections.classes)))
 
     def keep_scores(self, pool: Pool, scores: np.ndarray) -> None:
         """Remember each frame's score, for the report."""

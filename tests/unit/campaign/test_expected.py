@@ -1,0 +1,229 @@
+"""Expected errors in a run: who judges what, and what is learned or fused."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidal.campaign.evidence import EvidencePlan, clip_evidence
+from vidal.campaign.expected import judge_stored, learn
+from vidal.campaign.judge import judge
+from vidal.campaign.labels import LabelMatch
+from vidal.campaign.places import store_at
+from vidal.campaign.pool import PoolClip, build_pool
+from vidal.coherence import CoherenceOptions
+from vidal.detect.spec import DetectorSpec
+from vidal.expected_errors import ExpectedErrorsOptions
+from vidal.store import to_arrays
+from vidal.track import FlowOptions
+from vidal.types import Annotations, Clip, Detections
+
+CLASSES = ("car", "van")
+SIZE = (100, 200)
+OPTIONS = ExpectedErrorsOptions()
+
+
+class Still:
+    """A motion without motion."""
+
+    def step(self, before, after, boxes):
+        return boxes.copy(), np.ones(len(boxes), np.float32)
+
+
+def detections(rows, frames):
+    """Rows of (frame, label, score, x); boxes of 10 x 10 at height 20."""
+    rows = np.array(rows, np.float64).reshape(-1, 4)
+    n = len(rows)
+    corner = np.stack([rows[:, 3], np.full(n, 20.0)], axis=1)
+    return Detections(
+        classes=CLASSES,
+        scanned=np.ones(frames, bool),
+        frame=rows[:, 0],
+        boxes=np.hstack([corner, corner + 10]),
+        scores=rows[:, 2],
+        labels=rows[:, 1],
+        probs=np.zeros((n, 3)),
+        features=np.zeros((n, 0)),
+        embedding=np.zeros((frames, 0)),
+    )
+
+
+def labels(rows, labelled, classes=CLASSES):
+    """Rows of (frame, label, x, ignore), where they lie on labelled frames."""
+    mask = np.asarray(labelled, bool)
+    rows = sorted(row for row in rows if mask[int(row[0])])
+    rows = np.array(rows, np.float64).reshape(-1, 4)
+    n = len(rows)
+    corner = np.stack([rows[:, 2], np.full(n, 20.0)], axis=1)
+    return Annotations(
+        classes=classes,
+        labelled=mask,
+        frame=rows[:, 0],
+        boxes=np.hstack([corner, corner + 10]),
+        labels=rows[:, 1],
+        track=np.full(n, -1),
+        ignore=rows[:, 3],
+    )
+
+
+def gathered(table):
+    return clip_evidence(table, Still(), None, OPTIONS, size=SIZE)
+
+
+# x = 0: a car that is found, but weakly in frame 1. x = 50: false. x = 100: in an ignore region.
+# x = 150: a car that nobody ever sees.
+FOUND = [
+    (0, 0, 0.9, 0), (0, 0, 0.7, 50), (0, 0, 0.8, 100),
+    (1, 0, 0.3, 0), (1, 0, 0.3, 100),
+    (2, 0, 0.9, 0),
+]  # fmt: skip
+TRUE = [(f, 0, 0, 0) for f in range(3)] + [(f, -1, 100, 1) for f in range(3)] + [(1, 0, 150, 0)]
+
+
+def test_labels_judge_detections_and_candidates():
+    table = detections(FOUND, 3)
+    judged = judge(gathered(table), table, labels(TRUE, [1, 1, 1]), threshold=0.5, clip=4)
+    # Above the threshold: found, false, (ignored), found.
+    assert judged.detections.error.tolist() == [False, True, False]
+    assert judged.detections.frame.tolist() == [0, 0, 2]
+    # Candidates: frame 1 the weak car (missed) and the false one's place; frame 2 the same place.
+    # What lies in the ignore region is left out.
+    assert judged.candidates.frame.tolist() == [1, 1, 2]
+    assert sorted(judged.candidates.error.tolist()) == [False, False, True]
+    assert judged.missed == 2
+    assert judged.detections.clip.tolist() == [4, 4, 4]
+
+
+def test_frames_without_labels_judge_nothing():
+    table = detections(FOUND, 3)
+    judged = judge(gathered(table), table, labels(TRUE, [0, 0, 1]), threshold=0.5)
+    assert judged.detections.frame.tolist() == [2]
+    assert judged.candidates.frame.tolist() == [2]
+    assert judged.missed == 0
+
+
+def test_one_missed_object_is_one_candidate():
+    rows = [(0, 0, 0.9, 60), (1, 0, 0.3, 60), (1, 0, 0.2, 62), (2, 0, 0.9, 60)]
+    table = detections(rows, 3)
+    judged = judge(gathered(table), table, labels([(1, 0, 60, 0)], [0, 1, 0]), threshold=0.5)
+    assert judged.candidates.error.tolist() == [True, False]
+
+
+def test_a_candidate_of_another_class_is_no_miss():
+    table = detections([(0, 1, 0.3, 60)], 1)
+    judged = judge(gathered(table), table, labels([(0, 0, 60, 0)], [1]), threshold=0.5)
+    assert judged.candidates.error.tolist() == [False]
+    assert judged.missed == 1
+
+
+def test_detections_below_the_floor_are_not_looked_at_and_rows_stay_rows_of_the_table():
+    table = detections([(0, 0, 0.01, 0), (0, 0, 0.9, 60), (1, 0, 0.04, 0)], 2)
+    evidence = gathered(table)
+    assert evidence.rows.tolist() == [1]
+    assert evidence.candidates.column("is detection").tolist() == [0]
+
+
+def a_clip(name, frames):
+    return Clip(name, Path(name), np.arange(frames), Fraction(1, 25), Fraction(25), SIZE)
+
+
+def a_run(tmp_path, clips=4, frames=30, seed=0, seen=(1, 1, 1, 0)):
+    """Stored evidence of clips whose detections are false where they are weak; three labelled."""
+    plan = EvidencePlan(
+        store=tmp_path / "store",
+        detector=DetectorSpec(name="scenes-tiny"),
+        batch=1,
+        flow=FlowOptions(),
+        coherence=CoherenceOptions(),
+        expected=OPTIONS,
+    )
+    store, rng = store_at(plan.store), np.random.default_rng(seed)
+    found, tables = [], {}
+    for number in range(clips):
+        clip = a_clip(f"clip-{number}", frames)
+        score = rng.uniform(0.51, 0.99, (frames, 3))
+        rows = [(f, 0, s, 60 * k) for f in range(frames) for k, s in enumerate(score[f])]
+        true = [(f, 0, x, 0) for f, _, s, x in rows if s > 0.75]
+        table = detections(rows, frames)
+        keys = plan.keys(clip)
+        store.put(keys.detections, to_arrays(table))
+        store.put(keys.expected, to_arrays(gathered(table)))
+        found.append(clip)
+        if seen[number]:
+            tables[clip.id] = labels(true, np.ones(frames), classes=("Car", "Tram"))
+    return plan, found, tables
+
+
+def test_stored_evidence_is_judged_under_the_names_of_the_detectors_classes(tmp_path):
+    plan, clips, tables = a_run(tmp_path)
+    keys = {clip.id: plan.keys(clip) for clip in clips}
+    judged = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
+    assert len(judged.detections) == 3 * 30 * 3
+    assert judged.missed == 0
+    weak = judged.detections.evidence[:, judged.columns.index("score")] <= 0.75
+    np.testing.assert_array_equal(judged.detections.error, weak)
+    assert np.unique(judged.detections.clip).tolist() == [0, 1, 2]
+    assert judge_stored(store_at(plan.store), keys, {}, OPTIONS) is None
+
+
+def test_labels_given_to_a_selection_teach_it(tmp_path):
+    plan, clips, tables = a_run(tmp_path)
+    model, remarks = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), None)
+    evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1))
+    p = model.false_positive(evidence.detections)
+    assert p[0] > 0.9
+    assert p[1] < 0.1
+    assert "learned from" in remarks[0]
+    assert "trained on these frames" in remarks[0]
+
+
+def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
+    plan, clips, _ = a_run(tmp_path, frames=4)
+    for match in (None, LabelMatch({}, ())):
+        model, remarks = learn(plan, clips, match, np.random.default_rng(0), None)
+        assert model is None
+        assert "too few labelled errors" in remarks[0]
+
+
+def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
+    plan, clips, tables = a_run(tmp_path)
+    keys = {clip.id: plan.keys(clip) for clip in clips}
+    earlier = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
+    model, remarks = learn(plan, clips, None, np.random.default_rng(0), [earlier, earlier])
+    assert len(model.judged.detections) == 2 * len(earlier.detections)
+    assert "trained on these frames" not in remarks[0]
+
+
+def part(name, expected):
+    frames = 2
+    table = detections([(0, 0, 0.9, 0), (1, 1, 0.2, 0)], frames)
+    mask = np.ones(frames, bool)
+    return PoolClip(a_clip(name, frames), mask, ~mask, table, None, expected)
+
+
+def a_pool(*parts):
+    needs = frozenset({"expected", "learned"})
+    return build_pool(parts, classes=CLASSES, needs=needs, threshold=0.5)
+
+
+def test_the_pool_holds_what_a_model_expects():
+    expected = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    pool = a_pool(part("a", expected), part("b", expected + 1))
+    assert pool.column("expected").tolist() == [*expected.tolist(), *(expected + 1).tolist()]
+    assert pool.column("learned").tolist() == [True] * 4
+
+
+def test_without_a_model_the_pool_holds_the_fusion():
+    pool = a_pool(part("a", None), part("b", None))
+    assert pool.column("learned").tolist() == [False] * 4
+    # 0.1 of unsureness against none, 0.2 of weak score against none: two deviations each.
+    np.testing.assert_allclose(
+        pool.column("expected")[:2], [[[2, 0], [0, 0]], [[0, 0], [0, 2]]], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("needs", [frozenset(), frozenset({"errors"})])
+def test_nothing_is_expected_unless_it_is_needed(needs):
+    pool = build_pool([part("a", None)], classes=CLASSES, needs=needs, threshold=0.5)
+    assert not {"expected", "learned"} & set(pool.columns)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from vidal.errors import UnknownName, UsageError
+from vidal.query.expected_errors import ExpectedErrors
+from vidal.types import FrameSet, Pool
+
+CLASSES = ("car", "pedestrian")
+# frame -> class -> (false positives, misses)
+EXPECTED = [[[2.3, 0.0], [0.0, 0.8]], [[0.01, 0.0], [0.0, 0.02]], [[0.6, 0.0], [0.4, 1.5]]]
+
+
+def a_pool(learned=True):
+    f = len(EXPECTED)
+    none = np.zeros(0, np.int64)
+    return Pool(
+        FrameSet(("a",), np.zeros(f, np.int64), np.arange(f)),
+        CLASSES,
+        FrameSet(("a",), none, none),
+        {"expected": np.array(EXPECTED, np.float32), "learned": np.full(f, learned)},
+    )
+
+
+def words(strategy, learned=True):
+    return strategy.explain(a_pool(learned), np.arange(3)).words
+
+
+@pytest.mark.parametrize(
+    ("errors", "scores"),
+    [("fp", [2.3, 0.01, 1.0]), ("fn", [0.8, 0.02, 1.5]), ("fp+fn", [3.1, 0.03, 2.5])],
+)
+def test_the_score_is_the_number_of_expected_errors_of_the_kind_asked_for(errors, scores):
+    assert ExpectedErrors(errors).score(a_pool()).tolist() == pytest.approx(scores)
+
+
+def test_errors_of_a_class_may_count_more_or_nothing():
+    score = ExpectedErrors(weights="pedestrian = 3, car=0").score(a_pool())
+    assert score.tolist() == pytest.approx([2.4, 0.06, 5.7])
+
+
+def test_learned_counts_in_words():
+    assert words(ExpectedErrors()) == (
+        "expects 2.3 false alarms (car) and 0.8 misses (pedestrian)",
+        "expects no error",
+        "expects 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses (pedestrian)",
+    )
+
+
+def test_what_does_not_count_is_said_apart():
+    assert words(ExpectedErrors("fp"))[0] == (
+        "expects 2.3 false alarms (car); not counted: 0.8 misses (pedestrian)"
+    )
+    assert words(ExpectedErrors(weights="car=0"))[0] == (
+        "expects 0.8 misses (pedestrian); not counted: 2.3 false alarms (car)"
+    )
+
+
+def test_without_labels_the_words_say_that_nothing_was_learned():
+    said = words(ExpectedErrors(), learned=False)
+    assert said[0] == (
+        "no labels to learn from yet: scores, weak detections and temporal coherence fused, "
+        "in standard deviations: 2.3 false alarms (car) and 0.8 misses (pedestrian)"
+    )
+    assert said[1].endswith("in standard deviations: nothing")
+
+
+def test_the_parts_are_false_positives_and_misses_of_the_frames_asked_for():
+    parts = ExpectedErrors().explain(a_pool(), np.array([2, 0])).parts
+    assert parts["false_positives"].tolist() == pytest.approx([1.0, 2.3])
+    assert parts["misses"].tolist() == pytest.approx([1.5, 0.8])
+
+
+@pytest.mark.parametrize("text", ["car", "car=", "=2", "car=-1", "car=inf", "car=1,2"])
+def test_weights_that_cannot_be_meant_are_refused(text):
+    with pytest.raises(UsageError, match="option weights"):
+        ExpectedErrors(weights=text)
+
+
+def test_a_weight_for_a_class_that_there_is_not_is_refused_by_name():
+    with pytest.raises(UnknownName, match="bicycle"):
+        ExpectedErrors(weights="bicycle=2").score(a_pool())

@@ -1,0 +1,188 @@
+"""Expected errors in a run: evidence, labels that judge it, a model, the pool's column.
+
+The contract with the campaign's loop: frames are judged by the detector that had not seen them.
+So the frames of a query are judged with the evidence of the model that chose them, before a new one
+is trained on their labels (``judge_stored`` with the evidence plan of that round), and what was
+judged in earlier rounds is kept (``Judged.join``). This is the self-validation set of Park et al.,
+"Meta-Query-Net: Resolving Purity-Informativeness Dilemma in Open-set Active Learning", 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from vidal.campaign.evidence import EvidenceKeys, EvidencePlan, load_detections, load_evidence
+from vidal.campaign.judge import judge
+from vidal.campaign.labels import LabelMatch
+from vidal.campaign.places import store_at
+from vidal.expected_errors import (
+    ErrorModel,
+    Evidence,
+    ExpectedErrorsOptions,
+    Judged,
+    fit,
+)
+from vidal.protocols import Store
+from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, Detections, FloatArray
+
+LEARN = 3
+"""What random numbers are drawn for; see ``vidal.campaign.loop.step_rng``."""
+LEAST_ERRORS = 10
+"""Judged errors below which nothing is learned and the fixed fusion is used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedClip:
+    """A clip with labelled frames that its detector had not seen.
+
+    Attributes:
+        evidence: by that detector.
+        detections: the table it was gathered from.
+        truth: annotations; classes are matched by name.
+        number: of the clip, the same in every round.
+        random: (F,) bool, labelled frames that were drawn at random, not chosen; None = all.
+    """
+
+    evidence: Evidence
+    detections: Detections
+    truth: Annotations
+    number: int
+    random: BoolArray | None = None
+
+
+def judge_clips(clips: Iterable[JudgedClip], options: ExpectedErrorsOptions) -> Judged | None:
+    """The judged rows of clips; None without clips."""
+    parts = [
+        judge(
+            each.evidence,
+            each.detections,
+            _with_classes(each.truth, each.detections.classes),
+            threshold=options.threshold,
+            clip=each.number,
+            random=each.random,
+        )
+        for each in clips
+    ]
+    return Judged.join(parts) if parts else None
+
+
+def judge_stored(
+    store: Store,
+    keys: Mapping[str, EvidenceKeys],
+    tables: Mapping[str, Annotations],
+    options: ExpectedErrorsOptions,
+    *,
+    random: Mapping[str, BoolArray] | None = None,
+) -> Judged | None:
+    """Judge the evidence that a detector left in the store, before it saw the labels.
+
+    Args:
+        store: of the evidence.
+        keys: clip id -> where the evidence of that detector lies (``EvidencePlan.keys``); of the
+            same clips in every round, because rows are numbered by the place of their clip.
+        tables: clip id -> labels of the frames to judge, and of no others.
+        options: as the evidence was gathered.
+        random: clip id -> (F,) bool, frames that were drawn at random; None = all of them.
+
+    Returns:
+        None where no clip has both labels and stored evidence.
+    """
+    return judge_clips(_stored(store, keys, tables, random or {}), options)
+
+
+def _stored(
+    store: Store,
+    keys: Mapping[str, EvidenceKeys],
+    tables: Mapping[str, Annotations],
+    random: Mapping[str, BoolArray],
+) -> Iterator[JudgedClip]:
+    for number, clip in enumerate(sorted(keys)):
+        table, where = tables.get(clip), keys[clip]
+        if table is None or not table.labelled.any() or where.expected is None:
+            continue
+        if store.get(where.expected) is None or store.get(where.detections) is None:
+            continue
+        evidence = load_evidence(store, where)
+        if evidence is not None:
+            found = load_detections(store, where)
+            yield JudgedClip(evidence, found, table, number, random.get(clip))
+
+
+def fit_expected_errors(
+    judged: Iterable[Judged], rng: Generator, options: ExpectedErrorsOptions
+) -> ErrorModel | None:
+    """A model from the judged rows of all rounds so far.
+
+    Args:
+        judged: one entry a round, in any order of rounds that is always the same.
+        rng: one number is drawn from it if a model is fitted.
+        options: of the estimate.
+
+    Returns:
+        None where fewer than ``LEAST_ERRORS`` errors were judged: use the fixed fusion.
+    """
+    parts = list(judged)
+    if not parts:
+        return None
+    everything = Judged.join(parts)
+    errors = everything.detections.error.sum() + everything.candidates.error.sum()
+    return fit(everything, rng, options) if errors >= LEAST_ERRORS else None
+
+
+def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:
+    """(F, K, 2) float32: expected false positives and missed objects: ``PoolClip.expected``."""
+    return model.counts(evidence, classes)
+
+
+def _with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
+    """The labels under the detector's class names; of other classes -1."""
+    if table.classes == classes:
+        return table
+    place = {name.casefold(): number for number, name in enumerate(classes)}
+    lookup = [place.get(name.casefold(), UNKNOWN) for name in table.classes]
+    labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
+    return replace(table, classes=classes, labels=labels)
+
+
+def learn(
+    plan: EvidencePlan,
+    clips: Sequence[Clip],
+    labels: LabelMatch | None,
+    rng: Generator,
+    judged: Sequence[Judged] | None,
+) -> tuple[ErrorModel | None, tuple[str, ...]]:
+    """The model of a selection, and remarks for its report.
+
+    Args:
+        plan: of the evidence; without ``expected`` there is no model and no remark.
+        clips: of the run.
+        labels: what is labelled.
+        rng: one number is drawn from it if a model is fitted.
+        judged: what earlier rounds judged; None = ``labels`` judge the detector of this run, which
+            may have been trained on them.
+    """
+    if plan.expected is None:
+        return None, ()
+    seen = judged is None
+    if judged is None:
+        keys = {clip.id: plan.keys(clip) for clip in clips}
+        tables = {} if labels is None else labels.annotations
+        own = judge_stored(store_at(plan.store), keys, tables, plan.expected)
+        judged = [] if own is None else [own]
+    model = fit_expected_errors(judged, rng, plan.expected)
+    if model is None:
+        return None, (
+            "Expected errors: too few labelled errors to learn from; scores, weak detections and"
+            " temporal coherence were fused instead. The values are no counts.",
+        )
+    learned = model.judged
+    remark = (
+        f"Expected errors were learned from {int(learned.detections.error.sum())} false positives"
+        f" and {learned.missed} missed objects of the labelled frames."
+    )
+    doubt = " If the detector was trained on these frames, it makes more errors elsewhere."
+    return model, (remark + doubt * seen,)

@@ -1,0 +1,29 @@
+"""Expected errors: a learned estimate of how many errors a detector makes in each frame.
+
+A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.campaign.judge``) ->
+``fit`` -> ``ErrorModel.counts`` of other clips. Without labels: ``signals`` of every clip ->
+``fuse`` over the pool.
+"""
+
+from vidal.expected_errors.examples import Examples, Judged
+from vidal.expected_errors.features import Evidence, Rows, gather_evidence
+from vidal.expected_errors.fusion import SIGNALS, fuse, signals
+from vidal.expected_errors.model import ErrorModel, cross_probabilities, fit, frame_sums, refit
+from vidal.expected_errors.options import ExpectedErrorsOptions
+
+__all__ = [
+    "SIGNALS",
+    "ErrorModel",
+    "Evidence",
+    "Examples",
+    "ExpectedErrorsOptions",
+    "Judged",
+    "Rows",
+    "cross_probabilities",
+    "fit",
+    "frame_sums",
+    "fuse",
+    "gather_evidence",
+    "refit",
+    "signals",
+]

@@ -1,0 +1,233 @@
+"""Two estimators, P(false positive | evidence) and P(missed object | evidence), and their sums.
+
+A fitted model is kept as the examples it was fitted to and a seed, and is fitted again when it is
+read: the fit is deterministic and takes seconds, plain arrays outlive library versions (the arrays
+inside scikit-learn's trees are private), nothing is unpickled, and the next round needs the
+examples anyway, because it adds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from vidal.expected_errors.correction import Calibration, calibrate, importance, line, varying
+from vidal.expected_errors.examples import Examples, Judged
+from vidal.expected_errors.features import Evidence, Rows
+from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.types import FloatArray, IntArray, ScoreArray
+
+LEAST_ERRORS = 5
+"""Below this many errors, or this many rows without one, only their share is learned."""
+FOLDS = 5
+
+
+class _Estimator:
+    """One kind of error: an ensemble of classifiers, or a constant where there is too little."""
+
+    def __init__(
+        self, examples: Examples, weights: ScoreArray, options: ExpectedErrorsOptions, seed: int
+    ) -> None:
+        errors = int(np.count_nonzero(examples.error))
+        # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
+        self._share = (errors + 1) / (len(examples) + 2)
+        self._members: list[Any] = []
+        self.calibration = Calibration()
+        self._use = varying(examples.evidence)
+        if min(errors, len(examples) - errors) < LEAST_ERRORS or not len(self._use):
+            return
+        count = options.ensemble if options.estimator == "trees" else 1
+        for member in range(count):
+            classifier = _classifier(options, seed + member)
+            name = "sample_weight" if options.estimator == "trees" else _LOGISTIC_WEIGHT
+            classifier.fit(examples.evidence[:, self._use], examples.error, **{name: weights})
+            self._members.append(classifier)
+
+    def probability(self, evidence: FloatArray) -> ScoreArray:
+        """(R,) in [0, 1]."""
+        if not len(evidence) or not self._members:
+            return np.full(len(evidence), self._share)
+        seen = evidence[:, self._use]
+        parts = [member.predict_proba(seen)[:, 1] for member in self._members]
+        return self.calibration.apply(np.mean(parts, axis=0))
+
+
+_LOGISTIC_WEIGHT = "logisticregression__sample_weight"
+
+
+def _classifier(options: ExpectedErrorsOptions, seed: int) -> Any:
+    if options.estimator == "logistic":
+        return line(0.1)
+    # scikit-learn takes a second to import: only where something is fitted.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=120,
+        learning_rate=0.05,
+        max_leaf_nodes=12,
+        min_samples_leaf=20,
+        max_features=0.3,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorModel:
+    """A fitted estimate of errors.
+
+    Attributes:
+        judged: what it was fitted to.
+        seed: of its estimators: together with ``judged`` and ``options`` it is the whole model.
+        options: how it was fitted.
+        pool: evidence of the frames it is for, where ``correction`` is importance; else empty.
+    """
+
+    judged: Judged
+    seed: int
+    options: ExpectedErrorsOptions
+    pool: tuple[FloatArray, FloatArray]
+    _false: _Estimator
+    _missed: _Estimator
+
+    def false_positive(self, rows: Rows) -> ScoreArray:
+        """(R,) P(false positive) of detections."""
+        self._check(rows)
+        return self._false.probability(rows.evidence)
+
+    def missed(self, rows: Rows) -> ScoreArray:
+        """(R,) P(missed object) of candidates."""
+        self._check(rows)
+        return self._missed.probability(rows.evidence)
+
+    def _check(self, rows: Rows) -> None:
+        if rows.columns != self.judged.columns:
+            raise ValueError("evidence with other columns than the model was fitted to")
+
+    def counts(self, evidence: Evidence, classes: int) -> FloatArray:
+        """(F, K, 2) float32: expected false positives and missed objects of a clip's frames."""
+        kinds = (
+            (evidence.detections, self.false_positive(evidence.detections)),
+            (evidence.candidates, self.missed(evidence.candidates)),
+        )
+        return np.stack(
+            [frame_sums(rows, values, evidence.frames, classes) for rows, values in kinds], axis=2
+        )
+
+
+def frame_sums(rows: Rows, values: NDArray[Any], frames: int, classes: int) -> FloatArray:
+    """(F, K) float32 sums of the rows' values by frame and class."""
+    cell = rows.frame * classes + rows.labels
+    sums = np.bincount(cell, weights=values, minlength=frames * classes)
+    return sums.reshape(frames, classes).astype(np.float32)
+
+
+def fit(
+    judged: Judged,
+    rng: Generator,
+    options: ExpectedErrorsOptions,
+    *,
+    pool: Sequence[Evidence] = (),
+) -> ErrorModel:
+    """Fit both estimators; the same examples, seed and options give the same model.
+
+    Args:
+        judged: rows of all labelled frames, judged while the detector had not seen them.
+        rng: one number is drawn from it.
+        options: estimator and correction are used.
+        pool: evidence of unlabelled clips, needed by ``correction = "importance"`` only.
+
+    Raises:
+        ValueError: importance is asked for and there is no pool, or its columns differ.
+    """
+    return refit(judged, int(rng.integers(2**31)), options, _pool_rows(judged, options, pool))
+
+
+def _pool_rows(
+    judged: Judged, options: ExpectedErrorsOptions, pool: Sequence[Evidence]
+) -> tuple[FloatArray, FloatArray]:
+    empty = np.zeros((0, len(judged.columns)), np.float32)
+    if options.correction != "importance":
+        return empty, empty
+    if not pool or any(evidence.columns != judged.columns for evidence in pool):
+        raise ValueError("correction by importance needs the evidence of the pool, same columns")
+    return (
+        np.concatenate([evidence.detections.evidence for evidence in pool]),
+        np.concatenate([evidence.candidates.evidence for evidence in pool]),
+    )
+
+
+def refit(
+    judged: Judged,
+    seed: int,
+    options: ExpectedErrorsOptions,
+    pool: tuple[FloatArray, FloatArray],
+) -> ErrorModel:
+    """The model that was fitted with this seed, see ``fit``."""
+    fitted = [
+        _estimator(examples, rows, options, seed + shift)
+        for shift, (examples, rows) in enumerate(
+            zip((judged.detections, judged.candidates), pool, strict=True)
+        )
+    ]
+    return ErrorModel(judged, seed, options, pool, *fitted)
+
+
+def _estimator(
+    examples: Examples, pool: FloatArray, options: ExpectedErrorsOptions, seed: int
+) -> _Estimator:
+    weights = np.ones(len(examples))
+    if options.correction == "importance":
+        weights = importance(examples.evidence, pool)
+    estimator = _Estimator(examples, weights, options, seed)
+    if options.correction == "calibration" and examples.random.any():
+        held_out = _out_of_fold(examples, weights, options, seed)
+        estimator.calibration = calibrate(
+            held_out[examples.random], examples.error[examples.random]
+        )
+    return estimator
+
+
+def cross_probabilities(
+    judged: Judged, seed: int, options: ExpectedErrorsOptions
+) -> tuple[ScoreArray, ScoreArray]:
+    """Probabilities of the judged rows by models that did not see their clip (or frame).
+
+    What calibration curves and Brier scores are made of. Folds are clips where there are at least
+    as many as folds, else frames.
+
+    Returns:
+        (R,) of the detections and of the candidates.
+    """
+    first, second = (
+        _out_of_fold(examples, np.ones(len(examples)), options, seed + shift)
+        for shift, examples in enumerate((judged.detections, judged.candidates))
+    )
+    return first, second
+
+
+def _out_of_fold(
+    examples: Examples, weights: ScoreArray, options: ExpectedErrorsOptions, seed: int
+) -> ScoreArray:
+    result = np.zeros(len(examples))
+    fold = _folds(examples)
+    for number in range(FOLDS):
+        inside = fold == number
+        if inside.any():
+            rest = _Estimator(examples.keep(~inside), weights[~inside], options, seed)
+            result[inside] = rest.probability(examples.evidence[inside])
+    return result
+
+
+def _folds(examples: Examples) -> IntArray:
+    """(R,) fold of every row: clips in turn, or frames in turn where clips are few."""
+    clips, number = np.unique(examples.clip, return_inverse=True)
+    if len(clips) < FOLDS:
+        key = np.stack([examples.clip, examples.frame])
+        number = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
+    return number.astype(np.int64) % FOLDS

@@ -1,0 +1,55 @@
+"""How errors are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from vidal.errors import UnknownName, UsageError
+
+Estimator = Literal["trees", "logistic"]
+Correction = Literal["none", "importance", "calibration"]
+
+VERSION = 1
+"""Raised whenever the same options would give other evidence than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedErrorsOptions:
+    """Options of the learned estimate.
+
+    Attributes:
+        threshold: detections with a higher score (strictly) are the detector's output; weaker ones
+            are candidates for missed objects.
+        floor: detections with a lower score are not looked at.
+        window: frames that a detection is carried, each way.
+        estimator: trees (gradient boosting) or logistic (regression, the small one).
+        correction: what is done about labelled frames that are no random sample of the pool: none,
+            importance (weights), or calibration (by the frames that were drawn at random).
+        ensemble: models whose probabilities are averaged; they differ in the columns they may use.
+    """
+
+    threshold: float = 0.5
+    floor: float = 0.05
+    window: int = 3
+    estimator: Estimator = "trees"
+    correction: Correction = "none"
+    ensemble: int = 3
+
+    def __post_init__(self) -> None:
+        for name, choices in (("estimator", Estimator), ("correction", Correction)):
+            if getattr(self, name) not in get_args(choices):
+                raise UnknownName(name, str(getattr(self, name)), get_args(choices))
+        for name in ("threshold", "floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} {getattr(self, name)!r} is not between 0 and 1.")
+        for name in ("window", "ensemble"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)!r} is not a positive number.")
+
+    @property
+    def evidence_key(self) -> Mapping[str, Any]:
+        """What the evidence depends on, as JSON values; not how errors are learned from it."""
+        names = ("threshold", "floor", "window")
+        return {"version": VERSION, **{name: getattr(self, name) for name in names}}

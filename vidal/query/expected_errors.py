@@ -1,0 +1,122 @@
+"""The expected number of detector errors in a frame, learned from the campaign's own labels.
+
+The estimate is made elsewhere (``vidal.expected_errors``); here it is weighted and said in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.errors import UnknownName, UsageError
+from vidal.types import Explanation, IntArray, Pool, ScoreArray
+
+_COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
+_KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
+_SAID = 0.05
+"""Less than this is not worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedErrors:
+    """Ask for the frames in which the detector is expected to make most errors.
+
+    Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
+    class, and ``learned`` (F,): whether they are counts learned from labels or, before there are
+    labels, a fixed fusion of scores, weak detections and temporal coherence in standard deviations.
+
+    Attributes:
+        errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
+        weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
+    """
+
+    errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
+    weights: str = ""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned"})
+
+    def __post_init__(self) -> None:
+        _parse(self.weights)
+
+    def score(self, pool: Pool) -> ScoreArray:
+        """(F,) float64 >= 0: the weighted number of expected errors of the kinds that count.
+
+        Raises:
+            UnknownName: a weight for a class that the pool does not have.
+        """
+        return self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
+
+    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
+        """What is expected of which class, and whether that was learned."""
+        expected = pool.column("expected")[positions].astype(np.float64)
+        learned = pool.column("learned")[positions].astype(bool)
+        counted = self._weighted(pool, np.ones_like(expected)) > 0
+        words = tuple(
+            _words(frame, mask, pool.classes, bool(known))
+            for frame, mask, known in zip(expected, counted, learned, strict=True)
+        )
+        kinds = expected.sum(axis=1)
+        return Explanation(words, {"false_positives": kinds[:, 0], "misses": kinds[:, 1]})
+
+    def _weighted(self, pool: Pool, values: NDArray[Any]) -> ScoreArray:
+        by_class = np.ones(len(pool.classes))
+        for name, weight in _parse(self.weights).items():
+            if name not in pool.classes:
+                raise UnknownName("class in weights", name, pool.classes)
+            by_class[pool.classes.index(name)] = weight
+        kinds = np.array(_COUNTED[self.errors])
+        return values.astype(np.float64) * by_class[:, None] * kinds
+
+
+def _parse(text: str) -> Mapping[str, float]:
+    """Class -> weight of ``car=1,pedestrian=3``."""
+    weights: dict[str, float] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, found, number = entry.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = -1.0
+        if not found or not name.strip() or not 0 <= weight < float("inf"):
+            raise UsageError(
+                f"option weights: {entry!r} is not a class and a number of at least 0.",
+                hint="Such as car=1,pedestrian=3.",
+            )
+        weights[name.strip()] = weight
+    return weights
+
+
+def _words(
+    expected: NDArray[Any], counted: NDArray[Any], classes: tuple[str, ...], learned: bool
+) -> str:
+    """One frame's expectation (K, 2) as a sentence; what does not count is said apart."""
+    said, aside = (
+        " and ".join(filter(None, (_kind(expected[:, k], mask[:, k], classes, k) for k in (0, 1))))
+        for mask in (counted, ~counted)
+    )
+    if learned:
+        sentence = f"expects {said or 'no error'}"
+    else:
+        sentence = (
+            "no labels to learn from yet: scores, weak detections and temporal coherence fused, "
+            f"in standard deviations: {said or 'nothing'}"
+        )
+    return sentence + (f"; not counted: {aside}" if aside else "")
+
+
+def _kind(amounts: NDArray[Any], mask: NDArray[Any], classes: tuple[str, ...], kind: int) -> str:
+    which = [
+        (float(amount), name)
+        for amount, use, name in zip(amounts, mask, classes, strict=True)
+        if use and amount >= _SAID
+    ]
+    if not which:
+        return ""
+    total = sum(amount for amount, _ in which)
+    names = ", ".join(name if len(which) == 1 else f"{amount:.1f} {name}" for amount, name in which)
+    word = _KINDS[kind][0] if f"{total:.1f}" == "1.0" else _KINDS[kind][1]
+    return f"{total:.1f} {word} ({names})"
