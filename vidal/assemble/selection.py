@@ -10,6 +10,7 @@ from typing import Any
 
 from vidal.assemble import build_strategy
 from vidal.campaign.evidence import EvidencePlan
+from vidal.campaign.given import Frames, GivenDetections
 from vidal.campaign.places import Engines
 from vidal.campaign.selection import SelectionPlan
 from vidal.coherence import CoherenceOptions
@@ -17,6 +18,7 @@ from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
 from vidal.expected_errors import ExpectedErrorsOptions
+from vidal.formats.detections import Transform
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
@@ -36,7 +38,7 @@ class SelectionJob:
 
 def plan_selection(
     *,
-    videos: Path,
+    videos: Path | None,
     out: Path,
     budget: str,
     strategy: str,
@@ -57,6 +59,11 @@ def plan_selection(
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
+    detections: Path | None = None,
+    detections_images: Path | None = None,
+    detections_frames: Frames = "auto",
+    score_transform: Transform = "none",
+    size: str | None = None,
 ) -> SelectionJob:
     """From what a user wrote to a plan; everything that can be refused by itself is refused here.
 
@@ -71,13 +78,27 @@ def plan_selection(
     if errors is not None:
         own["errors"] = errors
     selector = build_strategy(strategy, gap=gap, options=own)
+    names = None if classes is None else _names(classes)
     spec = DetectorSpec(
         name=detector,
         weights=weights,
-        classes=None if classes is None else _names(classes),
+        classes=names,
         device=device,
         options=DetectOptions(precision=precision),  # type: ignore[arg-type]
     )
+    own_files = {
+        "images": detections_images,
+        "frames": detections_frames,
+        "transform": score_transform,
+        "size": None if size is None else _size(size),
+    }
+    if detections is not None:
+        _refuse_detector(detector, weights)
+        spec = GivenDetections.of(detections, classes=names, **own_files)
+    elif videos is None:
+        raise UsageError("no clips.", hint="Name them with --videos, or --detections made of them.")
+    elif own_files != {"images": None, "frames": "auto", "transform": "none", "size": None}:
+        raise UsageError("options of given detections, but no --detections.")
     if selector.needs:
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
@@ -104,7 +125,8 @@ def plan_selection(
         image_rate=_rate(image_rate),
         settings=_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
     )
-    return SelectionJob(plan, Engines(workers, device, detects=bool(selector.needs)))
+    detects = bool(selector.needs) and detections is None
+    return SelectionJob(plan, Engines(workers, device, detects=detects))
 
 
 def _settings(
@@ -120,8 +142,10 @@ def _settings(
     settings: dict[str, Any] = {"seed": seed, "gap": gap, "strategy_options": dict(options)}
     if labels is not None:
         settings["labels"] = labels.name
-    if selector.needs:
-        detector = evidence.detector
+    detector = evidence.detector
+    if selector.needs and isinstance(detector, GivenDetections):
+        settings["detector"] = detector.settings
+    elif selector.needs:
         settings["detector"] = {
             "name": detector.name,
             "weights": None if detector.weights is None else detector.weights.name,
@@ -137,6 +161,20 @@ def _settings(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _refuse_detector(name: str, weights: Path | None) -> None:
+    """Detections that are given and a detector that would make others exclude each other."""
+    if name != "auto" or weights is not None:
+        raise UsageError("both a detector and given detections.", hint="Drop one of them.")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``1242x375`` -> (height, width)."""
+    width, mark, height = text.lower().partition("x")
+    if not (mark and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text!r} is not WIDTHxHEIGHT.", hint="Such as 1242x375.")
+    return int(height), int(width)
 
 
 def _rate(text: str) -> Fraction:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vidal.campaign.given import GivenDetections
 from vidal.campaign.places import store_at
 from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, estimate, prepare
@@ -19,11 +20,14 @@ from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_eviden
 from vidal.protocols import Detector, Motion, Store
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
+from vidal.track.kalman import KalmanMotion
 from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
 """Raise a number when the stage computes something else from the same options."""
+KALMAN_VERSION = 1
+"""Of motion without pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,11 @@ class EvidencePlan:
         detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
         if self.flow is None or self.coherence is None:
             return EvidenceKeys(detections, None, None)
-        flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
-        options: dict[str, Any] = {"coherence": self.coherence.key, "motion": self.flow.motion_key}
+        flow, moves = None, {"tracker": "kalman", "version": KALMAN_VERSION}
+        if clip.pixels:
+            flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
+            moves = dict(self.flow.motion_key)
+        options: dict[str, Any] = {"coherence": self.coherence.key, "motion": moves}
         verdicts = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
         if self.expected is None:
             return EvidenceKeys(detections, flow, verdicts)
@@ -128,12 +135,13 @@ def _summary(
     detections: Detections,
     verdicts: ErrorEstimate | None,
 ) -> ClipEvidence | SkippedClip:
+    given = isinstance(job.plan.detector, GivenDetections)
     if not detections.scanned.any():
         return SkippedClip(job.clip.path, "no frame could be decoded")
     return ClipEvidence(
         keys=keys,
         classes=detections.classes,
-        lost=int((~detections.scanned).sum()),
+        lost=0 if given else int((~detections.scanned).sum()),
         link_share=1.0 if verdicts is None else verdicts.link_share,
         judged=0 if verdicts is None else len(verdicts.rows),
     )
@@ -149,7 +157,7 @@ def _compute(
     meter = None
     if plan.flow is not None and keys.flow is not None and motion is None:
         meter = FlowMeter(plan.flow, frames=clip.frames, size=clip.size)
-    if detections is None or meter is not None:
+    if meter is not None or (detections is None and clip.pixels):
         found, measured = scan_clip(
             clip,
             read_frames(clip),
@@ -167,7 +175,10 @@ def _compute(
     detections = _must(detections)
     if keys.estimate is None or plan.coherence is None or plan.flow is None:
         return detections, None
-    motion = _must(motion).reading(mode=plan.flow.mode, scale=plan.flow.scale)
+    if clip.pixels:
+        motion = _must(motion).reading(mode=plan.flow.mode, scale=plan.flow.scale)
+    else:
+        motion = KalmanMotion.of(detections)
     verdicts = estimate_errors(detections, motion, plan.coherence, size=clip.size)
     store.put(keys.estimate, to_arrays(verdicts))
     if keys.expected is not None and plan.expected is not None:

@@ -36,6 +36,15 @@ def names_of(clip: Clip) -> tuple[str, ...]:
     return (clip.id, bare, clip.path.name, clip.path.stem)
 
 
+def clips_by_name(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+    """Every name by which a file may call a clip -> the clips it may mean."""
+    by_name: dict[str, list[Clip]] = {}
+    for clip in clips:
+        for name in dict.fromkeys(names_of(clip)):
+            by_name.setdefault(name, []).append(clip)
+    return by_name
+
+
 def match_labels(path: Path, source: Iterable[LabelledClip], clips: Sequence[Clip]) -> LabelMatch:
     """Find the clip of every entry of an annotation file.
 
@@ -46,14 +55,11 @@ def match_labels(path: Path, source: Iterable[LabelledClip], clips: Sequence[Cli
         LabelsMismatch: no entry belongs to a clip, an entry could belong to several, or an
             entry's length is not the clip's.
     """
-    by_name: dict[str, list[Clip]] = {}
-    for clip in clips:
-        for name in dict.fromkeys(names_of(clip)):
-            by_name.setdefault(name, []).append(clip)
+    by_name = clips_by_name(clips)
     annotations: dict[str, Annotations] = {}
     others: list[str] = []
     for entry in source:
-        found = _find(path, entry, by_name)
+        found = find_clip(path, (entry.name,), by_name)
         if found is None:
             others.append(entry.name)
             continue
@@ -70,19 +76,25 @@ def match_labels(path: Path, source: Iterable[LabelledClip], clips: Sequence[Cli
     return LabelMatch(annotations, tuple(others))
 
 
-def _find(path: Path, entry: LabelledClip, by_name: Mapping[str, list[Clip]]) -> Clip | None:
-    pure = PurePosixPath(entry.name)
-    flat = entry.name.replace("/", "__")
-    for name in (entry.name, flat, pure.name, pure.stem):
-        found = by_name.get(name, [])
-        if len(found) > 1:
-            both = " and ".join(str(clip.path) for clip in found[:2])
-            raise LabelsMismatch(
-                path, f"{entry.name!r} could be {both}", hint="Name the clips by their ids."
-            )
-        if found:
-            return found[0]
-    return None
+def find_clip(path: Path, names: Iterable[str], by_name: Mapping[str, list[Clip]]) -> Clip | None:
+    """The clip that one of the names means, tried in order; None where none does.
+
+    Raises:
+        LabelsMismatch: names of ``path`` that could be several clips, and no other name settles it.
+    """
+    doubt: tuple[str, list[Clip]] | None = None
+    for given in names:
+        pure = PurePosixPath(given)
+        for name in (given, given.replace("/", "__"), pure.name, pure.stem):
+            found = by_name.get(name, [])
+            if len(found) == 1:
+                return found[0]
+            if found and doubt is None:
+                doubt = given, found
+    if doubt is None:
+        return None
+    both = " and ".join(str(clip.path) for clip in doubt[1][:2])
+    raise LabelsMismatch(path, f"{doubt[0]!r} could be {both}", hint="Name the clips by their ids.")
 
 
 def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:

@@ -26,6 +26,8 @@ from vidal.campaign.evidence import (
     load_evidence,
 )
 from vidal.campaign.expected import LEARN, learn
+from vidal.campaign.given import GivenDetections
+from vidal.campaign.given_clips import take_in
 from vidal.campaign.labels import LabelMatch, match_labels
 from vidal.campaign.places import EngineMaker, store_at
 from vidal.campaign.pool import PoolClip, build_pool
@@ -62,7 +64,7 @@ class SelectionPlan:
     """What to select from, and how.
 
     Attributes:
-        videos: a clip or a folder of clips.
+        videos: a clip or a folder of clips; None where given detections describe the clips.
         budget: how many frames.
         strategy: name of the query strategy.
         selector: the strategy, with its options and neighbour exclusion.
@@ -74,7 +76,7 @@ class SelectionPlan:
         settings: every option that shapes the result, for the record.
     """
 
-    videos: Path
+    videos: Path | None
     budget: Budget
     strategy: str
     selector: Selector
@@ -99,6 +101,7 @@ class Prepared:
         selectable: frames that are not labelled.
         round: number of the round.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
+        notes: remarks for the reader.
     """
 
     clips: tuple[Clip, ...]
@@ -109,6 +112,7 @@ class Prepared:
     selectable: int
     round: int = 0
     barred: Mapping[str, BoolArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def base_text(self) -> str:
@@ -123,12 +127,7 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     Raises:
         NoClips, LabelsMismatch, FormatError, BudgetError: as the input deserves.
     """
-    clips, skipped = open_clips(
-        plan.videos,
-        engines=engines,
-        store=plan.evidence.store,
-        image_rate=plan.image_rate,
-    )
+    clips, skipped, notes = _find_clips(plan, engines)
     labels = None
     if plan.labels is not None:
         from vidal.formats import coco_video
@@ -138,7 +137,34 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
     wanted = plan.budget.frames(base)
     plan.budget.check(wanted, base - labelled)
-    return Prepared(tuple(clips), tuple(skipped), labels, base, wanted, base - labelled)
+    return Prepared(
+        tuple(clips), tuple(skipped), labels, base, wanted, base - labelled, notes=notes
+    )
+
+
+def _find_clips(
+    plan: SelectionPlan, engines: EngineMaker
+) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
+    """The clips, what cannot be used, and remarks; given detections are put into the store."""
+    given, store = plan.evidence.detector, plan.evidence.store
+    clips: Sequence[Clip] | None = None
+    skipped: Sequence[SkippedClip] = ()
+    if plan.videos is not None:
+        clips, skipped = open_clips(
+            plan.videos, engines=engines, store=store, image_rate=plan.image_rate
+        )
+    if not isinstance(given, GivenDetections):
+        return clips or (), skipped, ()
+    taken = take_in(
+        given,
+        clips,
+        needs=plan.selector.needs,
+        strategy=plan.strategy,
+        store=store_at(store),
+        key_of=lambda clip: plan.evidence.keys(clip).detections,
+        rate=plan.image_rate,
+    )
+    return taken.clips, [*skipped, *taken.skipped], taken.notes
 
 
 def run_selection(
@@ -246,7 +272,10 @@ def _gather_all(
         else:
             evidence[clip.id] = found
     if not evidence:
-        raise NoClips(plan.videos, f"none of the clips can be used; {skipped[-1].reason}")
+        raise NoClips(
+            plan.videos or prepared.clips[0].path,
+            f"none of the clips can be used; {skipped[-1].reason}",
+        )
 
 
 class _Lookup:
@@ -340,7 +369,7 @@ def _choose(
         pool = build(lookup.parts())
         state = rng.bit_generator.state
         positions = plan.selector.select(pool, min(prepared.wanted, len(pool)), rng)
-        if plan.selector.needs:
+        if plan.selector.needs or plan.videos is None:
             return pool, positions
         unreadable = _unreadable(pool, positions, lookup)
         if not unreadable:
@@ -375,7 +404,7 @@ def _notes(
     evidence: Mapping[str, ClipEvidence],
     query: Query,
 ) -> tuple[str, ...]:
-    notes = []
+    notes = list(prepared.notes)
     if len(query) < prepared.wanted:
         notes.append(
             f"Only {len(query)} of the {prepared.wanted} frames asked for could be chosen: the"

@@ -136,10 +136,46 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 )
 @click.option(
     "--image-rate",
+    "--rate",
     default="10",
     show_default=True,
     metavar="FPS",
-    help="Frames a second of folders of images.",
+    help="Frames a second of folders of images, and of detections without --videos.",
+)
+@click.option(
+    "--detections",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Your own detections instead of a detector: a file, a folder with one file a clip, or"
+    " a pattern in quotes. COCO results, KITTI or MOT text, supervision, FiftyOne, JSON lines."
+    " Without --videos nothing is decoded.",
+)
+@click.option(
+    "--detections-images",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The file with 'images' and 'categories' of COCO results.",
+)
+@click.option(
+    "--detections-frames",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "all", "listed"]),
+    help="Which frames were looked at: all, or the listed ones; auto = the listed ones where the"
+    " format lists frames, else all.",
+)
+@click.option(
+    "--score-transform",
+    default="none",
+    show_default=True,
+    type=click.Choice(["none", "sigmoid"]),
+    help="sigmoid: the given scores are logits.",
+)
+@click.option(
+    "--size",
+    default=None,
+    metavar="WxH",
+    help="Of the frames, for detections without --videos that do not state it.",
 )
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; compute nothing.")
@@ -162,8 +198,8 @@ def command(**given: Any) -> None:
         own = ("no_report", "dry_run", "as_json", "quiet")
         run(campaign, **{name: given[name] for name in own})
         return
-    if given["videos"] is None:
-        raise click.UsageError("Missing option '--videos' (or '--campaign').")
+    if given["videos"] is None and given["detections"] is None:
+        raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.assemble.selection import plan_selection
     from vidal.campaign.selection import prepare_selection, run_selection
     from vidal.report import check_writable, write_outputs

@@ -42,6 +42,11 @@ def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
     return {ref: f"{stems[ref.clip]}_{ref.index:06d}.jpg" for ref in frames}
 
 
+def picture_path(clip: Clip, name: str) -> str:
+    """Of a frame's picture, from the output folder; empty for a clip without pixels."""
+    return f"{FOLDER}/{name}" if clip.pixels else ""
+
+
 def write_frames(
     frames: Sequence[FrameRef],
     clips: Mapping[str, Clip],
@@ -51,7 +56,7 @@ def write_frames(
     small: Collection[FrameRef] = (),
     progress: Progress | None = None,
 ) -> dict[FrameRef, str]:
-    """Write each frame as a JPEG file, decoding every clip once.
+    """Write each frame as a JPEG file, decoding every clip once; clips without pixels have none.
 
     Args:
         frames: which frames, in any order.
@@ -69,8 +74,9 @@ def write_frames(
     names = frame_names(frames)
     wanted: dict[str, set[int]] = defaultdict(set)
     for ref in frames:
-        wanted[ref.clip].add(ref.index)
-    done = 0
+        if clips[ref.clip].pixels:
+            wanted[ref.clip].add(ref.index)
+    done, count = 0, sum(len(indices) for indices in wanted.values())
     for name, missing in wanted.items():
         for frame in read_frames(clips[name], sorted(missing)):
             save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
@@ -80,7 +86,7 @@ def write_frames(
             missing.remove(frame.ref.index)
             done += 1
             if progress is not None:
-                progress("frames", done, len(frames))
+                progress("frames", done, count)
         if missing:
             raise _lost(clips[name], min(missing))
     return names

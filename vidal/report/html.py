@@ -20,7 +20,7 @@ from vidal.campaign.result import SelectionResult
 from vidal.report import figures
 from vidal.report.evidence import ALARM, MISS, ClipSummary, Evidence, Marks
 from vidal.report.figures import STYLES
-from vidal.report.frames import FOLDER
+from vidal.report.frames import FOLDER, picture_path
 from vidal.report.query_files import plain
 from vidal.types import FrameRef, IntArray
 
@@ -161,7 +161,9 @@ def _card(
     ref = result.query.frames[at]
     clip, marks = result.clips[ref.clip], evidence.marks[ref]
     height, width = clip.size
-    picture = base64.b64encode((thumbnails / names[ref]).read_bytes()).decode("ascii")
+    picture = ""
+    if clip.pixels:
+        picture = base64.b64encode((thumbnails / names[ref]).read_bytes()).decode("ascii")
     return {
         "rank": at + 1,
         "clip": ref.clip,
@@ -171,7 +173,7 @@ def _card(
         "score": float(result.query.scores[at]),
         "reason": result.query.explanation.words[at],
         "parts": _parts(result, at),
-        "file": f"{FOLDER}/{names[ref]}",
+        "file": picture_path(clip, names[ref]),
         "picture": picture,
         "width": width,
         "height": height,

@@ -16,7 +16,7 @@ from typing import Any
 
 from vidal.campaign.result import SelectionResult
 from vidal.report.evidence import ALARM, CORRECT, MISS, Marks
-from vidal.report.frames import FOLDER
+from vidal.report.frames import picture_path
 from vidal.report.query_files import plain, portable
 from vidal.types import FrameRef
 
@@ -69,7 +69,7 @@ def _image(
     height, width = clip.size
     return {
         "id": number,
-        "file_name": f"{FOLDER}/{name}",
+        "file_name": picture_path(clip, name) or name,
         "width": width,
         "height": height,
         "video_id": video,

@@ -20,7 +20,7 @@ import numpy as np
 
 from vidal.campaign.result import SelectionResult
 from vidal.errors import FormatError
-from vidal.report.frames import FOLDER
+from vidal.report.frames import picture_path
 from vidal.types import FrameRef
 
 SCHEMA = 1
@@ -39,7 +39,7 @@ class QueryFrame:
         score: NaN where the strategy does not score.
         parts: named parts of the score.
         reason: in words.
-        file: picture of the frame, relative to the query file.
+        file: picture of the frame, relative to the query file; empty for a clip without pixels.
     """
 
     ref: FrameRef
@@ -110,7 +110,7 @@ def rows(result: SelectionResult, names: Mapping[FrameRef, str], out: Path) -> l
             "score": plain(float(query.scores[at])),
             "parts": {name: values[at] for name, values in parts.items()},
             "reason": query.explanation.words[at],
-            "file": f"{FOLDER}/{names[ref]}",
+            "file": picture_path(clip, names[ref]),
         }
         table.append(row)
     return table

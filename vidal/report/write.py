@@ -79,7 +79,7 @@ def write_outputs(
         raise OutputError(error.filename or out, _cause(error)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return {name: out / name for name in _FILES if report or name != "report.html"}
+    return {name: out / name for name in _FILES if (out / name).exists()}
 
 
 def _build(
@@ -103,6 +103,8 @@ def _build(
         small=shown,
         progress=progress,
     )
+    if names and not any(result.clips[ref.clip].pixels for ref in names):
+        (new / FOLDER).rmdir()
     table = query_files.rows(result, names, out)
     query_files.write_csv(table, new / "query.csv")
     coco = new / "preannotations.coco.json"
