@@ -53,7 +53,7 @@ class Engines:
 
     def __call__(self, items: int, *, heavy: bool, listener: Listener | None = None) -> Engine:
         """This process for little work, else worker processes that share the cores."""
-        if not heavy and items <= FEW:
+        if not items or (not heavy and items <= FEW):
             return LocalEngine(listener)
         workers = self.workers or (cores() if not heavy or not self._on_gpu() else 1)
         workers = max(1, min(workers, items))
