@@ -105,6 +105,7 @@ class DataConfig(_Model):
         format: of ``labels`` (default ``coco-video``), or of ``root``.
         root: a data set in the layout of ``format``.
         listed: a list file of the data set, for ImageNet-VID.
+        options: further options of the reader of ``format``.
         test_videos, test_labels: further clips, all for the split test.
         scenes: clips to render.
         classes: names of the target classes; objects of other classes get label -1.
@@ -117,6 +118,7 @@ class DataConfig(_Model):
     format: DataFormat | None = None
     root: Path | None = None
     listed: Path | None = None
+    options: dict[str, Any] = {}
     test_videos: Path | None = None
     test_labels: Path | None = None
     scenes: ScenesConfig | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
 from vidal.campaign.labels import match_labels, names_of
 from vidal.campaign.places import EngineMaker
 from vidal.campaign.record import ClipEntry, Split
-from vidal.errors import InputError, NoClips, UsageError
+from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
 
 
@@ -104,6 +105,7 @@ class _Opener:
         self._engines = engines
         self._store = store
         self._rate = Fraction(data.image_rate)
+        self._names: dict[str, str] = {}
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
         self._skipped: list[SkippedClip] = []
 
@@ -120,15 +122,19 @@ class _Opener:
         root = videos.parent if itself else videos
         for clip in clips:
             self._add(clip, root, split, truth.get(clip.id))
+            self._names[clip.id] = clip.path.relative_to(root.resolve()).with_suffix("").as_posix()
         self._skipped += skipped
 
     def data_set(self, root: Path) -> None:
         """A data set in its own layout."""
         data = self._data
-        extra: dict[str, Any] = {} if data.listed is None else {"listed": data.listed}
-        if data.listed is not None and data.format != "imagenet-vid":
-            raise UsageError(f"data.listed is for imagenet-vid, not for {data.format}.")
-        entries = list(reader(str(data.format))(root, classes=data.classes, **extra))
+        extra = {**data.options, **({} if data.listed is None else {"listed": data.listed})}
+        read = reader(str(data.format))
+        known = [n for n in signature(read).parameters if n not in ("path", "classes", "skipped")]
+        for name in extra:
+            if name not in known:
+                raise UnknownName(f"option of the format {data.format}", name, known)
+        entries = list(read(root, classes=data.classes, **extra))
         without = [entry.name for entry in entries if entry.path is None]
         if without:
             raise InputError(
@@ -143,6 +149,7 @@ class _Opener:
             named = replace(entry, name=clip.id)
             truth = match_labels(root, [named], [clip]).annotations
             self._add(clip, root, None, truth[clip.id])
+            self._names[clip.id] = entry.name
         if not self._found:
             raise NoClips(root, f"none of {len(entries)} clips can be read")
 
@@ -163,7 +170,7 @@ class _Opener:
     def source(self, split: SplitConfig) -> Source:
         """All of it, split."""
         free = [clip for clip, _, fixed, _ in self._found.values() if fixed is None]
-        splits = split_clips(free, split)
+        splits = split_clips(free, split, self._names)
         classes = self._data.classes or _classes_of(each[3] for each in self._found.values())
         clips = {
             name: SourceClip(
@@ -193,17 +200,25 @@ def with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
     return replace(table, classes=classes, labels=labels)
 
 
-def split_clips(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+def split_clips(
+    clips: Sequence[Clip], config: SplitConfig, places: Mapping[str, str] | None = None
+) -> dict[str, Split]:
     """Clip id -> split. By whole clips: frames of one clip are too alike to be in two splits.
 
     Shares are rounded to whole clips, at least one where the share is above 0; test is drawn
-    first. Patterns (``night-*``) match an id, an id without its digest, or a file name.
+    first. Patterns (``night-*``) match an id, an id without its digest, a file name, or the clip's
+    place in its folder or data set (``test/*``).
+
+    Args:
+        clips: to split.
+        config: how.
+        places: clip id -> its place.
 
     Raises:
         UsageError: a pattern that matches nothing, or no clip left for training.
     """
     order = sorted(clip.id for clip in clips)
-    names = {clip.id: names_of(clip) for clip in clips}
+    names = {clip.id: (*names_of(clip), (places or {}).get(clip.id, "")) for clip in clips}
     drawn = list(np.random.default_rng(config.seed).permutation(len(order)))
     result: dict[str, Split] = {}
     parts: tuple[tuple[Split, Any], ...] = (
