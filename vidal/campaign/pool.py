@@ -84,7 +84,7 @@ class _Parts:
     ) -> None:
         self._classes = classes
         self._threshold = threshold
-        self._truth = truth or {}
+        self._truth = {} if truth is None else truth
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
         makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {

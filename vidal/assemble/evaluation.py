@@ -1,0 +1,243 @@
+"""Judging models and queries: of a campaign, or of any detector on labelled clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidal.assemble.campaign import engines_of, plan_round
+from vidal.assemble.selection import BATCHES
+from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
+from vidal.campaign.config import CampaignConfig, parse_config
+from vidal.campaign.evidence import EvidencePlan
+from vidal.campaign.folder import Campaign
+from vidal.campaign.loop import retell_round
+from vidal.campaign.places import EngineMaker, Engines
+from vidal.campaign.quality import judge_query
+from vidal.campaign.record import GIVEN, Split
+from vidal.campaign.selection import Watcher
+from vidal.campaign.source import open_source
+from vidal.campaign.training import detector_spec
+from vidal.detect.spec import DetectorSpec
+from vidal.errors import CampaignError, UsageError
+from vidal.evaluate.curves import Picks
+from vidal.types import Annotations, Clip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What was judged, and how good it is.
+
+    Attributes:
+        model: name of the model.
+        clips: how many clips it was judged by, in words.
+        quality: of the model.
+        queries: (round, strategy, worth of the picks) of a campaign's answered rounds.
+        notes: remarks for the reader, one sentence each.
+    """
+
+    model: str
+    clips: str
+    quality: ModelReport
+    queries: tuple[tuple[int, str, Picks], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "model": self.model,
+            "judged_by": self.clips,
+            **self.quality.as_dict(),
+            "queries": [
+                {"round": number, "strategy": strategy, **asdict(picks)}
+                for number, strategy, picks in self.queries
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def evaluate_campaign(
+    campaign: Campaign,
+    *,
+    split: Split = "test",
+    number: int | None = None,
+    coco: bool = True,
+    queries: bool = True,
+    watcher: Watcher,
+) -> Evaluation:
+    """Judge a campaign's model by its test (or validation) clips, and its queries by their answers.
+
+    Args:
+        campaign: open.
+        split: which clips.
+        number: of the round whose model is judged; None = the newest.
+        coco: also COCO's numbers.
+        queries: also judge what was picked; computes evidence that is not kept any more.
+        watcher: told how far it is.
+
+    Raises:
+        CampaignError: no such model.
+        UsageError: no labelled clips in the split, or clips that the model was trained on.
+    """
+    config = campaign.config
+    engines = engines_of(config)
+    model = _model(campaign, number)
+    source = open_source(
+        config, engines=engines, store=campaign.evidence, scenes=campaign.folder / "scenes"
+    )
+    clips, truth = list(source.opened(split).values()), source.truth(split)
+    if not truth:
+        raise UsageError(
+            f"the campaign has no labelled clips in the split {split}.",
+            hint="Set clips aside with data.split, or name data.test_videos and data.test_labels.",
+        )
+    settings = config.evaluation
+    spec = detector_spec(config, model=model)
+    notes = _checked(spec, clips)
+    quality = judge_model(
+        EvidencePlan(campaign.evidence, spec, _batch(config, spec), None, None),
+        clips,
+        truth,
+        engines=engines,
+        watcher=watcher,
+        score_floor=settings.score_floor,
+        iou=settings.iou,
+        coco=coco,
+    )
+    return Evaluation(
+        model=model.name,
+        clips=f"{len(truth)} {split} clips, {quality.frames:,} labelled frames",
+        quality=quality,
+        queries=_queries(campaign, watcher) if queries else (),
+        notes=notes,
+    )
+
+
+def evaluate_videos(
+    *,
+    videos: Path,
+    labels: Path,
+    data_format: str,
+    detector: str,
+    weights: Path | None,
+    classes: tuple[str, ...] | None,
+    device: str,
+    precision: str,
+    cache: Path,
+    workers: int = 0,
+    image_rate: str = "10",
+    score_floor: float = 0.05,
+    iou: float = 0.5,
+    coco: bool = True,
+    watcher: Watcher,
+) -> Evaluation:
+    """Judge any detector by clips with labels.
+
+    The arguments are those of ``vidal evaluate``.
+
+    Raises:
+        UsageError: values that cannot be meant, or clips that the model was trained on.
+        InputError, WeightsError: as the files deserve.
+    """
+    data = {"videos": str(videos), "labels": str(labels), "format": data_format}
+    wanted = {"name": detector, "classes": classes, "device": device, "precision": precision}
+    config = parse_config(
+        {
+            "data": {**data, "image_rate": image_rate},
+            "detector": {**wanted, "weights": None if weights is None else str(weights)},
+        },
+        "evaluate",
+    )
+    engines: EngineMaker = Engines(workers, device)
+    source = open_source(config, engines=engines, store=cache, scenes=cache)
+    clips, truth = list(source.opened().values()), source.truth()
+    spec = detector_spec(config)
+    spec.check()
+    notes = _checked(spec, clips)
+    quality = judge_model(
+        EvidencePlan(cache, spec, _batch(config, spec), None, None),
+        clips,
+        truth,
+        engines=engines,
+        watcher=watcher,
+        score_floor=score_floor,
+        iou=iou,
+        coco=coco,
+    )
+    return Evaluation(
+        model=detector if weights is None else weights.name,
+        clips=f"{len(truth)} clips, {quality.frames:,} labelled frames",
+        quality=quality,
+        notes=(*notes, *_unknown_classes(quality, source.classes)),
+    )
+
+
+def _model(campaign: Campaign, number: int | None) -> Path:
+    rounds = {each.number: each for each in campaign.record.rounds() if each.model is not None}
+    if number is None and rounds:
+        number = max(rounds)
+    if number is None:
+        raise CampaignError("no model is trained yet.", hint="Run `vidal train` first.")
+    if number not in rounds:
+        have = ", ".join(map(str, rounds)) or "none"
+        raise CampaignError(f"round {number} has no model; rounds with one: {have}.")
+    return campaign.folder / str(rounds[number].model)
+
+
+def _checked(spec: DetectorSpec, clips: list[Clip]) -> tuple[str, ...]:
+    """Refuse clips that the model was trained on; a remark where nothing can be told."""
+    notes: Mapping[str, Any] = spec.load().notes
+    refuse_leak(notes, clips, spec.name if spec.weights is None else spec.weights.name)
+    if TRAINED_ON in notes or spec.weights is None:
+        return ()
+    return (
+        f"{spec.weights.name} does not say which clips it was trained on: whether these are among"
+        " them could not be checked.",
+    )
+
+
+def _batch(config: CampaignConfig, spec: DetectorSpec) -> int:
+    return config.detector.batch or BATCHES["cuda" if spec.device == "cuda" else "cpu"]
+
+
+def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Picks], ...]:
+    """The worth of every answered query that a model chose, by the answers themselves."""
+    engines = engines_of(campaign.config)
+    clips = campaign.clips(engines)
+    found = []
+    for entry in campaign.record.rounds():
+        model = campaign.newest_model(before=entry.number)
+        if entry.state not in ("answered", "trained") or entry.strategy == GIVEN or model is None:
+            continue
+        plan = plan_round(campaign, number=entry.number).plan
+        result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
+        detector = None
+        if not plan.selector.needs:
+            detector = detector_spec(campaign.config, model=model).load()
+        picks = judge_query(
+            result.query,
+            result.load,
+            _answers(campaign, {name: clips[name] for name in result.clips}),
+            threshold=plan.threshold,
+            detector=detector,
+        )
+        found.append((entry.number, entry.strategy, picks))
+    return tuple(found)
+
+
+def _answers(campaign: Campaign, clips: Mapping[str, Clip]) -> dict[str, Annotations]:
+    return {name: campaign.record.annotations(name, clip.frames) for name, clip in clips.items()}
+
+
+def _unknown_classes(quality: ModelReport, classes: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Class names of labels and model that do not meet: a common cause of an AP of zero."""
+    known = quality.report.classes
+    theirs = [name for name in classes or () if name not in known]
+    if not theirs:
+        return ()
+    return (
+        f"The labels have classes that the model does not know: {', '.join(theirs)}; detections on"
+        " such objects count as false.",
+    )
