@@ -1,7 +1,7 @@
 """Detections as text, one line each, one file a clip; told apart by their columns.
 
-- KITTI results: the 17 columns of a tracking label (or the 15 of an object label, behind a frame
-  number: 16) and the score last, separated by spaces; frames from 0. ``DontCare`` is left out.
+- KITTI results: the 17 columns of a tracking label and the score last, separated by spaces; frames
+  from 0. ``DontCare`` is left out.
 - ``frame,x1,y1,x2,y2,score``; frames from 0, a header line is allowed.
 - ``frame,type,x1,y1,x2,y2,score,h,w,l,x,y,z,rotation,alpha``, as 3-D trackers on KITTI share their
   inputs: type 1 = Pedestrian, 2 = Car, 3 = Cyclist; frames from 0.
@@ -58,9 +58,9 @@ def _is_mot(commas: bool, columns: int) -> bool:
 def _layout(path: Path, where: str, commas: bool, columns: int) -> tuple[bool, int]:
     if commas and (columns in (6, 15) or _is_mot(commas, columns)):
         return commas, columns
-    if not commas and columns in (16, 18):
+    if not commas and columns == 18:
         return commas, columns
-    scoreless = " (KITTI labels have no score)" if not commas and columns in (15, 17) else ""
+    scoreless = " (KITTI labels have no score)" if not commas and columns == 17 else ""
     why = f"{columns} columns{scoreless}"
     raise FormatError(path, where, why, hint=f"Expected {_LAYOUTS}.")
 
@@ -87,9 +87,8 @@ def _row(path: Path, where: str, commas: bool, parts: list[str]) -> Row | None:
 
 def _kitti(path: Path, where: str, parts: list[str]) -> Row | None:
     frame = frame_of(path, where, parts[0])
-    kind = 2 if len(parts) == 18 else 1
-    values = numbers(path, where, parts[kind + 1 :], first=kind + 2)
-    if parts[kind] == "DontCare":
+    values = numbers(path, where, parts[3:], first=4)
+    if parts[2] == "DontCare":
         return None
     x1, y1, x2, y2 = values[3:7]
-    return Row(frame, (x1, y1, x2, y2), values[-1], parts[kind], where)
+    return Row(frame, (x1, y1, x2, y2), values[-1], parts[2], where)
