@@ -76,6 +76,8 @@ def _lines(done: Any) -> list[str]:
         f"{place}: {done.labelled} frames labelled ({done.empty} of them empty),"
         f" {done.skipped} skipped, {done.waiting} still waiting; read as {done.format}"
     ]
+    if not (done.labelled or done.skipped or done.again):
+        lines.append("  nothing in it answers a frame that waits")
     if done.again:
         lines.append(f"  {done.again} frames were answered before and stay as they are")
     if done.not_asked:
