@@ -6,6 +6,7 @@ with a ``query.json`` is complete. Should a move fail, the earlier result is put
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,11 +16,13 @@ from vidal.errors import FormatError, OutputError
 from vidal.report import html, preannotations, query_files
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
+from vidal.store import atomic
 from vidal.types import FrameRef
 
 QUERY = "query.json"
 _FILES = (FOLDER, "query.csv", "preannotations.coco.json", "report.html", QUERY)
 _WORK = ".writing"
+_MOVING = "moving"  # exists while files are moved; lists the new ones
 
 
 def check_writable(out: Path) -> None:
@@ -33,6 +36,7 @@ def check_writable(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
+        _undo_interrupted(out)
         foreign = _foreign_files(out)
     except OSError as error:
         raise OutputError(out, _cause(error), hint="Choose another folder with --out.") from error
@@ -118,6 +122,8 @@ def _publish(work: Path, out: Path) -> None:
     """Swap the new files for the old ones; undo it all if a move fails."""
     new, old = work / "new", work / "old"
     moved: list[tuple[Path, Path]] = []
+    came = [name for name in _FILES if (new / name).exists()]
+    atomic.write_text(work / _MOVING, json.dumps(came))
     try:
         for name in reversed(_FILES):
             if (out / name).exists():
@@ -129,6 +135,22 @@ def _publish(work: Path, out: Path) -> None:
         for source, target in reversed(moved):
             target.rename(source)
         raise
+
+
+def _undo_interrupted(out: Path) -> None:
+    """Put back what a run that was killed while it moved its files had taken away."""
+    work = out / _WORK
+    try:
+        came = json.loads((work / _MOVING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    for name in came:
+        if not (work / "new" / name).exists() and (out / name).exists():
+            _move(out / name, work / "new" / name)
+    for name in _FILES:
+        if (work / "old" / name).exists():
+            _move(work / "old" / name, out / name)
+    shutil.rmtree(work)
 
 
 def _move(source: Path, target: Path) -> tuple[Path, Path]:

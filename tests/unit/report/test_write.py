@@ -127,3 +127,37 @@ def test_progress_counts_frames_and_clips_to_the_end(build, video, tmp_path):
     write_outputs(build.result(video), tmp_path, progress=lambda *call: calls.append(call))
     assert ("frames", 2, 2) in calls
     assert ("clips", 1, 1) in calls
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the program may handle it."""
+
+
+@pytest.mark.parametrize("moves", range(9))
+def test_a_run_killed_while_moving_leaves_the_earlier_result_to_the_next(
+    build, video, tmp_path, monkeypatch, moves
+):
+    import vidal.report.write as module
+
+    write_outputs(build.result(video), tmp_path)
+    before = contents(tmp_path)
+    result = build.result(video)
+    changed = replace(result.query, frames=(FrameRef("drive-0a", 9), FrameRef("drive-0a", 17)))
+    move, left = module._move, [moves]
+
+    def failing(source: Path, target: Path) -> tuple[Path, Path]:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_move", failing)
+        patch.setattr(module.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            write_outputs(replace(result, query=changed), tmp_path, report=False)
+    check_writable(tmp_path)
+    assert contents(tmp_path) == before
+    write_outputs(replace(result, query=changed), tmp_path, report=False)
+    names = sorted(path.name for path in (tmp_path / "frames").iterdir())
+    assert names == ["drive-0a_000009.jpg", "drive-0a_000017.jpg"]
