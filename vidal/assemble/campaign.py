@@ -11,7 +11,7 @@ from vidal.campaign.answers import Names
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, create_campaign, locked
 from vidal.campaign.places import Engines
-from vidal.campaign.selection import SelectionPlan
+from vidal.campaign.plan import SelectionPlan
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.errors import CampaignError

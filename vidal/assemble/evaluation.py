@@ -15,9 +15,9 @@ from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.folder import Campaign
 from vidal.campaign.loop import retell_round
 from vidal.campaign.places import EngineMaker, Engines
+from vidal.campaign.plan import Watcher
 from vidal.campaign.quality import judge_query
 from vidal.campaign.record import GIVEN, Split
-from vidal.campaign.selection import Watcher
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec

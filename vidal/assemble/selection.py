@@ -12,7 +12,7 @@ from vidal.assemble import build_strategy
 from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.given import Frames, GivenDetections
 from vidal.campaign.places import Engines
-from vidal.campaign.selection import SelectionPlan
+from vidal.campaign.plan import SelectionPlan
 from vidal.coherence import CoherenceOptions
 from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
@@ -49,6 +49,7 @@ def plan_selection(
     seed: int = 0,
     detector: str = "auto",
     weights: Path | None = None,
+    config: Path | None = None,
     classes: str | None = None,
     threshold: float = 0.5,
     device: str = "auto",
@@ -85,6 +86,7 @@ def plan_selection(
         classes=names,
         device=device,
         options=DetectOptions(precision=precision),  # type: ignore[arg-type]
+        config=config,
     )
     own_files = {
         "images": detections_images,
@@ -93,7 +95,7 @@ def plan_selection(
         "size": None if size is None else _size(size),
     }
     if detections is not None:
-        _refuse_detector(detector, weights)
+        _refuse_detector(detector, weights or config)
         spec = GivenDetections.of(detections, classes=names, **own_files)
     elif videos is None:
         raise UsageError("no clips.", hint="Name them with --videos, or --detections made of them.")
@@ -149,6 +151,7 @@ def _settings(
         settings["detector"] = {
             "name": detector.name,
             "weights": None if detector.weights is None else detector.weights.name,
+            **({} if detector.config is None else {"config": detector.config.name}),
             "classes": detector.classes,
             "device": detector.device,
             **asdict(detector.options),
@@ -163,9 +166,9 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _refuse_detector(name: str, weights: Path | None) -> None:
+def _refuse_detector(name: str, file: Path | None) -> None:
     """Detections that are given and a detector that would make others exclude each other."""
-    if name != "auto" or weights is not None:
+    if name != "auto" or file is not None:
         raise UsageError("both a detector and given detections.", hint="Drop one of them.")
 
 

@@ -14,8 +14,9 @@ from vidal.assemble.campaign import check_config, engines_of, plan_round
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.evidence import EvidenceJob, EvidencePlan, gather
 from vidal.campaign.folder import Campaign, open_campaign
-from vidal.campaign.places import Engines, cores
-from vidal.campaign.selection import SelectionPlan, versions
+from vidal.campaign.notes import versions
+from vidal.campaign.places import EngineMaker, cores
+from vidal.campaign.plan import SelectionPlan
 from vidal.campaign.simulate import (
     INITIAL,
     PER_ROUND,
@@ -75,7 +76,7 @@ class SimulationPlan:
     seeds: tuple[int, ...]
     rounds: int
     out: Path
-    engines: Engines
+    engines: EngineMaker
     all_data: bool
 
     def job(self, strategy: str, seed: int) -> RunJob:

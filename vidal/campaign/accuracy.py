@@ -15,7 +15,7 @@ from vidal.campaign.evidence import (
     load_detections,
 )
 from vidal.campaign.places import EngineMaker, store_at
-from vidal.campaign.selection import Watcher
+from vidal.campaign.plan import Watcher
 from vidal.campaign.source import with_classes
 from vidal.errors import UsageError
 from vidal.evaluate.average_precision import DetectionReport, evaluate_detections

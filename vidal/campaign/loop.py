@@ -20,9 +20,10 @@ from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.folder import Campaign
 from vidal.campaign.labels import LabelMatch
 from vidal.campaign.places import EngineMaker
+from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.result import SelectionResult
-from vidal.campaign.selection import Prepared, SelectionPlan, Watcher, run_selection
+from vidal.campaign.selection import run_selection
 from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.protocols import Oracle

@@ -30,10 +30,10 @@ from vidal.campaign.folder import CONFIG, Campaign, create_campaign, locked, ope
 from vidal.campaign.loop import answer_round, select_round, to_train, train_round
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.places import EngineMaker, store_at
+from vidal.campaign.plan import SelectionPlan
 from vidal.campaign.quality import judge_query
 from vidal.campaign.rendered import render
 from vidal.campaign.result import SelectionResult
-from vidal.campaign.selection import SelectionPlan
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report

@@ -80,6 +80,12 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
     help="Checkpoint of your own: vidal's, or a torchvision state dict.",
 )
 @click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="YAML configuration of your own model, for --detector detectron2.",
+)
+@click.option(
     "--classes",
     default=None,
     metavar="A,B,...",
@@ -201,7 +207,8 @@ def command(**given: Any) -> None:
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.assemble.selection import plan_selection
-    from vidal.campaign.selection import prepare_selection, run_selection
+    from vidal.campaign.plan import prepare_selection
+    from vidal.campaign.selection import run_selection
     from vidal.report import check_writable, write_outputs
 
     out: Path = given["out"]

@@ -1,0 +1,61 @@
+"""What the reader of a result has to be told beside it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+import vidal
+from vidal.campaign.evidence import ClipEvidence
+from vidal.campaign.plan import Prepared
+from vidal.types import Clip, Query
+
+LINK_SHARE_WARNING = 0.5
+"""Below this share of linked detections the tracker, not the detector, is probably at fault."""
+
+
+def notes_on(
+    prepared: Prepared,
+    clips: Sequence[Clip],
+    evidence: Mapping[str, ClipEvidence],
+    query: Query,
+) -> tuple[str, ...]:
+    """Remarks on a query, one sentence each."""
+    notes = list(prepared.notes)
+    if len(query) < prepared.wanted:
+        notes.append(
+            f"Only {len(query)} of the {prepared.wanted} frames asked for could be chosen: the"
+            " neighbours of chosen and labelled frames are excluded (--gap)."
+        )
+    if prepared.labels is not None and prepared.labels.others:
+        others = prepared.labels.others
+        notes.append(
+            f"The labels file names {len(others)} clips that are not here, {others[0]} for one."
+        )
+    cut = [clip for clip in clips if clip.truncated]
+    if cut:
+        notes.append(
+            f"{len(cut)} clips end early; their readable part was used:"
+            f" {', '.join(clip.path.name for clip in cut[:5])}."
+        )
+    lost = sum(known.lost for known in evidence.values())
+    if lost:
+        notes.append(f"{lost} frames did not decode and could not be selected.")
+    judged = sum(known.judged for known in evidence.values())
+    if judged:
+        linked = sum(known.link_share * known.judged for known in evidence.values()) / judged
+        if linked < LINK_SHARE_WARNING:
+            notes.append(
+                f"Only {linked:.0%} of the detections were linked to a neighbouring frame: motion"
+                " may be too large for the tracker, and the error estimates unreliable."
+            )
+    return tuple(notes)
+
+
+def versions() -> dict[str, str]:
+    """Of vidal, Python and the libraries that shape a result."""
+    named = {"vidal": vidal.__version__, "python": platform.python_version()}
+    for name in ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "av"):
+        named[name] = metadata.version(name)
+    return named

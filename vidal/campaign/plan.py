@@ -1,0 +1,142 @@
+"""What to select from, and how; everything that can be refused before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from vidal.campaign.clips import open_clips
+from vidal.campaign.evidence import EvidencePlan
+from vidal.campaign.given import GivenDetections
+from vidal.campaign.given_clips import take_in
+from vidal.campaign.labels import LabelMatch, match_labels
+from vidal.campaign.places import EngineMaker, store_at
+from vidal.formats import coco_video
+from vidal.protocols import Selector
+from vidal.query.budget import Budget
+from vidal.types import BoolArray, Clip, SkippedClip
+
+
+class Watcher(Protocol):
+    """Who is told how far a run is. All methods may do nothing."""
+
+    def begin(self, clips: Sequence[Clip], known: int) -> None:
+        """Evidence of these clips will be gathered; that of ``known`` others is there."""
+        ...
+
+    def advance(self, item: int, done: int, total: int) -> None:
+        """Clip ``item`` has ``done`` of ``total`` frames."""
+        ...
+
+    def finish(self, item: int, remark: str) -> None:
+        """Clip ``item`` is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionPlan:
+    """What to select from, and how.
+
+    Attributes:
+        videos: a clip or a folder of clips; None where given detections describe the clips.
+        budget: how many frames.
+        strategy: name of the query strategy.
+        selector: the strategy, with its options and neighbour exclusion.
+        seed: root of all randomness.
+        labels: COCO-video JSON of frames that are labelled already.
+        evidence: what is computed for each clip.
+        threshold: detections with a higher score count (strict).
+        image_rate: nominal frames a second of folders of images.
+        settings: every option that shapes the result, for the record.
+    """
+
+    videos: Path | None
+    budget: Budget
+    strategy: str
+    selector: Selector
+    seed: int
+    labels: Path | None
+    evidence: EvidencePlan
+    threshold: float
+    image_rate: Fraction
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """The clips of a run before anything is computed for them.
+
+    Attributes:
+        clips: in order of discovery.
+        skipped: inputs that cannot be used.
+        labels: what is labelled already, or None.
+        base: what a percentage refers to: all readable frames, labelled ones included.
+        wanted: the budget in frames.
+        selectable: frames that are not labelled.
+        round: number of the round.
+        barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
+        notes: remarks for the reader.
+    """
+
+    clips: tuple[Clip, ...]
+    skipped: tuple[SkippedClip, ...]
+    labels: LabelMatch | None
+    base: int
+    wanted: int
+    selectable: int
+    round: int = 0
+    barred: Mapping[str, BoolArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def base_text(self) -> str:
+        """``base`` in words."""
+        count = len(self.clips)
+        return f"{self.base:,} frames of {count} clip{'s' if count != 1 else ''}"
+
+
+def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
+    """Open the clips, read the labels, settle the budget: everything that can be refused early.
+
+    Raises:
+        NoClips, LabelsMismatch, FormatError, BudgetError: as the input deserves.
+    """
+    clips, skipped, notes = _find_clips(plan, engines)
+    labels = None
+    if plan.labels is not None:
+        labels = match_labels(plan.labels, coco_video.read(plan.labels), clips)
+    base = sum(clip.frames for clip in clips)
+    labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
+    wanted = plan.budget.frames(base)
+    plan.budget.check(wanted, base - labelled)
+    return Prepared(
+        tuple(clips), tuple(skipped), labels, base, wanted, base - labelled, notes=notes
+    )
+
+
+def _find_clips(
+    plan: SelectionPlan, engines: EngineMaker
+) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
+    """The clips, what cannot be used, and remarks; given detections are put into the store."""
+    given, store = plan.evidence.detector, plan.evidence.store
+    clips: Sequence[Clip] | None = None
+    skipped: Sequence[SkippedClip] = ()
+    if plan.videos is not None:
+        clips, skipped = open_clips(
+            plan.videos, engines=engines, store=store, image_rate=plan.image_rate
+        )
+    if not isinstance(given, GivenDetections):
+        return clips or (), skipped, ()
+    taken = take_in(
+        given,
+        clips,
+        needs=plan.selector.needs,
+        strategy=plan.strategy,
+        store=store_at(store),
+        key_of=lambda clip: plan.evidence.keys(clip).detections,
+        rate=plan.image_rate,
+    )
+    return taken.clips, [*skipped, *taken.skipped], taken.notes
