@@ -108,13 +108,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=150)
     parser.add_argument("--test-clips", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1908)
     parser.add_argument("--test-seed", type=int, default=7001)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="file that keeps the training between epochs")
     parser.add_argument("--out", type=Path, default=shipped_checkpoint())
     parser.add_argument("--result", type=Path, default=RESULT)
+    parser.add_argument("--note", default="", help="what was unusual about the run, for the record")
     parser.add_argument("--judge", action="store_true", help="do not train: judge --out again")
     return parser.parse_args()
 
@@ -145,6 +146,7 @@ def fitted(asked: argparse.Namespace) -> tuple[FasterRCNNDetector, dict[str, Any
         "frames": len(samples),
         "seconds": round(time.perf_counter() - made),
         "resumed": resumed,
+        "note": asked.note,
         "options": asdict(options),
     }
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.random import Generator, default_rng
-from torch import Tensor
+from numpy.random import Generator
+from torch import Tensor, nn
 from torchvision.models import detection
 
 from vidal.detect import scenes_tiny
@@ -94,8 +94,15 @@ def fresh(name: str, outputs: int, rng: Generator) -> Any:
 
 
 def blank(name: str, outputs: int) -> Any:
-    """A network whose weights are about to be overwritten, every one."""
-    return fresh(name, outputs, default_rng(0))
+    """A network with weights of no meaning, to be overwritten; drawing some would take seconds."""
+    network = skeleton(name, outputs).to_empty(device="cpu")
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.num_batches_tracked is not None:
+            module.num_batches_tracked.zero_()  # the one buffer that a state dict may lack
+    anchors = network.rpn.anchor_generator
+    pairs = zip(anchors.sizes, anchors.aspect_ratios, strict=True)
+    anchors.cell_anchors = [anchors.generate_anchors(sizes, ratios) for sizes, ratios in pairs]
+    return network
 
 
 def skeleton(name: str, outputs: int) -> Any:
