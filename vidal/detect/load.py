@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.errors import UnknownName, UsageError, WeightsError
@@ -27,6 +27,7 @@ class _Request:
     device: str
     options: DetectOptions
     training: TrainOptions | None
+    config: Path | None = None
 
 
 def load_detector(
@@ -37,14 +38,16 @@ def load_detector(
     device: str = "auto",
     options: DetectOptions | None = None,
     training: TrainOptions | None = None,
+    config: Path | None = None,
 ) -> FasterRCNNDetector:
     """The detector of that name, with weights that were trained: never random ones.
 
     Args:
         name: ``fasterrcnn-mobilenet-320``, ``fasterrcnn-resnet50-v2`` (COCO weights unless
-            ``weights`` is given), ``scenes-tiny`` (shipped weights, for rendered scenes), or
-            ``auto``: the network that ``weights`` was made for, and without ``weights`` the COCO
-            network that suits the device (MobileNet on a processor, ResNet-50 on a GPU).
+            ``weights`` is given), ``scenes-tiny`` (shipped weights, for rendered scenes),
+            ``detectron2`` (needs ``config`` and ``weights``), or ``auto``: the network that
+            ``weights`` was made for, and without ``weights`` the COCO network that suits the device
+            (MobileNet on a processor, ResNet-50 on a GPU).
         weights: a checkpoint of vidal's, or a torchvision state dict.
         classes: which classes are kept, by name. Default: all of a checkpoint's; of COCO's the
             road classes. A checkpoint that does not name its classes needs all names here, in
@@ -52,6 +55,7 @@ def load_detector(
         device: ``auto``, ``cpu`` or ``cuda``.
         options: how outputs become detections.
         training: how ``fit`` trains; default: what suits the network.
+        config: of a model of detectron2's.
 
     Raises:
         UnknownName: no such detector or class.
@@ -68,7 +72,10 @@ def load_detector(
         device=device,
         options=options or DetectOptions(),
         training=training,
+        config=None if config is None else Path(config),
     )
+    if request.config is not None and name != "detectron2":
+        raise UsageError(f"detector {name!r} has no configuration.", hint="Leave out --config.")
     return DETECTORS[name](name, request)
 
 
@@ -202,8 +209,28 @@ def _scenes_tiny(name: str, request: _Request) -> FasterRCNNDetector:
     return _from_file(name, request.weights or shipped_checkpoint(), request)
 
 
+def _detectron2(name: str, request: _Request) -> Any:
+    """The user's own model, by its configuration and checkpoint."""
+    del name
+    from vidal.detect.detectron2_files import load
+
+    if request.config is None or request.weights is None:
+        raise UsageError(
+            "detectron2 needs a configuration and weights.",
+            hint="Give --config FILE.yaml and --weights FILE.pth.",
+        )
+    return load(
+        request.config,
+        request.weights,
+        classes=request.classes,
+        device=request.device,
+        options=request.options,
+    )
+
+
 DETECTORS: Mapping[str, Callable[[str, _Request], FasterRCNNDetector]] = {
     "auto": _auto,
+    "detectron2": _detectron2,
     "fasterrcnn-mobilenet-320": _coco,
     "fasterrcnn-resnet50-v2": _coco,
     "scenes-tiny": _scenes_tiny,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidal.detect.load import DETECTORS, load_detector, shipped_checkpoint
 from vidal.detect.options import DetectOptions
-from vidal.errors import UnknownName, WeightsError
+from vidal.errors import UnknownName, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
@@ -30,6 +30,7 @@ class DetectorSpec:
         classes: class names to keep, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         options: how outputs become detections.
+        config: of a model of detectron2's.
     """
 
     name: str = "auto"
@@ -37,6 +38,7 @@ class DetectorSpec:
     classes: tuple[str, ...] | None = None
     device: str = "auto"
     options: DetectOptions = DetectOptions()
+    config: Path | None = None
 
     def __post_init__(self) -> None:
         if self.name not in DETECTORS:
@@ -54,7 +56,13 @@ class DetectorSpec:
         """
         file = shipped_checkpoint() if self.name == "scenes-tiny" else None
         file = self.weights or file
+        config = {}
+        if self.config is not None:
+            from vidal.detect.detectron2_files import config_digest
+
+            config = {"detector": self.name, "config": config_digest(self.config)}
         return {
+            **config,
             "version": VERSION,
             "weights": f"coco/{self.name}" if file is None else _digest(file, _stamp(file)),
             "classes": None if self.classes is None else list(self.classes),
@@ -66,10 +74,21 @@ class DetectorSpec:
         """Refuse a checkpoint that is not there, before anything is computed.
 
         Raises:
-            WeightsError: it cannot be read.
+            WeightsError, InputError: a file cannot be read.
+            UsageError: a configuration without its detector, or the other way round.
         """
         if self.weights is not None:
             _stamp(self.weights)
+        if self.config is not None:
+            from vidal.detect.detectron2_files import check_config
+
+            check_config(self.config)
+        if (self.config is not None) != (self.name == "detectron2"):
+            raise UsageError(
+                "--config and --detector detectron2 go together.", hint="Give both, with --weights."
+            )
+        if self.name == "detectron2" and self.weights is None:
+            raise UsageError("detectron2 needs weights.", hint="Give --weights FILE.pth.")
 
     def fetch(self) -> None:
         """Make sure that COCO weights are here, once, before several processes want them.
@@ -92,6 +111,7 @@ class DetectorSpec:
             classes=self.classes,
             device=self.device,
             options=self.options,
+            config=self.config,
         )
 
 
