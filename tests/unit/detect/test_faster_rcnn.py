@@ -42,6 +42,7 @@ def a_detector(
 def awake(detector: FasterRCNNDetector) -> FasterRCNNDetector:
     """Random weights whose activations and scores spread, so that no ranking hangs on rounding."""
     network, draw = detector.network, torch.Generator().manual_seed(1)
+    network.rpn._post_nms_top_n.update(testing=100)
     norms = [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 0.5
