@@ -153,6 +153,18 @@ def test_seeds_and_strategies_may_be_added_to_what_is_there(config, done, tmp_pa
     assert [row.round for row in of(result, "oracle-fn")] == [0, 1]
 
 
+def test_a_report_of_an_unfinished_simulation_says_what_is_missing(config, done, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(done[0], out)
+    (out / "runs" / "every-nth-0" / "rows" / "round-001.json").unlink()
+    asked = ["simulate", str(config), "--strategies", ",".join(WANTED), "--seeds", "1"]
+    main([*asked, "--out", str(out), "--report-only", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert "1 run is not finished" in found["notes"][0]
+    assert "every-nth" not in {row["strategy"] for row in found["rows"]}
+    assert "no simulation was begun" in refused(capsys, *asked, "--out", tmp_path, "--report-only")
+
+
 def refused(capsys, *arguments):
     with pytest.raises(SystemExit) as ending:
         main([str(argument) for argument in arguments])

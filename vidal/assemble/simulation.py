@@ -31,7 +31,7 @@ from vidal.campaign.simulate import (
 from vidal.campaign.simulated import SimulationResult
 from vidal.campaign.source import Source
 from vidal.engine import Listener
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import CampaignError, UnknownName, UsageError
 from vidal.evaluate.curves import ALL_DATA, Row
 
 ALWAYS = ("random", "random-r", "every-nth")
@@ -78,6 +78,11 @@ class SimulationPlan:
     out: Path
     engines: EngineMaker
     all_data: bool
+
+    def jobs(self) -> list[RunJob]:
+        """All runs, one seed after the other; the longest, that of all data, last."""
+        names = [*self.strategies, *([ALL_DATA] if self.all_data else [])]
+        return [self.job(name, seed) for seed in self.seeds for name in names]
 
     def job(self, strategy: str, seed: int) -> RunJob:
         """One run of it."""
@@ -154,13 +159,25 @@ def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
     source = open_simulated(plan.config, plan.out, plan.engines)
     initial = [plan.job(INITIAL, seed) for seed in plan.seeds]
     _run_all(plan, initial, "first models", stages)
-    names = [*([ALL_DATA] if plan.all_data else []), *plan.strategies]
-    jobs = [plan.job(name, seed) for seed in plan.seeds for name in names]
+    jobs = plan.jobs()
     for job in jobs:
         begin_run(job, source)
     _scan_all(plan, [job for job in jobs if finished(job) is None], source, stages)
     _run_all(plan, jobs, "runs", stages)
-    return _result(plan, asked.config, jobs, source)
+    return _result(plan, asked.config, source)
+
+
+def told(plan: SimulationPlan) -> SimulationResult:
+    """The result of what is finished; nothing is run.
+
+    Raises:
+        CampaignError: the folder holds a simulation of another configuration, or none.
+    """
+    if not (plan.out / "runs").is_dir():
+        raise CampaignError(f"{plan.out}: no simulation was begun here.")
+    check_out(plan.out, plan.config)
+    found = replace(plan, config=rendered(plan.config, plan.out, plan.engines))
+    return _result(found, plan.config, open_simulated(found.config, plan.out, plan.engines))
 
 
 def _run_all(plan: SimulationPlan, jobs: Sequence[RunJob], title: str, stages: Stages) -> None:
@@ -208,14 +225,13 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[Eviden
     return found
 
 
-def _result(
-    plan: SimulationPlan, config: CampaignConfig, jobs: Sequence[RunJob], source: Source
-) -> SimulationResult:
+def _result(plan: SimulationPlan, config: CampaignConfig, source: Source) -> SimulationResult:
     rows: list[Row] = []
-    seconds = 0.0
-    for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *jobs]:
+    seconds, unfinished = 0.0, 0
+    for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *plan.jobs()]:
         done = finished(job)
         if done is None:
+            unfinished += job.strategy != INITIAL
             continue
         seconds += done.seconds
         if job.strategy == ALL_DATA:
@@ -234,7 +250,7 @@ def _result(
         versions=versions(),
         machine=machine(),
         seconds=seconds,
-        notes=_notes(plan, rows),
+        notes=_notes(plan, rows, unfinished),
     )
 
 
@@ -255,8 +271,11 @@ def _facts(source: Source) -> dict[str, Any]:
     }
 
 
-def _notes(plan: SimulationPlan, rows: Sequence[Row]) -> tuple[str, ...]:
+def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[str, ...]:
     notes = []
+    if unfinished:
+        runs = "1 run is" if unfinished == 1 else f"{unfinished} runs are"
+        notes.append(f"{runs} not finished and left out: run the same command again to go on.")
     if any(name in ORACLES for name in plan.strategies):
         notes.append(
             "The oracles see the labels of the pool. They show what knowing the true errors would"

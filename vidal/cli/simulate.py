@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     help="Runs at once. [default: one a core on CPU, one on GPU]",
 )
 @click.option("--no-all-data", is_flag=True, help="Do not train on all frames of the pool.")
+@click.option("--report-only", is_flag=True, help="Run nothing; report the runs that are finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
@@ -62,6 +63,7 @@ def command(
     out: Path | None,
     workers: int,
     no_all_data: bool,
+    report_only: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -73,7 +75,7 @@ def command(
     Ground truth answers the queries; everything else is as in a campaign. Interrupted runs go on
     where they were; strategies, seeds and rounds may be added later.
     """
-    from vidal.assemble.simulation import plan_simulation, simulate
+    from vidal.assemble.simulation import plan_simulation, simulate, told
     from vidal.campaign.config import load_config
     from vidal.campaign.simulated import write_results
     from vidal.report.simulation import write_simulation_report
@@ -91,7 +93,7 @@ def command(
         all_data=not no_all_data,
     )
     with Bars(quiet=quiet or as_json) as bars:
-        result = simulate(plan, bars)
+        result = told(plan) if report_only else simulate(plan, bars)
     files = write_results(result, folder)
     files["report"] = write_simulation_report(result, folder / "report.html")
     if as_json:
