@@ -94,6 +94,26 @@ def test_a_second_run_over_changed_detections_is_not_the_first_one_again(rendere
     assert (tmp_path / "out" / "query.json").read_text() != first
 
 
+def test_preannotations_of_a_selection_are_detections_again(rendered, tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    perfect(rendered, given)
+    out = tmp_path / "out"
+    base = ("--detections", given, "--size", "480x300", "--json", "--strategy", "entropy")
+    select(*base, "--out", out, "--budget", 5, "--no-report")
+    again = read(out / "preannotations.coco.json")
+    query = json.loads((out / "query.json").read_text())
+    chosen = sorted((row["clip"], row["ordinal"]) for row in query["frames"])
+    assert sorted((c.names[0], n) for c in again.clips for n in c.listed.tolist()) == chosen
+    whole = {clip.names[0]: clip for clip in read(given).clips}
+    for clip in again.clips:
+        source = whole[clip.names[0].rpartition("-")[0]]
+        rows = np.isin(source.number, clip.listed)
+        np.testing.assert_allclose(clip.boxes, source.boxes[rows], atol=1e-3)
+        names = [again.classes[label] for label in clip.labels]
+        assert names == [read(given).classes[label] for label in source.labels[rows]]
+
+
 @pytest.mark.parametrize("strategy", ["temporal-coherence", "expected-errors", "entropy", "random"])
 def test_torch_is_not_imported(tmp_path, strategy):
     (tmp_path / "a.csv").write_text("".join(f"{n},2,3,10,12,0.5\n" for n in range(9)))

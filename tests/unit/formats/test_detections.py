@@ -233,6 +233,19 @@ def test_coco_results_find_their_images_and_keep_empty_ones(tmp_path):
     assert drive.probs[1].tolist() == [0.75, 0, 0.25]
 
 
+def test_a_folder_names_a_clip_only_where_its_images_have_one_prefix(tmp_path):
+    files = ["all/a_01.jpg", "all/b_01.jpg", "drive/frame_7.jpg", "3.jpg"]
+    images = [{"id": at, "file_name": file} for at, file in enumerate(files)]
+    content = {"images": images, "categories": IMAGES["categories"], "annotations": []}
+    found = read(save(tmp_path / "coco.json", content))
+    assert [clip.names for clip in found.clips] == [
+        ("all/a", "a"),
+        ("all/b", "b"),
+        ("drive/frame", "frame", "drive"),
+        ("images",),
+    ]
+
+
 def test_coco_results_alone_are_refused_with_the_way_out(tmp_path):
     with pytest.raises(FormatError, match="--detections-images"):
         read(save(tmp_path / "results.json", RESULTS))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from vidal.errors import FormatError
@@ -22,3 +24,19 @@ def image_clip(path: Path, where: str, name: str) -> tuple[str, str, int]:
         raise FormatError(path, where, f"{name!r:.60} has no frame number")
     folder = pure.parent.as_posix().strip("/")
     return "" if folder == "." else folder, found["prefix"], int(found["number"])
+
+
+def clip_names(groups: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What the clip of each (folder, prefix) may be called, the most specific first.
+
+    The folder alone names a clip only where all its images have one prefix.
+    """
+    every = list(groups)
+    prefixes = Counter(folder for folder, _ in every)
+    names = {}
+    for folder, prefix in every:
+        both = f"{folder}/{prefix}" if folder and prefix else ""
+        alone = folder if prefixes[folder] == 1 else ""
+        found = tuple(dict.fromkeys(name for name in (both, prefix, alone) if name))
+        names[folder, prefix] = found or (folder or "images",)
+    return names

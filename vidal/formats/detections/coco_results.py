@@ -26,7 +26,7 @@ from vidal.formats.detections._found import (
     number_of,
     numbers_of,
 )
-from vidal.formats.detections._images import image_clip
+from vidal.formats.detections._images import clip_names, image_clip
 
 Key = int | str
 
@@ -81,6 +81,9 @@ class _Index:
         for where, item in _items(path, value, "images"):
             key = _new(path, where, item, self.images)
             self.images[key] = self._image(where, item)
+        folders = clip_names(group for group in self.clips if isinstance(group, tuple))
+        for group, names in folders.items():
+            self.clips[group].names = names
 
     def _read_videos(self, value: dict[str, Any]) -> dict[Key, tuple[str, ...]]:
         videos: dict[Key, tuple[str, ...]] = {}
@@ -98,7 +101,7 @@ class _Index:
         if video is not None:
             if not isinstance(video, Key) or video not in self._videos:
                 raise FormatError(self.path, f"{where}.video_id", f"no video {video!r:.40}")
-            group: Any = ("video", video)
+            group: Any = video
             names, by_image = self._videos[video], False
             name = "frame_id" if "frame_id" in item else "frame_index"
             number = frame_of(self.path, f"{where}.{name}", item.get(name))
@@ -107,9 +110,8 @@ class _Index:
             if not isinstance(file, str) or not file:
                 raise FormatError(self.path, where, "neither 'video_id' nor 'file_name'")
             folder, prefix, number = image_clip(self.path, where, file)
-            group, by_image = ("file", folder, prefix), True
-            both = f"{folder}/{prefix}" if folder and prefix else ""
-            names = tuple(dict.fromkeys(n for n in (both, prefix, folder) if n)) or ("images",)
+            group, by_image = (folder, prefix), True
+            names = (folder, prefix)
         size = self._size(where, item)
         if group not in self.clips:
             self.clips[group] = FoundClip(
@@ -124,7 +126,7 @@ class _Index:
         if clip.size is None:
             clip.size = size
         if clip.listed is None or number in clip.listed:
-            raise FormatError(self.path, where, f"frame {number} of {names[0]} is there already")
+            raise FormatError(self.path, where, f"frame {number} of {names[0]!r} is there already")
         clip.listed.add(number)
         return clip, number
 

@@ -17,7 +17,7 @@ from typing import Any
 from vidal.errors import FormatError
 from vidal.formats._rows import load_json
 from vidal.formats.detections._found import FoundClip, Row, box_of, frame_of, number_of
-from vidal.formats.detections._images import image_clip
+from vidal.formats.detections._images import clip_names, image_clip
 
 _USUAL = "predictions"
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -53,6 +53,8 @@ def read(path: Path, value: dict[str, Any]) -> Iterator[FoundClip]:
             beside = _beside(path) if beside is None else beside
             frames = beside.get(_id(sample.get("_id")), [])
         yield _video(path, where, sample, pure, frames, field)
+    for group, names in clip_names(images).items():
+        images[group].names = names
     yield from images.values()
 
 
@@ -154,13 +156,12 @@ def _image(
     folder, prefix, number = image_clip(path, where, str(pure))
     size = _metadata(path, where, sample.get("metadata"))[0]
     if (folder, prefix) not in images:
-        names = tuple(dict.fromkeys(name for name in (folder, prefix) if name))
         images[folder, prefix] = FoundClip(
-            names, path, by_image=True, relative=True, listed=set(), size=size
+            (folder, prefix), path, by_image=True, relative=True, listed=set(), size=size
         )
     clip = images[folder, prefix]
     if clip.listed is None or number in clip.listed:
-        raise FormatError(path, where, f"frame {number} of {clip.names[0]} is there already")
+        raise FormatError(path, where, f"frame {number} of {folder!r} is there already")
     clip.listed.add(number)
     clip.rows.extend(_rows(path, where, sample, number, field))
 
