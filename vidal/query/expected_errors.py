@@ -95,7 +95,9 @@ def _words(
 ) -> str:
     """One frame's expectation (K, 2) as a sentence; what does not count is said apart."""
     said, aside = (
-        " and ".join(filter(None, (_kind(expected[:, k], mask[:, k], classes, k) for k in (0, 1))))
+        " and ".join(
+            filter(None, (_kind(expected[:, k], mask[:, k], classes, k, learned) for k in (0, 1)))
+        )
         for mask in (counted, ~counted)
     )
     if learned:
@@ -103,12 +105,18 @@ def _words(
     else:
         sentence = (
             "no labels to learn from yet: scores, weak detections and temporal coherence fused, "
-            f"in standard deviations: {said or 'nothing'}"
+            f"in standard deviations {said or '0 for errors'}"
         )
     return sentence + (f"; not counted: {aside}" if aside else "")
 
 
-def _kind(amounts: NDArray[Any], mask: NDArray[Any], classes: tuple[str, ...], kind: int) -> str:
+def _kind(
+    amounts: NDArray[Any],
+    mask: NDArray[Any],
+    classes: tuple[str, ...],
+    kind: int,
+    learned: bool,
+) -> str:
     which = [
         (float(amount), name)
         for amount, use, name in zip(amounts, mask, classes, strict=True)
@@ -118,5 +126,7 @@ def _kind(amounts: NDArray[Any], mask: NDArray[Any], classes: tuple[str, ...], k
         return ""
     total = sum(amount for amount, _ in which)
     names = ", ".join(name if len(which) == 1 else f"{amount:.1f} {name}" for amount, name in which)
+    if not learned:
+        return f"{total:.1f} for {_KINDS[kind][1]} ({names})"
     word = _KINDS[kind][0] if f"{total:.1f}" == "1.0" else _KINDS[kind][1]
     return f"{total:.1f} {word} ({names})"

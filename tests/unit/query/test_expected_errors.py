@@ -59,9 +59,9 @@ def test_without_labels_the_words_say_that_nothing_was_learned():
     said = words(ExpectedErrors(), learned=False)
     assert said[0] == (
         "no labels to learn from yet: scores, weak detections and temporal coherence fused, "
-        "in standard deviations: 2.3 false alarms (car) and 0.8 misses (pedestrian)"
+        "in standard deviations 2.3 for false alarms (car) and 0.8 for misses (pedestrian)"
     )
-    assert said[1].endswith("in standard deviations: nothing")
+    assert said[1].endswith("in standard deviations 0 for errors")
 
 
 def test_the_parts_are_false_positives_and_misses_of_the_frames_asked_for():
