@@ -30,6 +30,7 @@ _BUILT = (
     " rest on the background. Entropy and margin then tell how sure the score is, not which"
     " classes are confused."
 )
+_UNUSED = ("the detections list none of its frames", "the detections do not mention it")
 _BARE = "No videos were given: there are no pictures, and motion is read off the detections."
 _NEVER_LOOKED = (
     "as never looked at, and cannot be selected (--detections-frames all takes them as empty)"
@@ -77,10 +78,8 @@ def take_in(
     Args:
         given: the files.
         clips: of the run; None = the files describe them.
-        needs: of the strategy.
-        strategy: its name, for errors.
-        store: where tables go.
-        key_of: the content key of a clip's detections.
+        needs, strategy: what the strategy needs, and its name.
+        store, key_of: where tables go, and the content key of a clip's.
         rate: frames a second of clips without pixels, where the files do not state it.
 
     Raises:
@@ -94,12 +93,9 @@ def take_in(
     pairs = _pairs(given, source, clips, rate, counts)
     kept, skipped = [], []
     for clip in dict.fromkeys([*(clips or ()), *pairs]):
-        if clip not in pairs:
-            skipped.append(SkippedClip(clip.path, "the detections do not mention it"))
-            continue
-        table = _table(given, source, pairs[clip], clip, counts)
-        if not table.scanned.any():
-            skipped.append(SkippedClip(clip.path, "the detections list none of its frames"))
+        table = _table(given, source, pairs[clip], clip, counts) if clip in pairs else None
+        if table is None or not table.scanned.any():
+            skipped.append(SkippedClip(clip.path, _UNUSED[table is None]))
             continue
         store.put(key_of(clip), to_arrays(table))
         kept.append(clip)

@@ -80,13 +80,7 @@ def load(
     names = library()
     settings = read_config(config)
     settings.MODEL.DEVICE = str(choose_device(device))
-    settings.MODEL.WEIGHTS = ""
-    from detectron2.modeling import build_model
-
-    try:
-        model = build_model(settings)
-    except (KeyError, AssertionError, ValueError, TypeError) as error:
-        raise InputError(config, f"detectron2 cannot build it ({error!r:.120})") from error
+    model = _build(config, settings)
     check_model(model, names)
     fill(model, weights)
     outputs = class_names(settings, model.roi_heads.num_classes, classes)
@@ -100,6 +94,17 @@ def load(
         source={"config": config_digest(config), "weights": _digest(weights)},
         path=weights,
     )
+
+
+def _build(config: Path, settings: Any) -> Any:
+    """The model of a configuration, at random weights."""
+    from detectron2.modeling import build_model
+
+    settings.MODEL.WEIGHTS = ""
+    try:
+        return build_model(settings)
+    except (KeyError, AssertionError, ValueError, TypeError) as error:
+        raise InputError(config, f"detectron2 cannot build it ({error!r:.120})") from error
 
 
 def read_config(config: Path) -> Any:

@@ -193,13 +193,12 @@ def settle(
 
     Args:
         found: the clips of all files.
-        classes: names to keep, in this order; for rows without names, the names by position. None =
-            the classes that the files state, else all that occur, by name.
+        classes: names to keep, in this order, or of rows without names, by position. None = the
+            classes that the files state, then all others that occur, by name.
         transform: ``sigmoid`` for scores that are logits.
 
     Raises:
-        FormatError: a score that is not in [0, 1] (after the transform), a class position without
-            a name, ``probs`` or ``features`` that do not fit, ...
+        FormatError: a score outside [0, 1] (after the transform), ``probs`` that do not fit, ...
     """
     clips = list(found)
     vocabulary = _vocabulary(clips, classes)
@@ -218,7 +217,6 @@ def settle(
         label = np.array([each for each in labels if each >= 0], dtype=np.int64)
         probs = _stated(clip, rows, kept) if with_probs else _built(scores, label, len(kept))
         tables.append(_table(clip, rows, scores, label, probs, width, skipped))
-    any_rows = any(clip.rows for clip in clips)
     return DetectionFiles(
         classes=kept,
         clips=tuple(tables),
@@ -226,7 +224,7 @@ def settle(
         features=width,
         skipped=skipped,
         others=tuple(sorted(others.items())),
-        unlike_logits=transform == "sigmoid" and inside and any_rows,
+        unlike_logits=transform == "sigmoid" and inside and any(c.rows for c in clips),
     )
 
 
