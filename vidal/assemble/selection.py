@@ -28,6 +28,10 @@ BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
 
 
+_NO_FILES = {"images": None, "frames": "auto", "transform": "none", "size": None}
+"""Options of given detections where there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class SelectionJob:
     """A selection ready to run, and where it runs."""
@@ -88,19 +92,13 @@ def plan_selection(
         options=DetectOptions(precision=precision),  # type: ignore[arg-type]
         config=config,
     )
-    own_files = {
+    given = {
         "images": detections_images,
         "frames": detections_frames,
         "transform": score_transform,
         "size": None if size is None else _size(size),
     }
-    if detections is not None:
-        _refuse_detector(detector, weights or config)
-        spec = GivenDetections.of(detections, classes=names, **own_files)
-    elif videos is None:
-        raise UsageError("no clips.", hint="Name them with --videos, or --detections made of them.")
-    elif own_files != {"images": None, "frames": "auto", "transform": "none", "size": None}:
-        raise UsageError("options of given detections, but no --detections.")
+    spec = _source(spec, videos, detections, given)
     if selector.needs:
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
@@ -129,6 +127,22 @@ def plan_selection(
     )
     detects = bool(selector.needs) and detections is None
     return SelectionJob(plan, Engines(workers, device, detects=detects))
+
+
+def _source(
+    spec: DetectorSpec, videos: Path | None, detections: Path | None, given: Mapping[str, Any]
+) -> DetectorSpec:
+    """What detections come from: the detector, or the files that were given instead."""
+    if detections is None:
+        if videos is None:
+            hint = "Name them with --videos, or --detections made of them."
+            raise UsageError("no clips.", hint=hint)
+        if dict(given) != _NO_FILES:
+            raise UsageError("options of given detections, but no --detections.")
+        return spec
+    if spec.name != "auto" or spec.weights is not None or spec.config is not None:
+        raise UsageError("both a detector and given detections.", hint="Drop one of them.")
+    return GivenDetections.of(detections, classes=spec.classes, **given)
 
 
 def _settings(
@@ -164,12 +178,6 @@ def _settings(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _refuse_detector(name: str, file: Path | None) -> None:
-    """Detections that are given and a detector that would make others exclude each other."""
-    if name != "auto" or file is not None:
-        raise UsageError("both a detector and given detections.", hint="Drop one of them.")
 
 
 def _size(text: str) -> tuple[int, int]:
