@@ -21,7 +21,12 @@ from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
 from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
 from vidal.store import FileStore, MemoryStore
-from vidal.track import FlowPropagator, StillPropagator
+from vidal.track import (
+    FlowPropagator,
+    SparseFlowPropagator,
+    StillPropagator,
+    TemplatePropagator,
+)
 
 __all__ = [
     "DETECTORS",
@@ -52,7 +57,12 @@ ORACLES: Mapping[str, type] = {
 }
 """What a simulation may compare with: these alone get a pool that was built with truth."""
 
-PROPAGATORS: Mapping[str, type] = {"flow": FlowPropagator, "still": StillPropagator}
+PROPAGATORS: Mapping[str, type] = {
+    "flow": FlowPropagator,
+    "sparse": SparseFlowPropagator,
+    "still": StillPropagator,
+    "template": TemplatePropagator,
+}
 """Trackers between two frames."""
 
 ENGINES: Mapping[str, type] = {"local": LocalEngine, "process": ProcessEngine}

@@ -7,14 +7,24 @@ A new tracker implements ``vidal.protocols.Propagator`` (one pair of frames) or 
 from vidal.track.field import FlowField
 from vidal.track.flow import FlowMeter
 from vidal.track.options import FlowOptions
+from vidal.track.pixel_motion import PixelMotion, record_motion
 from vidal.track.propagate import propagate
-from vidal.track.propagators import FlowPropagator, StillPropagator
+from vidal.track.propagators import (
+    FlowPropagator,
+    SparseFlowPropagator,
+    StillPropagator,
+    TemplatePropagator,
+)
 
 __all__ = [
     "FlowField",
     "FlowMeter",
     "FlowOptions",
     "FlowPropagator",
+    "PixelMotion",
+    "SparseFlowPropagator",
     "StillPropagator",
+    "TemplatePropagator",
     "propagate",
+    "record_motion",
 ]

@@ -8,6 +8,7 @@ run on its own Python thread beside a detector.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from vidal.track.field import FlowField
 from vidal.track.options import FlowOptions
-from vidal.types import FloatArray, Frame, FrameRef, HalfArray, Image
+from vidal.track.session import Recent
+from vidal.types import FloatArray, Frame, FrameRef, HalfArray, Image, IntArray
 
 _PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -98,6 +100,29 @@ class FlowMeter:
         )
 
 
+class CutFinder:
+    """Says where the shots of a clip are cut, frame by frame, without keeping its flow.
+
+    Args:
+        size: (H, W) of the frames.
+        options: how flow is measured; the thresholds were measured with the default.
+    """
+
+    def __init__(self, size: tuple[int, int], options: FlowOptions | None = None) -> None:
+        self._measure = _Measure(options or FlowOptions(), size)
+        self._last: tuple[int, Image] | None = None
+
+    def push(self, frame: Frame) -> bool:
+        """Whether a cut lies between this frame and its neighbour before it, if that was pushed."""
+        last, grey = self._last, self._measure.grey(frame.image)
+        self._last = frame.ref.index, grey
+        if last is None or frame.ref.index != last[0] + 1:
+            return False
+        forward = self._measure.flow(last[1], grey)
+        backward = self._measure.flow(grey, last[1])
+        return self._measure.is_cut(last[1], grey, forward, backward)
+
+
 @dataclass(frozen=True, slots=True)
 class FlowPropagator:
     """Carries boxes by the flow between two frames; the ``Propagator`` for single pairs.
@@ -106,6 +131,15 @@ class FlowPropagator:
     """
 
     options: FlowOptions = FlowOptions()
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """What carried boxes depend on."""
+        return self.options.motion_key
+
+    def session(self) -> _FlowSession:
+        """For one clip."""
+        return _FlowSession(self)
 
     def step(self, before: Frame, after: Frame, boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Boxes (N, 4) of ``before`` -> boxes (N, 4) in ``after`` and trust (N,), 0 or 1.
@@ -120,6 +154,31 @@ class FlowPropagator:
             meter.push(Frame(ref=FrameRef(frame.ref.clip, position), image=frame.image))
         start = np.zeros(len(boxes), dtype=np.int64)
         return meter.finish().step(start, start + 1, boxes)
+
+
+class _FlowSession:
+    """Keeps the flow between the last few frames."""
+
+    def __init__(self, propagator: FlowPropagator) -> None:
+        self._options = propagator.options
+        self._fields = Recent(self._field)
+
+    def begin(self, frame: Frame, boxes: FloatArray) -> None:
+        """Nothing is learned."""
+
+    def follow(
+        self, targets: None, rows: IntArray, before: Frame, after: Frame, boxes: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        earlier, later = sorted((before, after), key=lambda frame: frame.ref.index)
+        start = np.full(len(boxes), int(before is later))
+        return self._fields(earlier, later).step(start, 1 - start, boxes)
+
+    def _field(self, earlier: Frame, later: Frame) -> FlowField:
+        height, width = earlier.image.shape[:2]
+        meter = FlowMeter(self._options, 2, (height, width))
+        for position, frame in enumerate((earlier, later)):
+            meter.push(Frame(ref=FrameRef(frame.ref.clip, position), image=frame.image))
+        return meter.finish()
 
 
 class _Measure:

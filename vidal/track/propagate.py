@@ -68,14 +68,14 @@ def _carry(
         origin, frame, target = origin[reachable], frame[reachable], target[reachable]
         boxes, sure = motion.step(frame, target, boxes[reachable])
         trust = (trust[reachable] * sure).astype(np.float32)
-        alive = (sure > 0) & _visible(boxes, size)
+        alive = (sure > 0) & visible(boxes, size)
         origin, frame, boxes, trust = origin[alive], target[alive], boxes[alive], trust[alive]
         parts.append((origin, frame, boxes, trust))
     return parts
 
 
-def _visible(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
-    """(N,) bool: finite, of positive size, and inside the image by the least share."""
+def visible(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
+    """(N,) bool: boxes that are finite, not empty, and inside the image by the least share."""
     finite: BoolArray = np.logical_and.reduce(np.isfinite(boxes), axis=1)
     known = np.where(finite[:, None], boxes, np.float32(0))
     upright: BoolArray = np.logical_and.reduce(known[:, 2:] > known[:, :2], axis=1)
