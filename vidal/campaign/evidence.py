@@ -220,7 +220,9 @@ def clip_evidence(
         table = detections.keep(kept)
         if verdicts is not None:
             verdicts = replace(verdicts, rows=np.searchsorted(kept, verdicts.rows))
-    carried = propagate(table, motion, window=options.window, size=size)
+    sure = np.flatnonzero(table.scores > min(options.carry, options.threshold))
+    carried = propagate(table.keep(sure), motion, window=options.window, size=size)
+    carried = replace(carried, origin=sure[carried.origin])
     evidence = gather_evidence(table, carried, verdicts, options, size=size)
     return replace(evidence, rows=kept[evidence.rows])
 

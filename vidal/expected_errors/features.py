@@ -117,7 +117,7 @@ def gather_evidence(
 
     Args:
         detections: all rows above ``options.floor``.
-        carried: all of them carried up to ``options.window`` frames each way.
+        carried: those above ``options.carry``, up to ``options.window`` frames each way.
         verdicts: of temporal coherence; ``rows`` count rows of ``detections``. None = not known.
         options: threshold and window are used.
         size: (H, W) of the frames.

@@ -124,6 +124,17 @@ def test_detections_below_the_floor_are_not_looked_at_and_rows_stay_rows_of_the_
     assert evidence.candidates.column("is detection").tolist() == [0]
 
 
+def test_hardly_scored_detections_are_met_but_not_carried():
+    # At x = 0 a weak and a strong detection in turn; at x = 60 nothing but 0.1.
+    table = detections([(0, 0, 0.1, 0), (0, 0, 0.1, 60), (1, 0, 0.9, 0)], 3)
+    evidence = gathered(table)
+    candidates = evidence.candidates
+    # Frame 2 expects what was strong; nobody expects what scored 0.1.
+    assert candidates.frame.tolist() == [0, 0, 2]
+    assert candidates.boxes[2].tolist() == [0, 20, 10, 30]
+    assert evidence.detections.column("any linked").tolist() == [0.5]
+
+
 def a_clip(name, frames):
     return Clip(name, Path(name), np.arange(frames), Fraction(1, 25), Fraction(25), SIZE)
 

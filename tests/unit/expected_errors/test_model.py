@@ -18,6 +18,7 @@ from vidal.expected_errors import (
     frame_sums,
     refit,
 )
+from vidal.expected_errors import model as model_module
 from vidal.expected_errors.correction import Calibration, calibrate, importance
 from vidal.store import from_arrays, to_arrays
 
@@ -138,6 +139,18 @@ def test_out_of_fold_probabilities_do_not_know_their_own_rows():
     # Noise cannot be predicted: at least the 1/4 of always saying 1/2.
     assert brier > 0.25
     assert ((seen - error) ** 2).mean() < brier - 0.05
+
+
+def test_of_many_rows_each_member_learns_from_its_own_part(monkeypatch):
+    monkeypatch.setattr(model_module, "MOST_ROWS", 300)
+    table = judged(3000)
+    whole = fit(table, np.random.default_rng(0), TREES)
+    part = fit(table, np.random.default_rng(0), replace(TREES, ensemble=1))
+    rows = rows_of(examples(500, 9).evidence)
+    again = fit(table, np.random.default_rng(0), TREES)
+    np.testing.assert_array_equal(whole.missed(rows), again.missed(rows))
+    assert np.abs(whole.missed(rows) - part.missed(rows)).max() > 0.01
+    assert whole.missed(rows).mean() == pytest.approx(0.5, abs=0.06)
 
 
 def test_importance_weights_make_the_chosen_look_like_the_pool():
