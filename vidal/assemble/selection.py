@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble import build_strategy
+from vidal.assemble.tracking import build_tracker, named
 from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.given import Frames, GivenDetections
 from vidal.campaign.places import Engines
@@ -61,6 +62,8 @@ def plan_selection(
     batch: int = 0,
     coherence: Mapping[str, Any] | None = None,
     flow: Mapping[str, Any] | None = None,
+    tracker: str = "auto",
+    tracker_options: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
@@ -103,6 +106,7 @@ def plan_selection(
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
+    carrier = build_tracker(tracker, tracker_options or {}, flow=flow, pixels=videos is not None)
     expects = "expected" in selector.needs
     estimates = expects or "errors" in selector.needs
     evidence = EvidencePlan(
@@ -112,6 +116,7 @@ def plan_selection(
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
         expected=ExpectedErrorsOptions(threshold=judged.score_threshold) if expects else None,
+        tracker=carrier,
     )
     plan = SelectionPlan(
         videos=videos,
@@ -172,7 +177,10 @@ def _settings(
         }
     if evidence.coherence is not None and evidence.flow is not None:
         settings["coherence"] = asdict(evidence.coherence)
-        settings["flow"] = asdict(evidence.flow)
+        if evidence.tracker == "flow":
+            settings["flow"] = asdict(evidence.flow)
+        else:
+            settings["tracker"] = named(evidence.tracker)
     return settings
 
 

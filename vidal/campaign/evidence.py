@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.given import GivenDetections
+from vidal.campaign.motion import KALMAN, MotionSource, tracked_motion, tracks_key
 from vidal.campaign.places import store_at
 from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, estimate, prepare
@@ -26,8 +27,6 @@ from vidal.video import read_frames
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
 """Raise a number when the stage computes something else from the same options."""
-KALMAN_VERSION = 1
-"""Of motion without pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class EvidencePlan:
         flow: how motion is measured; None where no estimate is wanted.
         coherence: how errors are estimated; None where they are not wanted.
         expected: how the evidence for expected errors is gathered; None where it is not wanted.
+        tracker: what carries boxes; only ``flow`` reads the options of flow.
     """
 
     store: Path
@@ -49,22 +49,26 @@ class EvidencePlan:
     flow: FlowOptions | None
     coherence: CoherenceOptions | None
     expected: ExpectedErrorsOptions | None = None
+    tracker: MotionSource = "flow"
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """The content keys of one clip's evidence."""
         detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
         if self.flow is None or self.coherence is None:
             return EvidenceKeys(detections, None, None)
-        flow, moves = None, {"tracker": "kalman", "version": KALMAN_VERSION}
-        if clip.pixels:
+        flow, tracks, moves = None, None, dict(KALMAN)
+        if clip.pixels and self.tracker == "flow":
             flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
             moves = dict(self.flow.motion_key)
+        elif clip.pixels and not isinstance(self.tracker, str):
+            tracks = tracks_key(detections, self.tracker, self.coherence, self.expected)
+            moves = dict(self.tracker.key)
         options: dict[str, Any] = {"coherence": self.coherence.key, "motion": moves}
         verdicts = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
         if self.expected is None:
-            return EvidenceKeys(detections, flow, verdicts)
+            return EvidenceKeys(detections, flow, verdicts, tracks=tracks)
         rows = content_key("expected", VERSIONS["expected"], [verdicts], self.expected.evidence_key)
-        return EvidenceKeys(detections, flow, verdicts, rows)
+        return EvidenceKeys(detections, flow, verdicts, rows, tracks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class EvidenceKeys:
     flow: str | None
     estimate: str | None
     expected: str | None = None
+    tracks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +180,35 @@ def _compute(
     detections = _must(detections)
     if keys.estimate is None or plan.coherence is None or plan.flow is None:
         return detections, None
-    if clip.pixels:
+    if keys.flow is not None:
         motion = _must(motion).reading(mode=plan.flow.mode, scale=plan.flow.scale)
     else:
-        motion = KalmanMotion.of(detections)
+        motion = _other_motion(job, keys, detections, store)
     verdicts = estimate_errors(detections, motion, plan.coherence, size=clip.size)
     store.put(keys.estimate, to_arrays(verdicts))
     if keys.expected is not None and plan.expected is not None:
         rows = clip_evidence(detections, motion, verdicts, plan.expected, size=clip.size)
         store.put(keys.expected, to_arrays(rows))
     return detections, verdicts
+
+
+def _other_motion(
+    job: EvidenceJob, keys: EvidenceKeys, detections: Detections, store: Store
+) -> Motion:
+    """Motion that is not optical flow."""
+    plan = job.plan
+    if keys.tracks is None or isinstance(plan.tracker, str) or plan.coherence is None:
+        return KalmanMotion.of(detections)
+    return tracked_motion(
+        job.clip,
+        detections,
+        plan.tracker,
+        plan.coherence,
+        plan.expected,
+        store=store,
+        key=keys.tracks,
+        report=report,
+    )
 
 
 def estimate_errors(

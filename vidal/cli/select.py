@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vidal.assemble import DETECTORS, STRATEGIES
+from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.cli.pairs import KEY_VALUE, pairs
 from vidal.cli.watch import Console
 
@@ -129,6 +129,20 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
     help="Of the optical flow: mode=robust or mode=centre, height=300, ...",
 )
 @click.option(
+    "--tracker",
+    default="auto",
+    show_default=True,
+    help=f"What carries boxes to neighbouring frames: auto, kalman, {', '.join(PROPAGATORS)};"
+    " auto = flow, or kalman without --videos.",
+)
+@click.option(
+    "--tracker-option",
+    "tracker_options",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="Of the tracker: weights=FILE, device=cuda, ...",
+)
+@click.option(
     "--cache",
     type=click.Path(path_type=Path),
     default=None,
@@ -212,7 +226,7 @@ def command(**given: Any) -> None:
     from vidal.report import check_writable, write_outputs
 
     out: Path = given["out"]
-    for name in ("options", "coherence", "flow"):
+    for name in ("options", "coherence", "flow", "tracker_options"):
         given[name] = pairs(name, given[name])
     console = Console(quiet=given["quiet"] or given["as_json"])
     job = plan_selection(**_arguments(given))

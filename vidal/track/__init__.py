@@ -15,6 +15,7 @@ from vidal.track.propagators import (
     StillPropagator,
     TemplatePropagator,
 )
+from vidal.track.session import Tracker
 
 __all__ = [
     "FlowField",
@@ -25,6 +26,7 @@ __all__ = [
     "SparseFlowPropagator",
     "StillPropagator",
     "TemplatePropagator",
+    "Tracker",
     "propagate",
     "record_motion",
 ]

@@ -1,0 +1,62 @@
+"""From the name of a tracker to what carries boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidal.assemble import PROPAGATORS
+from vidal.campaign.motion import MotionSource
+from vidal.errors import UnknownName, UsageError
+from vidal.query.options import build
+from vidal.track import Tracker
+
+
+def build_tracker(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    flow: Mapping[str, Any] | None = None,
+    pixels: bool = True,
+) -> MotionSource:
+    """What carries boxes, by name.
+
+    Args:
+        name: ``auto``, ``kalman`` or a key of ``PROPAGATORS``.
+        options: option name -> text or value.
+        flow: options of optical flow that were given as well.
+        pixels: whether the clips have frames to look at.
+
+    Raises:
+        UnknownName: the tracker or an option does not exist.
+        UsageError: a value of an option cannot be meant, or nothing would read it.
+        WeightsError: weights that a tracker needs are not there.
+    """
+    if name not in ("auto", "kalman", *PROPAGATORS):
+        raise UnknownName("tracker", name, ("auto", "kalman", *PROPAGATORS))
+    if name not in ("auto", "flow") and flow:
+        raise UsageError(f"options of optical flow, but tracker {name!r} does not read them.")
+    if name in ("auto", "flow", "kalman"):
+        if options:
+            hint = "Those of optical flow are given with --flow." if name != "kalman" else ""
+            raise UsageError(f"tracker {name!r} has no options.", hint=hint)
+        if name == "flow" and not pixels:
+            raise _no_pixels(name)
+        return "kalman" if name == "kalman" else "flow"
+    if not pixels:
+        raise _no_pixels(name)
+    tracker: Tracker = build(PROPAGATORS[name], options)
+    _ = tracker.key  # weights are read for it: those that cannot be are refused at once
+    return tracker
+
+
+def named(tracker: MotionSource) -> dict[str, Any]:
+    """For the record: the tracker and its options."""
+    return {"tracker": tracker} if isinstance(tracker, str) else dict(tracker.key)
+
+
+def _no_pixels(name: str) -> UsageError:
+    return UsageError(
+        f"tracker {name!r} looks at frames, and there are none.",
+        hint="Give the clips with --videos, or use --tracker kalman.",
+    )
