@@ -153,7 +153,6 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="+", default=[25, 10])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     detector = load_detector("scenes-tiny", device="cpu")
     results: dict[str, Any] = {}
     for rate in given.rates:
