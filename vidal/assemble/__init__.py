@@ -23,6 +23,8 @@ from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
     FlowPropagator,
+    RaftPropagator,
+    SiamFCPropagator,
     SparseFlowPropagator,
     StillPropagator,
     TemplatePropagator,
@@ -59,6 +61,8 @@ ORACLES: Mapping[str, type] = {
 
 PROPAGATORS: Mapping[str, type] = {
     "flow": FlowPropagator,
+    "raft": RaftPropagator,
+    "siamfc": SiamFCPropagator,
     "sparse": SparseFlowPropagator,
     "still": StillPropagator,
     "template": TemplatePropagator,

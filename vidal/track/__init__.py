@@ -11,6 +11,8 @@ from vidal.track.pixel_motion import PixelMotion, record_motion
 from vidal.track.propagate import propagate
 from vidal.track.propagators import (
     FlowPropagator,
+    RaftPropagator,
+    SiamFCPropagator,
     SparseFlowPropagator,
     StillPropagator,
     TemplatePropagator,
@@ -23,6 +25,8 @@ __all__ = [
     "FlowOptions",
     "FlowPropagator",
     "PixelMotion",
+    "RaftPropagator",
+    "SiamFCPropagator",
     "SparseFlowPropagator",
     "StillPropagator",
     "TemplatePropagator",

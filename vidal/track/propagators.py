@@ -9,12 +9,21 @@ from typing import Any
 import numpy as np
 
 from vidal.track.flow import FlowPropagator
+from vidal.track.raft import RaftPropagator
 from vidal.track.session import PairSession
+from vidal.track.siamfc import SiamFCPropagator
 from vidal.track.sparse_flow import SparseFlowPropagator
 from vidal.track.template import TemplatePropagator
 from vidal.types import FloatArray, Frame
 
-__all__ = ["FlowPropagator", "SparseFlowPropagator", "StillPropagator", "TemplatePropagator"]
+__all__ = [
+    "FlowPropagator",
+    "RaftPropagator",
+    "SiamFCPropagator",
+    "SparseFlowPropagator",
+    "StillPropagator",
+    "TemplatePropagator",
+]
 
 
 @dataclass(frozen=True, slots=True)
