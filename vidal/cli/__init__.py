@@ -14,6 +14,7 @@ COMMANDS = {
     "init": "Begin a campaign: rounds of selecting, annotating and training.",
     "import": "Give the frames that a campaign has asked for their labels.",
     "train": "Fit the detector to the labels of a campaign.",
+    "train-tracker": "Fit a tracker to clips with tracks, for `vidal select --tracker`.",
     "status": "Say where a campaign stands, and what comes next.",
     "withdraw": "Take back the query of a campaign that waits for its answer.",
     "report": "Write the report of a campaign's query again.",

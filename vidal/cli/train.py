@@ -37,7 +37,7 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
         if epochs is not None:
             changed = campaign.config.changed(training={"epochs": epochs, "initial_epochs": None})
             campaign = replace(campaign, config=changed)
-        progress = None if quiet or as_json else _Lines()
+        progress = None if quiet or as_json else Lines()
         clips = campaign.clips(engines_of(campaign.config))
         trained = train_round(campaign, clips, progress=progress)
         state = describe(campaign)
@@ -61,7 +61,7 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 
-class _Lines:
+class Lines:
     """Loss and time left: one line that is overwritten on a terminal, else a line now and then."""
 
     def __init__(self) -> None:
@@ -79,10 +79,9 @@ class _Lines:
             return
         self._said = now
         left = (now - self._began) / (at["step"] - self._first) * (at["steps"] - at["step"])
-        line = (
-            f"training epoch {at['epoch']:.0f}/{at['epochs']:.0f}"
-            f" step {at['step']:.0f}/{at['steps']:.0f}: loss {at['loss']:.4f}, ETA {clock(left)}"
-        )
+        epoch = f" epoch {at['epoch']:.0f}/{at['epochs']:.0f}" if "epoch" in at else ""
+        step = f"step {at['step']:.0f}/{at['steps']:.0f}"
+        line = f"training{epoch} {step}: loss {at['loss']:.4f}, ETA {clock(left)}"
         if self._live:
             click.echo(f"\r\033[K{line}", err=True, nl=last)
         else:
