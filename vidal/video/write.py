@@ -20,7 +20,8 @@ from vidal.video.images import scratch_name
 
 _OPTIONS = {
     # Macroblock trees make x264's choices depend on the timing of its threads.
-    "libx264": {"preset": "fast", "x264-params": "no-mbtree=1"},
+    # A key frame every 25: chosen frames are sought one by one, and each costs the way from its key.
+    "libx264": {"preset": "fast", "x264-params": "no-mbtree=1:keyint=25"},
     "libx265": {"preset": "fast", "x265-params": "log-level=error"},
 }
 _BY_CRF = frozenset(("libx264", "libx265", "libvpx-vp9", "libsvtav1"))
