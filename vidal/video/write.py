@@ -20,7 +20,7 @@ from vidal.video.images import scratch_name
 
 _OPTIONS = {
     # Macroblock trees make x264's choices depend on the timing of its threads.
-    # A key frame every 25: chosen frames are sought one by one, and each costs the way from its key.
+    # A key frame every 25: chosen frames are sought one by one, each from the key before it.
     "libx264": {"preset": "fast", "x264-params": "no-mbtree=1:keyint=25"},
     "libx265": {"preset": "fast", "x265-params": "log-level=error"},
 }
