@@ -63,7 +63,7 @@ def test_some_other_clips_are_reported_not_refused():
 
 
 def test_label_beyond_the_end_of_a_clip_is_refused():
-    with pytest.raises(LabelsMismatch, match="labels frame 7, but city.mp4 has 5 frames"):
+    with pytest.raises(LabelsMismatch, match=r"labels frame 7, but city\.mp4 has 5 frames"):
         match_labels(Path("l.json"), [an_entry("city", 9, (7,))], [a_clip()])
 
 
