@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -252,9 +252,9 @@ def measure(root: Path, cache: Path, ensemble: int, draws: int, key: tuple[str, 
     return result
 
 
-def means(results: dict[str, Any], part: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+def means(results: dict[str, Any], part: str) -> dict[str, Any]:
     """Method -> mean of every figure over the configurations."""
-    tables = [part(result) for result in results.values()]
+    tables = [result[part] for result in results.values()]
     return {
         method: {
             figure: float(np.mean([table[method][figure] for table in tables]))
@@ -274,32 +274,32 @@ def tell(title: str, table: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print, write after every configuration."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("tools/results/expected_errors_real.json"))
+    parser.add_argument("--only", nargs="*", default=CONFIGURATIONS, choices=CONFIGURATIONS)
     parser.add_argument("--ensemble", type=int, default=ExpectedErrorsOptions().ensemble)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    keys = list(product(CONFIGURATIONS, THRESHOLDS))
+    known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    results: dict[str, Any] = known.get("configurations", {})
+    keys = list(product(args.only, THRESHOLDS))
     job = partial(measure, args.data, args.cache, args.ensemble, args.draws)
-    results: dict[str, Any] = {}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(args.workers) as pool:
         for (name, threshold), result in zip(keys, pool.map(job, keys), strict=True):
             results[f"{name} {threshold}"] = result
             tell(f"{name} {threshold}, errors {result['true errors']}", result["all"])
             tell("held-out sequences", result["held out"])
             tell("10 % of the same sequences labelled", result["practical"])
-    summary = {
-        part: means(results, lambda r, p=part: r[p]) for part in ("all", "held out", "practical")
-    }  # type: ignore[misc]
+            summary = {part: means(results, part) for part in ("all", "held out", "practical")}
+            text = json.dumps({"means": summary, "configurations": results}, indent=1)
+            args.out.write_text(text + "\n", encoding="utf-8")
     for part, table in summary.items():
         tell(f"mean of {len(results)} configurations: {part}", table)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"means": summary, "configurations": results}, indent=1)
-    args.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
