@@ -220,7 +220,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[Eviden
                     if len(trained) == 1:
                         plans.append(job.planner(campaign, job.strategy))
         needy = [each.evidence for each in plans if each.selector.needs]
-        needy.sort(key=lambda evidence: evidence.flow is None)
+        needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
         found += [replace(each, store=plan.out / "evidence") for each in needy[:1]]
     return found
 

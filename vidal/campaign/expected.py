@@ -1,16 +1,14 @@
 """Expected errors in a run: evidence, labels that judge it, a model, the pool's column.
 
-The contract with the campaign's loop: frames are judged by the detector that had not seen them.
-So the frames of a query are judged with the evidence of the model that chose them, before a new one
-is trained on their labels (``judge_stored`` with the evidence plan of that round), and what was
-judged in earlier rounds is kept (``Judged.join``). This is the self-validation set of Park et al.,
-"Meta-Query-Net: Resolving Purity-Informativeness Dilemma in Open-set Active Learning", 2022.
+In a campaign the labels of earlier rounds were judged by detectors that had not seen them, see
+``vidal.campaign.judged``; a single selection has only the labels that it was given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -29,10 +27,26 @@ from vidal.expected_errors import (
 from vidal.protocols import Store
 from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, Detections, FloatArray
 
-LEARN = 3
-"""What random numbers are drawn for; see ``vidal.campaign.loop.step_rng``."""
+Judging = Literal["unseen", "cross-fitted", "perhaps seen"]
+"""By whom labels were judged: by a detector that had not seen them, by detectors trained on other
+clips' labels, or by one that may have been trained on them."""
 LEAST_ERRORS = 10
 """Judged errors below which nothing is learned and the fixed fusion is used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedRound:
+    """The judged labels of one round.
+
+    Attributes:
+        number: of the round.
+        judged: its rows.
+        how: by whom.
+    """
+
+    number: int
+    judged: Judged
+    how: Judging
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +167,7 @@ def learn(
     clips: Sequence[Clip],
     labels: LabelMatch | None,
     rng: Generator,
-    judged: Sequence[Judged] | None,
+    rounds: Sequence[JudgedRound] | None,
 ) -> tuple[ErrorModel | None, tuple[str, ...]]:
     """The model of a selection, and remarks for its report.
 
@@ -162,27 +176,35 @@ def learn(
         clips: of the run.
         labels: what is labelled.
         rng: one number is drawn from it if a model is fitted.
-        judged: what earlier rounds judged; None = ``labels`` judge the detector of this run, which
-            may have been trained on them.
+        rounds: what earlier rounds taught; None = there are none, and ``labels`` judge the detector
+            of this run, which may have been trained on them.
     """
     if plan.expected is None:
         return None, ()
-    seen = judged is None
-    if judged is None:
+    if rounds is None:
         keys = {clip.id: plan.keys(clip) for clip in clips}
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(plan.store), keys, tables, plan.expected)
-        judged = [] if own is None else [own]
-    model = fit_expected_errors(judged, rng, plan.expected)
+        rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
+    model = fit_expected_errors([each.judged for each in rounds], rng, plan.expected)
     if model is None:
         return None, (
             "Expected errors: too few labelled errors to learn from; scores, weak detections and"
             " temporal coherence were fused instead. The values are no counts.",
         )
+    return model, (_remark(model, [each.how for each in rounds]),)
+
+
+def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:
     learned = model.judged
     remark = (
         f"Expected errors were learned from {int(learned.detections.error.sum())} false positives"
         f" and {learned.missed} missed objects of the labelled frames."
     )
-    doubt = " If the detector was trained on these frames, it makes more errors elsewhere."
-    return model, (remark + doubt * seen,)
+    if "cross-fitted" in how:
+        remark += (
+            " Frames that every model has seen were judged by detectors trained on other clips."
+        )
+    if "perhaps seen" in how:
+        remark += " If the detector was trained on these frames, it makes more errors elsewhere."
+    return remark

@@ -7,31 +7,27 @@ finished, and ends with the record of an undisturbed run.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vidal.campaign.accuracy import TRAINED_ON
+from vidal.campaign.draws import START, TRAIN, step_rng
+from vidal.campaign.expected import JudgedRound
+from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
+from vidal.campaign.judged import judge_rounds
 from vidal.campaign.labels import LabelMatch
 from vidal.campaign.places import EngineMaker
 from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.result import SelectionResult
 from vidal.campaign.selection import run_selection
-from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.protocols import Oracle
-from vidal.store import atomic
 from vidal.types import Annotations, BoolArray, Clip, FrameRef
-
-SELECT, START, TRAIN = 0, 1, 2
-"""What random numbers are drawn for."""
 
 Writer = Callable[[SelectionResult, Path], object]
 """Writes the files of a query into a folder; afterwards they are there whole or not at all."""
@@ -54,14 +50,6 @@ class Trained:
     model: Path
     frames: int
     negatives: int
-
-
-def step_rng(seed: int, number: int, purpose: int) -> np.random.Generator:
-    """The random numbers of one step of one round; the same whenever it is run.
-
-    ``SELECT`` being 0, a selection draws what ``default_rng([seed, round])`` gives.
-    """
-    return np.random.default_rng([seed, number, purpose])
 
 
 def to_train(campaign: Campaign) -> Round | None:
@@ -160,7 +148,14 @@ def select_round(
     """
     number = check_selectable(campaign)
     prepared = prepare_round(campaign, plan, clips, number)
-    result = run_selection(plan, prepared, engines=engines, watcher=watcher, truth=truth)
+    result = run_selection(
+        plan,
+        prepared,
+        engines=engines,
+        watcher=watcher,
+        truth=truth,
+        judged=_judged(campaign, plan, clips, number, engines, watcher),
+    )
     if not len(result.query):
         raise CampaignError(
             "no frame is far enough from the labelled ones.", hint="Lower selection.gap."
@@ -208,7 +203,28 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number)
-    return run_selection(plan, prepared, engines=engines, watcher=watcher, chosen=frames)
+    return run_selection(
+        plan,
+        prepared,
+        engines=engines,
+        watcher=watcher,
+        chosen=frames,
+        judged=_judged(campaign, plan, clips, number, engines, watcher),
+    )
+
+
+def _judged(
+    campaign: Campaign,
+    plan: SelectionPlan,
+    clips: Mapping[str, Clip],
+    number: int,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> list[JudgedRound]:
+    """What earlier answers teach, where the strategy wants to learn from it."""
+    return judge_rounds(
+        campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+    )
 
 
 def answer_round(
@@ -268,87 +284,30 @@ def train_round(
     if entry is None:
         _clean(campaign)
         return None
-    refs, tables = _labelled(campaign, clips)
+    refs, tables = labelled_frames(campaign, clips)
     rows = [tables[ref.clip].on(ref.index) for ref in refs]
     negatives = sum(each.start == each.stop for each in rows)
     model = campaign.model(entry.number)
-    weights = _fitted(campaign, entry.number, refs, clips, tables, progress)
+    weights = fit_model(_fitting(campaign, entry.number), refs, clips, tables, progress)
     detail = {"frames": len(refs), "weights": weights}
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
     return Trained(entry.number, model, len(refs), negatives)
 
 
-def _fitted(
-    campaign: Campaign,
-    number: int,
-    refs: list[FrameRef],
-    clips: Mapping[str, Clip],
-    tables: Mapping[str, Annotations],
-    progress: Callable[[Mapping[str, float]], None] | None,
-) -> str:
-    """Make sure that the model of a round is on disk; the digest of its weights."""
+def _fitting(campaign: Campaign, number: int) -> Fitting:
+    """The training of a round."""
     config = campaign.config
-    before = campaign.newest_model() if config.training.begin == "previous" else None
-    detector = starting_detector(
-        config, campaign.record.classes, step_rng(config.seed, 0, START), model=before
+    return Fitting(
+        config=config,
+        classes=campaign.record.classes,
+        before=campaign.newest_model() if config.training.begin == "previous" else None,
+        start=step_rng(config.seed, 0, START),
+        rng=step_rng(config.seed, number, TRAIN),
+        target=campaign.model(number),
+        state=campaign.training(number),
+        notes={"round": number},
     )
-    notes = {
-        "round": number,
-        "frames": len(refs),
-        "labels": _digest(refs, tables),
-        TRAINED_ON: sorted({ref.clip for ref in refs} | set(detector.notes.get(TRAINED_ON, ()))),
-        "from": detector.key["weights"],
-        "training": {k: list(v) if isinstance(v, tuple) else v for k, v in _options(detector)},
-    }
-    model, state = campaign.model(number), campaign.training(number)
-    if model.exists() and (kept := _finished(model, notes)) is not None:
-        return kept
-    with atomic.reporting(state):
-        state.mkdir(parents=True, exist_ok=True)
-    samples = LabelledFrames(refs, clips, tables, state / f"frames-{notes['labels']}.raw")
-    trained = detector.fit(
-        samples, step_rng(config.seed, number, TRAIN), progress, keep=state / "training.pt"
-    )
-    trained.save(model, notes)
-    return str(trained.key["weights"])
-
-
-def _options(detector: Any) -> Iterable[tuple[str, Any]]:
-    return asdict(detector.training).items()
-
-
-def _finished(model: Path, notes: Mapping[str, Any]) -> str | None:
-    """The digest of a model that was saved, but not recorded, by a run that was killed."""
-    from vidal.detect.checkpoints import digest, load_checkpoint
-
-    checkpoint = load_checkpoint(model)
-    return digest(checkpoint.state) if checkpoint.notes == notes else None
-
-
-def _labelled(
-    campaign: Campaign, clips: Mapping[str, Clip]
-) -> tuple[list[FrameRef], dict[str, Annotations]]:
-    """All labelled frames by clip and index, and the labels."""
-    tables = {name: campaign.record.annotations(name, clip.frames) for name, clip in clips.items()}
-    refs = [
-        FrameRef(name, int(index))
-        for name in sorted(tables)
-        for index in np.flatnonzero(tables[name].labelled)
-    ]
-    return refs, tables
-
-
-def _digest(refs: Iterable[FrameRef], tables: Mapping[str, Annotations]) -> str:
-    """Of the frames and their labels."""
-    total = hashlib.blake2b(digest_size=8)
-    for ref in refs:
-        table = tables[ref.clip]
-        rows = table.on(ref.index)
-        total.update(str(ref).encode())
-        for column in (table.boxes, table.labels, table.ignore):
-            total.update(column[rows].tobytes())
-    return total.hexdigest()
 
 
 def _without_boxes(labelled: BoolArray) -> Annotations:

@@ -189,6 +189,17 @@ class Record:
         )
         return [FrameRef(clip, frame) for clip, frame in rows]
 
+    def drawn(self, number: int) -> list[FrameRef]:
+        """The frames of a round that were drawn at random beside those of its strategy."""
+        rows = self._db.execute(
+            "SELECT frames.clip, frames.frame FROM frames, events WHERE events.round = ?1"
+            " AND events.kind = 'queried' AND frames.round = ?1 AND frames.rank >"
+            " json_extract(events.detail, '$.frames') - json_extract(events.detail, '$.drawn')"
+            " ORDER BY frames.rank",
+            (number,),
+        )
+        return [FrameRef(clip, frame) for clip, frame in rows]
+
     def states(self, clip: Clip, *, before: int | None = None) -> FrameStates:
         """What is known of each frame of a clip; ``before``: by rounds with a lower number only."""
         masks = {

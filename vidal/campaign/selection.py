@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from vidal.campaign.draws import LEARN
 from vidal.campaign.evidence import ClipEvidence, EvidenceJob, gather, known_evidence
-from vidal.campaign.expected import LEARN, learn
+from vidal.campaign.expected import JudgedRound, learn
 from vidal.campaign.lookup import Lookup
 from vidal.campaign.notes import notes_on, versions
 from vidal.campaign.places import EngineMaker, store_at
@@ -16,7 +17,6 @@ from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
 from vidal.campaign.pool import PoolClip, build_pool
 from vidal.campaign.result import SelectionResult
 from vidal.errors import NoClips
-from vidal.expected_errors import Judged
 from vidal.types import Annotations, FrameRef, Pool, Query, SkippedClip
 from vidal.video import read_frames
 
@@ -29,7 +29,7 @@ def run_selection(
     watcher: Watcher,
     truth: Mapping[str, Annotations] | None = None,
     chosen: Sequence[FrameRef] | None = None,
-    judged: Sequence[Judged] | None = None,
+    judged: Sequence[JudgedRound] | None = None,
 ) -> SelectionResult:
     """Gather evidence, build the pool, select.
 
@@ -42,7 +42,7 @@ def run_selection(
         watcher: told how far it is.
         truth: for the oracles of a simulation only; see ``build_pool``.
         chosen: what an earlier run has chosen: nothing is selected, the result is told again.
-        judged: of earlier rounds, what expected errors are learned from; see ``campaign.expected``.
+        judged: what earlier rounds taught, which expected errors are learned from.
             None = the labels judge the detector of this run.
     """
     evidence: dict[str, ClipEvidence] = {}

@@ -241,6 +241,7 @@ class _Run:
         self._test = source.opened("test")
         self._truth = source.truth("train")
         self._test_truth = source.truth("test")
+        self._asked: EvidencePlan | None = None
 
     def step(self) -> None:
         """The next step of the campaign, whatever it is: train, judge, answer or select."""
@@ -277,7 +278,10 @@ class _Run:
                 write=self._write,
                 truth=truth,
             )
-        forget(plan.evidence, self._clips)
+        # What the answer is judged by at the next selection has to stay until then.
+        if self._asked is not None:
+            forget(self._asked, self._clips)
+        self._asked = plan.evidence
 
     def _write(self, result: SelectionResult, folder: Path) -> None:
         """What a simulation keeps of a query: how good it was, by the truth."""
@@ -345,7 +349,7 @@ def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     store = store_at(plan.store)
     for clip in clips.values():
         keys = plan.keys(clip)
-        for key in (keys.detections, keys.estimate):
+        for key in (keys.detections, keys.estimate, keys.expected):
             if key is not None:
                 store.path(key).unlink(missing_ok=True)
 

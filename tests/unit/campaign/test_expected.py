@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidal.campaign.evidence import EvidencePlan, clip_evidence
-from vidal.campaign.expected import judge_stored, learn
+from vidal.campaign.expected import JudgedRound, judge_stored, learn
 from vidal.campaign.judge import judge
 from vidal.campaign.labels import LabelMatch
 from vidal.campaign.places import store_at
@@ -201,9 +201,13 @@ def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
     plan, clips, tables = a_run(tmp_path)
     keys = {clip.id: plan.keys(clip) for clip in clips}
     earlier = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
-    model, remarks = learn(plan, clips, None, np.random.default_rng(0), [earlier, earlier])
+    rounds = [JudgedRound(0, earlier, "cross-fitted"), JudgedRound(1, earlier, "unseen")]
+    model, remarks = learn(plan, clips, None, np.random.default_rng(0), rounds)
     assert len(model.judged.detections) == 2 * len(earlier.detections)
     assert "trained on these frames" not in remarks[0]
+    assert "trained on other clips" in remarks[0]
+    model, remarks = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), [])
+    assert model is None
 
 
 def part(name, expected):

@@ -10,13 +10,13 @@ import pytest
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign import loop
 from vidal.campaign.config import parse_config
+from vidal.campaign.draws import SELECT, step_rng
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import (
     answer_round,
     prepare_round,
     retell_round,
     select_round,
-    step_rng,
     to_train,
     train_round,
 )
@@ -256,4 +256,4 @@ def test_a_step_draws_the_same_numbers_again_and_others_than_other_steps():
         for purpose in range(3)
     }
     assert len(set(draws.values())) == 9
-    assert int(np.random.default_rng([5, 2]).integers(2**62)) == draws[2, loop.SELECT]
+    assert int(np.random.default_rng([5, 2]).integers(2**62)) == draws[2, SELECT]

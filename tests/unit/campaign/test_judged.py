@@ -1,0 +1,179 @@
+"""What a campaign learns from its answers: by whom frames are judged, and that it is the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vidal.assemble.campaign import begin_campaign, plan_round
+from vidal.campaign.config import parse_config
+from vidal.campaign.evidence import load_detections
+from vidal.campaign.folder import open_campaign
+from vidal.campaign.judged import judge_rounds
+from vidal.campaign.loop import answer_round, select_round, train_round
+from vidal.campaign.oracle import TruthOracle
+from vidal.campaign.places import store_at
+from vidal.campaign.source import open_source
+from vidal.campaign.training import detector_spec
+from vidal.evaluate.matching import match_clip
+
+
+class Quiet:
+    def __init__(self):
+        self.scanned = 0
+
+    def begin(self, clips, known):
+        self.scanned += len(clips)
+
+    def advance(self, item, done, total):
+        pass
+
+    def finish(self, item, remark):
+        pass
+
+
+@pytest.fixture
+def make(tmp_path, rendered):
+    """Begins a campaign on rendered clips, opened."""
+    opened = []
+
+    def begin(start="weights", **selection):
+        name = f"w{len(opened)}"
+        values = {
+            "data": {
+                "videos": str(rendered / "clips"),
+                "labels": str(rendered / "labels.coco.json"),
+                "classes": ["car", "pedestrian", "cyclist", "wheelchair"],
+            },
+            "detector": {"name": "scenes-tiny", "start": start, "device": "cpu"},
+            "selection": {
+                "initial": 6, "budget": 4, "strategy": "expected-errors", "threshold": 0.3,
+                **selection,
+            },
+            "training": {"epochs": 1, "batch": 2, "lr": 1e-5},
+            "workers": 1,
+        }  # fmt: skip
+        begin_campaign(tmp_path / name, parse_config(values, "x"), initial_labels=False)
+        context = open_campaign(tmp_path / name)
+        opened.append(context)
+        return context.__enter__()
+
+    yield begin
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def one_round(campaign):
+    """Select, answer by the truth, train; the result of the selection."""
+    job = plan_round(campaign)
+    clips = campaign.clips(job.engines)
+    result = select_round(
+        campaign, job.plan, clips, engines=job.engines, watcher=Quiet(), write=lambda *_: None
+    )
+    answer_round(campaign, TruthOracle(truth(campaign)))
+    train_round(campaign, clips)
+    return result
+
+
+def truth(campaign):
+    source = open_source(
+        campaign.config,
+        engines=plan_round(campaign).engines,
+        store=campaign.evidence,
+        scenes=campaign.folder,
+    )
+    return source.truth("train")
+
+
+def judge(campaign, before, watcher=None):
+    job = plan_round(campaign)
+    clips = campaign.clips(job.engines)
+    return judge_rounds(
+        campaign,
+        job.plan.evidence,
+        clips,
+        before=before,
+        engines=job.engines,
+        watcher=watcher or Quiet(),
+    )
+
+
+def errors_of(campaign, spec, number):
+    """False positives and misses on the frames of a round, counted by another route."""
+    plan = plan_round(campaign)
+    store = store_at(plan.plan.evidence.store)
+    evidence = replace(plan.plan.evidence, detector=spec)
+    tables, total = truth(campaign), np.zeros(2, np.int64)
+    for name, clip in campaign.clips(plan.engines).items():
+        asked = [ref.index for ref in campaign.record.queried_in(number) if ref.clip == name]
+        if asked:
+            found = load_detections(store, evidence.keys(clip))
+            match = match_clip(found, tables[name], score_floor=0.3)
+            total += [
+                np.isin(found.frame[match.false_positive], asked).sum(),
+                np.isin(match.truth.frame[match.missed], asked).sum(),
+            ]
+    return total.tolist()
+
+
+def test_each_round_is_judged_by_the_detector_that_had_not_seen_it(make):
+    campaign = make()
+    one_round(campaign)
+    result = one_round(campaign)
+    first, second = judge(campaign, before=2)
+    for each, spec in (
+        (first, detector_spec(campaign.config)),
+        (second, detector_spec(campaign.config, model=campaign.model(0))),
+    ):
+        false, missed = errors_of(campaign, spec, each.number)
+        assert each.how == "unseen"
+        assert int(each.judged.detections.error.sum()) == false
+        assert each.judged.missed == missed
+        assert 0 < len(each.judged.detections) > false
+    assert result.notes[0].startswith("Expected errors were learned from")
+    assert f"{first.judged.missed} missed objects" in result.notes[0]
+    assert first.judged.detections.random.all()
+    assert not second.judged.detections.random.any()
+
+
+def test_judged_rows_are_kept_when_the_evidence_is_gone(make):
+    campaign = make()
+    one_round(campaign)
+    (before,) = judge(campaign, before=1)
+    job = plan_round(campaign)
+    store = store_at(campaign.evidence)
+    evidence = replace(job.plan.evidence, detector=detector_spec(campaign.config))
+    for clip in campaign.clips(job.engines).values():
+        store.path(evidence.keys(clip).detections).unlink(missing_ok=True)
+    watcher = Quiet()
+    (after,) = judge(campaign, before=1, watcher=watcher)
+    assert watcher.scanned == 0
+    np.testing.assert_array_equal(
+        before.judged.candidates.evidence, after.judged.candidates.evidence
+    )
+
+
+def test_labels_that_every_model_has_seen_are_cross_fitted_by_clips(make):
+    campaign = make(start="fresh", initial=9)
+    one_round(campaign)
+    (found,) = judge(campaign, before=1)
+    assert found.how == "cross-fitted"
+    rows = found.judged
+    assert len(np.unique(np.r_[rows.detections.clip, rows.candidates.clip])) <= 3
+    boxes = sum(int((table.labels >= 0).sum()) for table in labelled(campaign))
+    matched = int((~rows.detections.error).sum())
+    assert rows.missed + matched == boxes
+    assert campaign.fold(0, 0).exists()
+    assert campaign.fold(0, 1).exists()
+    assert campaign.newest_model() == campaign.model(0)
+
+
+def labelled(campaign):
+    clips = campaign.clips(plan_round(campaign).engines)
+    return [campaign.record.annotations(name, clip.frames) for name, clip in clips.items()]
+
+
+def test_a_strategy_that_learns_nothing_judges_nothing(make):
+    campaign = make(strategy="entropy")
+    one_round(campaign)
+    assert judge(campaign, before=1) == []

@@ -1,0 +1,119 @@
+"""Trainings of a campaign: whole on disk or to be gone on with, whoever asks for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from vidal.campaign.accuracy import TRAINED_ON
+from vidal.campaign.config import CampaignConfig
+from vidal.campaign.folder import Campaign
+from vidal.campaign.training import LabelledFrames, starting_detector
+from vidal.store import atomic
+from vidal.types import Annotations, Clip, FrameRef
+
+Progress = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """One training.
+
+    Attributes:
+        config: ``detector`` and ``training`` are read.
+        classes: of the campaign.
+        before: model of an earlier round that it starts from; None = the configured detector.
+        start: draws weights where the detector has none.
+        rng: of the training.
+        target: file of the model.
+        state: folder of what is needed to go on after an interruption.
+        notes: written into the model; others are added.
+    """
+
+    config: CampaignConfig
+    classes: tuple[str, ...]
+    before: Path | None
+    start: Generator
+    rng: Generator
+    target: Path
+    state: Path
+    notes: Mapping[str, Any]
+
+
+def labelled_frames(
+    campaign: Campaign, clips: Mapping[str, Clip]
+) -> tuple[list[FrameRef], dict[str, Annotations]]:
+    """All labelled frames by clip and index, and the labels."""
+    tables = {name: campaign.record.annotations(name, clip.frames) for name, clip in clips.items()}
+    refs = [
+        FrameRef(name, int(index))
+        for name in sorted(tables)
+        for index in np.flatnonzero(tables[name].labelled)
+    ]
+    return refs, tables
+
+
+def fit_model(
+    job: Fitting,
+    refs: Sequence[FrameRef],
+    clips: Mapping[str, Clip],
+    tables: Mapping[str, Annotations],
+    progress: Progress | None,
+) -> str:
+    """Make sure that a model is on disk; the digest of its weights.
+
+    Killed before that, the next call goes on with the last finished epoch and ends with the same
+    weights (same machine, same number of threads).
+
+    Raises:
+        UsageError: the training diverges.
+        WeightsError: the model to start from is not there.
+    """
+    detector = starting_detector(job.config, job.classes, job.start, model=job.before)
+    labels = labels_digest(refs, tables)
+    notes = {
+        **job.notes,
+        "frames": len(refs),
+        "labels": labels,
+        TRAINED_ON: sorted({ref.clip for ref in refs} | set(detector.notes.get(TRAINED_ON, ()))),
+        "from": detector.key["weights"],
+        "training": {k: list(v) if isinstance(v, tuple) else v for k, v in _options(detector)},
+    }
+    if job.target.exists() and (kept := _finished(job.target, notes)) is not None:
+        return kept
+    with atomic.reporting(job.state):
+        job.state.mkdir(parents=True, exist_ok=True)
+    samples = LabelledFrames(refs, clips, tables, job.state / f"frames-{labels}.raw")
+    trained = detector.fit(samples, job.rng, progress, keep=job.state / "training.pt")
+    trained.save(job.target, notes)
+    return str(trained.key["weights"])
+
+
+def labels_digest(refs: Iterable[FrameRef], tables: Mapping[str, Annotations]) -> str:
+    """Of frames and their labels."""
+    total = hashlib.blake2b(digest_size=8)
+    for ref in refs:
+        table = tables[ref.clip]
+        rows = table.on(ref.index)
+        total.update(str(ref).encode())
+        for column in (table.boxes, table.labels, table.ignore):
+            total.update(column[rows].tobytes())
+    return total.hexdigest()
+
+
+def _options(detector: Any) -> Iterable[tuple[str, Any]]:
+    return asdict(detector.training).items()
+
+
+def _finished(model: Path, notes: Mapping[str, Any]) -> str | None:
+    """The digest of a model that was saved, but not recorded, by a run that was killed."""
+    from vidal.detect.checkpoints import digest, load_checkpoint
+
+    checkpoint = load_checkpoint(model)
+    return digest(checkpoint.state) if checkpoint.notes == notes else None

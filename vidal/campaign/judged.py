@@ -1,0 +1,232 @@
+"""What the answers of earlier rounds teach about the detector's errors.
+
+Frames are judged by a detector that had not seen their labels: those of a query by the model that
+chose them. This is the self-validation set of Park et al., "Meta-Query-Net: Resolving
+Purity-Informativeness Dilemma in Open-set Active Learning", NeurIPS 2022. Labels that no such
+detector exists for (a network that began with random weights has no model before its first
+training) are cross-fitted: judged by detectors that were trained on the other clips' labels.
+
+What was judged is kept in the evidence store under the content of everything it depends on, so it
+outlives the evidence, and a deleted store costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vidal.campaign.accuracy import TRAINED_ON
+from vidal.campaign.draws import CROSS, START, step_rng
+from vidal.campaign.evidence import EvidenceJob, EvidenceKeys, EvidencePlan, gather, known_evidence
+from vidal.campaign.expected import JudgedRound, Judging, judge_stored
+from vidal.campaign.fitting import Fitting, fit_model, labels_digest
+from vidal.campaign.folder import Campaign
+from vidal.campaign.oracle import by_clip, known, only
+from vidal.campaign.places import EngineMaker, store_at
+from vidal.campaign.plan import Watcher
+from vidal.campaign.record import GIVEN, Round
+from vidal.campaign.training import detector_spec
+from vidal.detect.spec import DetectorSpec
+from vidal.expected_errors import Judged
+from vidal.store import content_key, from_arrays, to_arrays
+from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
+
+VERSION = 1
+"""Raised whenever the same labels and evidence would be judged in another way."""
+FOLDS = 2
+"""Detectors of a cross-fitting: each costs a training and sees all clips but one fold's."""
+DRAWN = ("random", "random-r", "every-nth")
+"""Strategies whose frames are a random sample of the pool, as far as errors go."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bench:
+    """Everything that judging needs, whatever the round."""
+
+    campaign: Campaign
+    plan: EvidencePlan
+    clips: Mapping[str, Clip]
+    engines: EngineMaker
+    watcher: Watcher
+
+
+def judge_rounds(
+    campaign: Campaign,
+    plan: EvidencePlan,
+    clips: Mapping[str, Clip],
+    *,
+    before: int,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> list[JudgedRound]:
+    """The answers of all rounds with a lower number, judged.
+
+    Args:
+        campaign: its record and models are read.
+        plan: how evidence is gathered; its detector is replaced.
+        clips: the training clips by id.
+        before: number of the round that will be selected by what is learned.
+        engines, watcher: where evidence that is not there any more is computed, and who is told.
+    """
+    if plan.expected is None:
+        return []
+    bench = _Bench(campaign, plan, clips, engines, watcher)
+    found = []
+    for entry in campaign.record.rounds():
+        if entry.number >= before or entry.state not in ("answered", "trained"):
+            continue
+        tables = _labels(campaign, clips, entry)
+        judged = _unseen(bench, entry, tables) if tables else None
+        if judged is not None:
+            found.append(judged)
+    return found
+
+
+def _labels(campaign: Campaign, clips: Mapping[str, Clip], entry: Round) -> dict[str, Annotations]:
+    """Clip id -> labels of the frames of one round, where there are some."""
+    tables = {}
+    for name, indices in by_clip(campaign.record.queried_in(entry.number)).items():
+        table = only(campaign.record.annotations(name, clips[name].frames), indices)
+        if table.labelled.any():
+            tables[name] = table
+    return tables
+
+
+def _unseen(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> JudgedRound | None:
+    """A round judged by a detector that had not seen it, or cross-fitted; None = by neither."""
+    config = bench.campaign.config
+    model = bench.campaign.newest_model(before=entry.number)
+    if model is not None:
+        parts = [(detector_spec(config, model=model), tables)]
+        return _judge(bench, entry, parts, "unseen")
+    if config.detector.start == "weights":
+        spec = detector_spec(config)
+        detector = spec.load()
+        if _knows(detector.classes, bench.campaign.record.classes):
+            told = TRAINED_ON in detector.notes
+            seen = set(detector.notes.get(TRAINED_ON, ()))
+            left = {name: table for name, table in tables.items() if name not in seen}
+            sure = told or spec.weights is None or entry.strategy != GIVEN
+            return _judge(bench, entry, [(spec, left)], "unseen" if sure else "perhaps seen")
+    if len(tables) < FOLDS:
+        return None
+    return _judge(bench, entry, list(_cross_fitted(bench, entry, tables)), "cross-fitted")
+
+
+def _knows(found: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether a detector finds all the classes: else what it misses says nothing of its heir."""
+    mine = {name.casefold() for name in found}
+    return all(name.casefold() in mine for name in classes)
+
+
+def _cross_fitted(
+    bench: _Bench, entry: Round, tables: Mapping[str, Annotations]
+) -> Iterable[tuple[DetectorSpec, dict[str, Annotations]]]:
+    """Every fold's detector, trained on the other folds, with the labels it has to judge."""
+    campaign, config = bench.campaign, bench.campaign.config
+    order = step_rng(config.seed, entry.number, CROSS).permutation(len(tables))
+    fold = dict(zip(sorted(tables), (order % FOLDS).tolist(), strict=True))
+    for part in range(FOLDS):
+        target = campaign.fold(entry.number, part)
+        refs = [
+            FrameRef(name, int(index))
+            for name in sorted(tables)
+            if fold[name] != part
+            for index in np.flatnonzero(tables[name].labelled)
+        ]
+        job = Fitting(
+            config=config,
+            classes=campaign.record.classes,
+            before=None,
+            start=step_rng(config.seed, 0, START),
+            rng=step_rng(config.seed, entry.number, CROSS + 1 + part),
+            target=target,
+            state=target.with_suffix(".state"),
+            notes={"round": entry.number, "fold": part},
+        )
+        fit_model(job, refs, bench.clips, tables, None)
+        mine = {name: table for name, table in tables.items() if fold[name] == part}
+        yield detector_spec(config, model=target), mine
+
+
+def _judge(
+    bench: _Bench,
+    entry: Round,
+    parts: Sequence[tuple[DetectorSpec, Mapping[str, Annotations]]],
+    how: Judging,
+) -> JudgedRound | None:
+    """The rows of a round, each clip judged by its detector; None without labels or evidence."""
+    assert bench.plan.expected is not None
+    plans: dict[str, EvidencePlan] = {}
+    labels: dict[str, Annotations] = {}
+    for spec, tables in parts:
+        plans |= dict.fromkeys(tables, replace(bench.plan, detector=spec))
+        labels |= tables
+    if not labels:
+        return None
+    keys = {name: plan.keys(bench.clips[name]) for name, plan in plans.items()}
+    random = _random(bench.campaign, entry, labels)
+    store = store_at(bench.plan.store)
+    key = content_key("judged", VERSION, _inputs(bench.clips, keys, labels, random), {})
+    kept = store.get(key)
+    if kept is not None:
+        return JudgedRound(entry.number, from_arrays(Judged, kept), how)
+    lost = _gather(bench, plans)
+    mine = {name: table for name, table in labels.items() if name not in lost}
+    # Rows are numbered by the place of their clip among all clips, in every round alike.
+    every = {name: keys.get(name, EvidenceKeys("", None, None)) for name in bench.clips}
+    judged = judge_stored(store, every, mine, bench.plan.expected, random=random)
+    if judged is None:
+        return None
+    store.put(key, to_arrays(judged))
+    return JudgedRound(entry.number, judged, how)
+
+
+def _inputs(
+    clips: Mapping[str, Clip],
+    keys: Mapping[str, EvidenceKeys],
+    labels: Mapping[str, Annotations],
+    random: Mapping[str, BoolArray],
+) -> list[Any]:
+    """What judged rows depend on."""
+    refs = [
+        FrameRef(name, int(index))
+        for name in sorted(labels)
+        for index in np.flatnonzero(labels[name].labelled)
+    ]
+    drawn = [bool(random[ref.clip][ref.index]) for ref in refs]
+    evidence = [[name, keys[name].expected] for name in sorted(keys)]
+    return [sorted(clips), evidence, labels_digest(refs, labels), drawn]
+
+
+def _gather(bench: _Bench, plans: Mapping[str, EvidencePlan]) -> set[str]:
+    """Compute the evidence that is not there; the clips that cannot be read."""
+    store = store_at(bench.plan.store)
+    jobs = [EvidenceJob(bench.clips[name], plan) for name, plan in sorted(plans.items())]
+    todo = [job for job in jobs if known_evidence(job, store) is None]
+    if todo:
+        bench.watcher.begin([job.clip for job in todo], len(jobs) - len(todo))
+    lost = set()
+    engine = bench.engines(len(todo), heavy=True, listener=bench.watcher.advance)
+    for item, outcome in enumerate(engine.map(gather, todo)):
+        skipped = isinstance(outcome, SkippedClip)
+        bench.watcher.finish(item, f"skipped: {outcome.reason}" if skipped else "")  # type: ignore[union-attr]
+        if skipped:
+            lost.add(todo[item].clip.id)
+    return lost
+
+
+def _random(
+    campaign: Campaign, entry: Round, labels: Mapping[str, Annotations]
+) -> dict[str, BoolArray]:
+    """Clip id -> (F,) bool: frames that were drawn at random rather than for their score."""
+    masks = {name: np.zeros(table.frames, np.bool_) for name, table in labels.items()}
+    if entry.strategy in (*DRAWN, GIVEN):
+        return {name: ~mask for name, mask in masks.items()}
+    for ref in campaign.record.drawn(entry.number):
+        if ref.clip in labels and known(labels[ref.clip], ref.index):
+            masks[ref.clip][ref.index] = True
+    return masks
