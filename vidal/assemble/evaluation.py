@@ -13,6 +13,8 @@ from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse
 from vidal.campaign.config import CampaignConfig, parse_config
 from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.folder import Campaign
+from vidal.campaign.forecast import Forecast, forecasts
+from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import retell_round
 from vidal.campaign.places import EngineMaker, Engines
 from vidal.campaign.plan import Watcher
@@ -35,6 +37,7 @@ class Evaluation:
         clips: how many clips it was judged by, in words.
         quality: of the model.
         queries: (round, strategy, worth of the picks) of a campaign's answered rounds.
+        forecasts: expected against found errors of rounds, where errors are expected at all.
         notes: remarks for the reader, one sentence each.
     """
 
@@ -42,6 +45,7 @@ class Evaluation:
     clips: str
     quality: ModelReport
     queries: tuple[tuple[int, str, Picks], ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class Evaluation:
                 {"round": number, "strategy": strategy, **asdict(picks)}
                 for number, strategy, picks in self.queries
             ],
+            "forecasts": [each.as_dict() for each in self.forecasts],
             "notes": list(self.notes),
         }
 
@@ -111,6 +116,7 @@ def evaluate_campaign(
         clips=f"{len(truth)} {split} clips, {quality.frames:,} labelled frames",
         quality=quality,
         queries=_queries(campaign, watcher) if queries else (),
+        forecasts=_forecasts(campaign, watcher) if queries else (),
         notes=notes,
     )
 
@@ -225,6 +231,25 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         )
         found.append((entry.number, entry.strategy, picks))
     return tuple(found)
+
+
+def _forecasts(campaign: Campaign, watcher: Watcher) -> tuple[Forecast, ...]:
+    """Expected against found errors of every round that earlier rounds taught something about."""
+    if not any(each.model for each in campaign.record.rounds()):
+        return ()
+    job = plan_round(campaign)
+    options = job.plan.evidence.expected
+    if options is None:
+        return ()
+    rounds = judge_rounds(
+        campaign,
+        job.plan.evidence,
+        campaign.clips(job.engines),
+        before=len(campaign.record.rounds()),
+        engines=job.engines,
+        watcher=watcher,
+    )
+    return tuple(forecasts(rounds, campaign.config.seed, options))
 
 
 def _answers(campaign: Campaign, clips: Mapping[str, Clip]) -> dict[str, Annotations]:

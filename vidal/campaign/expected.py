@@ -162,14 +162,29 @@ def _with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
     return replace(table, classes=classes, labels=labels)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What was learned for a selection.
+
+    Attributes:
+        rounds: what it was learned from.
+        model: None where that was too little, or nothing is expected.
+        remarks: for the report.
+    """
+
+    rounds: tuple[JudgedRound, ...] = ()
+    model: ErrorModel | None = None
+    remarks: tuple[str, ...] = ()
+
+
 def learn(
     plan: EvidencePlan,
     clips: Sequence[Clip],
     labels: LabelMatch | None,
     rng: Generator,
     rounds: Sequence[JudgedRound] | None,
-) -> tuple[ErrorModel | None, tuple[str, ...]]:
-    """The model of a selection, and remarks for its report.
+) -> Lesson:
+    """Learn to expect errors.
 
     Args:
         plan: of the evidence; without ``expected`` there is no model and no remark.
@@ -180,7 +195,7 @@ def learn(
             of this run, which may have been trained on them.
     """
     if plan.expected is None:
-        return None, ()
+        return Lesson()
     if rounds is None:
         keys = {clip.id: plan.keys(clip) for clip in clips}
         tables = {} if labels is None else labels.annotations
@@ -188,11 +203,15 @@ def learn(
         rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
     model = fit_expected_errors([each.judged for each in rounds], rng, plan.expected)
     if model is None:
-        return None, (
-            "Expected errors: too few labelled errors to learn from; scores, weak detections and"
-            " temporal coherence were fused instead. The values are no counts.",
+        return Lesson(
+            tuple(rounds),
+            None,
+            (
+                "Expected errors: too few labelled errors to learn from; scores, weak detections"
+                " and temporal coherence were fused instead. The values are no counts.",
+            ),
         )
-    return model, (_remark(model, [each.how for each in rounds]),)
+    return Lesson(tuple(rounds), model, (_remark(model, [each.how for each in rounds]),))
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vidal.campaign.forecast import Forecast
 from vidal.types import (
     BoolArray,
     Clip,
@@ -55,6 +56,8 @@ class SelectionResult:
         settings: every option that shaped the result; JSON values.
         versions: vidal, Python and the libraries that matter.
         notes: remarks for the reader, one sentence each (few links, fewer frames than asked, ...).
+        forecast: how errors were expected of labelled frames and found; None where nothing was
+            learned.
     """
 
     query: Query
@@ -69,3 +72,4 @@ class SelectionResult:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     notes: tuple[str, ...]
+    forecast: Forecast | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from vidal.campaign.draws import LEARN
 from vidal.campaign.evidence import ClipEvidence, EvidenceJob, gather, known_evidence
 from vidal.campaign.expected import JudgedRound, learn
+from vidal.campaign.forecast import newest_forecast
 from vidal.campaign.lookup import Lookup
 from vidal.campaign.notes import notes_on, versions
 from vidal.campaign.places import EngineMaker, store_at
@@ -54,7 +55,9 @@ def run_selection(
     lookup = Lookup(plan, {clip.id: clip for clip in clips}, evidence, prepared)
     rng = np.random.default_rng([plan.seed, prepared.round])
     draw = np.random.default_rng([plan.seed, prepared.round, LEARN])
-    lookup.model, remarks = learn(plan.evidence, clips, prepared.labels, draw, judged)
+    lesson = learn(plan.evidence, clips, prepared.labels, draw, judged)
+    lookup.model = lesson.model
+    told = newest_forecast(lesson.rounds, lesson.model, plan.seed)
     build = partial(
         build_pool,
         classes=classes,
@@ -88,7 +91,12 @@ def run_selection(
         budget_base=prepared.base_text,
         settings=plan.settings,
         versions=versions(),
-        notes=(*remarks, *notes_on(prepared, clips, evidence, query)),
+        notes=(
+            *lesson.remarks,
+            *(() if told is None else (told.sentence,)),
+            *notes_on(prepared, clips, evidence, query),
+        ),
+        forecast=told,
     )
 
 

@@ -13,6 +13,7 @@ from vidal.cli.watch import Console
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
+    from vidal.campaign.forecast import Forecast
 
 
 @click.command("evaluate")
@@ -156,6 +157,8 @@ def table(evaluation: Evaluation) -> list[str]:
         lines.append(f"COCO: {coco}")
     lines += [f"skipped {each.path}: {each.reason}" for each in quality.skipped]
     lines += _query_lines(evaluation)
+    for told in evaluation.forecasts:
+        lines += [told.sentence, *_reliability_lines(told)]
     return [*lines, *evaluation.notes]
 
 
@@ -176,6 +179,20 @@ def _query_lines(evaluation: Evaluation) -> list[str]:
         if picks.balance is not None:
             parts.append(f"class balance {picks.balance:.2f}")
         lines.append("; ".join(parts))
+    return lines
+
+
+def _reliability_lines(told: Forecast) -> list[str]:
+    """Brier scores, and the reliability curves as rows."""
+    lines = []
+    for name, kind in (("false alarms", told.false_positives), ("misses", told.misses)):
+        if not kind.rows:
+            continue
+        curve = ", ".join(f"{b.said:.2f} -> {b.found:.2f} ({b.rows})" for b in kind.bins)
+        lines.append(
+            f"  {name}: Brier {kind.brier:.3f} ({kind.base:.3f} by their share alone);"
+            f" said -> found (rows): {curve}"
+        )
     return lines
 
 

@@ -117,6 +117,19 @@ class ErrorModel:
         self._check(rows)
         return self._missed.probability(rows.evidence)
 
+    def probabilities(self, judged: Judged) -> tuple[ScoreArray, ScoreArray]:
+        """(R,) P(false positive) and P(missed object) of judged rows, verdicts unseen.
+
+        Raises:
+            ValueError: other columns than the model was fitted to.
+        """
+        if judged.columns != self.judged.columns:
+            raise ValueError("judged rows with other columns than the model was fitted to")
+        return (
+            self._false.probability(judged.detections.evidence),
+            self._missed.probability(judged.candidates.evidence),
+        )
+
     def _check(self, rows: Rows) -> None:
         if rows.columns != self.judged.columns:
             raise ValueError("evidence with other columns than the model was fitted to")

@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidal.campaign.result import SelectionResult
-from vidal.report import figures
+from vidal.report import figures, reliability
 from vidal.report.evidence import ALARM, MISS, ClipSummary, Evidence, Marks
 from vidal.report.figures import STYLES
 from vidal.report.frames import FOLDER, picture_path
@@ -85,6 +85,7 @@ def _context(
         "versions": list(result.versions.items()),
         "skipped": result.skipped,
         "notes": result.notes,
+        "forecast": reliability.section(result.forecast),
         **_clips_and_classes(result, evidence),
     }
 

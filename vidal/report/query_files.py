@@ -141,6 +141,7 @@ def write_json(
         "settings": plain(result.settings),
         "versions": plain(result.versions),
         "notes": list(result.notes),
+        "forecast": None if result.forecast is None else result.forecast.as_dict(),
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

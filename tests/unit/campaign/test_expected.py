@@ -180,7 +180,8 @@ def test_stored_evidence_is_judged_under_the_names_of_the_detectors_classes(tmp_
 
 def test_labels_given_to_a_selection_teach_it(tmp_path):
     plan, clips, tables = a_run(tmp_path)
-    model, remarks = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), None)
+    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), None)
+    model, remarks = lesson.model, lesson.remarks
     evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1))
     p = model.false_positive(evidence.detections)
     assert p[0] > 0.9
@@ -192,9 +193,9 @@ def test_labels_given_to_a_selection_teach_it(tmp_path):
 def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
     plan, clips, _ = a_run(tmp_path, frames=4)
     for match in (None, LabelMatch({}, ())):
-        model, remarks = learn(plan, clips, match, np.random.default_rng(0), None)
-        assert model is None
-        assert "too few labelled errors" in remarks[0]
+        lesson = learn(plan, clips, match, np.random.default_rng(0), None)
+        assert lesson.model is None
+        assert "too few labelled errors" in lesson.remarks[0]
 
 
 def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
@@ -202,12 +203,13 @@ def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
     keys = {clip.id: plan.keys(clip) for clip in clips}
     earlier = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
     rounds = [JudgedRound(0, earlier, "cross-fitted"), JudgedRound(1, earlier, "unseen")]
-    model, remarks = learn(plan, clips, None, np.random.default_rng(0), rounds)
+    lesson = learn(plan, clips, None, np.random.default_rng(0), rounds)
+    model, remarks = lesson.model, lesson.remarks
     assert len(model.judged.detections) == 2 * len(earlier.detections)
     assert "trained on these frames" not in remarks[0]
     assert "trained on other clips" in remarks[0]
-    model, remarks = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), [])
-    assert model is None
+    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), [])
+    assert lesson.model is None
 
 
 def part(name, expected):

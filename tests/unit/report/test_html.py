@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidal.campaign.forecast import Forecast
+from vidal.evaluate.reliability import reliability
 from vidal.report import html
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
 from vidal.report.write import write_outputs
@@ -147,3 +149,23 @@ def test_the_report_says_why_frames_could_not_be_selected(build, video, tmp_path
     words = " ".join(build.page(tmp_path).text.split())
     assert "2 of 20 frames (10 %)" in words
     assert "17 frames could be selected; the others were labelled before or do not decode." in words
+
+
+def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
+    told = Forecast(
+        3,
+        reliability(np.array([0.25, 0.75]), np.array([False, True]), found=1),
+        reliability(np.zeros(0), np.zeros(0, bool), found=2),
+    )
+    write_outputs(build.result(video, forecast=told), tmp_path / "with")
+    shown = build.page(tmp_path / "with")
+    assert (
+        "Round 3: errors expected 1 (1 false alarms, 0 misses), found by the annotators 3"
+        in shown.text
+    )
+    assert "said 25%, found 0% of 1 row" in shown.text
+    assert sum(tag == "circle" for tag, _ in shown.tags) == 2
+    query = json.loads((tmp_path / "with" / "query.json").read_text())
+    assert query["forecast"]["false_positives"]["bins"][1]["found"] == 1.0
+    write_outputs(build.result(video), tmp_path / "without")
+    assert "Expected and found" not in build.page(tmp_path / "without").text
