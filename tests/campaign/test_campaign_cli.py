@@ -28,6 +28,8 @@ INIT = [
     *("--set", "training.epochs=1", "--set", "training.batch=2", "--set", "selection.gap=1"),
 ]
 
+NEW = ("init", "{new}", "--videos", "{clips}")
+
 
 def truth_of(frames=FRAMES) -> Annotations:
     """A car that moves; on frame 0 and 1 there is nothing; from frame 6 on also a sign."""
@@ -275,6 +277,10 @@ def test_a_second_process_is_refused(capsys, tmp_path, clips):
         (["init", "{new}", "--videos", "{none}"], "no such"),
         (["init", "{new}", "--videos", "{clips}", "--strategy", "entrpy"], "'entrpy'"),
         (["init", "{new}", "--videos", "{clips}", "--set", "selection.gapp=1"], "'gapp'"),
+        ([*NEW, "--tracker", "sprse"], "'sparse'"),
+        ([*NEW, "--tracker", "sparse", "--tracker-option", "grd=3"], "unknown option 'grd'"),
+        ([*NEW, "--tracker-option", "grid"], "--tracker-option 'grid' is not KEY=VALUE"),
+        ([*NEW, "--tracker", "siamfc", "--tracker-option", "weights={none}"], "no such file"),
         (["init", "{new}", "--videos", "{clips}", "--test", "zzz*"], "matches no clip"),
         (["init", "{new}", "--videos", "{clips}", "--budget", "none"], "budget 'none'"),
         (["import", "{work}", "--from", "{none}"], "no such file"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vidal.assemble.campaign import plan_round
 from vidal.assemble.simulation import plan_simulation, simulate
 from vidal.campaign.config import load_config
 from vidal.campaign.folder import open_campaign
@@ -141,6 +142,18 @@ def test_an_interrupted_simulation_ends_with_the_rows_of_an_undisturbed_one(conf
     result = simulate(a_plan(config, tmp_path), Told())
     assert interruptions >= 3
     assert result.rows == done[1].rows
+
+
+def test_a_simulation_runs_with_the_tracker_of_its_configuration(done, tmp_path):
+    file = tmp_path / "sparse.yaml"
+    file.write_text(CONFIG.replace("selection: {", "selection: {tracker: sparse, "))
+    out = tmp_path / "out"
+    shutil.copytree(done[0] / "scenes", out / "scenes")
+    wanted = ["temporal-coherence"]
+    result = simulate(a_plan(file, out, strategies=wanted, all_data=False), Told())
+    assert [row.labelled for row in of(result, "temporal-coherence")] == [3, 5]
+    with open_campaign(out / "runs/temporal-coherence-0", lock=False) as campaign:
+        assert plan_round(campaign).plan.settings["tracker"]["tracker"] == "sparse"
 
 
 def test_seeds_and_strategies_may_be_added_to_what_is_there(config, done, tmp_path):

@@ -9,8 +9,10 @@ import pytest
 
 from vidal import video
 from vidal.campaign import motion
+from vidal.campaign.folder import open_campaign
 from vidal.cli import main
 from vidal.scenes import plan, render
+from vidal.track.siamfc_network import SiamFCNetwork, save_network
 from vidal.types import Clip
 
 
@@ -104,3 +106,40 @@ def test_detections_without_videos_cannot_be_tracked_by_pixels(tmp_path: Path, c
     code = vidal("select", "--detections", file, "--out", tmp_path / "out", "--tracker", "sparse")
     assert code == 2
     assert "looks at frames" in capsys.readouterr().err
+
+
+def begin(clips: Path, work: Path, *more: str | Path) -> int:
+    return vidal(
+        "init", work, "--videos", clips, "--detector", "scenes-tiny", "--device", "cpu",
+        "--initial", "4", "--set", "selection.initial_strategy=temporal-coherence",
+        "--set", "workers=1", *more,
+    )  # fmt: skip
+
+
+def test_a_campaign_selects_with_its_tracker_and_its_record_says_so(
+    clips: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    assert begin(clips, work, "--tracker", "sparse", "--tracker-option", "grid=3") == 0
+    assert vidal("select", "--campaign", work, "--quiet", "--no-report") == 0
+    query = json.loads((work / "queries/round-000/query.json").read_text())
+    assert query["settings"]["tracker"]["tracker"] == "sparse"
+    assert query["settings"]["tracker"]["grid"] == 3
+    assert "flow" not in query["settings"]
+
+
+def test_a_campaign_finds_the_weights_of_its_tracker_where_they_are(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_network(tmp_path / "here/w.safetensors", SiamFCNetwork(8))
+    file = tmp_path / "elsewhere/c.yaml"
+    file.parent.mkdir()
+    file.write_text("selection: {tracker: siamfc, tracker_options: {weights: ../w.safetensors}}\n")
+    monkeypatch.chdir(tmp_path / "here")
+    named = ("--config", file, "--tracker-option", "weights=w.safetensors")
+    assert begin(clips, tmp_path / "work", *named) == 0
+    monkeypatch.chdir(tmp_path)
+    with open_campaign(tmp_path / "work", lock=False) as campaign:
+        weights = Path(campaign.config.selection.tracker_options["weights"])
+    assert weights.resolve() == (tmp_path / "here/w.safetensors").resolve()
+    assert vidal("select", "--campaign", tmp_path / "work", "--dry-run", "--json") == 0

@@ -39,6 +39,38 @@ def test_weights_trained_on_labelled_clips_can_be_selected_with(
     assert code == 0
 
 
+def test_train_with_a_tracker_is_train_tracker(rendered: Path, tmp_path: Path) -> None:
+    few = (
+        "--tracker", "siamfc", "--videos", rendered / "clips", "--divisor", "8", "--quiet",
+        "--labels", rendered / "labels.coco.json", "--steps", "1", "--every", "20",
+        "--device", "cpu",
+    )  # fmt: skip
+    one, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    assert vidal("train", "--out", one, *few) == 0
+    assert vidal("train-tracker", "--out", other, *few) == 0
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_help_of_train_with_a_tracker_lists_the_options_of_train_tracker(capsys) -> None:
+    assert vidal("train-tracker", "--help") == 0
+    said = capsys.readouterr().out
+    assert "--divisor" in said
+    for named in (("--tracker", "siamfc"), ("--tracker=siamfc",)):
+        assert vidal("train", *named, "--help") == 0
+        assert capsys.readouterr().out == said
+
+
+def test_train_without_a_tracker_is_that_of_the_detector(tmp_path: Path, capsys) -> None:
+    assert vidal("train", "--help") == 0
+    said = capsys.readouterr().out
+    assert "DIR" in said
+    assert "vidal train --tracker siamfc --out" in said
+    assert vidal("train", tmp_path) == 2
+    assert "no campaign here" in capsys.readouterr().err
+    assert vidal("train", "--", "--tracker") == 2
+    assert "--tracker: no campaign here" in capsys.readouterr().err
+
+
 def test_what_cannot_be_trained_is_refused(rendered: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "a.safetensors"
     assert vidal("train-tracker", "--tracker", "flow", "--out", out) == 2

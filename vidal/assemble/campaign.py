@@ -164,6 +164,8 @@ def plan_round(
         batch=config.detector.batch,
         coherence=chosen.coherence,
         flow=chosen.flow,
+        tracker=chosen.tracker,
+        tracker_options=chosen.tracker_options,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -200,6 +202,8 @@ def check_config(config: CampaignConfig) -> None:
         device=config.detector.device,
         coherence=chosen.coherence,
         flow=chosen.flow,
+        tracker=chosen.tracker,
+        tracker_options=chosen.tracker_options,
     )
     if initial.needs:
         detector_spec(config)

@@ -29,6 +29,7 @@ from vidal.campaign.config_errors import refusal
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.query.budget import Budget
+from vidal.track.raft import DOWNLOAD
 
 DataFormat = Literal[
     "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo"
@@ -197,6 +198,8 @@ class SelectionConfig(_Model):
         initial_strategy: of the first round.
         threshold: detections with a higher score count.
         coherence, flow: options of temporal coherence and of the optical flow.
+        tracker: what carries boxes to neighbouring frames, as of ``vidal select --tracker``.
+        tracker_options: of the tracker; ``weights`` is a path.
     """
 
     strategy: str = "temporal-coherence"
@@ -208,6 +211,8 @@ class SelectionConfig(_Model):
     threshold: float = Field(default=0.5, ge=0, le=1)
     coherence: dict[str, Any] = {}
     flow: dict[str, Any] = {}
+    tracker: str = "auto"
+    tracker_options: dict[str, Any] = {}
 
     @field_validator("budget", "initial", mode="before")
     @classmethod
@@ -371,4 +376,15 @@ def with_paths(config: CampaignConfig, change: Any) -> CampaignConfig:
 
     data = config.data.model_copy(update=section(config.data))
     detector = config.detector.model_copy(update=section(config.detector))
-    return config.model_copy(update={"data": data, "detector": detector})
+    options = _tracker_paths(config.selection, change)
+    selection = config.selection.model_copy(update={"tracker_options": options})
+    return config.model_copy(update={"data": data, "detector": detector, "selection": selection})
+
+
+def _tracker_paths(selection: SelectionConfig, change: Any) -> dict[str, Any]:
+    """The options of the tracker with ``change`` applied to its file of weights."""
+    options = dict(selection.tracker_options)
+    weights = options.get("weights")
+    if not weights or (selection.tracker == "raft" and weights == DOWNLOAD):
+        return options
+    return {**options, "weights": str(change(Path(str(weights))))}

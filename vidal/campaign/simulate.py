@@ -345,11 +345,11 @@ class _Run:
 
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
-    """Remove detections and estimates from the store; flow stays, it does not age."""
+    """Remove from the store what depends on the model; flow stays, it does not age."""
     store = store_at(plan.store)
     for clip in clips.values():
         keys = plan.keys(clip)
-        for key in (keys.detections, keys.estimate, keys.expected):
+        for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
             if key is not None:
                 store.path(key).unlink(missing_ok=True)
 

@@ -57,12 +57,23 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a guess where the name is unknown."""
+        """As click does, with a guess where the name is unknown.
+
+        ``train`` with ``--tracker`` is ``train-tracker``.
+        """
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from vidal.errors import UnknownName
 
             raise UnknownName("command", args[0], list(COMMANDS))
+        if args[:1] == ["train"] and _names_tracker(args[1:]):
+            args = ["train-tracker", *args[1:]]
         return super().resolve_command(ctx, args)
+
+
+def _names_tracker(args: list[str]) -> bool:
+    """Whether ``--tracker`` is among the options."""
+    options = args[: args.index("--")] if "--" in args else args
+    return any(each == "--tracker" or each.startswith("--tracker=") for each in options)
 
 
 @click.group(

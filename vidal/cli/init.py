@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ _DATA = ("videos", "labels", "test_videos", "test_labels")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint to start from.")
 @click.option("--device", default=None, help="auto, cpu or cuda. [default: auto]")
 @click.option("--strategy", default=None, help="Of all rounds but the first.")
+@click.option("--tracker", default=None, help="As of `vidal select`. [default: auto]")
+@click.option(
+    "--tracker-option",
+    "tracker_options",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="Of the tracker: weights=FILE, device=cuda, ...",
+)
 @click.option("--budget", default=None, help="Of a round. [default: 2%]")
 @click.option("--initial", default=None, help="Budget of the first round. [default: 2%]")
 @click.option("--rounds", default=None, type=click.IntRange(min=1), help="How many are planned.")
@@ -133,13 +142,25 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
         "detector.weights": _absolute(given["weights"]),
         "detector.device": given["device"],
         "selection.strategy": given["strategy"],
+        "selection.tracker": given["tracker"],
         "selection.budget": given["budget"],
         "selection.initial": given["initial"],
         "rounds": given["rounds"],
         "seed": given["seed"],
         **{f"data.{name}": _absolute(given[name]) for name in _DATA},
+        **_tracker_options(given["tracker_options"]),
     }
     return {key: value for key, value in table.items() if value is not None}
+
+
+def _tracker_options(given: Sequence[str]) -> dict[str, str]:
+    """Dotted key -> text; a file of weights counts from here, not from the YAML file."""
+    from vidal.track.raft import DOWNLOAD
+
+    options = pairs("tracker-option", given)
+    if options.get("weights", DOWNLOAD) != DOWNLOAD:
+        options["weights"] = str(Path(options["weights"]).absolute())
+    return {f"selection.tracker_options.{name}": text for name, text in options.items()}
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

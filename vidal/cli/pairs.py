@@ -16,11 +16,12 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
         UsageError: a text without ``=``, or a key given twice.
     """
     result: dict[str, str] = {}
+    name = option.removesuffix("s").replace("_", "-")
     for text in given:
         key, sign, value = text.partition("=")
         if not sign or not key:
-            raise UsageError(f"--{option.removesuffix('s')} {text!r} is not {KEY_VALUE}.")
+            raise UsageError(f"--{name} {text!r} is not {KEY_VALUE}.")
         if key in result:
-            raise UsageError(f"--{option.removesuffix('s')} {key} is given twice.")
+            raise UsageError(f"--{name} {key} is given twice.")
         result[key.strip().replace("-", "_")] = value.strip()
     return result

@@ -27,6 +27,12 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
 
     Frames without objects are negatives. An interrupted training goes on with the last finished
     epoch.
+
+    With --tracker it fits a tracker instead, as `vidal train-tracker` does and with its options:
+
+    \b
+    vidal train --tracker siamfc --out siamfc.safetensors
+    vidal train --tracker siamfc --help
     """
     from vidal.assemble.campaign import engines_of
     from vidal.campaign.folder import open_campaign

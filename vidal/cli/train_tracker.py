@@ -71,6 +71,7 @@ def command(tracker: str, steps: int, batch: int, as_json: bool, quiet: bool, **
 
     \b
     vidal train-tracker --out siamfc.safetensors --divisor 8
+    vidal train --tracker siamfc --out siamfc.safetensors --divisor 8   (the same)
     vidal select --videos clips --tracker siamfc --tracker-option weights=siamfc.safetensors
     """
     from vidal.assemble.train_tracker import TrackerJob, train_tracker

@@ -93,6 +93,21 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path):
     assert config.detector.weights == tmp_path / "w.pt"
 
 
+def test_weights_of_a_tracker_count_from_the_folder_of_the_file_too(tmp_path):
+    def weights_of(tracker, weights):
+        path = tmp_path / "c.yaml"
+        chosen = f"{{tracker: {tracker}, tracker_options: {{weights: {weights}, device: cpu}}}}"
+        path.write_text(f"data: {{videos: clips}}\nselection: {chosen}\n")
+        options = load_config(path).selection.tracker_options
+        assert options["device"] == "cpu"
+        return options["weights"]
+
+    assert weights_of("siamfc", "w.pt") == str(tmp_path / "w.pt")
+    assert weights_of("siamfc", "/data/w.pt") == "/data/w.pt"
+    assert weights_of("raft", "raft.pth") == str(tmp_path / "raft.pth")
+    assert weights_of("raft", "download") == "download"
+
+
 def test_a_file_that_is_not_yaml_is_refused_with_the_line(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("data:\n  videos: [a\nrounds: 3\n")
