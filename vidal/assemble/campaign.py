@@ -166,6 +166,8 @@ def plan_round(
         flow=chosen.flow,
         tracker=chosen.tracker,
         tracker_options=chosen.tracker_options,
+        expected=chosen.expected,
+        random_share=0.0 if initial else chosen.random_share,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -204,6 +206,7 @@ def check_config(config: CampaignConfig) -> None:
         flow=chosen.flow,
         tracker=chosen.tracker,
         tracker_options=chosen.tracker_options,
+        expected=chosen.expected,
     )
     if initial.needs:
         detector_spec(config)

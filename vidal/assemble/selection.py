@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from vidal.formats.detections import Transform
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
+from vidal.query.random_share import check_share
 from vidal.track import FlowOptions
 
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -64,6 +65,8 @@ def plan_selection(
     flow: Mapping[str, Any] | None = None,
     tracker: str = "auto",
     tracker_options: Mapping[str, Any] | None = None,
+    expected: Mapping[str, Any] | None = None,
+    random_share: float = 0.0,
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
@@ -86,6 +89,7 @@ def plan_selection(
     if errors is not None:
         own["errors"] = errors
     selector = build_strategy(strategy, gap=gap, options=own)
+    check_share(random_share)
     names = None if classes is None else _names(classes)
     spec = DetectorSpec(
         name=detector,
@@ -107,6 +111,7 @@ def plan_selection(
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
     carrier = build_tracker(tracker, tracker_options or {}, flow=flow, pixels=videos is not None)
+    learning = _expected(expected or {}, judged.score_threshold)
     expects = "expected" in selector.needs
     estimates = expects or "errors" in selector.needs
     evidence = EvidencePlan(
@@ -115,7 +120,7 @@ def plan_selection(
         batch=batch or BATCHES["cuda" if device == "cuda" else "cpu"],
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
-        expected=ExpectedErrorsOptions(threshold=judged.score_threshold) if expects else None,
+        expected=learning if expects else None,
         tracker=carrier,
     )
     plan = SelectionPlan(
@@ -128,7 +133,12 @@ def plan_selection(
         evidence=evidence,
         threshold=judged.score_threshold,
         image_rate=_rate(image_rate),
-        settings=_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
+        settings={
+            **_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
+            **({"random_share": random_share} if random_share else {}),
+        },
+        random_share=random_share,
+        gap=gap,
     )
     detects = bool(selector.needs) and detections is None
     return SelectionJob(plan, Engines(workers, device, detects=detects))
@@ -181,7 +191,18 @@ def _settings(
             settings["flow"] = asdict(evidence.flow)
         else:
             settings["tracker"] = named(evidence.tracker)
+    if evidence.expected is not None:
+        settings["expected"] = asdict(evidence.expected)
     return settings
+
+
+def _expected(given: Mapping[str, Any], threshold: float) -> ExpectedErrorsOptions:
+    """The options of expected errors; the threshold is everybody's."""
+    if "threshold" in given:
+        hint = "Give it with --threshold (selection.threshold): it holds for everything."
+        raise UsageError("the threshold is no option of expected errors.", hint=hint)
+    options: ExpectedErrorsOptions = build(ExpectedErrorsOptions, given)
+    return replace(options, threshold=threshold)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -198,6 +198,8 @@ class SelectionConfig(_Model):
         initial_strategy: of the first round.
         threshold: detections with a higher score count.
         coherence, flow: options of temporal coherence and of the optical flow.
+        expected: options of expected errors.
+        random_share: of each query but the first that is drawn at random, in [0, 1).
         tracker: what carries boxes to neighbouring frames, as of ``vidal select --tracker``.
         tracker_options: of the tracker; ``weights`` is a path.
     """
@@ -211,6 +213,8 @@ class SelectionConfig(_Model):
     threshold: float = Field(default=0.5, ge=0, le=1)
     coherence: dict[str, Any] = {}
     flow: dict[str, Any] = {}
+    expected: dict[str, Any] = {}
+    random_share: float = Field(default=0.0, ge=0, lt=1)
     tracker: str = "auto"
     tracker_options: dict[str, Any] = {}
 

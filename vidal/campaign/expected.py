@@ -22,6 +22,7 @@ from vidal.expected_errors import (
     Evidence,
     ExpectedErrorsOptions,
     Judged,
+    Rows,
     fit,
 )
 from vidal.protocols import Store
@@ -30,6 +31,8 @@ from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, Detections, Float
 Judging = Literal["unseen", "cross-fitted", "perhaps seen"]
 """By whom labels were judged: by a detector that had not seen them, by detectors trained on other
 clips' labels, or by one that may have been trained on them."""
+MOST_OF_A_CLIP = 500
+"""Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
 LEAST_ERRORS = 10
 """Judged errors below which nothing is learned and the fixed fusion is used."""
 
@@ -127,7 +130,11 @@ def _stored(
 
 
 def fit_expected_errors(
-    judged: Iterable[Judged], rng: Generator, options: ExpectedErrorsOptions
+    judged: Iterable[Judged],
+    rng: Generator,
+    options: ExpectedErrorsOptions,
+    *,
+    pool: Sequence[Evidence] = (),
 ) -> ErrorModel | None:
     """A model from the judged rows of all rounds so far.
 
@@ -135,6 +142,7 @@ def fit_expected_errors(
         judged: one entry a round, in any order of rounds that is always the same.
         rng: one number is drawn from it if a model is fitted.
         options: of the estimate.
+        pool: evidence of what it is for; only the correction by importance looks at it.
 
     Returns:
         None where fewer than ``LEAST_ERRORS`` errors were judged: use the fixed fusion.
@@ -144,7 +152,7 @@ def fit_expected_errors(
         return None
     everything = Judged.join(parts)
     errors = everything.detections.error.sum() + everything.candidates.error.sum()
-    return fit(everything, rng, options) if errors >= LEAST_ERRORS else None
+    return fit(everything, rng, options, pool=pool) if errors >= LEAST_ERRORS else None
 
 
 def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:
@@ -201,7 +209,9 @@ def learn(
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(plan.store), keys, tables, plan.expected)
         rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
-    model = fit_expected_errors([each.judged for each in rounds], rng, plan.expected)
+    model = fit_expected_errors(
+        [each.judged for each in rounds], rng, plan.expected, pool=_pool(plan, clips)
+    )
     if model is None:
         return Lesson(
             tuple(rounds),
@@ -212,6 +222,25 @@ def learn(
             ),
         )
     return Lesson(tuple(rounds), model, (_remark(model, [each.how for each in rounds]),))
+
+
+def _pool(plan: EvidencePlan, clips: Sequence[Clip]) -> list[Evidence]:
+    """Evenly spaced rows of every clip's evidence, where the correction asks for them."""
+    if plan.expected is None or plan.expected.correction != "importance":
+        return []
+    store = store_at(plan.store)
+    found = (load_evidence(store, plan.keys(clip)) for clip in clips)
+    return [
+        replace(each, detections=_thinned(each.detections), candidates=_thinned(each.candidates))
+        for each in found
+        if each is not None
+    ]
+
+
+def _thinned(rows: Rows) -> Rows:
+    step = max(1, len(rows) // MOST_OF_A_CLIP)
+    names = ("frame", "boxes", "labels", "evidence")
+    return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

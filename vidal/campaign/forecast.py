@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,15 @@ def forecast(
     Args:
         earlier: rounds with lower numbers.
         answered: the round.
-        rng: of its selection, so that the model is the one that was used then.
+        rng: of its selection, so that the model is the one that was used then (but for weights
+            by importance, which depend on the pool of that time).
         options: of the estimate.
 
     Returns:
         None where nothing could be learned from the earlier rounds.
     """
+    if options.correction == "importance":
+        options = replace(options, correction="none")
     model = fit_expected_errors([each.judged for each in earlier], rng, options)
     if model is None:
         return None

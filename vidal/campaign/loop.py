@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -165,7 +166,9 @@ def select_round(
     shutil.rmtree(folder, ignore_errors=True)
     write(result, folder)
     model = campaign.newest_model()
-    detail = {"model": None if model is None else model.name, "seed": plan.seed}
+    detail: dict[str, Any] = {"model": None if model is None else model.name, "seed": plan.seed}
+    if result.drawn:
+        detail["drawn"] = result.drawn
     campaign.record.add_query(result.query, plan.strategy, detail)
     return result
 
@@ -209,6 +212,7 @@ def retell_round(
         engines=engines,
         watcher=watcher,
         chosen=frames,
+        drawn=len(campaign.record.drawn(number)),
         judged=_judged(campaign, plan, clips, number, engines, watcher),
     )
 

@@ -51,6 +51,9 @@ class SelectionPlan:
         threshold: detections with a higher score count (strict).
         image_rate: nominal frames a second of folders of images.
         settings: every option that shapes the result, for the record.
+        random_share: of the budget that is drawn at random, in [0, 1).
+        gap: frames excluded on either side of a chosen or labelled one, by the random share; the
+            selector has its own.
     """
 
     videos: Path | None
@@ -63,6 +66,8 @@ class SelectionPlan:
     threshold: float
     image_rate: Fraction
     settings: Mapping[str, Any] = field(default_factory=dict)
+    random_share: float = 0.0
+    gap: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

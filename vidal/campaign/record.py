@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vidal.campaign._sql import connect, nullable, rows_of, set_state
 from vidal.campaign.oracle import given_query, known
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, Query
@@ -82,7 +83,7 @@ class Record:
         if not path.is_file():
             raise InputError(path, "no campaign here", hint="Make one with `vidal init`.")
         self._path = path
-        self._db = _connect(path)
+        self._db = connect(path)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA:
             raise InputError(path, f"a record of version {version}; this vidal reads {SCHEMA}")
@@ -272,7 +273,7 @@ class Record:
             db.executemany(
                 "INSERT INTO frames VALUES (?, ?, ?, ?, ?, 'queried')",
                 [
-                    (ref.clip, ref.index, query.round, rank, _number(score))
+                    (ref.clip, ref.index, query.round, rank, nullable(score))
                     for rank, (ref, score) in enumerate(
                         zip(query.frames, query.scores, strict=True), start=1
                     )
@@ -306,11 +307,11 @@ class Record:
                 if ref not in refused and ref.clip in tables and known(tables[ref.clip], ref.index)
             ]
             for ref in labelled:
-                _set_state(db, ref, "labelled")
-                db.executemany("INSERT INTO boxes VALUES (?,?,?,?,?,?,?,?,?)", _rows(tables, ref))
+                set_state(db, ref, "labelled")
+                db.executemany("INSERT INTO boxes VALUES (?,?,?,?,?,?,?,?,?)", rows_of(tables, ref))
             dropped = [ref for ref in waiting if ref in refused]
             for ref in dropped:
-                _set_state(db, ref, "skipped")
+                set_state(db, ref, "skipped")
             left = len(waiting) - len(labelled) - len(dropped)
             detail = {"labelled": len(labelled), "skipped": len(dropped), "waiting": left}
             if labelled or dropped:
@@ -372,36 +373,3 @@ class Record:
             "INSERT INTO events (time, round, kind, detail) VALUES (?, ?, ?, ?)",
             (datetime.now(UTC).isoformat(), number, kind, json.dumps(detail, sort_keys=True)),
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=30)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    return db
-
-
-def _number(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)
-
-
-def _set_state(db: sqlite3.Connection, ref: FrameRef, state: str) -> None:
-    db.execute(
-        "UPDATE frames SET state = ? WHERE clip = ? AND frame = ?", (state, ref.clip, ref.index)
-    )
-
-
-def _rows(tables: Mapping[str, Annotations], ref: FrameRef) -> list[tuple[Any, ...]]:
-    table = tables[ref.clip]
-    rows = table.on(ref.index)
-    return [
-        (ref.clip, ref.index, *map(float, box), int(label), int(track), int(ignored))
-        for box, label, track, ignored in zip(
-            table.boxes[rows],
-            table.labels[rows],
-            table.track[rows],
-            table.ignore[rows],
-            strict=True,
-        )
-    ]

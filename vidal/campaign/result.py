@@ -56,6 +56,7 @@ class SelectionResult:
         settings: every option that shaped the result; JSON values.
         versions: vidal, Python and the libraries that matter.
         notes: remarks for the reader, one sentence each (few links, fewer frames than asked, ...).
+        drawn: how many of the last frames were drawn at random beside the strategy's.
         forecast: how errors were expected of labelled frames and found; None where nothing was
             learned.
     """
@@ -72,4 +73,5 @@ class SelectionResult:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     notes: tuple[str, ...]
+    drawn: int = 0
     forecast: Forecast | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,11 @@ from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
 from vidal.campaign.pool import PoolClip, build_pool
 from vidal.campaign.result import SelectionResult
 from vidal.errors import NoClips
-from vidal.types import Annotations, FrameRef, Pool, Query, SkippedClip
+from vidal.query.random_share import select_with_random
+from vidal.types import Annotations, Explanation, FrameRef, Pool, Query, SkippedClip
 from vidal.video import read_frames
+
+_DRAWN = "drawn at random, as a sample of all frames"
 
 
 def run_selection(
@@ -30,6 +34,7 @@ def run_selection(
     watcher: Watcher,
     truth: Mapping[str, Annotations] | None = None,
     chosen: Sequence[FrameRef] | None = None,
+    drawn: int = 0,
     judged: Sequence[JudgedRound] | None = None,
 ) -> SelectionResult:
     """Gather evidence, build the pool, select.
@@ -43,6 +48,7 @@ def run_selection(
         watcher: told how far it is.
         truth: for the oracles of a simulation only; see ``build_pool``.
         chosen: what an earlier run has chosen: nothing is selected, the result is told again.
+        drawn: how many of the last chosen frames were drawn at random.
         judged: what earlier rounds taught, which expected errors are learned from.
             None = the labels judge the detector of this run.
     """
@@ -66,7 +72,7 @@ def run_selection(
         truth=truth,
     )
     if chosen is None:
-        pool, positions = _choose(plan, prepared, lookup, build, rng)
+        pool, positions, drawn = _choose(plan, prepared, lookup, build, rng)
     else:
         pool = build(lookup.parts())
         positions = _positions(pool, chosen)
@@ -75,7 +81,7 @@ def run_selection(
         round=prepared.round,
         frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
         scores=scores[positions],
-        explanation=plan.selector.explain(pool, positions),
+        explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=prepared.wanted,
     )
     lookup.keep_scores(pool, scores)
@@ -96,6 +102,7 @@ def run_selection(
             *(() if told is None else (told.sentence,)),
             *notes_on(prepared, clips, evidence, query),
         ),
+        drawn=drawn,
         forecast=told,
     )
 
@@ -146,8 +153,8 @@ def _choose(
     lookup: Lookup,
     build: Callable[[Iterable[PoolClip]], Pool],
     rng: np.random.Generator,
-) -> tuple[Pool, np.ndarray]:
-    """The pool and the chosen positions.
+) -> tuple[Pool, np.ndarray, int]:
+    """The pool, the chosen positions, and how many of the last were drawn at random.
 
     A strategy that needs no evidence chooses frames that nobody has decoded yet: those that do
     not decode leave the pool, and it chooses again.
@@ -155,15 +162,26 @@ def _choose(
     while True:
         pool = build(lookup.parts())
         state = rng.bit_generator.state
-        positions = plan.selector.select(pool, min(prepared.wanted, len(pool)), rng)
+        wanted = min(prepared.wanted, len(pool))
+        positions, drawn = select_with_random(
+            plan.selector, pool, wanted, rng, share=plan.random_share, gap=plan.gap
+        )
         if plan.selector.needs or plan.videos is None:
-            return pool, positions
+            return pool, positions, drawn
         unreadable = _unreadable(pool, positions, lookup)
         if not unreadable:
-            return pool, positions
+            return pool, positions, drawn
         for clip, frames in unreadable.items():
             lookup.exclude(clip, frames)
         rng.bit_generator.state = state
+
+
+def _explained(explanation: Explanation, drawn: int) -> Explanation:
+    """The reasons, of the last frames that they were drawn at random."""
+    if not drawn:
+        return explanation
+    words = explanation.words[: len(explanation.words) - drawn]
+    return replace(explanation, words=(*words, *(_DRAWN,) * drawn))
 
 
 def _positions(pool: Pool, frames: Sequence[FrameRef]) -> np.ndarray:

@@ -129,6 +129,19 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
     help="Of the optical flow: mode=robust or mode=centre, height=300, ...",
 )
 @click.option(
+    "--expected",
+    "expected",
+    multiple=True,
+    metavar=KEY_VALUE,
+    help="Of expected errors: estimator=trees or logistic, correction=none or calibration, ...",
+)
+@click.option(
+    "--random-share",
+    default=0.0,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the budget that is drawn at random, such as 0.25. [default: 0]",
+)
+@click.option(
     "--tracker",
     default="auto",
     show_default=True,
@@ -226,7 +239,7 @@ def command(**given: Any) -> None:
     from vidal.report import check_writable, write_outputs
 
     out: Path = given["out"]
-    for name in ("options", "coherence", "flow", "tracker_options"):
+    for name in ("options", "coherence", "flow", "expected", "tracker_options"):
         given[name] = pairs(name, given[name])
     console = Console(quiet=given["quiet"] or given["as_json"])
     job = plan_selection(**_arguments(given))

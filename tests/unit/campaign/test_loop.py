@@ -257,3 +257,23 @@ def test_a_step_draws_the_same_numbers_again_and_others_than_other_steps():
     }
     assert len(set(draws.values())) == 9
     assert int(np.random.default_rng([5, 2]).integers(2**62)) == draws[2, SELECT]
+
+
+def test_frames_drawn_at_random_are_recorded_and_told_as_such(work):
+    select(work)
+    answer(work)
+    train_round(work, opened(work))
+    mixed = replace(work, config=work.config.changed(selection={"random_share": 0.5}))
+    result = select(mixed)
+    words = result.query.explanation.words
+    assert [word.startswith("drawn at random, as a sample") for word in words] == [
+        False,
+        False,
+        True,
+    ]
+    assert work.record.drawn(1) == [result.query.frames[-1]]
+    assert work.record.drawn(0) == []
+    answer(work)
+    job = plan_round(mixed, number=1)
+    again = retell_round(mixed, job.plan, opened(work), 1, engines=job.engines, watcher=Quiet())
+    assert again.query.explanation.words == words
