@@ -8,6 +8,11 @@ keeps a third of its larger area. Lower rates drop frames of the same clips. Obj
 not move, and on the TfL clips those marked as parked or stopped, are told apart as resting. A box
 that a tracker gives up stays where it was last seen, and counts. Times are CPU times of this
 process a frame, cut detection left out, both directions, window 3.
+
+    python tools/bench_trackers.py --rendered 0 --raft-pairs 3 --add
+
+times RAFT with random weights: what a pair of frames costs, once in each direction. What RAFT finds
+cannot be measured so.
 """
 
 from __future__ import annotations
@@ -16,16 +21,19 @@ import argparse
 import json
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from vidal.assemble import PROPAGATORS
 from vidal.boxes import area, iou_pairs
 from vidal.query.options import build
 from vidal.scenes import plan, render
 from vidal.track import propagate, record_motion
+from vidal.track.raft import RaftPropagator, raft_flow
 from vidal.types import BoolArray, Carried, Detections, FloatArray, Frame, FrameRef, IntArray
 from vidal.video import open_clip, read_frames
 
@@ -163,6 +171,25 @@ def measure(clips: list[Truth], tracker: object) -> dict[str, object]:
     return row
 
 
+def raft_cost(pairs: int, seed: int) -> dict[str, dict[str, float]]:
+    """CPU milliseconds of one flow between rendered frames: the network's work, not its skill."""
+    from torchvision.models import optical_flow
+
+    images = [image for image, _ in render(plan(1, seed, frames=(pairs + 2, pairs + 2))[0])]
+    updates, found = RaftPropagator().updates, {}
+    for name in ("raft_small", "raft_large"):
+        torch.manual_seed(seed)
+        network = getattr(optical_flow, name)(weights=None).eval()
+        raft_flow(network, images[0], images[1], updates=updates)
+        start = time.process_time()
+        for before, after in pairwise(images[1:]):
+            raft_flow(network, before, after, updates=updates)
+        ms = 1000 * (time.process_time() - start) / pairs
+        found[name] = {"ms": round(ms), "pairs": pairs, "updates": updates}
+        print(f"{name} with random weights: {ms:.0f} ms a pair and direction")
+    return found
+
+
 def trackers(given: list[str]) -> dict[str, object]:
     """``name`` or ``label=name,option=value,...``."""
     found = {}
@@ -186,6 +213,11 @@ def main() -> None:
     parser.add_argument("--tfl-clips", type=int, default=2)
     parser.add_argument("--frames", type=int, default=40, help="of every clip, at 25 a second")
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument(
+        "--thin", type=int, nargs="+", help="every so manieth frame; default 1 and 2, TfL 1 and 3"
+    )
+    parser.add_argument("--note", default="", help="added to the names of the results")
+    parser.add_argument("--raft-pairs", type=int, default=0, help="time RAFT on so many pairs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument(
@@ -199,15 +231,20 @@ def main() -> None:
     )
     given = parser.parse_args()
     cv2.setNumThreads(given.threads)
-    sets = {"rendered": rendered(given.rendered, given.frames, given.seed)}
+    torch.set_num_threads(given.threads)
+    sets = {}
+    if given.rendered:
+        sets["rendered"] = rendered(given.rendered, given.frames, given.seed)
     if given.tfl is not None:
         sets["tfl"] = tfl(given.tfl, given.tfl_clips, given.frames)
     results = json.loads(given.out.read_text()) if given.add and given.out.exists() else {}
+    if given.raft_pairs:
+        results["cost of RAFT, random weights"] = raft_cost(given.raft_pairs, given.seed)
     for data, clips in sets.items():
-        for step in (1, 3 if data == "tfl" else 2):
+        for step in given.thin or (1, 3 if data == "tfl" else 2):
             # 25 frames a second give 12.5 or 8.3: the halves and thirds nearest to ten.
             thin = [clip.thinned(step) for clip in clips]
-            label = f"{data} {25 / step:.3g}/s"
+            label = f"{data} {25 / step:.3g}/s{given.note}"
             for name, tracker in trackers(given.tracker or DEFAULT).items():
                 row = measure(thin, tracker)
                 results.setdefault(label, {})[name] = row
