@@ -32,6 +32,11 @@ class Meetings:
     offset: IntArray
     affinity: FloatArray
 
+    def within(self, window: int) -> Meetings:
+        """Those no more than so many frames apart."""
+        use = np.abs(self.offset) <= window
+        return Meetings(self.node[use], self.other[use], self.offset[use], self.affinity[use])
+
 
 def overlapping(
     first: tuple[IntArray, FloatArray], second: tuple[IntArray, FloatArray], least: float
@@ -116,6 +121,40 @@ def best_by_offset(
     other[slots] = meetings.other[order[first]]
     affinity[slots] = meetings.affinity[order[first]]
     return other.reshape(nodes, width), affinity.reshape(nodes, width)
+
+
+def nearest_each_way(
+    meetings: Meetings, scores: FloatArray, nodes: int
+) -> tuple[IntArray, IntArray]:
+    """The nearest meeting of every node in earlier and in later frames; of equals the best scored.
+
+    Args:
+        meetings: of the nodes.
+        scores: (N,) of the detections.
+        nodes: how many nodes there are.
+
+    Returns:
+        (nodes,) the other before, and after; -1 without one.
+    """
+    found = []
+    for later in (False, True):
+        use = np.flatnonzero((meetings.offset > 0) == later)
+        order = use[
+            np.lexsort(
+                (
+                    meetings.other[use],
+                    -meetings.affinity[use],
+                    -scores[meetings.other[use]],
+                    np.abs(meetings.offset[use]),
+                    meetings.node[use],
+                )
+            )
+        ]
+        node, first = np.unique(meetings.node[order], return_index=True)
+        other = np.full(nodes, -1, dtype=np.int64)
+        other[node] = meetings.other[order[first]]
+        found.append(other)
+    return found[0], found[1]
 
 
 def tracks(best: IntArray, window: int) -> IntArray:
