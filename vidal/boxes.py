@@ -88,3 +88,19 @@ def match(
             assigned[row] = best
             found[best] = True
     return assigned, found
+
+
+def best_of_each(key: IntArray, value: FloatArray, count: int) -> IntArray:
+    """(count,) position of the largest value of each key, the first of equals; -1 without one.
+
+    Args:
+        key: (P,) in 0..count-1.
+        value: (P,), no NaN.
+        count: number of keys.
+    """
+    most = np.full(count, -np.inf, dtype=value.dtype)
+    np.maximum.at(most, key, value)
+    winners = np.flatnonzero(value == most[key])[::-1]
+    result = np.full(count, -1, dtype=np.int64)
+    result[key[winners]] = winners  # of a key that is set twice the last one stays: the first
+    return result

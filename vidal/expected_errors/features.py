@@ -233,7 +233,7 @@ def _linked(
     change = np.abs(at(area[:n], anyone) - area[:, None])
     columns["size change"] = mean_of(change, has)
     reach = max(options.reach, window)
-    before, after = nearest_each_way(nodes.meetings, detections.scores, count)
+    before, after = nearest_each_way(nodes.meetings, count)
     columns.update(nearest_ways(detections, nodes, before, after, reach))
     host = host_of(detections, nodes, before, after)
     columns.update(along_track(detections, nodes, anyone[:n], host, strong, window))

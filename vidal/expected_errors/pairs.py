@@ -123,36 +123,24 @@ def best_by_offset(
     return other.reshape(nodes, width), affinity.reshape(nodes, width)
 
 
-def nearest_each_way(
-    meetings: Meetings, scores: FloatArray, nodes: int
-) -> tuple[IntArray, IntArray]:
-    """The nearest meeting of every node in earlier and in later frames; of equals the best scored.
+def nearest_each_way(meetings: Meetings, nodes: int) -> tuple[IntArray, IntArray]:
+    """The nearest meeting of every node in earlier and in later frames; of equals the closest fit.
 
     Args:
         meetings: of the nodes.
-        scores: (N,) of the detections.
         nodes: how many nodes there are.
 
     Returns:
         (nodes,) the other before, and after; -1 without one.
     """
     found = []
+    rank = meetings.affinity - 2 * np.abs(meetings.offset)
     for later in (False, True):
         use = np.flatnonzero((meetings.offset > 0) == later)
-        order = use[
-            np.lexsort(
-                (
-                    meetings.other[use],
-                    -meetings.affinity[use],
-                    -scores[meetings.other[use]],
-                    np.abs(meetings.offset[use]),
-                    meetings.node[use],
-                )
-            )
-        ]
-        node, first = np.unique(meetings.node[order], return_index=True)
+        best = geometry.best_of_each(meetings.node[use], rank[use], nodes)
         other = np.full(nodes, -1, dtype=np.int64)
-        other[node] = meetings.other[order[first]]
+        has = best >= 0
+        other[has] = meetings.other[use[best[has]]]
         found.append(other)
     return found[0], found[1]
 

@@ -75,7 +75,7 @@ class KalmanMotion:
         overlap = geometry.iou_pairs(boxes[box], self.boxes[ghost])
         rank = overlap - np.float32(0.01) * self.near[ghost]
         touching = np.flatnonzero(overlap > 0)
-        best = _best(box[touching], rank[touching], len(boxes))
+        best = geometry.best_of_each(box[touching], rank[touching], len(boxes))
         velocity = np.zeros((len(boxes), 4), dtype=np.float32)
         moving = np.flatnonzero(best >= 0)
         velocity[moving] = self.velocity[ghost[touching[best[moving]]]]
@@ -105,8 +105,8 @@ def _matches(detections: Detections, velocity: FloatArray) -> tuple[IntArray, In
     )
     above = overlap > LEAST_IOU
     first, second, overlap = first[above], second[above], overlap[above]
-    forward = _best(first, overlap, len(detections))
-    backward = _best(second, overlap, len(detections))
+    forward = geometry.best_of_each(first, overlap, len(detections))
+    backward = geometry.best_of_each(second, overlap, len(detections))
     pairs = np.arange(len(first))
     mutual = (forward[first] == pairs) & (backward[second] == pairs)
     return first[mutual], second[mutual]
@@ -147,15 +147,6 @@ def _fill(velocity: np.ndarray, known: np.ndarray, frame: IntArray) -> None:
         ordered = values[np.lexsort((values, frame[known]))]
         median = (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2]) / 2
         velocity[lone, axis] = np.where(same, median[place], 0)
-
-
-def _best(key: IntArray, value: FloatArray, count: int) -> IntArray:
-    """(count,) position of the largest value of each key, the first of equals; -1 without one."""
-    result = np.full(count, -1, dtype=np.int64)
-    order = np.lexsort((-value, key))
-    keys, starts = np.unique(key[order], return_index=True)
-    result[keys] = order[starts]
-    return result
 
 
 def _state(boxes: FloatArray) -> FloatArray:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vidal.boxes import iou_pairs
+from vidal.boxes import best_of_each, iou_pairs
 from vidal.protocols import Motion
 from vidal.track import propagate
 from vidal.track.kalman import KalmanMotion
@@ -98,3 +100,13 @@ def test_without_detections_a_box_stays_where_it_is(frames):
     assert moved.tolist() == box.tolist()
     assert trust.tolist() == [1]
     assert motion.step(np.zeros(0, int), np.zeros(0, int), box[:0])[0].shape == (0, 4)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
+def test_the_best_of_each_key_is_the_first_of_the_largest(seed, count):
+    rng = np.random.default_rng(seed)
+    key, value = rng.integers(0, 6, count), rng.integers(0, 3, count).astype(np.float32)
+    best = best_of_each(key, value, 6)
+    for k in range(6):
+        rows = np.flatnonzero(key == k)
+        assert best[k] == (rows[np.argmax(value[rows])] if len(rows) else -1)
