@@ -13,7 +13,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,8 @@ import numpy as np
 from judged_detections import Clip, clips, on_frames, on_random, without
 from real_detections import CONFIGURATIONS, TFL
 
+from vidal.assemble.simulation import machine
+from vidal.campaign.notes import versions
 from vidal.evaluate.quality import capture_curve, correlate
 from vidal.expected_errors import ErrorModel, ExpectedErrorsOptions, Judged, Rows, fit, fuse
 
@@ -295,6 +297,19 @@ def tell(title: str, table: dict[str, Any]) -> None:
         print(f"{name:<44}" + "".join(f"{value:8.3f}" for value in values))
 
 
+def about(args: argparse.Namespace) -> dict[str, Any]:
+    """What has to be known to read the figures."""
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "options": asdict(ExpectedErrorsOptions(ensemble=args.ensemble)),
+        "seed of every fit": 0,
+        "seed of drawn labels": 1,
+        "bootstrap draws": args.draws,
+        "held out": HELD_OUT,
+    }
+
+
 def main() -> None:
     """Measure, print, write after every configuration."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -318,7 +333,8 @@ def main() -> None:
             tell("held-out sequences", result["held out"])
             tell("10 % of the same sequences labelled", result["practical"])
             summary = {part: means(results, part) for part in ("all", "held out", "practical")}
-            text = json.dumps({"means": summary, "configurations": results}, indent=1)
+            told = {"about": about(args), "means": summary, "configurations": results}
+            text = json.dumps(told, indent=1)
             args.out.write_text(text + "\n", encoding="utf-8")
     for part, table in summary.items():
         tell(f"mean of {len(results)} configurations: {part}", table)

@@ -149,7 +149,7 @@ def main() -> None:
         )
         videos, out = root / "clips", root / "out"
         for _ in range(given.repeats):
-            row = {"select_s": time_select(videos, "temporal-coherence", out, keep=False)}
+            row = {"select_s": time_select(videos, "expected-errors", out, keep=False)}
             row["again_s"] = time_select(videos, "entropy", out, keep=True)
             row["bare_threads_fps"] = time_bare(videos, 1, cores)
             row["bare_processes_fps"] = time_bare(videos, cores, cores)

@@ -119,7 +119,7 @@ def test_three_rounds_from_init_to_report_with_labels_from_files(capsys, tmp_pat
     state = state_of(capsys, work)
     assert [row["state"] for row in state["rounds"]] == ["trained"] * 3
     strategies = [row["strategy"] for row in state["rounds"]]
-    assert strategies == ["random", "temporal-coherence", "temporal-coherence"]
+    assert strategies == ["random", "expected-errors", "expected-errors"]
     assert state["frames"]["labelled"] == 4 + 3 + 3
     assert state["model"].endswith("round-002.safetensors")
     before = (work / "queries/round-002/query.json").read_text()

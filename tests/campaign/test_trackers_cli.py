@@ -78,7 +78,7 @@ def test_options_change_what_is_kept_and_the_same_ones_find_it_again(
     assert len(passes) == 2
     assert select(clips, tmp_path / "c", *cache, "--tracker-option", "margin=3") == 0
     assert len(passes) == 4
-    assert select(clips, tmp_path / "d", *cache, "--strategy", "expected-errors") == 0
+    assert select(clips, tmp_path / "d", *cache, "--strategy", "temporal-coherence") == 0
     assert len(passes) == 6
 
 

@@ -89,7 +89,7 @@ def built(name, gap=2, **options):
 
 
 def test_the_default_comes_first():
-    assert next(iter(STRATEGIES)) == "temporal-coherence"
+    assert next(iter(STRATEGIES)) == "expected-errors"
 
 
 def test_exceptions_name_existing_strategies():

@@ -42,14 +42,14 @@ __all__ = [
 ]
 
 STRATEGIES: Mapping[str, type] = {
-    "temporal-coherence": TemporalCoherence,
+    "expected-errors": ExpectedErrors,
     "entropy": Entropy,
     "every-nth": EveryNth,
-    "expected-errors": ExpectedErrors,
     "least-confidence": LeastConfidence,
     "margin": Margin,
     "random": Random,
     "random-r": RandomR,
+    "temporal-coherence": TemporalCoherence,
 }
 """Query strategies; the first is the default."""
 

@@ -204,7 +204,7 @@ class SelectionConfig(_Model):
         tracker_options: of the tracker; ``weights`` is a path.
     """
 
-    strategy: str = "temporal-coherence"
+    strategy: str = "expected-errors"
     options: dict[str, Any] = {}
     gap: int = Field(default=3, ge=0)
     budget: str = "2%"

@@ -217,8 +217,9 @@ def learn(
             tuple(rounds),
             None,
             (
-                "Expected errors: too few labelled errors to learn from; scores, weak detections"
-                " and temporal coherence were fused instead. The values are no counts.",
+                "Expected errors: too few labelled errors to learn from; unsure detections, weak"
+                " detections and temporal coherence were fused instead. The scores are sums of"
+                " standard deviations, no counts.",
             ),
         )
     return Lesson(tuple(rounds), model, (_remark(model, [each.how for each in rounds]),))

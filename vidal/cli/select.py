@@ -42,12 +42,13 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
     show_default=True,
     help="2% of all readable frames (rounded down, at least one), or 150 frames.",
 )
-@click.option("--strategy", default="temporal-coherence", show_default=True, help=HELP_STRATEGY)
+@click.option("--strategy", default="expected-errors", show_default=True, help=HELP_STRATEGY)
 @click.option(
     "--errors",
     default=None,
     metavar="fp|fn|fp+fn",
-    help="Which estimated errors count, for strategies that count errors. [default: fp]",
+    help="Which estimated errors count, for strategies that count errors."
+    " [default: fp+fn, or fp for temporal-coherence]",
 )
 @click.option(
     "--option",

@@ -19,6 +19,8 @@ _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
 _SAID = 0.05
 """Less than this is not worth a word."""
+_NAMED = 2
+"""Classes that signs are said to speak of, the strongest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,7 @@ def _words(
     if learned:
         sentence = f"expects {said or 'no error'}"
     else:
-        sentence = (
-            "no labels to learn from yet: scores, weak detections and temporal coherence fused, "
-            f"in standard deviations {said or '0 for errors'}"
-        )
+        sentence = f"signs of {said}, in standard deviations" if said else "no sign of an error"
     return sentence + (f"; not counted: {aside}" if aside else "")
 
 
@@ -124,9 +123,11 @@ def _kind(
     ]
     if not which:
         return ""
+    if not learned:
+        which = sorted(which, key=lambda pair: -pair[0])[:_NAMED]
+        names = ", ".join(name for _, name in which)
+        return f"{_KINDS[kind][1]} {float(amounts[mask].sum()):.1f} ({names})"
     total = sum(amount for amount, _ in which)
     names = ", ".join(name if len(which) == 1 else f"{amount:.1f} {name}" for amount, name in which)
-    if not learned:
-        return f"{total:.1f} for {_KINDS[kind][1]} ({names})"
     word = _KINDS[kind][0] if f"{total:.1f}" == "1.0" else _KINDS[kind][1]
     return f"{total:.1f} {word} ({names})"

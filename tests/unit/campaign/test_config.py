@@ -44,7 +44,7 @@ def test_the_schedules_are_those_of_the_thesis(name, rates):
 def test_every_default_is_written_out_and_read_back():
     config = parse_config(section("training", epochs=3, drops=[0.5, 0.7]), "x")
     text = dump_config(config)
-    for line in ("strategy: temporal-coherence", "budget: 2%", "score_floor: 0.05", "seed: 0"):
+    for line in ("strategy: expected-errors", "budget: 2%", "score_floor: 0.05", "seed: 0"):
         assert line in text
     import yaml
 
