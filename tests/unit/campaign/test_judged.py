@@ -13,9 +13,11 @@ from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import answer_round, select_round, train_round
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.places import store_at
+from vidal.campaign.scene_files import write_scenes
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.evaluate.matching import match_clip
+from vidal.scenes import plan
 
 
 class Quiet:
@@ -32,8 +34,16 @@ class Quiet:
         pass
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Three short rendered clips with labels."""
+    out = tmp_path_factory.mktemp("scenes")
+    write_scenes(out, plan(3, 5, frames=(14, 14)))
+    return out
+
+
 @pytest.fixture
-def make(tmp_path, rendered):
+def make(tmp_path, scenes):
     """Begins a campaign on rendered clips, opened."""
     opened = []
 
@@ -41,13 +51,13 @@ def make(tmp_path, rendered):
         name = f"w{len(opened)}"
         values = {
             "data": {
-                "videos": str(rendered / "clips"),
-                "labels": str(rendered / "labels.coco.json"),
+                "videos": str(scenes / "clips"),
+                "labels": str(scenes / "labels.coco.json"),
                 "classes": ["car", "pedestrian", "cyclist", "wheelchair"],
             },
             "detector": {"name": "scenes-tiny", "start": start, "device": "cpu"},
             "selection": {
-                "initial": 6, "budget": 4, "strategy": "expected-errors", "threshold": 0.3,
+                "initial": 6, "budget": 3, "gap": 1, "strategy": "expected-errors", "threshold": 0.3,
                 **selection,
             },
             "training": {"epochs": 1, "batch": 2, "lr": 1e-5},
@@ -100,11 +110,11 @@ def judge(campaign, before, watcher=None):
 
 def errors_of(campaign, spec, number):
     """False positives and misses on the frames of a round, counted by another route."""
-    plan = plan_round(campaign)
-    store = store_at(plan.plan.evidence.store)
-    evidence = replace(plan.plan.evidence, detector=spec)
+    job = plan_round(campaign)
+    store = store_at(job.plan.evidence.store)
+    evidence = replace(job.plan.evidence, detector=spec)
     tables, total = truth(campaign), np.zeros(2, np.int64)
-    for name, clip in campaign.clips(plan.engines).items():
+    for name, clip in campaign.clips(job.engines).items():
         asked = [ref.index for ref in campaign.record.queried_in(number) if ref.clip == name]
         if asked:
             found = load_detections(store, evidence.keys(clip))
