@@ -58,27 +58,28 @@ def narrowed(rows: Rows, columns: Sequence[int]) -> Rows:
     return replace(rows, evidence=rows.evidence[:, columns], columns=names)
 
 
-def fold(
-    train: Sequence[Judged],
-    test: Clip,
-    options: ExpectedErrorsOptions,
-    columns: Sequence[int],
-    weak: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Frame sums (F,) of both kinds and the probabilities of the rows of a test clip."""
-    joined = Judged.join(train)
-    names = tuple(joined.columns[c] for c in columns)
-    use = np.ones(len(joined.candidates), np.bool_)
-    place = joined.columns.index("is detection")
+def fitted(
+    train: Judged, options: ExpectedErrorsOptions, columns: Sequence[int], weak: bool
+) -> ErrorModel:
+    """The model of some columns, with or without sub-threshold detections."""
+    names = tuple(train.columns[c] for c in columns)
+    use = np.ones(len(train.candidates), np.bool_)
+    place = train.columns.index("is detection")
     if not weak:
-        use = joined.candidates.evidence[:, place] == 0
+        use = train.candidates.evidence[:, place] == 0
     cut = Judged(
         names,
-        replace(joined.detections, evidence=joined.detections.evidence[:, columns]),
-        replace(joined.candidates.keep(use), evidence=joined.candidates.evidence[use][:, columns]),
-        joined.missed,
+        replace(train.detections, evidence=train.detections.evidence[:, columns]),
+        replace(train.candidates.keep(use), evidence=train.candidates.evidence[use][:, columns]),
+        train.missed,
     )
-    model = fit(cut, np.random.default_rng(0), options)
+    return fit(cut, np.random.default_rng(0), options)
+
+
+def applied(
+    model: ErrorModel, test: Clip, columns: Sequence[int], weak: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Frame sums (F,) of both kinds and the probabilities of the rows of a test clip."""
     false = model.false_positive(narrowed(test.evidence.detections, columns))
     missed = model.missed(narrowed(test.evidence.candidates, columns))
     if not weak:
@@ -89,6 +90,17 @@ def fold(
         for rows, p in ((test.evidence.detections, false), (test.evidence.candidates, missed))
     ]
     return sums[0], sums[1], false, missed
+
+
+def fold(
+    train: Sequence[Judged],
+    test: Clip,
+    options: ExpectedErrorsOptions,
+    columns: Sequence[int],
+    weak: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """As ``applied``, by a model of these training rows."""
+    return applied(fitted(Judged.join(train), options, columns, weak), test, columns, weak)
 
 
 def figures(

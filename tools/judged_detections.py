@@ -17,6 +17,7 @@ from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import ClipMatch, match_clip, overlaps
 from vidal.evaluate.true_errors import true_errors
 from vidal.expected_errors import Evidence, Examples, ExpectedErrorsOptions, Judged, Rows
+from vidal.protocols import Motion
 from vidal.types import ErrorEstimate
 
 
@@ -48,25 +49,50 @@ def clips(root: Path, cache: Path, name: str, threshold: float) -> Iterator[Clip
     for number, entry in enumerate(sequences(root, name, cache)):
         table = entry.detections
         verdicts = estimate_errors(table, entry.motion, literal, size=entry.size)
-        start = time.process_time()
-        evidence = clip_evidence(table, entry.motion, verdicts, options, size=entry.size)
-        seconds = time.process_time() - start
         match = match_clip(table, entry.truth, score_floor=threshold)
-        hit, usable = judge_candidates(evidence.candidates, match)
-        sure = ~match.ignored[evidence.rows]
-        detections, candidates = kept(evidence.detections, sure), kept(evidence.candidates, usable)
-        judged = Judged(
-            evidence.columns,
-            examples(detections, match.false_positive[evidence.rows][sure], number),
-            examples(candidates, hit[usable], number),
-            int(match.missed.sum()),
+        yield judged_clip(
+            entry.name, number, match, entry.motion, verdicts, options, size=entry.size
         )
-        rows = replace(
-            evidence, detections=detections, candidates=candidates, rows=evidence.rows[sure]
-        )
-        true = true_errors(match).per_frame
-        signals = fixed(rows, table.probs, literal_counts(verdicts, match))
-        yield Clip(entry.name, rows, judged, signals, true, seconds)
+
+
+def judged_clip(
+    name: str,
+    number: int,
+    match: ClipMatch,
+    motion: Motion,
+    verdicts: ErrorEstimate,
+    options: ExpectedErrorsOptions,
+    *,
+    size: tuple[int, int],
+) -> Clip:
+    """One clip's evidence and verdicts.
+
+    Args:
+        name: of the clip.
+        number: of the clip among its judged rows.
+        match: of its detections above the threshold with the truth.
+        motion: of the clip.
+        verdicts: of temporal coherence.
+        options: how evidence is gathered.
+        size: (H, W) of the frames.
+    """
+    table = match.detections
+    start = time.process_time()
+    evidence = clip_evidence(table, motion, verdicts, options, size=size)
+    seconds = time.process_time() - start
+    hit, usable = judge_candidates(evidence.candidates, match)
+    sure = ~match.ignored[evidence.rows]
+    detections, candidates = kept(evidence.detections, sure), kept(evidence.candidates, usable)
+    judged = Judged(
+        evidence.columns,
+        examples(detections, match.false_positive[evidence.rows][sure], number),
+        examples(candidates, hit[usable], number),
+        int(match.missed.sum()),
+    )
+    rows = replace(evidence, detections=detections, candidates=candidates, rows=evidence.rows[sure])
+    true = true_errors(match).per_frame
+    signals = fixed(rows, table.probs, literal_counts(verdicts, match))
+    return Clip(name, rows, judged, signals, true, seconds)
 
 
 def kept(rows: Rows, which: np.ndarray) -> Rows:
