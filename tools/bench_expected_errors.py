@@ -199,7 +199,7 @@ def practical(data: Sequence[Clip], options: ExpectedErrorsOptions) -> dict[str,
         own = replace(options, correction=correction)  # type: ignore[arg-type]
         parts = [
             on_random(on_frames(clip.judged, mask), some)
-            for clip, mask, some in zip(data, labelled, drawn, strict=True)
+            for clip, mask, some in zip(data, labelled, few, strict=True)
         ]
         pool = [clip.evidence for clip in rest] if correction == "importance" else ()
         model = fit(Judged.join(parts), np.random.default_rng(0), own, pool=pool)

@@ -57,7 +57,8 @@ def make(tmp_path, scenes):
             },
             "detector": {"name": "scenes-tiny", "start": start, "device": "cpu"},
             "selection": {
-                "initial": 6, "budget": 3, "gap": 1, "strategy": "expected-errors", "threshold": 0.3,
+                "initial": 6, "budget": 3, "gap": 1,
+                "strategy": "expected-errors", "threshold": 0.3,
                 **selection,
             },
             "training": {"epochs": 1, "batch": 2, "lr": 1e-5},
