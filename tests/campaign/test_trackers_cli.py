@@ -79,7 +79,7 @@ def test_options_change_what_is_kept_and_the_same_ones_find_it_again(
     assert len(passes) == 2
     assert select(clips, tmp_path / "c", *cache, "--tracker-option", "margin=3") == 0
     assert len(passes) == 4
-    # Weak detections have to be tracked as well; what they need serves temporal coherence, too.
+    # Weak detections have to be tracked as well.
     assert select(clips, tmp_path / "d", *cache, "--strategy", "expected-errors") == 0
     assert len(passes) == 6
 

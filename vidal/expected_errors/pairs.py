@@ -97,7 +97,7 @@ def link_detections(detections: Detections, carried: Carried) -> tuple[Meetings,
 def best_by_offset(
     meetings: Meetings, nodes: int, window: int, among: BoolArray
 ) -> tuple[IntArray, FloatArray]:
-    """The meeting of largest affinity of every node and offset; of equals the lowest row's.
+    """The meeting of largest affinity of every node and offset; of equals the first.
 
     Args:
         meetings: of the nodes.
@@ -112,14 +112,13 @@ def best_by_offset(
     width = 2 * window + 1
     use = np.flatnonzero(among[meetings.other])
     slot = meetings.node[use] * width + meetings.offset[use] + window
-    order = use[np.lexsort((meetings.other[use], -meetings.affinity[use], slot))]
-    slots, first = np.unique(
-        meetings.node[order] * width + meetings.offset[order] + window, return_index=True
-    )
+    best = geometry.best_of_each(slot, meetings.affinity[use], nodes * width)
+    slots = np.flatnonzero(best >= 0)
+    rows = use[best[slots]]
     other = np.full(nodes * width, -1, dtype=np.int64)
     affinity = np.zeros(nodes * width, dtype=np.float32)
-    other[slots] = meetings.other[order[first]]
-    affinity[slots] = meetings.affinity[order[first]]
+    other[slots] = meetings.other[rows]
+    affinity[slots] = meetings.affinity[rows]
     return other.reshape(nodes, width), affinity.reshape(nodes, width)
 
 
