@@ -43,8 +43,6 @@ OWN = ("score", "margin", "entropy", "is detection", "height", "width", "aspect"
 FRAME = ("overlap", "overlap better", "overlap strong", "neighbours", "frame strong", "frame weak")
 WEAK = (
     "any ",
-    "nearest",
-    "furthest",
     "track ",
     "run",
     "lesser run",

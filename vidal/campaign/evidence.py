@@ -20,9 +20,9 @@ from vidal.errors import CampaignError, UnreadableClip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
 from vidal.store import content_key, from_arrays, to_arrays
-from vidal.track import FlowField, FlowMeter, FlowOptions, PixelMotion, propagate
+from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
 from vidal.track.kalman import KalmanMotion
-from vidal.types import Carried, Clip, Detections, ErrorEstimate, IntArray, SkippedClip
+from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
@@ -247,16 +247,7 @@ def clip_evidence(
     sure = np.flatnonzero(table.scores > min(options.carry, options.threshold))
     carried = propagate(table.keep(sure), motion, window=options.window, size=size)
     carried = replace(carried, origin=sure[carried.origin])
-    further = None
-    if not isinstance(motion, PixelMotion):  # those steps were recorded for the window only
-
-        def further(rows: IntArray, direction: int) -> Carried:
-            far = propagate(
-                table.keep(rows), motion, window=options.reach, size=size, directions=(direction,)
-            )
-            return replace(far, origin=rows[far.origin])
-
-    evidence = gather_evidence(table, carried, verdicts, options, size=size, further=further)
+    evidence = gather_evidence(table, carried, verdicts, options, size=size)
     return replace(evidence, rows=kept[evidence.rows])
 
 

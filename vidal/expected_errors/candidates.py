@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes as geometry
-from vidal.expected_errors.pairs import LINK_IOU, Meetings, overlapping
+from vidal.expected_errors.pairs import Meetings, overlapping
 from vidal.types import BoolArray, Carried, Detections, FloatArray, IntArray
 
 CLUSTER_IOU = 0.5
@@ -26,7 +26,7 @@ class Expected:
     Attributes:
         frame: (M,) int64.
         boxes: (M, 4) float32, inside the image: the mean of the carried boxes, weighted by score
-            and trust, and less the further they were carried.
+            and trust.
         labels: (M,) int64: the class of the best-scored detection that is expected there.
         meetings: each cluster with the detections that were carried to it; ``node`` counts clusters
             and the affinity is the IoU of the carried box with the cluster's.
@@ -59,8 +59,7 @@ def expected(
     frame, origin = carried.frame[lone], carried.origin[lone]
     cluster = _components(frame, boxes)
     count = int(cluster.max()) + 1 if len(cluster) else 0
-    away = np.abs(detections.frame[origin] - frame)
-    weight = np.maximum(detections.scores[origin] * carried.trust[lone] / away, 1e-6)
+    weight = np.maximum(detections.scores[origin] * carried.trust[lone], 1e-6).astype(np.float64)
     total = np.bincount(cluster, weights=weight, minlength=count)
     sides = [np.bincount(cluster, weights=weight * side, minlength=count) for side in boxes.T]
     place = (np.stack(sides, axis=1) / total[:, None]).astype(np.float32)
@@ -73,47 +72,6 @@ def expected(
         affinity=geometry.iou_pairs(boxes, place[cluster]).astype(np.float32),
     )
     return Expected(frame[first], place, detections.labels[origin[first]], meetings)
-
-
-def open_ends(
-    detections: Detections, meetings: Meetings, least: float
-) -> tuple[IntArray, IntArray]:
-    """Rows whose track ends: those without a later meeting, and those without an earlier one.
-
-    Args:
-        detections: the clip's table.
-        meetings: of its rows.
-        least: rows with a lower score are left out.
-    """
-    found = []
-    for later in (True, False):
-        goes_on = np.zeros(len(detections), dtype=np.bool_)
-        goes_on[meetings.node[(meetings.offset > 0) == later]] = True
-        found.append(np.flatnonzero(~goes_on & (detections.scores > least)))
-    return found[0], found[1]
-
-
-def beyond(detections: Detections, carried: Carried, window: int) -> tuple[Carried, BoolArray]:
-    """Of boxes carried far in one direction, those past the window and before they are met.
-
-    A box that meets a detection has found its object again: it is not expected any further.
-
-    Returns:
-        The carried boxes that remain, and (P,) bool: those that meet a detection, here none.
-    """
-    away = np.abs(carried.frame - detections.frame[carried.origin])
-    track, _, _ = overlapping(
-        (carried.frame, carried.boxes), (detections.frame, detections.boxes), LINK_IOU
-    )
-    nearest = np.full(len(detections), np.iinfo(np.int64).max)
-    # The detection itself and what it met within the window do not count: its track had ended.
-    track = track[away[track] > window]
-    np.minimum.at(nearest, carried.origin[track], away[track])
-    kept = np.flatnonzero((away > window) & (away < nearest[carried.origin]))
-    rest = Carried(
-        *(getattr(carried, name)[kept] for name in ("origin", "frame", "boxes", "trust"))
-    )
-    return rest, np.zeros(len(kept), dtype=np.bool_)
 
 
 def _components(frame: IntArray, boxes: FloatArray) -> IntArray:

@@ -7,7 +7,6 @@ of the clip, frames that were not scanned).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal import boxes as geometry
-from vidal.expected_errors.along import LONGEST_RUN, along_track, host_of, nearest_ways
-from vidal.expected_errors.candidates import Expected, beyond, expected, open_ends
-from vidal.expected_errors.nodes import Columns, Nodes, at, mean_of
+from vidal.expected_errors.candidates import Expected, expected
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.expected_errors.pairs import (
     Meetings,
     best_by_offset,
     link_detections,
-    nearest_each_way,
     overlapping,
+    tracks,
 )
 from vidal.types import (
     BoolArray,
@@ -36,12 +33,15 @@ from vidal.types import (
     frozen,
 )
 
+LONGEST_RUN = 20
+"""Frames: longer runs and distances to the ends of the clip count as this."""
 FREE = 3.0
 """Sizes of its own that a box is away from the border; further counts as this. Where in the image a
 box lies is not evidence: it says which camera looks, and misleads under another one."""
+FAR = 10
+"""Frames each way of the wider look along a track."""
 
-Further = Callable[[IntArray, int], Carried]
-"""(rows of detections, direction) -> these carried far in that direction; origins are rows."""
+Columns = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +97,17 @@ class Evidence:
     candidates: Rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Nodes:
+    """Detections 0..N-1 and, after them, expected boxes N..N+M-1."""
+
+    frame: IntArray
+    boxes: FloatArray
+    labels: IntArray
+    scores: FloatArray
+    meetings: Meetings
+
+
 def gather_evidence(
     detections: Detections,
     carried: Carried,
@@ -104,7 +115,6 @@ def gather_evidence(
     options: ExpectedErrorsOptions,
     *,
     size: tuple[int, int],
-    further: Further | None = None,
 ) -> Evidence:
     """One clip's evidence.
 
@@ -112,20 +122,16 @@ def gather_evidence(
         detections: all rows above ``options.floor``.
         carried: those above ``options.carry``, up to ``options.window`` frames each way.
         verdicts: of temporal coherence; ``rows`` count rows of ``detections``. None = not known.
-        options: threshold, window and reach are used.
+        options: threshold and window are used.
         size: (H, W) of the frames.
-        further: carries rows up to ``options.reach`` frames in one direction; None = nothing is
-            carried beyond the window.
     """
     meetings, met = link_detections(detections, carried)
-    if further is not None and options.reach > options.window:
-        carried, met = _carry_on(detections, carried, met, meetings, further, options)
     places = expected(detections, carried, met, size=size)
     nodes = _nodes(detections, places, meetings)
     strong = detections.scores > options.threshold
     columns: Columns = {}
     columns.update(_own(detections, nodes, size))
-    columns.update(_linked(detections, nodes, strong, options))
+    columns.update(_linked(detections, nodes, strong, options.window))
     columns.update(_same_frame(detections, nodes, strong))
     columns.update(_cut(nodes, verdicts))
     table = np.stack(list(columns.values()), axis=1).astype(np.float32, copy=False)
@@ -141,32 +147,9 @@ def gather_evidence(
     return Evidence(detections.frames, names, rows(above), above, rows(rest))
 
 
-def _carry_on(
-    detections: Detections,
-    carried: Carried,
-    met: BoolArray,
-    meetings: Meetings,
-    further: Further,
-    options: ExpectedErrorsOptions,
-) -> tuple[Carried, BoolArray]:
-    """The carried boxes and, where tracks end, more of them; and which of them meet a detection."""
-    least = min(options.carry, options.threshold)
-    parts, marks = [carried], [met]
-    for rows, direction in zip(open_ends(detections, meetings, least), (1, -1), strict=True):
-        far, none = beyond(detections, further(rows, direction), options.window)
-        parts.append(far)
-        marks.append(none)
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("origin", "frame", "boxes", "trust")
-    ]
-    order = np.lexsort((columns[0], columns[1]))
-    return Carried(*(column[order] for column in columns)), np.concatenate(marks)[order]
-
-
-def _nodes(detections: Detections, places: Expected, meetings: Meetings) -> Nodes:
+def _nodes(detections: Detections, places: Expected, meetings: Meetings) -> _Nodes:
     n, more = len(detections), places.meetings
-    return Nodes(
+    return _Nodes(
         frame=np.concatenate([detections.frame, places.frame]),
         boxes=np.concatenate([detections.boxes, places.boxes]),
         labels=np.concatenate([detections.labels, places.labels]),
@@ -180,7 +163,7 @@ def _nodes(detections: Detections, places: Expected, meetings: Meetings) -> Node
     )
 
 
-def _own(detections: Detections, nodes: Nodes, size: tuple[int, int]) -> Columns:
+def _own(detections: Detections, nodes: _Nodes, size: tuple[int, int]) -> Columns:
     """What a box says by itself: score, class distribution, size and place."""
     height, width = size
     n, m = len(detections), len(nodes.frame) - len(detections)
@@ -205,39 +188,44 @@ def _own(detections: Detections, nodes: Nodes, size: tuple[int, int]) -> Columns
     }
 
 
-def _linked(
-    detections: Detections, nodes: Nodes, strong: BoolArray, options: ExpectedErrorsOptions
-) -> Columns:
+def _linked(detections: Detections, nodes: _Nodes, strong: BoolArray, window: int) -> Columns:
     """What the neighbouring frames say."""
-    window, meetings = options.window, nodes.meetings.within(options.window)
     n, count = len(detections), len(nodes.frame)
     reached = nodes.frame[:, None] + np.arange(-window, window + 1)
     inside = (reached >= 0) & (reached < detections.frames)
     seen = inside & detections.scanned[np.where(inside, reached, 0)]
     seen[:, window] = False
     columns: Columns = {}
-    anyone, near = best_by_offset(meetings, count, window, np.ones(n, np.bool_))
+    anyone, near = best_by_offset(nodes.meetings, count, window, np.ones(n, np.bool_))
     for name, (other, affinity) in {
         "any": (anyone, near),
-        "strong": best_by_offset(meetings, count, window, strong),
+        "strong": best_by_offset(nodes.meetings, count, window, strong),
     }.items():
-        scores = np.where(other >= 0, at(detections.scores, other), 0)
+        scores = np.where(other >= 0, _at(detections.scores, other), 0)
         columns.update(_both_ways(f"{name} affinity", affinity, seen, window))
         columns.update(_both_ways(f"{name} score", scores, seen, window))
-        columns[f"{name} linked"] = mean_of((other >= 0).astype(np.float32), seen)
-        columns[f"{name} mean score"] = mean_of(scores, seen)
+        columns[f"{name} linked"] = _mean((other >= 0).astype(np.float32), seen)
+        columns[f"{name} mean score"] = _mean(scores, seen)
     has = anyone >= 0
-    agree = at(detections.labels, anyone) == nodes.labels[:, None]
-    columns["class agreement"] = mean_of(agree.astype(np.float32), has)
+    agree = _at(detections.labels, anyone) == nodes.labels[:, None]
+    columns["class agreement"] = _mean(agree.astype(np.float32), has)
     area = np.log(np.maximum(geometry.area(nodes.boxes), 1e-3))
-    change = np.abs(at(area[:n], anyone) - area[:, None])
-    columns["size change"] = mean_of(change, has)
-    reach = max(options.reach, window)
-    before, after = nearest_each_way(nodes.meetings, count)
-    columns.update(nearest_ways(detections, nodes, before, after, reach))
-    host = host_of(detections, nodes, before, after)
-    columns.update(along_track(detections, nodes, anyone[:n], host, strong, window))
+    change = np.abs(_at(area[:n], anyone) - area[:, None])
+    columns["size change"] = _mean(change, has)
+    columns.update(_along_track(detections, nodes, anyone, strong, window))
     return columns
+
+
+def _at(values: NDArray[Any], other: IntArray) -> NDArray[Any]:
+    """``values[other]`` with any value where there is no other."""
+    return values[np.maximum(other, 0)] if len(values) else np.zeros(other.shape, values.dtype)
+
+
+def _mean(values: NDArray[Any], mask: BoolArray) -> FloatArray:
+    """(R,) mean over the columns of the mask; NaN where it is empty."""
+    total = np.where(mask, values, 0).sum(axis=1, dtype=np.float32)
+    count = mask.sum(axis=1)
+    return np.divide(total, count, out=np.full(len(total), np.nan, np.float32), where=count > 0)
 
 
 def _both_ways(name: str, values: NDArray[Any], seen: BoolArray, window: int) -> Columns:
@@ -246,13 +234,74 @@ def _both_ways(name: str, values: NDArray[Any], seen: BoolArray, window: int) ->
     for d in range(1, window + 1):
         sides = [window - d, window + d]
         both, known = values[:, sides].astype(np.float32), seen[:, sides]
-        columns[f"{name} {d} mean"] = mean_of(both, known)
+        columns[f"{name} {d} mean"] = _mean(both, known)
         known_only = np.where(known, both, np.float32(np.nan))
         columns[f"{name} {d} least"] = np.fmin(known_only[:, 0], known_only[:, 1])
     return columns
 
 
-def _same_frame(detections: Detections, nodes: Nodes, strong: BoolArray) -> Columns:
+def _along_track(
+    detections: Detections, nodes: _Nodes, anyone: IntArray, strong: BoolArray, window: int
+) -> Columns:
+    """Length, scores and class of the track that a node lies on."""
+    n, count = len(detections), len(nodes.frame)
+    number = tracks(anyone[:n], window)
+    # An expected box lies on the track of the detection that expects it from nearest by.
+    nearest = _nearest(anyone[n:], detections.scores, window)
+    host = np.concatenate([np.arange(n, dtype=np.int64), nearest])
+    if not n:
+        number = np.zeros(1, dtype=np.int64)
+    mine = number[host]
+    order = np.lexsort((detections.frame, number[:n]))
+    span = np.int64(detections.frames + 2 * FAR + 2)
+    key = number[:n][order] * span + detections.frame[order] + FAR
+
+    def between(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+        return (
+            np.searchsorted(key, mine * span + low + FAR, side="left"),
+            np.searchsorted(key, mine * span + high + FAR, side="right"),
+        )
+
+    score = detections.scores.astype(np.float64)
+    tables = {"score": score, "square": score**2, "strong": strong.astype(np.float64)}
+    sums = {name: np.append(0.0, np.cumsum(values[order])) for name, values in tables.items()}
+    low, high = between(nodes.frame - FAR, nodes.frame + FAR)
+    begin, end = between(np.full(count, -FAR), np.full(count, detections.frames + FAR - 1))
+    inside = np.maximum(high - low, 1)
+    mean = (sums["score"][high] - sums["score"][low]) / inside
+    variance = (sums["square"][high] - sums["square"][low]) / inside - mean**2
+    ends = (
+        np.stack(
+            [
+                nodes.frame - detections.frame[order][begin],
+                detections.frame[order][np.maximum(end - 1, 0)] - nodes.frame,
+            ]
+        )
+        if n
+        else np.zeros((2, count))
+    )
+    runs = np.clip(ends, 0, LONGEST_RUN)
+    return {
+        "run": runs.sum(axis=0).astype(np.float32),
+        "lesser run": runs.min(axis=0).astype(np.float32),
+        "track score": mean.astype(np.float32),
+        "track spread": np.sqrt(np.maximum(variance, 0)).astype(np.float32),
+        "track dip": (nodes.scores - mean).astype(np.float32),
+        "track strong": ((sums["strong"][high] - sums["strong"][low]) / inside).astype(np.float32),
+        "track seen": (high - low).astype(np.float32),
+    }
+
+
+def _nearest(anyone: IntArray, scores: FloatArray, window: int) -> IntArray:
+    """(M,) the other at the smallest distance, of two the better scored."""
+    if not len(anyone):
+        return np.zeros(0, dtype=np.int64)
+    far = np.abs(np.arange(-window, window + 1))
+    rank = np.where(anyone >= 0, far - 0.5 * _at(scores, anyone), np.inf)
+    return anyone[np.arange(len(rank)), rank.argmin(axis=1)]
+
+
+def _same_frame(detections: Detections, nodes: _Nodes, strong: BoolArray) -> Columns:
     """What else is in the frame: overlapping boxes and crowding."""
     count = len(nodes.frame)
     order = np.argsort(nodes.frame, kind="stable")
@@ -282,7 +331,7 @@ def _same_frame(detections: Detections, nodes: Nodes, strong: BoolArray) -> Colu
     }
 
 
-def _cut(nodes: Nodes, verdicts: ErrorEstimate | None) -> Columns:
+def _cut(nodes: _Nodes, verdicts: ErrorEstimate | None) -> Columns:
     """The verdict of temporal coherence on a detection, or on the place of a candidate."""
     count = len(nodes.frame)
     verdict, sure = np.full(count, np.nan, np.float32), np.full(count, np.nan, np.float32)

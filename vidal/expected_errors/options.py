@@ -27,9 +27,6 @@ class ExpectedErrorsOptions:
             those above the threshold always are. 0.15 instead of 0.05 cost no accuracy on traffic
             cameras with 32 detections a frame, and a third of the time.
         window: frames that a detection is carried, each way.
-        reach: frames that a detection is carried where its track ends, in that direction: most
-            objects that a detector loses, it loses for longer than the window. No more than
-            ``window`` switches it off, and so do trackers that look at pixels anew for every box.
         estimator: trees (gradient boosting) or logistic (regression, the small one).
         correction: what is done about labelled frames that are no random sample of the pool: none,
             importance (weights), or calibration (by the frames that were drawn at random).
@@ -40,7 +37,6 @@ class ExpectedErrorsOptions:
     floor: float = 0.05
     carry: float = 0.15
     window: int = 3
-    reach: int = 7
     estimator: Estimator = "trees"
     correction: Correction = "none"
     ensemble: int = 2
@@ -52,12 +48,12 @@ class ExpectedErrorsOptions:
         for name in ("threshold", "floor", "carry"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} {getattr(self, name)!r} is not between 0 and 1.")
-        for name in ("window", "reach", "ensemble"):
+        for name in ("window", "ensemble"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} {getattr(self, name)!r} is not a positive number.")
 
     @property
     def evidence_key(self) -> Mapping[str, Any]:
         """What the evidence depends on, as JSON values; not how errors are learned from it."""
-        names = ("threshold", "floor", "carry", "window", "reach")
+        names = ("threshold", "floor", "carry", "window")
         return {"version": VERSION, **{name: getattr(self, name) for name in names}}

@@ -32,11 +32,6 @@ class Meetings:
     offset: IntArray
     affinity: FloatArray
 
-    def within(self, window: int) -> Meetings:
-        """Those no more than so many frames apart."""
-        use = np.abs(self.offset) <= window
-        return Meetings(self.node[use], self.other[use], self.offset[use], self.affinity[use])
-
 
 def overlapping(
     first: tuple[IntArray, FloatArray], second: tuple[IntArray, FloatArray], least: float
@@ -120,28 +115,6 @@ def best_by_offset(
     other[slots] = meetings.other[rows]
     affinity[slots] = meetings.affinity[rows]
     return other.reshape(nodes, width), affinity.reshape(nodes, width)
-
-
-def nearest_each_way(meetings: Meetings, nodes: int) -> tuple[IntArray, IntArray]:
-    """The nearest meeting of every node in earlier and in later frames; of equals the closest fit.
-
-    Args:
-        meetings: of the nodes.
-        nodes: how many nodes there are.
-
-    Returns:
-        (nodes,) the other before, and after; -1 without one.
-    """
-    found = []
-    rank = meetings.affinity - 2 * np.abs(meetings.offset)
-    for later in (False, True):
-        use = np.flatnonzero((meetings.offset > 0) == later)
-        best = geometry.best_of_each(meetings.node[use], rank[use], nodes)
-        other = np.full(nodes, -1, dtype=np.int64)
-        has = best >= 0
-        other[has] = meetings.other[use[best[has]]]
-        found.append(other)
-    return found[0], found[1]
 
 
 def tracks(best: IntArray, window: int) -> IntArray:

@@ -6,8 +6,6 @@ window of frames; one array operation moves all tracks of a clip by one frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from vidal import boxes as geometry
@@ -21,12 +19,7 @@ _Part = tuple[IntArray, IntArray, FloatArray, FloatArray]
 
 
 def propagate(
-    detections: Detections,
-    motion: Motion,
-    *,
-    window: int = 3,
-    size: tuple[int, int],
-    directions: Sequence[int] = (1, -1),
+    detections: Detections, motion: Motion, *, window: int = 3, size: tuple[int, int]
 ) -> Carried:
     """Carry every detection up to ``window`` frames forward and backward, in true frame index.
 
@@ -38,7 +31,6 @@ def propagate(
         motion: the motion of their clip; called ``2 * window`` times at most.
         window: frames each way.
         size: (H, W) of the frames.
-        directions: 1 = forward, -1 = backward.
 
     Returns:
         One row for each detection and frame it reached, sorted by frame, then by detection.
@@ -46,7 +38,7 @@ def propagate(
     """
     parts = [
         part
-        for direction in directions
+        for direction in (1, -1)
         for part in _carry(detections, motion, direction, window, size)
     ]
     if not parts:

@@ -1,6 +1,5 @@
 """Expected errors in a run: who judges what, and what is learned or fused."""
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -134,41 +133,6 @@ def test_hardly_scored_detections_are_met_but_not_carried():
     assert candidates.frame.tolist() == [0, 0, 2]
     assert candidates.boxes[2].tolist() == [0, 20, 10, 30]
     assert evidence.detections.column("any linked").tolist() == [0.5]
-
-
-def expected_frames(rows, frames=20, **options):
-    """Frames in which the place at x = 0 is expected, but not detected."""
-    options = replace(OPTIONS, **options)
-    found = clip_evidence(detections(rows, frames), Still(), None, options, size=SIZE)
-    lone = found.candidates.column("is detection") == 0
-    return found.candidates.frame[lone].tolist()
-
-
-def test_an_object_that_is_lost_is_expected_further_than_the_window_from_both_sides():
-    rows = [(f, 0, 0.9, 0) for f in (0, 1, 2, 15)]
-    assert expected_frames(rows, reach=3) == [3, 4, 5, 12, 13, 14, 16, 17, 18]
-    assert expected_frames(rows, reach=5) == [*range(3, 8), *range(10, 15), *range(16, 20)]
-    assert expected_frames(rows, reach=7) == [*range(3, 15), *range(16, 20)]
-
-
-def test_a_lost_object_is_not_expected_behind_the_place_where_it_is_found_again():
-    # Frame 8 is too weak to be carried itself.
-    rows = [(0, 0, 0.9, 0), (1, 0, 0.9, 0), (2, 0, 0.9, 0), (8, 0, 0.1, 0)]
-    assert expected_frames(rows, reach=7) == [3, 4, 5, 6, 7]
-
-
-def test_how_far_away_an_object_was_seen_is_evidence():
-    rows = [(f, 0, 0.9, 0) for f in (0, 1, 2)] + [(12, 0, 0.6, 0)]
-    options = replace(OPTIONS, reach=7)
-    found = clip_evidence(detections(rows, 13), Still(), None, options, size=SIZE).candidates
-    at = found.frame.tolist().index(6)
-    assert found.column("nearest")[at] == 4
-    assert found.column("furthest")[at] == 6
-    assert found.column("nearest score")[at] == pytest.approx(0.9)
-    assert found.column("furthest score")[at] == pytest.approx(0.6)
-    alone = found.frame.tolist().index(3)
-    assert found.column("nearest")[alone] == 1
-    assert found.column("furthest")[alone] == 8
 
 
 def a_clip(name, frames):
