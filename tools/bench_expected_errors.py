@@ -38,8 +38,8 @@ THRESHOLDS = (0.3, 0.5)
 LABELLED = 0.1
 """Share of the same sequences' frames that is labelled in the practical setting."""
 FUSED = "z: (1-score)+sub+.5 TC"
-OWN = ("score", "margin", "entropy", "is detection", "height", "width", "aspect", "border",
-       "clip end")  # fmt: skip
+OWN = ("score", "margin", "entropy", "is detection", "height", "width", "aspect", "border x",
+       "border y", "bottom", "clip end")  # fmt: skip
 FRAME = ("overlap", "overlap better", "overlap strong", "neighbours", "frame strong", "frame weak")
 WEAK = (
     "any ",

@@ -35,9 +35,9 @@ from vidal.types import (
 
 LONGEST_RUN = 20
 """Frames: longer runs and distances to the ends of the clip count as this."""
-FREE = 3.0
-"""Sizes of its own that a box is away from the border; further counts as this. Where in the image a
-box lies is not evidence: it says which camera looks, and misleads under another one."""
+PLACE = frozenset({"border x", "border y", "bottom"})
+"""Columns that say where in the image a box lies. They help under the camera that they were learned
+from and mislead under another one."""
 FAR = 10
 """Frames each way of the wider look along a track."""
 
@@ -173,7 +173,6 @@ def _own(detections: Detections, nodes: _Nodes, size: tuple[int, int]) -> Column
     x1, y1, x2, y2 = nodes.boxes.T
     w, h = np.maximum(x2 - x1, 1e-3), np.maximum(y2 - y1, 1e-3)
     nothing = np.zeros(m, np.float32)
-    border = np.minimum(np.minimum(x1, y1), np.minimum(width - x2, height - y2))
     end = np.minimum(nodes.frame, detections.frames - 1 - nodes.frame)
     return {
         "score": nodes.scores,
@@ -183,7 +182,9 @@ def _own(detections: Detections, nodes: _Nodes, size: tuple[int, int]) -> Column
         "height": np.log(h / height),
         "width": np.log(w / width),
         "aspect": np.log(w / h),
-        "border": np.minimum(border / np.sqrt(w * h), FREE),
+        "border x": np.minimum(x1, width - x2) / width,
+        "border y": np.minimum(y1, height - y2) / height,
+        "bottom": y2 / height,
         "clip end": np.minimum(end, LONGEST_RUN).astype(np.float32),
     }
 

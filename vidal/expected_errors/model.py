@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidal.expected_errors.correction import Calibration, calibrate, importance, line, varying
 from vidal.expected_errors.examples import Examples, Judged
-from vidal.expected_errors.features import Evidence, Rows
+from vidal.expected_errors.features import PLACE, Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.types import FloatArray, IntArray, ScoreArray
 
@@ -34,33 +34,40 @@ class _Estimator:
     """One kind of error: an ensemble of classifiers, or a constant where there is too little."""
 
     def __init__(
-        self, examples: Examples, weights: ScoreArray, options: ExpectedErrorsOptions, seed: int
+        self,
+        examples: Examples,
+        weights: ScoreArray,
+        options: ExpectedErrorsOptions,
+        seed: int,
+        columns: tuple[str, ...],
     ) -> None:
         errors = int(np.count_nonzero(examples.error))
         # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
         self._share = (errors + 1) / (len(examples) + 2)
-        self._members: list[Any] = []
+        self._members: list[tuple[Any, IntArray]] = []
         self.calibration = Calibration()
-        self._use = varying(examples.evidence)
-        if min(errors, len(examples) - errors) < LEAST_ERRORS or not len(self._use):
+        use = varying(examples.evidence)
+        if min(errors, len(examples) - errors) < LEAST_ERRORS or not len(use):
             return
+        blind = np.array([c for c in use if columns[c] not in PLACE], np.int64)
         count = options.ensemble if options.estimator == "trees" else 1
         for member in range(count):
             classifier = _classifier(options, seed + member)
             name = "sample_weight" if options.estimator == "trees" else _LOGISTIC_WEIGHT
             rows = _some(len(examples), seed + member)
-            evidence, error = examples.evidence[rows][:, self._use], examples.error[rows]
+            seen = use if member % 2 == 0 and options.estimator == "trees" else blind
+            seen = seen if len(seen) else use
+            evidence, error = examples.evidence[rows][:, seen], examples.error[rows]
             # scikit-learn bins weighted rows sixteen times slower, to the same thresholds.
             given = {} if (weights == 1).all() else {name: weights[rows]}
             classifier.fit(evidence, error, **given)
-            self._members.append(classifier)
+            self._members.append((classifier, seen))
 
     def probability(self, evidence: FloatArray) -> ScoreArray:
         """(R,) in [0, 1]."""
         if not len(evidence) or not self._members:
             return np.full(len(evidence), self._share)
-        seen = evidence[:, self._use]
-        parts = [member.predict_proba(seen)[:, 1] for member in self._members]
+        parts = [member.predict_proba(evidence[:, seen])[:, 1] for member, seen in self._members]
         return self.calibration.apply(np.mean(parts, axis=0))
 
 
@@ -197,7 +204,7 @@ def refit(
 ) -> ErrorModel:
     """The model that was fitted with this seed, see ``fit``."""
     fitted = [
-        _estimator(examples, rows, options, seed + shift)
+        _estimator(examples, rows, options, seed + shift, judged.columns)
         for shift, (examples, rows) in enumerate(
             zip((judged.detections, judged.candidates), pool, strict=True)
         )
@@ -206,14 +213,18 @@ def refit(
 
 
 def _estimator(
-    examples: Examples, pool: FloatArray, options: ExpectedErrorsOptions, seed: int
+    examples: Examples,
+    pool: FloatArray,
+    options: ExpectedErrorsOptions,
+    seed: int,
+    columns: tuple[str, ...],
 ) -> _Estimator:
     weights = np.ones(len(examples))
     if options.correction == "importance":
         weights = importance(examples.evidence, pool)
-    estimator = _Estimator(examples, weights, options, seed)
+    estimator = _Estimator(examples, weights, options, seed, columns)
     if options.correction == "calibration" and examples.random.any():
-        held_out = _out_of_fold(examples, weights, options, seed)
+        held_out = _out_of_fold(examples, weights, options, seed, columns)
         estimator.calibration = calibrate(
             held_out[examples.random], examples.error[examples.random]
         )
@@ -232,21 +243,25 @@ def cross_probabilities(
         (R,) of the detections and of the candidates.
     """
     first, second = (
-        _out_of_fold(examples, np.ones(len(examples)), options, seed + shift)
+        _out_of_fold(examples, np.ones(len(examples)), options, seed + shift, judged.columns)
         for shift, examples in enumerate((judged.detections, judged.candidates))
     )
     return first, second
 
 
 def _out_of_fold(
-    examples: Examples, weights: ScoreArray, options: ExpectedErrorsOptions, seed: int
+    examples: Examples,
+    weights: ScoreArray,
+    options: ExpectedErrorsOptions,
+    seed: int,
+    columns: tuple[str, ...],
 ) -> ScoreArray:
     result = np.zeros(len(examples))
     fold = _folds(examples)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any():
-            rest = _Estimator(examples.keep(~inside), weights[~inside], options, seed)
+            rest = _Estimator(examples.keep(~inside), weights[~inside], options, seed, columns)
             result[inside] = rest.probability(examples.evidence[inside])
     return result
 

@@ -11,7 +11,7 @@ from vidal.errors import UnknownName, UsageError
 Estimator = Literal["trees", "logistic"]
 Correction = Literal["none", "importance", "calibration"]
 
-VERSION = 2
+VERSION = 1
 """Raised whenever the same options would give other evidence than before."""
 
 
@@ -30,7 +30,8 @@ class ExpectedErrorsOptions:
         estimator: trees (gradient boosting) or logistic (regression, the small one).
         correction: what is done about labelled frames that are no random sample of the pool: none,
             importance (weights), or calibration (by the frames that were drawn at random).
-        ensemble: models whose probabilities are averaged; they differ in the columns they may use.
+        ensemble: models whose probabilities are averaged; every second one does not see where in
+            the image a box lies (``PLACE``), nor does logistic regression.
     """
 
     threshold: float = 0.5

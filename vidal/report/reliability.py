@@ -9,7 +9,7 @@ from vidal.campaign.forecast import Forecast
 from vidal.evaluate.reliability import Reliability
 from vidal.report import figures
 
-SIDE, LEFT, TOP = 200.0, 34.0, 8.0
+SIDE, LEFT, TOP = 200.0, 46.0, 8.0
 """Of the plotting square, in units of its picture."""
 _LARGEST = 9.0
 

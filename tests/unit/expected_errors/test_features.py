@@ -81,8 +81,8 @@ def test_what_a_box_says_by_itself():
     assert column(detections, "height")[0] == approx(np.log(10 / 100))
     assert column(detections, "width")[0] == approx(np.log(20 / 200))
     assert column(detections, "aspect")[0] == approx(np.log(2))
-    # 40 pixels to the upper border; the box is as large as a square of sqrt(200).
-    assert column(detections, "border")[0] == approx(40 / np.sqrt(200))
+    assert column(detections, "border x")[0] == approx(50 / 200)
+    assert column(detections, "border y")[0] == approx(40 / 100)
     assert column(detections, "clip end") == [0, 1, 0]
     assert column(candidates, "clip end") == [2, 1]
 

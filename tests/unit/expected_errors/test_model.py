@@ -208,3 +208,17 @@ def test_a_model_calibrated_on_the_random_share_counts_right_on_the_pool():
     rows, due = rows_of(examples(3000, 7).evidence), examples(3000, 7).error.sum() / 2
     off = [abs(model.missed(rows).sum() - due) for model in (plain, corrected)]
     assert off[1] < 0.5 * off[0]
+
+
+def test_half_of_the_models_do_not_see_where_in_the_image_a_box_lies():
+    table = Judged(("bottom", "b"), examples(600), examples(600, 1), missed=600)
+    rows = replace(rows_of([[-2, 0], [2, 0]]), columns=("bottom", "b"))
+
+    def spread(count, estimator="trees"):
+        options = ExpectedErrorsOptions(ensemble=count, estimator=estimator)
+        p = fit(table, np.random.default_rng(0), options).false_positive(rows)
+        return p[1] - p[0]
+
+    assert spread(1) > 0.8
+    assert 0.4 < spread(2) < 0.6
+    assert abs(spread(1, "logistic")) < 0.05
