@@ -19,7 +19,6 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from measure_estimates import rendered_clip
 
 from vidal.assemble import PROPAGATORS
 from vidal.campaign.evidence import clip_evidence, estimate_errors
@@ -86,14 +86,7 @@ def look(spec: SceneSpec, detector: Any, names: Sequence[str]) -> Seen:
     for index, (image, truth) in enumerate(render(spec)):
         images.append(Frame(FrameRef(spec.name, index), image))
         truths.append(truth)
-    clip = Clip(
-        spec.name,
-        Path(spec.name),
-        np.arange(spec.frames),
-        Fraction(1, spec.rate),
-        Fraction(spec.rate),
-        spec.size,
-    )
+    clip = rendered_clip(spec)
     table, _ = scan_clip(clip, images, detector=detector, meter=None, batch=4, report=quiet)
     assert table is not None
     motions, ms = {}, {}

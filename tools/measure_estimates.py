@@ -47,6 +47,18 @@ def quiet(_done: int, _total: int) -> None:
     """No progress."""
 
 
+def rendered_clip(spec: Any) -> Clip:
+    """The clip of a scene that is on no disk."""
+    return Clip(
+        spec.name,
+        Path(spec.name),
+        np.arange(spec.frames),
+        Fraction(1, spec.rate),
+        Fraction(spec.rate),
+        spec.size,
+    )
+
+
 def look(spec: Any, detector: Any) -> Seen:
     """Detections, motion and truth of one rendered clip."""
     truths = []
@@ -56,14 +68,7 @@ def look(spec: Any, detector: Any) -> Seen:
             truths.append(truth)
             yield Frame(FrameRef(spec.name, index), image)
 
-    clip = Clip(
-        spec.name,
-        Path(spec.name),
-        np.arange(spec.frames),
-        Fraction(1, spec.rate),
-        Fraction(spec.rate),
-        spec.size,
-    )
+    clip = rendered_clip(spec)
     meter = FlowMeter(FlowOptions(), frames=clip.frames, size=clip.size)
     found, motion = scan_clip(clip, frames(), detector=detector, meter=meter, batch=4, report=quiet)
     assert found is not None

@@ -13,12 +13,12 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure_estimates import rendered_clip
 
 from vidal.campaign.config import load_config
 from vidal.campaign.scan import scan_clip
@@ -184,14 +184,7 @@ def scan(
 
 def _rendered(spec: SceneSpec) -> tuple[Clip, list[Frame], Annotations]:
     made = list(render(spec))
-    clip = Clip(
-        spec.name,
-        Path(spec.name),
-        np.arange(spec.frames),
-        Fraction(1, spec.rate),
-        Fraction(spec.rate),
-        spec.size,
-    )
+    clip = rendered_clip(spec)
     frames = [Frame(FrameRef(spec.name, index), image) for index, (image, _) in enumerate(made)]
     return clip, frames, annotations([truth for _, truth in made])
 

@@ -206,16 +206,16 @@ def _gather(bench: _Bench, plans: Mapping[str, EvidencePlan]) -> set[str]:
     """Compute the evidence that is not there; the clips that cannot be read."""
     store = store_at(bench.plan.store)
     jobs = [EvidenceJob(bench.clips[name], plan) for name, plan in sorted(plans.items())]
-    todo = [job for job in jobs if known_evidence(job, store) is None]
-    if todo:
-        bench.watcher.begin([job.clip for job in todo], len(jobs) - len(todo))
+    absent = [job for job in jobs if known_evidence(job, store) is None]
+    if absent:
+        bench.watcher.begin([job.clip for job in absent], len(jobs) - len(absent))
     lost = set()
-    engine = bench.engines(len(todo), heavy=True, listener=bench.watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, todo)):
+    engine = bench.engines(len(absent), heavy=True, listener=bench.watcher.advance)
+    for item, outcome in enumerate(engine.map(gather, absent)):
         skipped = isinstance(outcome, SkippedClip)
         bench.watcher.finish(item, f"skipped: {outcome.reason}" if skipped else "")  # type: ignore[union-attr]
         if skipped:
-            lost.add(todo[item].clip.id)
+            lost.add(absent[item].clip.id)
     return lost
 
 

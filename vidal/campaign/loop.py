@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.draws import START, TRAIN, step_rng
-from vidal.campaign.expected import JudgedRound
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
@@ -155,7 +154,9 @@ def select_round(
         engines=engines,
         watcher=watcher,
         truth=truth,
-        judged=_judged(campaign, plan, clips, number, engines, watcher),
+        judged=judge_rounds(
+            campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+        ),
     )
     if not len(result.query):
         raise CampaignError(
@@ -213,21 +214,9 @@ def retell_round(
         watcher=watcher,
         chosen=frames,
         drawn=len(campaign.record.drawn(number)),
-        judged=_judged(campaign, plan, clips, number, engines, watcher),
-    )
-
-
-def _judged(
-    campaign: Campaign,
-    plan: SelectionPlan,
-    clips: Mapping[str, Clip],
-    number: int,
-    engines: EngineMaker,
-    watcher: Watcher,
-) -> list[JudgedRound]:
-    """What earlier answers teach, where the strategy wants to learn from it."""
-    return judge_rounds(
-        campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+        judged=judge_rounds(
+            campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+        ),
     )
 
 

@@ -76,15 +76,7 @@ def run_selection(
     else:
         pool = build(lookup.parts())
         positions = _positions(pool, chosen)
-    scores = plan.selector.score(pool)
-    query = Query(
-        round=prepared.round,
-        frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
-        scores=scores[positions],
-        explanation=_explained(plan.selector.explain(pool, positions), drawn),
-        budget=prepared.wanted,
-    )
-    lookup.keep_scores(pool, scores)
+    query = _query(plan, prepared, lookup, pool, positions, drawn)
     return SelectionResult(
         query=query,
         clips={clip.id: clip for clip in clips},
@@ -104,6 +96,26 @@ def run_selection(
         ),
         drawn=drawn,
         forecast=told,
+    )
+
+
+def _query(
+    plan: SelectionPlan,
+    prepared: Prepared,
+    lookup: Lookup,
+    pool: Pool,
+    positions: np.ndarray,
+    drawn: int,
+) -> Query:
+    """The chosen frames with scores and reasons; the scores of all frames are remembered."""
+    scores = plan.selector.score(pool)
+    lookup.keep_scores(pool, scores)
+    return Query(
+        round=prepared.round,
+        frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
+        scores=scores[positions],
+        explanation=_explained(plan.selector.explain(pool, positions), drawn),
+        budget=prepared.wanted,
     )
 
 
