@@ -23,8 +23,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``clips/`` (three of 40 frames) and ``labels.coco.json``; do not change it."""
-    from vidal.campaign.scene_files import write_scenes
     from vidal.scenes import plan
+    from vidal.scenes.scene_files import write_scenes
 
     out = tmp_path_factory.mktemp("rendered")
     write_scenes(out, plan(3, 5, frames=(40, 40)))

@@ -24,9 +24,9 @@ from judged_detections import Clip, clips, on_frames, on_random, without
 from real_detections import CONFIGURATIONS, TFL
 
 from vidal.assemble.simulation import machine
-from vidal.campaign.notes import versions
 from vidal.evaluate.quality import capture_curve, correlate
 from vidal.expected_errors import ErrorModel, ExpectedErrorsOptions, Judged, Rows, fit, fuse
+from vidal.selection.notes import versions
 
 HELD_OUT = {
     "RRC car": ("0018", "0020"),

@@ -29,14 +29,14 @@ import torch
 from measure_estimates import rendered_clip
 
 from vidal.assemble import PROPAGATORS
-from vidal.campaign.evidence import clip_evidence, estimate_errors
-from vidal.campaign.judge import judge
-from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, frame_counts
 from vidal.detect.load import load_detector
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.quality import correlate, rank_correlation
 from vidal.evaluate.true_errors import true_errors
+from vidal.evidence.gather import clip_evidence, estimate_errors
+from vidal.evidence.judge import judge
+from vidal.evidence.scan import scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, Judged, fit
 from vidal.protocols import Motion
 from vidal.scenes import SceneSpec, annotations, plan, render

@@ -25,13 +25,13 @@ import click
 import numpy as np
 import torch
 
-from vidal.campaign.notes import versions
-from vidal.campaign.scene_files import write_scenes
 from vidal.detect import training
 from vidal.detect.device import choose_device, use_bf16
 from vidal.detect.load import fresh_detector
 from vidal.formats import coco_video
 from vidal.scenes import CLASSES, plan
+from vidal.scenes.scene_files import write_scenes
+from vidal.selection.notes import versions
 from vidal.types import Frame, Sample
 from vidal.video import open_clip, read_frames
 

@@ -11,11 +11,11 @@ import numpy as np
 from real_detections import sequences
 
 from vidal.boxes import pairs_in_groups
-from vidal.campaign.evidence import clip_evidence, estimate_errors
-from vidal.campaign.judge import judge_candidates
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import ClipMatch, match_clip, overlaps
 from vidal.evaluate.true_errors import true_errors
+from vidal.evidence.gather import clip_evidence, estimate_errors
+from vidal.evidence.judge import judge_candidates
 from vidal.expected_errors import Evidence, Examples, ExpectedErrorsOptions, Judged, Rows
 from vidal.protocols import Motion
 from vidal.types import ErrorEstimate

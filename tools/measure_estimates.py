@@ -23,8 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidal.campaign.evidence import estimate_errors
-from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, frame_counts
 from vidal.detect.load import load_detector
 from vidal.evaluate.intervals import bootstrap_interval
@@ -36,6 +34,8 @@ from vidal.evaluate.quality import (
     missed_verdicts,
 )
 from vidal.evaluate.true_errors import true_errors
+from vidal.evidence.gather import estimate_errors
+from vidal.evidence.scan import scan_clip
 from vidal.scenes import annotations, plan, render
 from vidal.track import FlowMeter, FlowOptions
 from vidal.types import Annotations, Clip, Detections, Frame, FrameRef

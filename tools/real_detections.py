@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
-from vidal.campaign.clips import open_clips
-from vidal.campaign.places import Engines
+from vidal.evidence.clips import open_clips
+from vidal.evidence.places import Engines
 from vidal.formats import kitti_tracking
 from vidal.protocols import Motion
 from vidal.track import FlowField, FlowMeter, FlowOptions

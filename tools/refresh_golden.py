@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from vidal.assemble import build_strategy
-from vidal.campaign.evidence import estimate_errors
-from vidal.campaign.pool import PoolClip, build_pool
 from vidal.coherence import CoherenceOptions, frame_counts
+from vidal.evidence.gather import estimate_errors
 from vidal.scenes import CLASSES, SceneSpec, annotations, plan, render
+from vidal.selection.pool import PoolClip, build_pool
 from vidal.track import FlowMeter, FlowOptions
 from vidal.types import Annotations, Clip, Detections, Frame, FrameRef
 

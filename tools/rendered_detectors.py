@@ -21,10 +21,10 @@ import numpy as np
 from measure_estimates import rendered_clip
 
 from vidal.campaign.config import load_config
-from vidal.campaign.scan import scan_clip
 from vidal.campaign.training import starting_detector
 from vidal.detect.faster_rcnn import FasterRCNNDetector
 from vidal.detect.load import load_detector
+from vidal.evidence.scan import scan_clip
 from vidal.scenes import CLASSES, SceneSpec, annotations, plan, render
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions

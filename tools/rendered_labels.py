@@ -10,10 +10,10 @@ import numpy as np
 from judged_detections import Clip, judged_clip, on_frames, on_random, without
 from rendered_detectors import Scan
 
-from vidal.campaign.evidence import estimate_errors
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.quality import VerdictCounts, false_positive_verdicts, missed_verdicts
+from vidal.evidence.gather import estimate_errors
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, Judged, fuse, signals
 from vidal.query.exclusion import thin
 from vidal.query.select import ranked

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vidal import video
-from vidal.campaign import motion
 from vidal.campaign.folder import open_campaign
 from vidal.cli import main
+from vidal.evidence import motion
 from vidal.scenes import plan, render
 from vidal.track.siamfc_network import SiamFCNetwork, save_network
 from vidal.types import Clip

@@ -15,8 +15,8 @@ import pytest
 from vidal.assemble import ORACLES, STRATEGIES, build_oracle, build_strategy
 from vidal.assemble.simulation import SimulationPlan
 from vidal.campaign.config import parse_config
-from vidal.campaign.places import Engines
-from vidal.campaign.pool import PoolClip, build_pool
+from vidal.evidence.places import Engines
+from vidal.selection.pool import PoolClip, build_pool
 from vidal.types import Annotations, Clip, Detections, ErrorEstimate
 
 CLASSES = ("car", "pedestrian")

@@ -10,13 +10,13 @@ from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.answers import Names
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, create_campaign, locked
-from vidal.campaign.places import Engines
-from vidal.campaign.plan import SelectionPlan
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.errors import CampaignError
+from vidal.evidence.places import Engines
 from vidal.protocols import Selector
 from vidal.report import read_query
+from vidal.selection.plan import SelectionPlan
 from vidal.types import Annotations, FrameRef
 
 

@@ -11,20 +11,20 @@ from vidal.assemble.campaign import engines_of, plan_round
 from vidal.assemble.selection import BATCHES
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
-from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.folder import Campaign
-from vidal.campaign.forecast import Forecast, forecasts
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import retell_round
-from vidal.campaign.places import EngineMaker, Engines
-from vidal.campaign.plan import Watcher
-from vidal.campaign.quality import judge_query
 from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.places import EngineMaker, Engines
+from vidal.selection.forecast import Forecast, forecasts
+from vidal.selection.plan import Watcher
+from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
 
 

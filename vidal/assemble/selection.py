@@ -10,20 +10,20 @@ from typing import Any
 
 from vidal.assemble import build_strategy
 from vidal.assemble.tracking import build_tracker, named
-from vidal.campaign.evidence import EvidencePlan
-from vidal.campaign.given import Frames, GivenDetections
-from vidal.campaign.places import Engines
-from vidal.campaign.plan import SelectionPlan
 from vidal.coherence import CoherenceOptions
 from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.given import Frames, GivenDetections
+from vidal.evidence.places import Engines
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
 from vidal.query.random_share import check_share
+from vidal.selection.plan import SelectionPlan
 from vidal.track import FlowOptions
 
 BATCHES = {"cpu": 4, "cuda": 16}

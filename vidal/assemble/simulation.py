@@ -12,12 +12,17 @@ from typing import Any, Protocol
 from vidal.assemble import ORACLES, STRATEGIES, build_oracle
 from vidal.assemble.campaign import check_config, engines_of, plan_round
 from vidal.campaign.config import CampaignConfig
-from vidal.campaign.evidence import EvidenceJob, EvidencePlan, gather
 from vidal.campaign.folder import Campaign, open_campaign
-from vidal.campaign.notes import versions
-from vidal.campaign.places import EngineMaker, cores
-from vidal.campaign.plan import SelectionPlan
-from vidal.campaign.simulate import (
+from vidal.campaign.source import Source
+from vidal.engine import Listener
+from vidal.errors import CampaignError, UnknownName, UsageError
+from vidal.evaluate.curves import ALL_DATA, Row
+from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
+from vidal.evidence.places import EngineMaker, cores
+from vidal.selection.notes import versions
+from vidal.selection.plan import SelectionPlan
+from vidal.simulation.results import SimulationResult
+from vidal.simulation.simulate import (
     INITIAL,
     PER_ROUND,
     RunJob,
@@ -28,11 +33,6 @@ from vidal.campaign.simulate import (
     rendered,
     run,
 )
-from vidal.campaign.simulated import SimulationResult
-from vidal.campaign.source import Source
-from vidal.engine import Listener
-from vidal.errors import CampaignError, UnknownName, UsageError
-from vidal.evaluate.curves import ALL_DATA, Row
 
 ALWAYS = ("random", "random-r", "every-nth")
 """The baselines of every simulation."""

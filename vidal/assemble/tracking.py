@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vidal.assemble import PROPAGATORS
-from vidal.campaign.motion import MotionSource
 from vidal.errors import UnknownName, UsageError
+from vidal.evidence.motion import MotionSource
 from vidal.query.options import build
 from vidal.track import Tracker
 

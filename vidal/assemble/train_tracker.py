@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidal.campaign.labels import match_labels
 from vidal.campaign.source import reader
 from vidal.errors import UnknownName, UsageError
+from vidal.evidence.labels import match_labels
 from vidal.scenes import plan, render
 from vidal.track.device import choose_device
 from vidal.track.siamfc_network import WIDTHS, SiamFCNetwork, load_network, save_network

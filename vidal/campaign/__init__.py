@@ -1,1 +1,2 @@
-"""From clips to a query: scanning, the pool, selection."""
+"""Where an answer becomes a label: the record, rounds, answers and training, which last between two
+selections."""

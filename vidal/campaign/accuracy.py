@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidal.campaign.evidence import (
+from vidal.campaign.source import with_classes
+from vidal.errors import UsageError
+from vidal.evaluate.average_precision import DetectionReport, evaluate_detections
+from vidal.evaluate.coco import coco_ap
+from vidal.evidence.gather import (
     ClipEvidence,
     EvidenceJob,
     EvidencePlan,
@@ -14,12 +18,8 @@ from vidal.campaign.evidence import (
     known_evidence,
     load_detections,
 )
-from vidal.campaign.places import EngineMaker, store_at
-from vidal.campaign.plan import Watcher
-from vidal.campaign.source import with_classes
-from vidal.errors import UsageError
-from vidal.evaluate.average_precision import DetectionReport, evaluate_detections
-from vidal.evaluate.coco import coco_ap
+from vidal.evidence.places import EngineMaker, store_at
+from vidal.selection.plan import Watcher
 from vidal.types import Annotations, Clip, Detections, SkippedClip
 
 TRAINED_ON = "training_clips"

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.folder import Campaign
-from vidal.campaign.labels import LabelMatch, match_labels
 from vidal.campaign.loop import answer_round
 from vidal.campaign.oracle import GivenOracle, known
 from vidal.campaign.source import with_classes
 from vidal.errors import CampaignError, FormatError, InputError, LabelsMismatch, UsageError
+from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
 

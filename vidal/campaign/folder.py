@@ -21,10 +21,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidal.campaign.config import CampaignConfig, dump_config, load_config, with_paths
-from vidal.campaign.places import EngineMaker
 from vidal.campaign.record import ClipEntry, Record, Split
 from vidal.campaign.source import place, reopen
 from vidal.errors import CampaignBusy, CampaignError, InputError
+from vidal.evidence.places import EngineMaker
 from vidal.store import atomic
 from vidal.types import Annotations, Clip
 

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.accuracy import TRAINED_ON
-from vidal.campaign.draws import CROSS, START, step_rng
-from vidal.campaign.evidence import EvidenceJob, EvidenceKeys, EvidencePlan, gather, known_evidence
-from vidal.campaign.expected import JudgedRound, Judging, judge_stored
 from vidal.campaign.fitting import Fitting, fit_model, labels_digest
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import by_clip, known, only
-from vidal.campaign.places import EngineMaker, store_at
-from vidal.campaign.plan import Watcher
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
+from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, gather, known_evidence
+from vidal.evidence.places import EngineMaker, store_at
 from vidal.expected_errors import Judged
+from vidal.selection.draws import CROSS, START, step_rng
+from vidal.selection.expected import JudgedRound, Judging, judge_stored
+from vidal.selection.plan import Watcher
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
 

@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from vidal.campaign.draws import START, TRAIN, step_rng
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
-from vidal.campaign.labels import LabelMatch
-from vidal.campaign.places import EngineMaker
-from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
 from vidal.campaign.record import GIVEN, Round
-from vidal.campaign.result import SelectionResult
-from vidal.campaign.selection import run_selection
 from vidal.errors import AwaitingAnnotation, CampaignError
+from vidal.evidence.labels import LabelMatch
+from vidal.evidence.places import EngineMaker
 from vidal.protocols import Oracle
+from vidal.selection.draws import START, TRAIN, step_rng
+from vidal.selection.plan import Prepared, SelectionPlan, Watcher
+from vidal.selection.result import SelectionResult
+from vidal.selection.run import run_selection
 from vidal.types import Annotations, BoolArray, Clip, FrameRef
 
 Writer = Callable[[SelectionResult, Path], object]

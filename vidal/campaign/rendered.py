@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vidal.campaign.config import DataConfig, ScenesConfig
-from vidal.campaign.places import EngineMaker
 from vidal.campaign.record import Split
-from vidal.campaign.scene_files import write_scenes
+from vidal.evidence.places import EngineMaker
 from vidal.scenes import LOOK, SceneSpec, plan
+from vidal.scenes.scene_files import write_scenes
 from vidal.store import content_key
 
 

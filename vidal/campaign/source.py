@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from vidal.campaign.clips import open_clips, open_paths
 from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
-from vidal.campaign.labels import match_labels, names_of
-from vidal.campaign.places import EngineMaker
 from vidal.campaign.record import ClipEntry, Split
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
+from vidal.evidence.clips import open_clips, open_paths
+from vidal.evidence.labels import match_labels, names_of
+from vidal.evidence.places import EngineMaker
 from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
 
 

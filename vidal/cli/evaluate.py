@@ -13,7 +13,7 @@ from vidal.cli.watch import Console
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
-    from vidal.campaign.forecast import Forecast
+    from vidal.selection.forecast import Forecast
 
 
 @click.command("evaluate")

@@ -54,10 +54,10 @@ def command(**given: Any) -> None:
 
     The same seed gives the same pixels. Interrupted runs go on where they were.
     """
-    from vidal.campaign.places import Engines
-    from vidal.campaign.scene_files import write_scenes
     from vidal.cli.progress import ClipProgress
+    from vidal.evidence.places import Engines
     from vidal.scenes import plan
+    from vidal.scenes.scene_files import write_scenes
 
     specs = plan(
         given["clips"],

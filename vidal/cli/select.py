@@ -235,9 +235,9 @@ def command(**given: Any) -> None:
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.assemble.selection import plan_selection
-    from vidal.campaign.plan import prepare_selection
-    from vidal.campaign.selection import run_selection
     from vidal.report import check_writable, write_outputs
+    from vidal.selection.plan import prepare_selection
+    from vidal.selection.run import run_selection
 
     out: Path = given["out"]
     for name in ("options", "coherence", "flow", "expected", "tracker_options"):

@@ -13,8 +13,8 @@ import click
 from vidal.cli.progress import ClipProgress
 
 if TYPE_CHECKING:
-    from vidal.campaign.simulated import SimulationResult
     from vidal.engine import Listener
+    from vidal.simulation.results import SimulationResult
 
 
 @click.command("simulate")
@@ -77,8 +77,8 @@ def command(
     """
     from vidal.assemble.simulation import plan_simulation, simulate, told
     from vidal.campaign.config import load_config
-    from vidal.campaign.simulated import write_results
     from vidal.report.simulation import write_simulation_report
+    from vidal.simulation.results import write_results
 
     loaded = load_config(config)
     names = strategies if strategies is not None else loaded.selection.strategy

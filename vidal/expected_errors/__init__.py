@@ -1,6 +1,6 @@
 """Expected errors: a learned estimate of how many errors a detector makes in each frame.
 
-A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.campaign.judge``) ->
+A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.evidence.judge``) ->
 ``fit`` -> ``ErrorModel.counts`` of other clips. Without labels: ``signals`` of every clip ->
 ``fuse`` over the pool.
 """

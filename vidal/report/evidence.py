@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidal import boxes as box
-from vidal.campaign.result import ClipResult, SelectionResult
 from vidal.report import figures
+from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import (
     Clip,
     Detections,

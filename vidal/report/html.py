@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidal.campaign.result import SelectionResult
 from vidal.report import figures, reliability
 from vidal.report.evidence import ALARM, MISS, ClipSummary, Evidence, Marks
 from vidal.report.figures import STYLES
 from vidal.report.frames import FOLDER, picture_path
 from vidal.report.query_files import plain
+from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef, IntArray
 
 MOST_THUMBNAILS = 240

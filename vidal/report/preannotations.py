@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vidal.campaign.result import SelectionResult
 from vidal.report.evidence import ALARM, CORRECT, MISS, Marks
 from vidal.report.frames import picture_path
 from vidal.report.query_files import plain, portable
+from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 
 _VERDICTS = {CORRECT: "likely_correct", ALARM: "likely_false_alarm", MISS: "likely_miss"}

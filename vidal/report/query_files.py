@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from vidal.campaign.result import SelectionResult
 from vidal.errors import FormatError
 from vidal.report.frames import picture_path
+from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 
 SCHEMA = 1

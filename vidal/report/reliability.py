@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vidal.campaign.forecast import Forecast
 from vidal.evaluate.reliability import Reliability
 from vidal.report import figures
+from vidal.selection.forecast import Forecast
 
 SIDE, LEFT, TOP = 200.0, 46.0, 8.0
 """Of the plotting square, in units of its picture."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidal.campaign.simulated import SimulationResult
 from vidal.evaluate.curves import ALL_DATA, ENOUGH_SEEDS, Curve, Summary, curves
 from vidal.evaluate.intervals import Interval
 from vidal.report import charts, figures
+from vidal.simulation.results import SimulationResult
 from vidal.store.atomic import write_text
 
 

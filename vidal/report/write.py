@@ -11,11 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from vidal.campaign.result import SelectionResult
 from vidal.errors import FormatError, OutputError
 from vidal.report import html, preannotations, query_files
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
+from vidal.selection.result import SelectionResult
 from vidal.store import atomic
 from vidal.types import FrameRef
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.evidence import EvidencePlan
-from vidal.campaign.places import store_at
-from vidal.campaign.simulate import forget
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions
+from vidal.simulation.simulate import forget
 from vidal.track import FlowOptions, SparseFlowPropagator
 from vidal.types import Clip
 

@@ -7,17 +7,17 @@ import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign.config import parse_config
-from vidal.campaign.evidence import load_detections
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import answer_round, select_round, train_round
 from vidal.campaign.oracle import TruthOracle
-from vidal.campaign.places import store_at
-from vidal.campaign.scene_files import write_scenes
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.evaluate.matching import match_clip
+from vidal.evidence.gather import load_detections
+from vidal.evidence.places import store_at
 from vidal.scenes import plan
+from vidal.scenes.scene_files import write_scenes
 
 
 class Quiet:

@@ -10,7 +10,6 @@ import pytest
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign import loop
 from vidal.campaign.config import parse_config
-from vidal.campaign.draws import SELECT, step_rng
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import (
     answer_round,
@@ -25,6 +24,7 @@ from vidal.campaign.training import LabelledFrames
 from vidal.detect.checkpoints import load_checkpoint
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError, UnreadableClip
 from vidal.protocols import Oracle
+from vidal.selection.draws import SELECT, step_rng
 from vidal.types import Annotations, FrameRef
 from vidal.video import read_frame, write_video
 

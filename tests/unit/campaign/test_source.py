@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidal.campaign.config import SplitConfig, parse_config
-from vidal.campaign.places import Engines
 from vidal.campaign.source import (
     entries_of,
     open_source,
@@ -19,6 +18,7 @@ from vidal.campaign.source import (
     with_classes,
 )
 from vidal.errors import InputError, LabelsMismatch, UnknownName, UsageError
+from vidal.evidence.places import Engines
 from vidal.formats import coco_video
 from vidal.types import Annotations, Clip, LabelledClip
 from vidal.video import write_video

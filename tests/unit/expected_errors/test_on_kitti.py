@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.evidence import clip_evidence
-from vidal.campaign.expected import JudgedClip, fit_expected_errors, judge_clips
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.quality import rank_correlation
 from vidal.evaluate.true_errors import true_errors
+from vidal.evidence.gather import clip_evidence
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats import kitti_tracking
+from vidal.selection.expected import JudgedClip, fit_expected_errors, judge_clips
 from vidal.track.kalman import KalmanMotion
 from vidal.types import Detections
 

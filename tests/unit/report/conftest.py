@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vidal.campaign.result import ClipResult, SelectionResult
+from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import (
     Clip,
     Detections,

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.forecast import Forecast
 from vidal.evaluate.reliability import reliability
 from vidal.report import html
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
 from vidal.report.write import write_outputs
+from vidal.selection.forecast import Forecast
 from vidal.types import SkippedClip
 
 EVIL = '<script>alert("é")</script>'

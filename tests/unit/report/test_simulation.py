@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from vidal.campaign.simulated import SimulationResult, csv_text, write_results
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
 from vidal.report.charts import spread
 from vidal.report.simulation import render, write_simulation_report
+from vidal.simulation.results import SimulationResult, csv_text, write_results
 
 GAIN = {"random-r": 0.10, "entropy": 0.10, "temporal-coherence": 0.20}
 

@@ -17,9 +17,9 @@ from fractions import Fraction
 import numpy as np
 
 from vidal import boxes as geometry
-from vidal.campaign.given import GivenDetections
-from vidal.campaign.labels import clips_by_name, find_clip
 from vidal.errors import LabelsMismatch, NoClips, UsageError
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.labels import clips_by_name, find_clip
 from vidal.formats.detections import DetectedClip, DetectionFiles, read
 from vidal.protocols import Store
 from vidal.store import to_arrays

@@ -8,18 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from vidal.campaign.draws import LEARN
-from vidal.campaign.evidence import ClipEvidence, EvidenceJob, gather, known_evidence
-from vidal.campaign.expected import JudgedRound, learn
-from vidal.campaign.forecast import newest_forecast
-from vidal.campaign.lookup import Lookup
-from vidal.campaign.notes import notes_on, versions
-from vidal.campaign.places import EngineMaker, store_at
-from vidal.campaign.plan import Prepared, SelectionPlan, Watcher
-from vidal.campaign.pool import PoolClip, build_pool
-from vidal.campaign.result import SelectionResult
 from vidal.errors import NoClips
+from vidal.evidence.gather import ClipEvidence, EvidenceJob, gather, known_evidence
+from vidal.evidence.places import EngineMaker, store_at
 from vidal.query.random_share import select_with_random
+from vidal.selection.draws import LEARN
+from vidal.selection.expected import JudgedRound, learn
+from vidal.selection.forecast import newest_forecast
+from vidal.selection.lookup import Lookup
+from vidal.selection.notes import notes_on, versions
+from vidal.selection.plan import Prepared, SelectionPlan, Watcher
+from vidal.selection.pool import PoolClip, build_pool
+from vidal.selection.result import SelectionResult
 from vidal.types import Annotations, Explanation, FrameRef, Pool, Query, SkippedClip
 from vidal.video import read_frames
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.evidence import EvidencePlan, clip_evidence
-from vidal.campaign.expected import JudgedRound, judge_stored, learn
-from vidal.campaign.judge import judge
-from vidal.campaign.labels import LabelMatch
-from vidal.campaign.places import store_at
-from vidal.campaign.pool import PoolClip, build_pool
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
+from vidal.evidence.gather import EvidencePlan, clip_evidence
+from vidal.evidence.judge import judge
+from vidal.evidence.labels import LabelMatch
+from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions
+from vidal.selection.expected import JudgedRound, judge_stored, learn
+from vidal.selection.pool import PoolClip, build_pool
 from vidal.store import to_arrays
 from vidal.track import FlowOptions
 from vidal.types import Annotations, Clip, Detections

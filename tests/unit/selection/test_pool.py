@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.campaign.pool import PoolClip, build_pool
+from vidal.selection.pool import PoolClip, build_pool
 from vidal.types import Annotations, Clip, Detections, ErrorEstimate
 
 CLASSES = ("car", "pedestrian")

@@ -25,21 +25,21 @@ from typing import Any
 
 from vidal.campaign.accuracy import judge_model
 from vidal.campaign.config import CampaignConfig, dump_config
-from vidal.campaign.evidence import EvidencePlan
 from vidal.campaign.folder import CONFIG, Campaign, create_campaign, locked, open_campaign
 from vidal.campaign.loop import answer_round, select_round, to_train, train_round
 from vidal.campaign.oracle import TruthOracle
-from vidal.campaign.places import EngineMaker, store_at
-from vidal.campaign.plan import SelectionPlan
-from vidal.campaign.quality import judge_query
 from vidal.campaign.rendered import render
-from vidal.campaign.result import SelectionResult
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks, Row
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.places import EngineMaker, store_at
 from vidal.protocols import Engine
+from vidal.selection.plan import SelectionPlan
+from vidal.selection.quality import judge_query
+from vidal.selection.result import SelectionResult
 from vidal.store import atomic
 from vidal.types import Clip
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from vidal import scenes
-from vidal.campaign.scene_files import LAYOUTS, synthia_name, write_scenes
 from vidal.errors import UnknownName, UsageError
 from vidal.formats import coco_video, synthia_al
+from vidal.scenes.scene_files import LAYOUTS, synthia_name, write_scenes
 
 SPECS = scenes.plan(2, 3, frames=(3, 5), size=(96, 160))
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vidal.campaign.draws import LEARN, step_rng
-from vidal.campaign.expected import JudgedRound, fit_expected_errors
-from vidal.campaign.forecast import cross_forecast, forecasts, newest_forecast
 from vidal.expected_errors import Examples, ExpectedErrorsOptions, Judged
+from vidal.selection.draws import LEARN, step_rng
+from vidal.selection.expected import JudgedRound, fit_expected_errors
+from vidal.selection.forecast import cross_forecast, forecasts, newest_forecast
 
 OPTIONS = ExpectedErrorsOptions(ensemble=1)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.campaign.result import ClipResult
 from vidal.evaluate.curves import Picks
 from vidal.evaluate.matching import ClipMatch, match_clip
 from vidal.evaluate.quality import (
@@ -23,6 +22,7 @@ from vidal.evaluate.quality import (
 )
 from vidal.evaluate.true_errors import true_errors
 from vidal.protocols import Detector
+from vidal.selection.result import ClipResult
 from vidal.types import Annotations, Clip, Detections, IntArray, Query
 from vidal.video import read_frames
 

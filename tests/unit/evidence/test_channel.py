@@ -5,7 +5,7 @@ from time import sleep
 
 import pytest
 
-from vidal.campaign.channel import Channel, ChannelCancelled
+from vidal.evidence.channel import Channel, ChannelCancelled
 
 
 def test_items_come_out_in_the_order_they_went_in():

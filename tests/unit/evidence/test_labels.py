@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.labels import match_labels
 from vidal.errors import LabelsMismatch
+from vidal.evidence.labels import match_labels
 from vidal.types import Annotations, Clip, LabelledClip
 
 

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 
-from vidal.campaign.evidence import EvidenceKeys, EvidencePlan, load_detections, load_evidence
-from vidal.campaign.judge import judge
-from vidal.campaign.labels import LabelMatch
-from vidal.campaign.places import store_at
+from vidal.evidence.gather import EvidenceKeys, EvidencePlan, load_detections, load_evidence
+from vidal.evidence.judge import judge
+from vidal.evidence.labels import LabelMatch
+from vidal.evidence.places import store_at
 from vidal.expected_errors import (
     ErrorModel,
     Evidence,

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from vidal.campaign.draws import LEARN, step_rng
-from vidal.campaign.expected import JudgedRound, fit_expected_errors
 from vidal.evaluate.reliability import Reliability, reliability
 from vidal.expected_errors import (
     ErrorModel,
@@ -19,6 +17,8 @@ from vidal.expected_errors import (
     Judged,
     cross_probabilities,
 )
+from vidal.selection.draws import LEARN, step_rng
+from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.types import ScoreArray
 
 

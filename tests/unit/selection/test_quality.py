@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vidal.campaign.accuracy import TRAINED_ON, refuse_leak
-from vidal.campaign.quality import judge_query
-from vidal.campaign.result import ClipResult
 from vidal.errors import UsageError
+from vidal.selection.quality import judge_query
+from vidal.selection.result import ClipResult
 from vidal.types import Annotations, Clip, Detections, ErrorEstimate, Explanation, FrameRef, Query
 
 CLASSES = ("car", "pedestrian")

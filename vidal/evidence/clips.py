@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vidal.campaign.places import EngineMaker, store_at
 from vidal.errors import NoClips, UnreadableClip
+from vidal.evidence.places import EngineMaker, store_at
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
 from vidal.video import find_clips, open_clip

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from vidal.campaign.places import FEW, Engines, cores
 from vidal.engine import LocalEngine, ProcessEngine
+from vidal.evidence.places import FEW, Engines, cores
 
 
 def test_no_work_and_little_light_work_stay_in_this_process():
@@ -30,7 +30,7 @@ def test_no_more_workers_than_items():
 
 def test_torch_is_not_imported_where_nothing_is_left_to_do():
     program = (
-        "import sys; from vidal.campaign.places import Engines\n"
+        "import sys; from vidal.evidence.places import Engines\n"
         "Engines(0, 'auto')(0, heavy=True)\n"
         "assert 'torch' not in sys.modules"
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.campaign.given import GivenDetections
-from vidal.campaign.given_clips import take_in
 from vidal.errors import CampaignError, InputError, LabelsMismatch, NoClips, UsageError
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.given_clips import take_in
 from vidal.store import MemoryStore, from_arrays
 from vidal.types import Clip, Detections
 

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from itertools import islice
 
-from vidal.campaign.channel import Channel, ChannelCancelled
+from vidal.evidence.channel import Channel, ChannelCancelled
 from vidal.protocols import Detector
 from vidal.track import FlowField, FlowMeter
 from vidal.types import Clip, Detections, Frame

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidal.campaign.evidence import (
+from vidal.evidence.gather import (
     ClipEvidence,
     load_detections,
     load_estimate,
     load_evidence,
 )
-from vidal.campaign.places import store_at
-from vidal.campaign.plan import Prepared, SelectionPlan
-from vidal.campaign.pool import PoolClip
-from vidal.campaign.result import ClipResult
+from vidal.evidence.places import store_at
 from vidal.expected_errors import ErrorModel
+from vidal.selection.plan import Prepared, SelectionPlan
+from vidal.selection.pool import PoolClip
+from vidal.selection.result import ClipResult
 from vidal.types import Clip, Pool
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 import vidal
-from vidal.campaign.evidence import ClipEvidence
-from vidal.campaign.plan import Prepared
+from vidal.evidence.gather import ClipEvidence
+from vidal.selection.plan import Prepared
 from vidal.types import Clip, Query
 
 LINK_SHARE_WARNING = 0.5

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vidal.campaign.given import GivenDetections
-from vidal.campaign.motion import KALMAN, MotionSource, tracked_motion, tracks_key
-from vidal.campaign.places import store_at
-from vidal.campaign.scan import scan_clip
 from vidal.coherence import CoherenceOptions, estimate, prepare
 from vidal.detect.spec import DetectorSpec
 from vidal.engine.progress import report
 from vidal.errors import CampaignError, UnreadableClip
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.motion import KALMAN, MotionSource, tracked_motion, tracks_key
+from vidal.evidence.places import store_at
+from vidal.evidence.scan import scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
 from vidal.store import content_key, from_arrays, to_arrays

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vidal.campaign.forecast import Forecast
+from vidal.selection.forecast import Forecast
 from vidal.types import (
     BoolArray,
     Clip,

@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from vidal.campaign.clips import open_clips
-from vidal.campaign.evidence import EvidencePlan
-from vidal.campaign.given import GivenDetections
-from vidal.campaign.given_clips import take_in
-from vidal.campaign.labels import LabelMatch, match_labels
-from vidal.campaign.places import EngineMaker, store_at
+from vidal.evidence.clips import open_clips
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.given_clips import take_in
+from vidal.evidence.labels import LabelMatch, match_labels
+from vidal.evidence.places import EngineMaker, store_at
 from vidal.formats import coco_video
 from vidal.protocols import Selector
 from vidal.query.budget import Budget

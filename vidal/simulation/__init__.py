@@ -1,0 +1,1 @@
+"""Where truth plays the annotator: campaigns without people, and their results."""
