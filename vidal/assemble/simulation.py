@@ -142,7 +142,8 @@ def plan_simulated(campaign: Campaign, strategy: str) -> SelectionPlan:
     if strategy not in ORACLES:
         return plan_round(campaign).plan
     oracle = build_oracle(strategy, gap=campaign.config.selection.gap)
-    return replace(plan_round(campaign, selector=oracle).plan, strategy=strategy)
+    plan = plan_round(campaign, selector=oracle).plan
+    return replace(plan, query=replace(plan.query, strategy=strategy))
 
 
 def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
@@ -219,7 +220,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[Eviden
                     trained = [each for each in campaign.record.rounds() if each.model]
                     if len(trained) == 1:
                         plans.append(job.planner(campaign, job.strategy))
-        needy = [each.evidence for each in plans if each.selector.needs]
+        needy = [each.evidence for each in plans if each.query.selector.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
         found += [replace(each, store=plan.out / "evidence") for each in needy[:1]]
     return found
