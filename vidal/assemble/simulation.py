@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from vidal.assemble import ORACLES, STRATEGIES, build_oracle
+from vidal.assemble import ORACLES, build_oracle, strategy_names
 from vidal.assemble.campaign import check_config, engines_of, plan_round
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
@@ -90,7 +90,7 @@ class SimulationPlan:
         rounds = self.rounds
         if strategy != self.config.selection.strategy:
             chosen["options"] = {}
-        if strategy not in STRATEGIES:
+        if strategy not in strategy_names():
             chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
         if strategy == INITIAL:
             rounds = 1
@@ -116,7 +116,7 @@ def plan_simulation(
         UnknownName: a strategy that does not exist.
         UsageError: a configuration or number that cannot be meant.
     """
-    known = {**STRATEGIES, **ORACLES}
+    known = (*strategy_names(), *ORACLES)
     for name in strategies:
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))

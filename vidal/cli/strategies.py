@@ -12,7 +12,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(as_json: bool) -> None:
     """List the query strategies and their options."""
-    from vidal.assemble import STRATEGIES
+    from vidal.assemble import find_strategy, strategy_names
     from vidal.query.options import options_of
 
     table: list[dict[str, Any]] = [
@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
                 for option in options_of(kind)
             ],
         }
-        for name, kind in STRATEGIES.items()
+        for name, kind in ((name, find_strategy(name)) for name in strategy_names())
     ]
     if as_json:
         click.echo(json.dumps(table, indent=2))
