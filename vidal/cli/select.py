@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.cli.pairs import KEY_VALUE, pairs
-from vidal.cli.watch import Console
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
 
 ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
