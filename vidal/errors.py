@@ -3,7 +3,8 @@
     VidalError
     ├── UsageError            an option or value that cannot be meant
     │   ├── BudgetError           not a budget, or more than the pool holds
-    │   └── UnknownName           a strategy, class, detector ... that does not exist
+    │   ├── UnknownName           a strategy, class, detector ... that does not exist
+    │   └── PluginError           something of another package that cannot be used
     ├── InputError            a file or folder that cannot be used
     │   ├── NoClips               nothing to look at
     │   ├── UnreadableClip        one clip cannot be decoded
@@ -83,6 +84,28 @@ class UnknownName(UsageError):
         self.kind = kind
         self.name = name
         self.choices = tuple(choices)
+
+
+class PluginError(UsageError):
+    """A strategy, detector or tracker of another package that cannot be used.
+
+    Attributes:
+        kind: strategy, detector or tracker.
+        name: as users write it.
+        package: the distribution it comes with.
+        why: the cause.
+    """
+
+    def __init__(self, kind: str, name: str, package: str, why: str) -> None:
+        owner = f" of {package}" if package else ""
+        super().__init__(
+            f"{kind} {name!r}{owner} cannot be used: {why}.",
+            hint="Mend or uninstall that package, or use another name.",
+        )
+        self.kind = kind
+        self.name = name
+        self.package = package
+        self.why = why
 
 
 class InputError(VidalError):
