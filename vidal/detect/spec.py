@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vidal.detect.load import find_detector, load_detector, shipped_checkpoint
 from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
+from vidal.detect.other_models import refuse_other_models
 from vidal.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class DetectorSpec:
         """
         if self.weights is not None:
             _stamp(self.weights)
+            refuse_other_models(self.weights)
         if self.config is not None:
             from vidal.detect.detectron2_files import check_config
 
