@@ -12,10 +12,12 @@
     │   ├── LabelsMismatch        labels that belong to other clips
     │   └── WeightsError          a checkpoint that is corrupt or not for this model
     ├── OutputError           a place that cannot be written
+    │   └── OutputBusy            another run is writing there
     ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
-        └── CampaignBusy          another process works on it
+        ├── CampaignBusy          another process works on it
+        └── EvidenceLost          evidence was damaged or removed while a run was using it
 
 The command line prints ``message`` and ``hint`` as one line each and exits with 2; anything else
 that is raised is a bug of vidal's and keeps its traceback.
@@ -148,6 +150,17 @@ class OutputError(VidalError):
         self.why = why
 
 
+class OutputBusy(OutputError):
+    """Another run (``pid``; 0 = not known) writes to this folder."""
+
+    def __init__(self, path: Path | str, pid: int) -> None:
+        who = f"process {pid}" if pid else "another run"
+        super().__init__(
+            path, f"{who} is writing there", hint="Wait for it, or name another folder with --out."
+        )
+        self.pid = pid
+
+
 class WorkerLost(VidalError):
     """A worker process ended (``ending``) before it had finished ``item``."""
 
@@ -185,3 +198,12 @@ class CampaignBusy(CampaignError):
         )
         self.path = Path(path)
         self.pid = pid
+
+
+class EvidenceLost(CampaignError):
+    """Evidence that had been there was damaged or removed while a run was using it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "evidence has vanished from the store while it was used.", hint="Run the command again."
+        )
