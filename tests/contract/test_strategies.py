@@ -13,7 +13,7 @@ import pytest
 from vidal.assemble import STRATEGIES, build_strategy
 from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
-from vidal.query.options import convert, options_of
+from vidal.query.options import convert, options_of, summary
 from vidal.types import FrameSet, Pool, Regions
 
 COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "learned"})
@@ -97,11 +97,12 @@ def test_exceptions_name_existing_strategies():
 
 
 def test_is_a_frozen_dataclass_with_a_docstring(name):
-    cls = STRATEGIES[name]
-    assert is_dataclass(cls)
-    assert inspect.getdoc(cls)
+    strategy = STRATEGIES[name]()
+    assert is_dataclass(strategy)
+    assert inspect.getdoc(type(strategy))
+    assert summary(STRATEGIES[name]).endswith(".")
     with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
-        cls().anything = 1
+        strategy.anything = 1
 
 
 def test_is_a_scorer_or_a_selector_and_lifts_to_a_selector(name):
@@ -119,7 +120,7 @@ def test_every_option_has_a_default_of_its_type_and_a_help_text(name):
 
 def test_every_field_is_an_option_or_marked_as_none(name):
     options = {option.name for option in options_of(STRATEGIES[name])}
-    for field in fields(STRATEGIES[name]):
+    for field in fields(STRATEGIES[name]()):
         assert field.name in options or field.metadata["option"] is False
 
 

@@ -1,7 +1,8 @@
 """The only name -> class tables.
 
-Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here; the contract suite
-(``tests/contract/test_strategies.py``) then covers it.
+Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here, or one line of a
+table of formulas there and one here; the contract suite (``tests/contract/test_strategies.py``)
+then covers it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from vidal.errors import UnknownName
 from vidal.protocols import Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
-from vidal.query.options import build
+from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
-from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
+from vidal.query.uncertainty import region_score
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
     FlowPropagator,
@@ -41,12 +42,12 @@ __all__ = [
     "build_strategy",
 ]
 
-STRATEGIES: Mapping[str, type] = {
+STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
-    "entropy": Entropy,
+    "entropy": region_score("entropy"),
     "every-nth": EveryNth,
-    "least-confidence": LeastConfidence,
-    "margin": Margin,
+    "least-confidence": region_score("least-confidence"),
+    "margin": region_score("margin"),
     "random": Random,
     "random-r": RandomR,
     "temporal-coherence": TemporalCoherence,

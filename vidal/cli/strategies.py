@@ -13,12 +13,12 @@ import click
 def command(as_json: bool) -> None:
     """List the query strategies and their options."""
     from vidal.assemble import STRATEGIES
-    from vidal.query.options import options_of
+    from vidal.query.options import options_of, summary
 
     table: list[dict[str, Any]] = [
         {
             "name": name,
-            "what": (kind.__doc__ or "").strip().splitlines()[0],
+            "what": summary(kind),
             "options": [
                 {
                     "name": option.name,
