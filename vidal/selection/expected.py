@@ -6,7 +6,7 @@ In a campaign the labels of earlier rounds were judged by detectors that had not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -45,11 +45,14 @@ class JudgedRound:
         number: of the round.
         judged: its rows.
         how: by whom.
+        pool: reads what ``pool_evidence`` gave when the round was selected, or None where that is
+            not kept any more; None = no model selected the round.
     """
 
     number: int
     judged: Judged
     how: Judging
+    pool: Callable[[], Sequence[Evidence] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +213,7 @@ def learn(
         own = judge_stored(store_at(plan.store), keys, tables, plan.expected)
         rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
     model = fit_expected_errors(
-        [each.judged for each in rounds], rng, plan.expected, pool=_pool(plan, clips)
+        [each.judged for each in rounds], rng, plan.expected, pool=pool_evidence(plan, clips)
     )
     if model is None:
         return Lesson(
@@ -225,7 +228,7 @@ def learn(
     return Lesson(tuple(rounds), model, (_remark(model, [each.how for each in rounds]),))
 
 
-def _pool(plan: EvidencePlan, clips: Sequence[Clip]) -> list[Evidence]:
+def pool_evidence(plan: EvidencePlan, clips: Iterable[Clip]) -> list[Evidence]:
     """Evenly spaced rows of every clip's evidence, where the correction asks for them."""
     if plan.expected is None or plan.expected.correction != "importance":
         return []

@@ -18,6 +18,9 @@ from vidal.evidence.gather import load_detections
 from vidal.evidence.places import store_at
 from vidal.scenes import plan
 from vidal.scenes.scene_files import write_scenes
+from vidal.selection.draws import LEARN, step_rng
+from vidal.selection.expected import learn
+from vidal.selection.forecast import forecasts
 
 
 class Quiet:
@@ -145,6 +148,27 @@ def test_each_round_is_judged_by_the_detector_that_had_not_seen_it(make):
     assert f"{first.judged.missed} missed objects" in result.notes[0]
     assert first.judged.detections.random.all()
     assert not second.judged.detections.random.any()
+
+
+def test_a_round_is_forecast_by_the_weighted_model_that_selected_it(make):
+    campaign = make(expected={"correction": "importance", "estimator": "logistic"})
+    one_round(campaign)
+    job = plan_round(campaign)
+    clips = campaign.clips(job.engines)
+    one_round(campaign)
+    rounds = judge(campaign, before=2)
+    # The model of that selection, by the route that the selection takes.
+    draw = step_rng(campaign.config.seed, 1, LEARN)
+    lesson = learn(job.plan.evidence, list(clips.values()), None, draw, rounds[:1])
+    due = [p.sum() for p in lesson.model.probabilities(rounds[1].judged)]
+    (told,) = forecasts(rounds, campaign.config.seed, job.plan.evidence.expected)
+    assert (told.false_positives.said, told.misses.said) == pytest.approx(due)
+    assert len(lesson.model.pool[0]) > 0
+    # Weights need the pool of that time: without its evidence there is no forecast.
+    for path in campaign.evidence.rglob("*.npz"):
+        path.unlink()
+    again = [replace(each, pool=rounds[1].pool) for each in rounds]
+    assert forecasts(again, campaign.config.seed, job.plan.evidence.expected) == []
 
 
 def test_judged_rows_are_kept_when_the_evidence_is_gone(make):

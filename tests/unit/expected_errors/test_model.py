@@ -130,10 +130,9 @@ def test_joined_rounds_keep_all_rows_in_order():
 
 def test_out_of_fold_probabilities_do_not_know_their_own_rows():
     noise = judged(400, rate=0.5)
-    p, _ = cross_probabilities(noise, 0, TREES)
-    seen = fit(noise, np.random.default_rng(0), TREES).false_positive(
-        rows_of(noise.detections.evidence)
-    )
+    model = fit(noise, np.random.default_rng(0), TREES)
+    p, _ = cross_probabilities(model)
+    seen = model.false_positive(rows_of(noise.detections.evidence))
     error = noise.detections.error
     brier = ((p - error) ** 2).mean()
     # Noise cannot be predicted: at least the 1/4 of always saying 1/2.
