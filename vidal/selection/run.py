@@ -11,6 +11,7 @@ import numpy as np
 from vidal.errors import NoClips
 from vidal.evidence.gather import ClipEvidence, EvidenceJob, gather, known_evidence
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.query.random_share import select_with_random
 from vidal.selection.draws import LEARN
 from vidal.selection.expected import JudgedRound, learn
@@ -69,6 +70,7 @@ def run_selection(
         classes=classes,
         needs=plan.selector.needs,
         threshold=plan.threshold,
+        floor=(plan.evidence.expected or ExpectedErrorsOptions()).floor,
         truth=truth,
     )
     if chosen is None:
