@@ -191,6 +191,40 @@ def test_frozen_statistics_stay_while_weights_move() -> None:
     assert not torch.equal(before["backbone.stem.0.weight"], fitted["backbone.stem.0.weight"])
 
 
+def test_training_returns_the_average_of_the_weights_of_all_steps() -> None:
+    detector = a_detector(epochs=2, ema=0.6, lr=5e-3)
+    state = training.begin(detector.network, detector.training, 3)
+    names = [name for name, value in state_of(detector).items() if value.is_floating_point()]
+    due = {name: state_of(detector)[name].clone().double() for name in names}
+    steps = []
+
+    def follow(step: Any) -> None:
+        # Slower by and by: 2/11, 3/12, ... of what was there is kept, at most the option's share.
+        keep = min(0.6, (1 + step["step"]) / (10 + step["step"]))
+        steps.append(keep)
+        for name in names:
+            due[name] = keep * due[name] + (1 - keep) * state_of(detector)[name].double()
+
+    samples = [a_sample(seed) for seed in range(6)]
+    for _ in range(2):
+        training.run_epoch(state, samples, follow)
+    last = {name: state_of(detector)[name].clone() for name in names}
+    fitted = dict(training.finish(state).state_dict())
+    assert len(steps) == 6
+    for name in names:
+        torch.testing.assert_close(fitted[name].double(), due[name], rtol=1e-4, atol=1e-5)
+    moved = "backbone.stem.0.weight"
+    assert float((fitted[moved] - last[moved]).abs().max()) > 1e-4
+
+
+def test_without_an_average_training_returns_the_last_weights() -> None:
+    detector = a_detector(epochs=1, ema=0.0)
+    state = training.begin(detector.network, detector.training, 3)
+    training.run_epoch(state, [a_sample(0), a_sample(1)])
+    last = {name: value.clone() for name, value in state_of(detector).items()}
+    assert same(last, dict(training.finish(state).state_dict()))
+
+
 def test_the_rate_warms_up_and_falls() -> None:
     cosine = TrainOptions(lr=1.0, warmup=10, schedule="cosine")
     assert training.learning_rate(0, 100, cosine) == pytest.approx(0.1)
