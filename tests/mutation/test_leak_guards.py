@@ -134,14 +134,14 @@ MUTATIONS = (
         "selection/lookup.py",
         "selectable &= ~self._barred[clip.id]",
         "selectable &= self._barred[clip.id] | True",
-        (LOOP + "test_skipped_frames_are_not_offered_again",),
+        (LOOP + "test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for",),
     ),
     Mutation(
         "labelled frames are offered again",
         "selection/lookup.py",
         "selectable = ~labelled\n",
         "selectable = np.ones_like(labelled)\n",
-        ("campaign/test_select_cli.py::test_labelled_frames_and_their_neighbours_are_not_chosen",),
+        (LOOP + "test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for",),
     ),
     Mutation(
         "truth answers for frames that were not asked for",

@@ -247,6 +247,22 @@ def test_skipped_frames_are_not_offered_again(work):
     assert not set(select(work).query.frames) & set(result.query.frames)
 
 
+def test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for(work):
+    taken = set(select(work).query.frames)
+    skipped = set(list(taken)[:2])
+    tables = {entry.id: truth() for entry in work.record.clips("train")}
+    answer_round(work, TruthOracle(tables), skipped=skipped)
+    clips = opened(work)
+    train_round(work, clips)
+    # A strategy that keeps no distance, and a budget for everything.
+    everything = {"strategy": "random", "budget": "1000"}
+    greedy = replace(work, config=work.config.changed(selection=everything))
+    asked = select(greedy).query.frames
+    every = {FrameRef(name, index) for name in clips for index in range(FRAMES)}
+    assert len(taken - skipped) == len(skipped) == 2
+    assert set(asked) == every - taken
+
+
 def test_a_round_is_told_again_as_it_was(work):
     told = select(work)
     answer(work)

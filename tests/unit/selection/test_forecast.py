@@ -40,6 +40,10 @@ def test_a_round_is_expected_by_the_earlier_rounds_alone():
         [each.judged for each in rounds[:2]], step_rng(9, 4, LEARN), OPTIONS
     )
     due = model.probabilities(rounds[2].judged)
+    only = fit_expected_errors([rounds[0].judged], step_rng(9, 2, LEARN), OPTIONS)
+    assert said(told[0]) == pytest.approx(
+        sum(p.sum() for p in only.probabilities(rounds[1].judged))
+    )
     last = told[1]
     assert last.false_positives.said == pytest.approx(due[0].sum())
     assert last.false_positives.found == int(rounds[2].judged.detections.error.sum())
