@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
+from vidal.assemble.evaluation import _queries
 from vidal.campaign import judged
 from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import parse_config
@@ -25,6 +26,7 @@ from vidal.scenes.scene_files import write_scenes
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import learn
 from vidal.selection.forecast import forecasts
+from vidal.selection.quality import judge_query
 
 
 class Quiet:
@@ -173,6 +175,22 @@ def test_a_round_is_forecast_by_the_weighted_model_that_selected_it(make):
         path.unlink()
     again = [replace(each, pool=rounds[1].pool) for each in rounds]
     assert forecasts(again, campaign.config.seed, job.plan.evidence.expected) == []
+
+
+def test_queries_are_judged_by_the_scores_that_chose_them_or_by_none(make):
+    campaign = make()
+    one_round(campaign)
+    result = one_round(campaign)
+    clips = campaign.clips(plan_round(campaign).engines)
+    answers = {name: campaign.record.annotations(name, clips[name].frames) for name in clips}
+    due = judge_query(result.query, result.load, answers, threshold=result.threshold)
+    assert due.score_spearman is not None
+    found = {number: (name, picks) for number, name, picks in _queries(campaign, Quiet())}
+    assert found[1] == ("expected-errors", due)
+    changed = campaign.config.changed(selection={"strategy": "entropy"})
+    other = {n: picks for n, _, picks in _queries(replace(campaign, config=changed), Quiet())}
+    assert other[1].score_spearman is None
+    assert other[1].false_positives == due.false_positives
 
 
 def test_judged_rows_are_kept_when_the_evidence_is_gone(make):
