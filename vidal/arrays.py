@@ -18,10 +18,16 @@ _BLOCK = 1 << 22
 
 
 def min_max(x: NDArray[Any]) -> ScoreArray:
-    """(N,) scaled linearly to [0, 1]; zeros where all values are equal."""
-    values = np.asarray(x, np.float64)
+    """(N,) finite -> scaled linearly to [0, 1]; zeros where all values are equal.
+
+    Raises:
+        ValueError: a value that is not finite.
+    """
+    values = _finite(x)
     if not values.size:
         return values
+    if values.max() / 2 - values.min() / 2 > np.finfo(np.float64).max / 2:
+        values = values / 2
     low = values.min()
     spread = values.max() - low
     return (values - low) / spread if spread > 0 else np.zeros_like(values)
@@ -31,9 +37,12 @@ def z_score(x: NDArray[Any], reference: NDArray[Any] | None = None) -> ScoreArra
     """(N,) in population standard deviations from the mean of ``reference`` (M,), or of ``x``.
 
     Zeros where the reference has no spread.
+
+    Raises:
+        ValueError: a value that is not finite.
     """
-    values = np.asarray(x, np.float64)
-    of = values if reference is None else np.asarray(reference, np.float64)
+    values = _finite(x)
+    of = values if reference is None else _finite(reference)
     if not of.size or of.min() == of.max():
         # The deviation of equal numbers is not always 0: their mean is rounded.
         return np.zeros_like(values)

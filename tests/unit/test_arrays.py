@@ -62,6 +62,15 @@ def test_equal_numbers_whose_mean_is_rounded_have_no_z_score():
     assert not z_score(np.array([1.0, 5.0]), np.full(3, 0.1)).any()
 
 
+def test_numbers_at_the_ends_of_what_there_is_are_scaled_and_others_refused():
+    assert min_max(np.array([-1.7e308, 0.0, 1.7e308])).tolist() == [0, 0.5, 1]
+    assert min_max(np.array([0.0, 5e-324])).tolist() == [0, 1]
+    for function in (min_max, z_score):
+        for value in (np.nan, np.inf):
+            with pytest.raises(ValueError, match="not finite"):
+                function(np.array([1.0, value]))
+
+
 def test_no_numbers_stay_none():
     empty = np.zeros(0)
     assert min_max(empty).shape == z_score(empty).shape == component_posterior(empty).shape == (0,)
