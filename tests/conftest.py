@@ -39,12 +39,3 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rendered")
     write_scenes(out, plan(3, 5, frames=(40, 40)))
     return out
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``slow`` run with VIDAL_SLOW=1."""
-    if os.environ.get("VIDAL_SLOW") == "1":
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="VIDAL_SLOW=1 runs it"))
