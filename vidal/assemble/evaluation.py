@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
-from vidal.assemble.selection import BATCHES
+from vidal.assemble.selection import batch_of
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
 from vidal.campaign.folder import Campaign
@@ -22,8 +22,8 @@ from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
+from vidal.evidence.watch import Watcher
 from vidal.selection.forecast import Forecast, forecasts
-from vidal.selection.plan import Watcher
 from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
 
@@ -205,7 +205,7 @@ def _checked(spec: DetectorSpec, clips: list[Clip]) -> tuple[str, ...]:
 
 
 def _batch(config: CampaignConfig, spec: DetectorSpec) -> int:
-    return config.detector.batch or BATCHES["cuda" if spec.device == "cuda" else "cpu"]
+    return config.detector.batch or batch_of(spec)
 
 
 def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Picks], ...]:
@@ -220,16 +220,16 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         plan = plan_round(campaign, number=entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.selector.needs:
+        if not plan.query.selector.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,
             result.load,
             _answers(campaign, {name: clips[name] for name in result.clips}),
-            threshold=plan.threshold,
+            threshold=plan.query.threshold,
             detector=detector,
         )
-        if plan.strategy != entry.strategy:
+        if plan.query.strategy != entry.strategy:
             # The configuration was changed since: these are not the scores that chose the frames.
             picks = replace(picks, score_spearman=None)
         found.append((entry.number, entry.strategy, picks))
