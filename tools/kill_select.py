@@ -175,9 +175,7 @@ def races(folder: Path, data: Path, count: int, rng: np.random.Generator) -> dic
     return {"races": count, "ends": dict(ends), "faults": faults}
 
 
-def experiment(
-    folder: Path, number_of_kills: int, number_of_races: int, seed: int
-) -> dict[str, Any]:
+def experiment(folder: Path, killed: int, raced: int, seed: int) -> dict[str, Any]:
     """Everything, on the same small rendered clips."""
     data = folder / "data"
     write_scenes(data, plan(3, 5, frames=(12, 12), size=(96, 160)))
