@@ -113,8 +113,10 @@ def test_a_migrated_record_has_the_rules_of_a_new_one(tmp_path):
     migrate(work / "campaign.sqlite")
     Record.create(tmp_path / "new.sqlite", ("car",), [ClipEntry("a", "a", 3, "train")])
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
-    found = [sqlite3.connect(p).execute(schema).fetchall() for p in
-             (work / "campaign.sqlite", tmp_path / "new.sqlite")]
+    found = [
+        sqlite3.connect(p).execute(schema).fetchall()
+        for p in (work / "campaign.sqlite", tmp_path / "new.sqlite")
+    ]
     assert found[0] == found[1]
 
 

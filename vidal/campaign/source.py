@@ -18,7 +18,8 @@ from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.evidence.clips import open_clips, open_paths
-from vidal.evidence.labels import match_labels, names_of
+from vidal.evidence.labels import match_labels
+from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
 from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
 

@@ -81,8 +81,8 @@ def command(**given: Any) -> None:
     Clips are split into training, validation and test by whole clips, once and for all.
     """
     from vidal.assemble.campaign import begin_campaign
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     folder: Path = given["folder"]
     config = _config(given)
