@@ -174,13 +174,13 @@ def plan_round(
     )
     plan = job.plan
     if selector is not None and not initial:
-        plan = replace(plan, selector=selector)
-    if plan.selector.needs:
+        plan = replace(plan, query=replace(plan.query, selector=selector))
+    if plan.query.selector.needs:
         spec = detector_spec(config, model=model)
         spec.check()
         plan = replace(plan, evidence=replace(plan.evidence, detector=spec))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
-    engines = replace(job.engines, detects=bool(plan.selector.needs))
+    engines = replace(job.engines, detects=bool(plan.query.selector.needs))
     return SelectionJob(plan, engines)
 
 

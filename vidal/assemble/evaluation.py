@@ -22,8 +22,8 @@ from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
+from vidal.evidence.watch import Watcher
 from vidal.selection.forecast import Forecast, forecasts
-from vidal.selection.plan import Watcher
 from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
 
@@ -220,13 +220,13 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         plan = plan_round(campaign, number=entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.selector.needs:
+        if not plan.query.selector.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,
             result.load,
             _answers(campaign, {name: clips[name] for name in result.clips}),
-            threshold=plan.threshold,
+            threshold=plan.query.threshold,
             detector=detector,
         )
         found.append((entry.number, entry.strategy, picks))

@@ -23,7 +23,7 @@ from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
 from vidal.query.random_share import check_share
-from vidal.selection.plan import SelectionPlan
+from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
 
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -124,21 +124,21 @@ def plan_selection(
         tracker=carrier,
     )
     plan = SelectionPlan(
-        videos=videos,
-        budget=Budget.parse(budget),
-        strategy=strategy,
-        selector=selector,
-        seed=seed,
-        labels=labels,
+        inputs=Inputs(videos, labels, _rate(image_rate)),
         evidence=evidence,
-        threshold=judged.score_threshold,
-        image_rate=_rate(image_rate),
+        query=QueryPlan(
+            budget=Budget.parse(budget),
+            strategy=strategy,
+            selector=selector,
+            seed=seed,
+            threshold=judged.score_threshold,
+            random_share=random_share,
+            gap=gap,
+        ),
         settings={
             **_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
             **({"random_share": random_share} if random_share else {}),
         },
-        random_share=random_share,
-        gap=gap,
     )
     detects = bool(selector.needs) and detections is None
     return SelectionJob(plan, Engines(workers, device, detects=detects))

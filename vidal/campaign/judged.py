@@ -25,12 +25,13 @@ from vidal.campaign.oracle import by_clip, known, only
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, gather, known_evidence
+from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan
+from vidal.evidence.gathered import gather_jobs
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.watch import Watcher
 from vidal.expected_errors import Judged
 from vidal.selection.draws import CROSS, START, step_rng
 from vidal.selection.expected import JudgedRound, Judging, judge_stored
-from vidal.selection.plan import Watcher
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
 
@@ -204,19 +205,15 @@ def _inputs(
 
 def _gather(bench: _Bench, plans: Mapping[str, EvidencePlan]) -> set[str]:
     """Compute the evidence that is not there; the clips that cannot be read."""
-    store = store_at(bench.plan.store)
-    jobs = [EvidenceJob(bench.clips[name], plan) for name, plan in sorted(plans.items())]
-    absent = [job for job in jobs if known_evidence(job, store) is None]
-    if absent:
-        bench.watcher.begin([job.clip for job in absent], len(jobs) - len(absent))
-    lost = set()
-    engine = bench.engines(len(absent), heavy=True, listener=bench.watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, absent)):
-        skipped = isinstance(outcome, SkippedClip)
-        bench.watcher.finish(item, f"skipped: {outcome.reason}" if skipped else "")  # type: ignore[union-attr]
-        if skipped:
-            lost.add(absent[item].clip.id)
-    return lost
+    names = sorted(plans)
+    outcomes = gather_jobs(
+        [EvidenceJob(bench.clips[name], plans[name]) for name in names],
+        store=bench.plan.store,
+        engines=bench.engines,
+        watcher=bench.watcher,
+    )
+    pairs = zip(names, outcomes, strict=True)
+    return {name for name, outcome in pairs if isinstance(outcome, SkippedClip)}
 
 
 def _random(

@@ -22,11 +22,12 @@ from vidal.campaign.record import GIVEN, Round
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker
+from vidal.evidence.watch import Watcher
 from vidal.protocols import Oracle
 from vidal.selection.draws import START, TRAIN, step_rng
-from vidal.selection.plan import Prepared, SelectionPlan, Watcher
+from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
-from vidal.selection.run import run_selection
+from vidal.selection.run import retell_selection, run_selection
 from vidal.types import Annotations, BoolArray, Clip, FrameRef
 
 Writer = Callable[[SelectionResult, Path], object]
@@ -112,7 +113,7 @@ def prepare_round(
         skipped=(),
         labels=LabelMatch(tables, ()),
         base=base,
-        wanted=min(plan.budget.frames(base), free),
+        wanted=min(plan.query.budget.frames(base), free),
         selectable=free,
         round=number,
         barred=skipped,
@@ -167,10 +168,13 @@ def select_round(
     shutil.rmtree(folder, ignore_errors=True)
     write(result, folder)
     model = campaign.newest_model()
-    detail: dict[str, Any] = {"model": None if model is None else model.name, "seed": plan.seed}
+    detail: dict[str, Any] = {
+        "model": None if model is None else model.name,
+        "seed": plan.query.seed,
+    }
     if result.drawn:
         detail["drawn"] = result.drawn
-    campaign.record.add_query(result.query, plan.strategy, detail)
+    campaign.record.add_query(result.query, plan.query.strategy, detail)
     return result
 
 
@@ -207,12 +211,12 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number)
-    return run_selection(
+    return retell_selection(
         plan,
         prepared,
+        frames,
         engines=engines,
         watcher=watcher,
-        chosen=frames,
         drawn=len(campaign.record.drawn(number)),
         judged=judge_rounds(
             campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher

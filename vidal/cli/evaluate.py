@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
 
 
 @click.command("report")

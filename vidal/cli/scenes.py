@@ -54,7 +54,7 @@ def command(**given: Any) -> None:
 
     The same seed gives the same pixels. Interrupted runs go on where they were.
     """
-    from vidal.cli.progress import ClipProgress
+    from vidal.api.progress import ClipProgress
     from vidal.evidence.places import Engines
     from vidal.scenes import plan
     from vidal.scenes.scene_files import write_scenes

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.cli.pairs import KEY_VALUE, pairs
-from vidal.cli.watch import Console
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 
@@ -273,11 +273,11 @@ def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
         "clips": len(prepared.clips),
         "frames": prepared.base,
         "selectable": prepared.selectable,
-        "budget": plan.budget.text,
+        "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
-        "strategy": plan.strategy,
-        "needs": sorted(plan.selector.needs),
+        "strategy": plan.query.strategy,
+        "needs": sorted(plan.query.selector.needs),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
         "settings": plan.settings,
     }
@@ -285,8 +285,8 @@ def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"would choose {prepared.wanted} frames ({plan.budget.text} of {prepared.base_text};"
-        f" {prepared.selectable:,} selectable) by {plan.strategy}"
+        f"would choose {prepared.wanted} frames ({plan.query.budget.text} of {prepared.base_text};"
+        f" {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )
     for line in _skipped_lines(prepared.skipped):
         click.echo(line)

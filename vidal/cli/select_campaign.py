@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
 
 ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
@@ -84,17 +84,17 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
 def _print_plan(number: int, plan: Any, prepared: Any, *, as_json: bool) -> None:
     summary = {
         "round": number,
-        "budget": plan.budget.text,
+        "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
         "selectable": prepared.selectable,
-        "strategy": plan.strategy,
+        "strategy": plan.query.strategy,
         "settings": plan.settings,
     }
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"round {number} would choose {prepared.wanted} frames ({plan.budget.text} of"
-        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.strategy}"
+        f"round {number} would choose {prepared.wanted} frames ({plan.query.budget.text} of"
+        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )

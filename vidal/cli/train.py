@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from vidal.cli.progress import clock
-
-_EVERY = 5.0
-"""Seconds between two lines of progress."""
+from vidal.api.watch import Lines
 
 
 @click.command("train")
@@ -65,30 +59,3 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
             f" ({trained.negatives} without objects): {trained.model}"
         )
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
-
-
-class Lines:
-    """Loss and time left: one line that is overwritten on a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._first: float | None = None
-        self._said = 0.0
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, at: Mapping[str, float]) -> None:
-        now, last = time.monotonic(), at["step"] >= at["steps"]
-        if self._first is None:
-            self._first = at["step"] - 1
-        wait = 0.2 if self._live else _EVERY
-        if not last and self._said and now - self._said < wait:
-            return
-        self._said = now
-        left = (now - self._began) / (at["step"] - self._first) * (at["steps"] - at["step"])
-        epoch = f" epoch {at['epoch']:.0f}/{at['epochs']:.0f}" if "epoch" in at else ""
-        step = f"step {at['step']:.0f}/{at['steps']:.0f}"
-        line = f"training{epoch} {step}: loss {at['loss']:.4f}, ETA {clock(left)}"
-        if self._live:
-            click.echo(f"\r\033[K{line}", err=True, nl=last)
-        else:
-            click.echo(line, err=True)

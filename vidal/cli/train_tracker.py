@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vidal.cli.train import Lines
+from vidal.api.watch import Lines
 
 
 @click.command("train-tracker")

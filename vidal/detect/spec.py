@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidal.detect.load import DETECTORS, load_detector, shipped_checkpoint
+from vidal.detect.load import find_detector, load_detector, shipped_checkpoint
 from vidal.detect.options import DetectOptions
-from vidal.errors import UnknownName, UsageError, WeightsError
+from vidal.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
@@ -25,7 +25,7 @@ class DetectorSpec:
     """A detector that can be loaded anywhere.
 
     Attributes:
-        name: of ``DETECTORS``.
+        name: of ``DETECTORS``, or another package's.
         weights: checkpoint of one's own, or None.
         classes: class names to keep, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -41,8 +41,7 @@ class DetectorSpec:
     config: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in DETECTORS:
-            raise UnknownName("detector", self.name, tuple(DETECTORS))
+        find_detector(self.name)
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -61,14 +60,22 @@ class DetectorSpec:
             from vidal.detect.detectron2_files import config_digest
 
             config = {"detector": self.name, "config": config_digest(self.config)}
+        foreign = find_detector(self.name)
+        if foreign is not None:
+            made = {"detector": self.name, "package": foreign.package}
+            config = {**made, "package_version": foreign.version}
         return {
             **config,
             "version": VERSION,
-            "weights": f"coco/{self.name}" if file is None else _digest(file, _stamp(file)),
+            "weights": self._default_weights() if file is None else _digest(file, _stamp(file)),
             "classes": None if self.classes is None else list(self.classes),
             "device": self.device,
             **asdict(self.options),
         }
+
+    def _default_weights(self) -> str | None:
+        """What stands for the weights where there is no file: another package brings its own."""
+        return f"coco/{self.name}" if find_detector(self.name) is None else None
 
     def check(self) -> None:
         """Refuse a checkpoint that is not there, before anything is computed.

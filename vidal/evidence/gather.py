@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,17 +13,17 @@ import numpy as np
 from vidal.coherence import CoherenceOptions, estimate, prepare
 from vidal.detect.spec import DetectorSpec
 from vidal.engine.progress import report
-from vidal.errors import CampaignError, UnreadableClip
+from vidal.errors import EvidenceLost, UnreadableClip
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.motion import KALMAN, MotionSource, tracked_motion, tracks_key
 from vidal.evidence.places import store_at
 from vidal.evidence.scan import scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
-from vidal.store import content_key, from_arrays, to_arrays
+from vidal.store import PLAIN, content_key, from_arrays, plain_fields, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
 from vidal.track.kalman import KalmanMotion
-from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+from vidal.types import BoolArray, Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
@@ -110,17 +111,23 @@ class ClipEvidence:
 
 
 def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
-    """What the store holds of a clip, if that is all that is wanted; else None."""
+    """What the store holds of a clip, if that is all that is wanted; else None.
+
+    Only the few bytes that say so are read: the content is checked when it is used.
+    """
     keys = job.plan.keys(job.clip)
-    detections = _load(store, keys.detections, Detections)
-    if detections is None:
+    found = store.peek(keys.detections, (PLAIN, "scanned"))
+    if found is None:
         return None
-    verdicts = None if keys.estimate is None else _load(store, keys.estimate, ErrorEstimate)
+    verdicts = None if keys.estimate is None else store.peek(keys.estimate, (PLAIN, "rows"))
     if keys.estimate is not None and verdicts is None:
         return None
-    if keys.expected is not None and store.get(keys.expected) is None:
+    if keys.expected is not None and store.peek(keys.expected, ()) is None:
         return None
-    return _summary(job, keys, detections, verdicts)
+    judged = (0, 1.0)
+    if verdicts is not None:
+        judged = len(verdicts["rows"]), float(plain_fields(verdicts)["link_share"])
+    return _summary(job, keys, found["scanned"], plain_fields(found)["classes"], judged)
 
 
 def gather(job: EvidenceJob) -> ClipEvidence | SkippedClip:
@@ -131,24 +138,26 @@ def gather(job: EvidenceJob) -> ClipEvidence | SkippedClip:
         detections, verdicts = _compute(job, keys, store)
     except UnreadableClip as error:
         return SkippedClip(job.clip.path, error.why)
-    return _summary(job, keys, detections, verdicts)
+    judged = (0, 1.0) if verdicts is None else (len(verdicts.rows), verdicts.link_share)
+    return _summary(job, keys, detections.scanned, detections.classes, judged)
 
 
 def _summary(
     job: EvidenceJob,
     keys: EvidenceKeys,
-    detections: Detections,
-    verdicts: ErrorEstimate | None,
+    scanned: BoolArray,
+    classes: Sequence[str],
+    judged: tuple[int, float],
 ) -> ClipEvidence | SkippedClip:
     given = isinstance(job.plan.detector, GivenDetections)
-    if not detections.scanned.any():
+    if not scanned.any():
         return SkippedClip(job.clip.path, "no frame could be decoded")
     return ClipEvidence(
         keys=keys,
-        classes=detections.classes,
-        lost=0 if given else int((~detections.scanned).sum()),
-        link_share=1.0 if verdicts is None else verdicts.link_share,
-        judged=0 if verdicts is None else len(verdicts.rows),
+        classes=tuple(classes),
+        lost=0 if given else int((~scanned).sum()),
+        link_share=judged[1],
+        judged=judged[0],
     )
 
 
@@ -268,9 +277,7 @@ def load_evidence(store: Store, keys: EvidenceKeys) -> Evidence | None:
 
 def _must(table: Any) -> Any:
     if table is None:
-        raise CampaignError(
-            "evidence has vanished from the store while it was used.", hint="Run the command again."
-        )
+        raise EvidenceLost
     return table
 
 

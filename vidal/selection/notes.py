@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 import vidal
-from vidal.evidence.gather import ClipEvidence
+from vidal.evidence.gathered import Gathered
 from vidal.selection.plan import Prepared
-from vidal.types import Clip, Query
+from vidal.types import Query
 
 LINK_SHARE_WARNING = 0.5
 """Below this share of linked detections the tracker, not the detector, is probably at fault."""
 
 
-def notes_on(
-    prepared: Prepared,
-    clips: Sequence[Clip],
-    evidence: Mapping[str, ClipEvidence],
-    query: Query,
-) -> tuple[str, ...]:
+def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
     """Remarks on a query, one sentence each."""
     notes = list(prepared.notes)
     if len(query) < prepared.wanted:
@@ -33,18 +27,18 @@ def notes_on(
         notes.append(
             f"The labels file names {len(others)} clips that are not here, {others[0]} for one."
         )
-    cut = [clip for clip in clips if clip.truncated]
+    cut = [clip for clip in found.clips.values() if clip.truncated]
     if cut:
         notes.append(
             f"{len(cut)} clips end early; their readable part was used:"
             f" {', '.join(clip.path.name for clip in cut[:5])}."
         )
-    lost = sum(known.lost for known in evidence.values())
+    lost = sum(known.lost for known in found.evidence.values())
     if lost:
         notes.append(f"{lost} frames did not decode and could not be selected.")
-    judged = sum(known.judged for known in evidence.values())
+    judged = sum(known.judged for known in found.evidence.values())
     if judged:
-        linked = sum(known.link_share * known.judged for known in evidence.values()) / judged
+        linked = sum(known.link_share * known.judged for known in found.evidence.values()) / judged
         if linked < LINK_SHARE_WARNING:
             notes.append(
                 f"Only {linked:.0%} of the detections were linked to a neighbouring frame: motion"

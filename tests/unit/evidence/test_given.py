@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.errors import CampaignError, InputError, LabelsMismatch, NoClips, UsageError
+from vidal.errors import EvidenceLost, InputError, LabelsMismatch, NoClips, UsageError
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
 from vidal.store import MemoryStore, from_arrays
@@ -219,5 +219,5 @@ def test_the_key_follows_the_content_and_the_options_not_the_place(tmp_path):
     assert first.key == moved.key
     assert first.key != changed.key
     assert first.key != GivenDetections.of(first.path, transform="sigmoid").key
-    with pytest.raises(CampaignError, match="vanished"):
+    with pytest.raises(EvidenceLost, match="vanished"):
         first.load()

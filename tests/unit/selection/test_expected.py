@@ -8,12 +8,14 @@ import pytest
 
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
-from vidal.evidence.gather import EvidencePlan, clip_evidence
+from vidal.evidence.gather import ClipEvidence, EvidencePlan, clip_evidence
+from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.selection.expected import JudgedRound, judge_stored, learn
+from vidal.selection.expected import JudgedRound, judge_stored
+from vidal.selection.learn import learn
 from vidal.selection.pool import PoolClip, build_pool
 from vidal.store import to_arrays
 from vidal.track import FlowOptions
@@ -178,9 +180,19 @@ def test_stored_evidence_is_judged_under_the_names_of_the_detectors_classes(tmp_
     assert judge_stored(store_at(plan.store), keys, {}, OPTIONS) is None
 
 
+def found_by(plan, clips):
+    """The evidence of a run, as its store holds it."""
+    known = {clip.id: ClipEvidence(plan.keys(clip), CLASSES, 0, 1.0, 0) for clip in clips}
+    return Gathered({clip.id: clip for clip in clips}, known, (), plan.store)
+
+
+def a_lesson(plan, clips, labels, rounds):
+    return learn(found_by(plan, clips), plan.expected, labels, rounds, seed=0, number=0)
+
+
 def test_labels_given_to_a_selection_teach_it(tmp_path):
     plan, clips, tables = a_run(tmp_path)
-    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), None)
+    lesson = a_lesson(plan, clips, LabelMatch(tables, ()), None)
     model, remarks = lesson.model, lesson.remarks
     evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1))
     p = model.false_positive(evidence.detections)
@@ -193,7 +205,7 @@ def test_labels_given_to_a_selection_teach_it(tmp_path):
 def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
     plan, clips, _ = a_run(tmp_path, frames=4)
     for match in (None, LabelMatch({}, ())):
-        lesson = learn(plan, clips, match, np.random.default_rng(0), None)
+        lesson = a_lesson(plan, clips, match, None)
         assert lesson.model is None
         assert "too few labelled errors" in lesson.remarks[0]
 
@@ -203,12 +215,12 @@ def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
     keys = {clip.id: plan.keys(clip) for clip in clips}
     earlier = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
     rounds = [JudgedRound(0, earlier, "cross-fitted"), JudgedRound(1, earlier, "unseen")]
-    lesson = learn(plan, clips, None, np.random.default_rng(0), rounds)
+    lesson = a_lesson(plan, clips, None, rounds)
     model, remarks = lesson.model, lesson.remarks
     assert len(model.judged.detections) == 2 * len(earlier.detections)
     assert "trained on these frames" not in remarks[0]
     assert "trained on other clips" in remarks[0]
-    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), [])
+    lesson = a_lesson(plan, clips, LabelMatch(tables, ()), [])
     assert lesson.model is None
 
 

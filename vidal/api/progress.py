@@ -1,4 +1,7 @@
-"""Progress of long work: live bars with ETA on a terminal, plain lines elsewhere. On stderr."""
+"""Progress of long work: live bars with ETA on a terminal or in a notebook, plain lines elsewhere.
+
+On stderr, so that what a command prints can be piped.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class ClipProgress:
         self._of_clip: dict[int, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
+        if not self._quiet and shows_bars():
             self._open_bars()
         return self
 
@@ -102,6 +105,11 @@ class ClipProgress:
         self._bars = stage_bars()
         self._overall = self._bars.add_task(self._title, total=sum(self._frames))
         self._bars.start()
+
+
+def shows_bars() -> bool:
+    """Whether stderr is a terminal, or a notebook shows what is printed."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 def stage_bars() -> Progress:

@@ -1,0 +1,24 @@
+"""Text that people read: counts with their nouns, and names that may hold anything."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """``1 frame``, ``2 frames``, ``1,200 frames``; ``nouns`` where the plural takes no s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def printable(text: object) -> str:
+    """One line that any terminal, HTML page or UTF-8 file can hold.
+
+    Control characters, line breaks, marks that turn the direction of writing, and bytes of file
+    names that are not UTF-8 become escapes, such as ``\\n``, ``\\u202e`` and ``\\xe9``.
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in str(text))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
