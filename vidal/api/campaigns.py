@@ -132,7 +132,7 @@ class Campaign:
             source: a file or folder.
             format: as of ``vidal import --format``.
             skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
-            split: ``"test"``, ``"validation"``: labels of clips that are set aside, for ``evaluate``.
+            split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
             options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
                 ``unknown_ok``, ``skip_rest``, ``strict``.
 
@@ -161,7 +161,8 @@ class Campaign:
             if epochs is not None:
                 changes = {"epochs": epochs, "initial_epochs": None}
                 campaign = replace(campaign, config=campaign.config.changed(training=changes))
-            clips = campaign.clips(engines_of(campaign.config))
+            needed = campaign.record.labelled_clips()
+            clips = campaign.clips(engines_of(campaign.config), only=needed)
             return train_round(campaign, clips, progress=Lines() if progress else None)
 
     def evaluate(

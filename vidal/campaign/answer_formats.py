@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vidal.errors import FormatError, InputError
+from vidal.evidence.names import names_of
 from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.types import Clip, FrameRef, LabelledClip, Skipped
 
@@ -36,13 +38,19 @@ class Request:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Frames of each clip."""
-        return {name: clip.frames for name, clip in self.clips.items()}
+        """Frames of each clip, under every name that means one clip only."""
+        return {name: clip.frames for name, clip in self._named().items()}
 
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """(height, width) of each clip."""
-        return {name: clip.size for name, clip in self.clips.items()}
+        """(height, width) of each clip, under every name that means one clip only."""
+        return {name: clip.size for name, clip in self._named().items()}
+
+    def _named(self) -> dict[str, Clip]:
+        """Readers look clips up by id, or by the name of a file that they belong to."""
+        every = Counter(n for clip in self.clips.values() for n in set(names_of(clip)))
+        named = {n: c for c in self.clips.values() for n in names_of(c) if every[n] == 1}
+        return {**named, **self.clips}
 
 
 def _cvat(request: Request) -> Iterator[LabelledClip]:

@@ -32,9 +32,12 @@ from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
 
+# fmt: off
 DataFormat = Literal[
-    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo"
+    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo",
+    "cvat", "cvat-images", "label-studio",
 ]
+# fmt: on
 FORMATS: tuple[str, ...] = get_args(DataFormat)
 """Formats that a campaign's data may have."""
 

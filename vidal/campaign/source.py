@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from importlib import import_module
 from inspect import signature
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from vidal.campaign.answer_formats import READERS, Names, Request
 from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
 from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
@@ -21,7 +22,15 @@ from vidal.evidence.clips import open_clips, open_paths
 from vidal.evidence.labels import match_labels
 from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
-from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
+from vidal.types import (
+    UNKNOWN,
+    Annotations,
+    Clip,
+    FrameRef,
+    LabelledClip,
+    Skipped,
+    SkippedClip,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +58,13 @@ class Source:
         clips: by id.
         skipped: inputs that cannot be used, with the cause.
         classes: of the configuration, else those that the labels name; None where nothing does.
+        named: the classes that the labels name, in the order met.
     """
 
     clips: Mapping[str, SourceClip]
     skipped: tuple[SkippedClip, ...]
     classes: tuple[str, ...] | None
+    named: tuple[str, ...] = ()
 
     def opened(self, split: Split | None = None) -> dict[str, Clip]:
         """The clips of a split (None = all) by id, in order of id."""
@@ -118,7 +129,10 @@ class _Opener:
         )
         truth: Mapping[str, Annotations] = {}
         if labels is not None:
-            entries = reader(name)(labels, classes=self._data.classes)
+            # By the file's own names where it has some, so that a message can tell them.
+            own = name in READERS and name != "yolo"
+            classes = None if own else self._data.classes
+            entries = read_labels(labels, name, classes=classes, clips=clips)
             truth = match_labels(labels, entries, clips).annotations
         itself = not videos.is_dir() or clips[0].path == videos.resolve()
         root = videos.parent if itself else videos
@@ -173,14 +187,15 @@ class _Opener:
         """All of it, split."""
         free = [clip for clip, _, fixed, _ in self._found.values() if fixed is None]
         splits = split_clips(free, split, self._names)
-        classes = self._data.classes or _classes_of(each[3] for each in self._found.values())
+        named = _classes_of(each[3] for each in self._found.values())
+        classes = self._data.classes or named
         clips = {
             name: SourceClip(
                 clip, root.resolve(), fixed or splits[name], _fitted(truth, classes or ())
             )
             for name, (clip, root, fixed, truth) in self._found.items()
         }
-        return Source(clips, tuple(self._skipped), classes)
+        return Source(clips, tuple(self._skipped), classes, named or ())
 
 
 def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:
@@ -245,6 +260,43 @@ def split_clips(
             hint="Set fewer clips aside, or add clips.",
         )
     return result
+
+
+def read_labels(
+    path: Path, name: str, *, classes: tuple[str, ...] | None, clips: Sequence[Clip]
+) -> Iterator[LabelledClip]:
+    """The entries of a file of labels beside clips, whatever its format.
+
+    Formats of annotation tools (``READERS``) are told the lengths and sizes of the clips. Frames
+    that CVAT lists without boxes are not labelled: it lists those that nobody looked at, too. Data
+    sets in YOLO or COCO are taken at their word.
+
+    Raises:
+        InputError, FormatError: it cannot be read.
+    """
+    if name == "coco-video" or name not in READERS:
+        yield from reader(name)(path, classes=classes)
+        return
+    ids = {clip.id: clip for clip in clips}
+    request = Request(path, classes or (), ids, picture_of(ids), Skipped())
+    for entry in READERS[name].read(request):
+        table = entry.annotations
+        if name in ("cvat", "cvat-images"):
+            boxed = np.zeros(table.frames, np.bool_)
+            boxed[table.frame] = True
+            table = replace(table, labelled=table.labelled & boxed)
+        yield replace(entry, annotations=table)
+
+
+def picture_of(ids: Container[str]) -> Names:
+    """From the name of a picture (``<clip id>_000012.jpg``) to its frame."""
+
+    def find(name: str) -> FrameRef | None:
+        clip, _, index = PurePosixPath(name.replace("\\", "/")).stem.rpartition("_")
+        given = clip in ids and index.isdecimal() and index.isascii() and len(index) < 19
+        return FrameRef(clip, int(index)) if given else None
+
+    return find
 
 
 def reader(name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.words import counted
 
 if TYPE_CHECKING:
     from vidal.campaign.config import CampaignConfig
@@ -101,11 +102,12 @@ def command(**given: Any) -> None:
     set_aside = ", ".join(f"{clips[name]} for {name}" for name in ("validation", "test"))
     click.echo(
         f"{'began' if begun.new else 'unchanged:'} campaign {state['name']!r} in {folder}:"
-        f" {frames['all']:,} frames of {clips['train']} training clips ({set_aside})"
+        f" {counted(frames['all'], 'frame')} of {counted(clips['train'], 'training clip')}"
+        f" ({set_aside})"
     )
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
-        click.echo(f"  labelled        {begun.given} frames from the start")
+        click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
     for entry in skipped:
         click.echo(f"  skipped {entry['path']}: {entry['reason']}")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vidal.api.watch import Console
+from vidal.words import counted
 
 
 @click.command("report")
@@ -21,20 +22,26 @@ def command(folder: Path, number: int | None, quiet: bool) -> None:
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
     from vidal.assemble.campaign import plan_round
-    from vidal.campaign.loop import newest_query, retell_round
+    from vidal.campaign.loop import needed_for, newest_query, retell_round
     from vidal.cli.opened import open_campaign
     from vidal.report import write_outputs
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
         chosen = newest_query(campaign) if number is None else number
         job = plan_round(campaign, number=chosen)
+        found = campaign.found(job.engines)
+        found.need(folder, needed_for(campaign, chosen))
         result = retell_round(
             campaign,
             job.plan,
-            campaign.clips(job.engines),
+            found.clips,
             chosen,
             engines=job.engines,
             watcher=console,
+            lost=found.skipped,
         )
         files = write_outputs(result, campaign.query(chosen), progress=console.writing)
-    click.echo(f"round {chosen}: {len(result.query)} frames; {files['report.html']}")
+    frames = counted(len(result.query), "frame")
+    click.echo(f"round {chosen}: {frames}; {files['report.html']}")
+    for lost in found.skipped:
+        click.echo(f"  without {lost.path}: {lost.reason}")
