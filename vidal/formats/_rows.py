@@ -14,38 +14,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.errors import FormatError, InputError
+from vidal.errors import FormatError
+from vidal.formats._files import read_bytes
 from vidal.types import Annotations, BoolArray, Skipped
 
 Row = tuple[int, tuple[float, float, float, float], int, int, bool, str]
 """(frame, xyxy, label, track or -1, ignore, where in the file)."""
 
 
-def read_text(path: Path) -> str:
-    """A text file as UTF-8 (a byte order mark is allowed).
+def read_text(path: Path, *members: str) -> str:
+    """A text file as UTF-8 (a byte order mark is allowed); plain, gzip, or one of a zip's members.
+
+    Args:
+        path: the file.
+        members: globs for the name of the member, where a zip is allowed.
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: it is not UTF-8; says at which byte.
+        FormatError: it is not UTF-8 (says at which byte), or a broken archive or too large a one.
     """
+    data = read_bytes(path, *members)
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error})") from error
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(path, f"byte {error.start}", "not UTF-8 text") from error
 
 
-def load_json(path: Path) -> Any:
-    """The value of a JSON file.
+def load_json(path: Path, *members: str) -> Any:
+    """The value of a JSON file; arguments as of ``read_text``.
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: it is not JSON; says at which line and column.
+        FormatError: it is not JSON (says at which line and column), or has one key twice in an
+            object, where all but the last value would be lost.
     """
-    text = read_text(path)
+    text = read_text(path, *members)
+
+    def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            names = [name for name, _ in pairs]
+            twin = next(name for at, name in enumerate(names) if name in names[:at])
+            raise FormatError(path, "", f"the key {twin[:60]!r} twice in one object")
+        return value
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=only_once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise FormatError(path, where, f"not JSON ({error.msg})") from error
