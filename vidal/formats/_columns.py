@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from vidal.errors import FormatError, InputError
+from vidal.errors import FormatError
+from vidal.formats._files import lines
 from vidal.formats._rows import Row
 from vidal.formats._xml import whole
 from vidal.types import UNKNOWN
@@ -22,20 +21,9 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: the archive is broken or cut off, or the text is not UTF-8.
+        FormatError: the archive is broken, cut off or holds too much, or the text is not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        text = data.decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FormatError(path, "", f"broken archive ({error})") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(path, f"byte {error.start}", "not UTF-8 text") from error
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error})") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in lines(path):
         if line.strip():
             yield f"line {number}", line.strip()
 

@@ -110,12 +110,15 @@ def test_broken_files_are_one_error_with_place(tmp_path, value, why):
     assert why in caught.value.message
 
 
-def test_inverted_boxes_stay_inverted_and_are_listed_with_labels_without_a_box(tmp_path):
+def test_inverted_boxes_are_listed_with_labels_without_a_box_and_their_frame_is_not_complete(
+    tmp_path,
+):
     narrow = a_label(box2d={**BOX, "x2": 9.5})
     file = a_file(tmp_path, [a_frame(narrow, a_label(box2d=None), a_label(id="9"))])
     skipped = Skipped()
     (clip,) = bdd100k.read(file, skipped=skipped)
-    assert clip.annotations.track.tolist() == [9]
+    assert not clip.annotations.labelled.any()
+    assert not len(clip.annotations)
     assert skipped.entries == [
         (file, "frame 0, label 1", "no box2d"),
         (file, "frame 0, label 0", "box is inverted or empty"),
