@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
     """``1 frame``, ``2 frames``, ``1,200 frames``; ``nouns`` where the plural takes no s."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def distinct(paths: Sequence[Path]) -> list[str]:
+    """A short name for each path, printable: its last part, and as many folders as tell it apart.
+
+    ``a/video.mp4`` and ``b/video.mp4`` keep their folders, ``other.mp4`` needs none.
+    """
+    names = [""] * len(paths)
+    left, depth = list(range(len(paths))), 1
+    while left:
+        shown = {at: "/".join(paths[at].parts[-depth:]) for at in left}
+        count = Counter(shown.values())
+        longer = [at for at in left if count[shown[at]] > 1 and len(paths[at].parts) > depth]
+        for at in set(left) - set(longer):
+            names[at] = printable(shown[at])
+        left, depth = longer, depth + 1
+    return names
 
 
 def printable(text: object) -> str:

@@ -20,6 +20,7 @@ from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import Trained, select_round, train_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.status import describe
+from vidal.evidence.again import again
 from vidal.report import write_outputs
 
 
@@ -107,13 +108,12 @@ class Campaign:
         """
         with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
             job = plan_round(campaign)
-            result = select_round(
-                campaign,
-                job.plan,
-                campaign.clips(job.engines),
-                engines=job.engines,
-                watcher=console,
-                write=partial(write_outputs, report=report, progress=console.writing),
+            write = partial(write_outputs, report=report, progress=console.writing)
+            clips = campaign.clips(job.engines)
+            result = again(
+                lambda: select_round(
+                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
+                )
             )
         return Selection(result)
 

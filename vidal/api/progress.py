@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from vidal.words import counted, printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -32,7 +34,7 @@ class ClipProgress:
         names: of the clips, in order.
         frames: of each clip.
         quiet: print nothing.
-        unit: what is counted, in the lines of finished clips; empty = not said.
+        unit: what is counted (one of it), in the lines of finished clips; empty = not said.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class ClipProgress:
         frames: Sequence[int],
         *,
         quiet: bool = False,
-        unit: str = "frames",
+        unit: str = "frame",
     ) -> None:
         self._title = title
         self._unit = unit
@@ -96,8 +98,8 @@ class ClipProgress:
         done, total = sum(self._done), sum(self._frames)
         left = gone / done * (total - done) if done else 0.0
         eta = f", ETA {clock(left)}" if self._finished < len(self._names) else ""
-        note = f" ({remark})" if remark else ""
-        count = f": {self._frames[item]} {self._unit}" if self._unit else ""
+        note = f" ({printable(remark)})" if remark else ""
+        count = f": {counted(self._frames[item], self._unit)}" if self._unit else ""
         done_of = f"[{self._finished}/{len(self._names)}]"
         return f"{self._title} {done_of} {self._names[item]}{count}{note}{eta}"
 
@@ -125,7 +127,7 @@ def stage_bars() -> Progress:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

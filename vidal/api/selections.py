@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,9 @@ from vidal.api.options import PathLike, SelectOptions
 from vidal.api.watch import Console
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.errors import UnknownName, UsageError
+from vidal.evidence.again import again
 from vidal.evidence.watch import Watcher
-from vidal.report import check_writable, write_outputs
+from vidal.report import claimed, write_outputs
 from vidal.report.query_files import plain
 from vidal.selection.plan import Prepared, prepare_selection
 from vidal.selection.result import SelectionResult
@@ -252,11 +254,16 @@ def select(
         InputError: (NoClips, FormatError, WeightsError, ...) files that cannot be used.
         OutputError: ``out`` or ``cache`` cannot be written.
     """
-    if out is not None:
-        check_writable(Path(out))
-    with Console(quiet=not progress) as console:
-        ahead = prepare(videos, budget=str(budget), strategy=strategy, out=out, **options)
-        chosen = ahead.run(console)
-        if out is not None:
-            chosen.save(out, report=report, progress=console.writing)
-    return chosen
+    with (
+        nullcontext() if out is None else claimed(Path(out)) as place,
+        Console(quiet=not progress) as console,
+    ):
+
+        def attempt() -> Selection:
+            ahead = prepare(videos, budget=str(budget), strategy=strategy, out=out, **options)
+            chosen = ahead.run(console)
+            if place is not None:
+                write_outputs(chosen.result, place, report=report, progress=console.writing)
+            return chosen
+
+        return again(attempt)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from vidal.assemble import simulation
 from vidal.assemble.simulation import SimulationPlan, plan_simulation
 from vidal.campaign.config import CampaignConfig, load_config, parse_config
 from vidal.report.simulation import write_simulation_report
-from vidal.simulation.results import SimulationResult, write_results
+from vidal.simulation.results import FORMAT, SimulationResult, write_results
+from vidal.store import atomic, lock
+from vidal.store.own import OwnFiles
 
 
 def simulate(
@@ -58,9 +62,9 @@ def simulate(
         workers=workers,
         all_data=all_data,
     )
-    with Bars(quiet=not progress) as bars:
+    with claimed(plan), Bars(quiet=not progress) as bars:
         result = simulation.simulate(plan, bars)
-    write(result, plan.out)
+        write(result, plan.out)
     return result
 
 
@@ -87,11 +91,40 @@ def plan_of(
     )
 
 
+@contextmanager
+def claimed(plan: SimulationPlan) -> Iterator[None]:
+    """The folder of a simulation, for the time of the block: locked, and free of other files.
+
+    Raises:
+        OutputBusy: another run is writing there.
+        OutputError: it cannot be written, or holds results that vidal did not write.
+    """
+    with atomic.reporting(plan.out):
+        plan.out.mkdir(parents=True, exist_ok=True)
+    with lock.locked(plan.out):
+        _own(plan.out).check()
+        yield
+
+
 def write(result: SimulationResult, out: Path) -> dict[str, Path]:
     """Results and report in ``out``; the path of each by its name."""
-    files = write_results(result, out)
-    files["report"] = write_simulation_report(result, out / "report.html")
-    return files
+    own = _own(out)
+    with own.replacing("results.json") as results, own.replacing("results.csv") as table:
+        write_results(result, results, table)
+    with own.replacing("report.html") as report:
+        write_simulation_report(result, report)
+    return {"json": out / "results.json", "csv": out / "results.csv", "report": out / "report.html"}
+
+
+def _own(out: Path) -> OwnFiles:
+    def earlier() -> bool:
+        try:
+            content = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(content, dict) and content.get("format") == FORMAT
+
+    return OwnFiles(out, ("results.json", "results.csv", "report.html"), earlier)
 
 
 def _loaded(config: PathLike | Mapping[str, Any]) -> CampaignConfig:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from vidal.api.progress import ClipProgress, clock, shows_bars, stage_bars
+from vidal.words import counted, distinct
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -47,11 +48,12 @@ class Console:
     def begin(self, clips: Sequence[Clip], known: int) -> None:
         """Open the bars."""
         if known and not self._quiet:
-            click.echo(f"evidence of {known} clips is kept from an earlier run", err=True)
+            kept = f"evidence of {counted(known, 'clip')} is kept from an earlier run"
+            click.echo(kept, err=True)
         self._progress = self._stack.enter_context(
             ClipProgress(
                 "scanning",
-                [clip.path.name for clip in clips],
+                distinct([clip.path for clip in clips]),
                 [clip.frames for clip in clips],
                 quiet=self._quiet,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
-from vidal.assemble.selection import BATCHES
+from vidal.assemble.selection import batch_of
 from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
@@ -204,7 +204,7 @@ def _checked(spec: DetectorSpec, clips: list[Clip]) -> tuple[str, ...]:
 
 
 def _batch(config: CampaignConfig, spec: DetectorSpec) -> int:
-    return config.detector.batch or BATCHES["cuda" if spec.device == "cuda" else "cpu"]
+    return config.detector.batch or batch_of(spec)
 
 
 def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Picks], ...]:

@@ -30,6 +30,11 @@ BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
 
 
+def batch_of(spec: DetectorSpec) -> int:
+    """How many frames a detector sees at once where nobody says."""
+    return BATCHES["cpu" if spec.resolved_device == "cpu" else "cuda"]
+
+
 _NO_FILES = {"images": None, "frames": "auto", "transform": "none", "size": None}
 """Options of given detections where there are none."""
 
@@ -117,7 +122,7 @@ def plan_selection(
     evidence = EvidencePlan(
         store=cache or out / ".vidal",
         detector=spec,
-        batch=batch or BATCHES["cuda" if device == "cuda" else "cpu"],
+        batch=batch or (batch_of(spec) if selector.needs else BATCHES["cpu"]),
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
         expected=learning if expects else None,

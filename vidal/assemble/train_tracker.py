@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from vidal.campaign.source import reader
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import OutputError, UnknownName, UsageError, WeightsError
 from vidal.evidence.labels import match_labels
 from vidal.scenes import plan, render
+from vidal.store import atomic
 from vidal.track.device import choose_device
 from vidal.track.siamfc_network import WIDTHS, SiamFCNetwork, load_network, save_network
 from vidal.track.siamfc_training import SiamFCTraining, Tracklets, train_siamfc
@@ -72,6 +73,7 @@ def train_tracker(
         raise UsageError("--videos and --labels go together.")
     if job.divisor not in WIDTHS:
         raise UsageError(f"divisor {job.divisor}: not one of {', '.join(map(str, WIDTHS))}.")
+    _check_out(job.out)
     where = choose_device(job.device)
     if job.start is None:
         network = SiamFCNetwork(job.divisor)
@@ -91,6 +93,28 @@ def train_tracker(
         "loss_first": float(np.mean(losses[:tenth])),
         "loss_last": float(np.mean(losses[-tenth:])),
     }
+
+
+def _check_out(path: Path) -> None:
+    """Refuse, before the training, a place that does not take the weights.
+
+    Raises:
+        OutputError: a folder, a file that holds no weights of a tracker, or it cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(path, "it is a folder", hint="Name a file, such as siamfc.safetensors.")
+    if path.exists():
+        try:
+            load_network(path)
+        except WeightsError as error:
+            raise OutputError(
+                path,
+                "it holds no weights of a tracker, and would be replaced",
+                hint="Name another file with --out.",
+            ) from error
+    probe = atomic.beside(path)
+    atomic.write_bytes(probe, b"")
+    probe.unlink(missing_ok=True)
 
 
 def _clips(job: TrackerJob) -> Iterator[_Clip]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vidal.campaign.folder import Campaign
@@ -20,7 +22,7 @@ class NextStep:
 
 def next_step(campaign: Campaign) -> NextStep:
     """The one command that takes the campaign further."""
-    record, folder = campaign.record, campaign.folder
+    record, folder = campaign.record, _quoted(campaign.folder)
     lost = lost_models(campaign)
     if lost:
         return NextStep(
@@ -33,7 +35,8 @@ def next_step(campaign: Campaign) -> NextStep:
         query = campaign.query(entry.number)
         return NextStep(
             f"vidal import {folder} --from FILE",
-            f"{_wait(len(record.waiting()))} for labels in round {entry.number};"
+            f"{counted(len(record.waiting()), 'frame')} of round {entry.number}"
+            f" {'waits' if len(record.waiting()) == 1 else 'wait'} for labels;"
             f" their pictures are in {query / 'frames'}",
         )
     if to_train(campaign) is not None:
@@ -45,8 +48,10 @@ def next_step(campaign: Campaign) -> NextStep:
     return NextStep(select, "choose the frames of the next round")
 
 
-def _wait(frames: int) -> str:
-    return f"{counted(frames, 'frame')} {'waits' if frames == 1 else 'wait'}"
+def _quoted(folder: Path) -> str:
+    """As a shell takes it; a name that begins with a dash is no option."""
+    text = str(folder)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def describe(campaign: Campaign) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vidal.api.watch import Console
-from vidal.words import counted
+from vidal.words import counted, printable
+
+if TYPE_CHECKING:
+    from vidal.selection.result import SelectionResult
 
 
 @click.command("report")
@@ -15,8 +19,14 @@ from vidal.words import counted
 @click.option(
     "--round", "number", default=None, type=click.IntRange(min=0), help="[default: the newest]"
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where they go. [default: the round's folder in the campaign]",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(folder: Path, number: int | None, quiet: bool) -> None:
+def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> None:
     """Write the query files and the report of a round of campaign DIR again.
 
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
@@ -24,6 +34,7 @@ def command(folder: Path, number: int | None, quiet: bool) -> None:
     from vidal.assemble.campaign import plan_round
     from vidal.campaign.loop import needed_for, newest_query, retell_round
     from vidal.cli.opened import open_campaign
+    from vidal.evidence.again import again
     from vidal.report import write_outputs
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
@@ -31,17 +42,22 @@ def command(folder: Path, number: int | None, quiet: bool) -> None:
         job = plan_round(campaign, number=chosen)
         found = campaign.found(job.engines)
         found.need(folder, needed_for(campaign, chosen))
-        result = retell_round(
-            campaign,
-            job.plan,
-            found.clips,
-            chosen,
-            engines=job.engines,
-            watcher=console,
-            lost=found.skipped,
-        )
-        files = write_outputs(result, campaign.query(chosen), progress=console.writing)
+        place = campaign.query(chosen) if out is None else out
+
+        def told() -> tuple[SelectionResult, dict[str, Path]]:
+            result = retell_round(
+                campaign,
+                job.plan,
+                found.clips,
+                chosen,
+                engines=job.engines,
+                watcher=console,
+                lost=found.skipped,
+            )
+            return result, write_outputs(result, place, progress=console.writing)
+
+        result, files = again(told)
     frames = counted(len(result.query), "frame")
-    click.echo(f"round {chosen}: {frames}; {files['report.html']}")
+    click.echo(f"round {chosen}: {frames}; {printable(files['report.html'])}")
     for lost in found.skipped:
-        click.echo(f"  without {lost.path}: {lost.reason}")
+        click.echo(f"  without {printable(lost.path)}: {printable(lost.reason)}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from vidal.words import counted, printable
+
 SPLITS = ("train", "test", "test-wheelchair")
 SUBSETS = ("default", "town", "night", "wheelchair")
 
@@ -88,7 +90,8 @@ def command(**given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
     else:
-        click.echo(f"rendered {len(paths)} clips, {sum(lengths):,} frames, in {given['out']}")
+        what = f"{counted(len(paths), 'clip')}, {counted(sum(lengths), 'frame')}"
+        click.echo(f"rendered {what}, in {printable(given['out'])}")
 
 
 def span(option: str, text: str, sign: str) -> tuple[int, int]:

@@ -85,9 +85,9 @@ def command(
         workers=workers,
         all_data=not no_all_data,
     )
-    with Bars(quiet=quiet or as_json) as bars:
+    with simulations.claimed(plan), Bars(quiet=quiet or as_json) as bars:
         result = told(plan) if report_only else simulate(plan, bars)
-    files = simulations.write(result, out or Path(plan.out.name))
+        files = simulations.write(result, out or Path(plan.out.name))
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=1, allow_nan=False))
         return

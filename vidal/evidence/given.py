@@ -93,6 +93,14 @@ class GivenDetections(DetectorSpec):
     def check(self) -> None:
         """Nothing to check that ``of`` has not."""
 
+    def verify(self) -> None:
+        """Nothing to verify: the files are read before anything is computed."""
+
+    @property
+    def resolved_device(self) -> str:
+        """Nothing is computed."""
+        return "cpu"
+
     def fetch(self) -> None:
         """Nothing to fetch: the detections are in the store."""
 

@@ -14,16 +14,6 @@ from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 
 
-def check_writable(out: Path) -> None:
-    """Make the output folder, and see that results may be written there.
-
-    Raises:
-        OutputBusy, OutputError: as ``claimed``.
-    """
-    with claimed(out):
-        pass
-
-
 def write_outputs(
     result: SelectionResult,
     out: Path | Place,

@@ -67,17 +67,15 @@ class SimulationResult:
         return {"format": FORMAT, "version": 1, **plain}
 
 
-def write_results(result: SimulationResult, out: Path) -> dict[str, Path]:
-    """``results.json`` and ``results.csv`` in a folder, each whole or not at all.
+def write_results(result: SimulationResult, results: Path, table: Path) -> None:
+    """Write ``results.json`` and ``results.csv``, each whole or not at all.
 
     Raises:
         OutputError: the place cannot be written.
     """
-    files = {"json": out / "results.json", "csv": out / "results.csv"}
     text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
-    write_bytes(files["json"], text.encode("utf-8"))
-    write_bytes(files["csv"], csv_text(result.rows).encode("utf-8"))
-    return files
+    write_bytes(results, text.encode("utf-8"))
+    write_bytes(table, csv_text(result.rows).encode("utf-8"))
 
 
 def csv_text(rows: Sequence[Row]) -> str:

@@ -102,7 +102,8 @@ def test_true_errors_are_told_for_one_picked_frame():
 
 def test_files_hold_all_rows(tmp_path):
     result = a_result()
-    files = write_results(result, tmp_path)
+    files = {"json": tmp_path / "results.json", "csv": tmp_path / "results.csv"}
+    write_results(result, *files.values())
     loaded = json.loads(files["json"].read_text())
     assert [Row.from_dict(row) for row in loaded["rows"]] == list(result.rows)
     assert loaded["summary"][0]["strategy"] == ALL_DATA
@@ -114,7 +115,7 @@ def test_files_hold_all_rows(tmp_path):
 
 
 def test_json_of_one_seed_has_no_infinite_numbers(tmp_path):
-    write_results(a_result(seeds=1), tmp_path)
+    write_results(a_result(seeds=1), tmp_path / "results.json", tmp_path / "results.csv")
     text = (tmp_path / "results.json").read_text()
     assert "Infinity" not in text
     assert "NaN" not in text

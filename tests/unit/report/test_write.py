@@ -15,7 +15,7 @@ import pytest
 from vidal.errors import OutputBusy, OutputError, UnreadableClip
 from vidal.report.place import FILES, claimed
 from vidal.report.query_files import read_query
-from vidal.report.write import check_writable, write_outputs
+from vidal.report.write import write_outputs
 from vidal.types import (
     Explanation,
     FrameRef,
@@ -108,8 +108,8 @@ def test_files_of_the_user_in_the_frames_folder_are_never_removed(build, video, 
     mine.unlink()
     write_outputs(build.result(video), tmp_path)
     (tmp_path / "frames" / "labels.txt").write_text("by hand")
-    with pytest.raises(OutputError, match=r"labels\.txt"):
-        check_writable(tmp_path)
+    with pytest.raises(OutputError, match=r"labels\.txt"), claimed(tmp_path):
+        pass
     assert (tmp_path / "frames" / "labels.txt").read_text() == "by hand"
 
 
@@ -241,8 +241,8 @@ def test_an_output_place_that_is_a_file_is_refused_before_any_work(build, video,
 
     with pytest.raises(OutputError):
         write_outputs(build.result(video, load=load), place)
-    with pytest.raises(OutputError):
-        check_writable(place / "below")
+    with pytest.raises(OutputError), claimed(place / "below"):
+        pass
 
 
 def test_progress_counts_frames_and_clips_to_the_end(build, video, tmp_path):
@@ -279,7 +279,8 @@ def test_a_run_killed_while_moving_leaves_the_earlier_result_to_the_next(
         patch.setattr(module.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             write_outputs(replace(result, query=changed), tmp_path, report=False)
-    check_writable(tmp_path)
+    with claimed(tmp_path):
+        pass
     assert contents(tmp_path) == before
     write_outputs(replace(result, query=changed), tmp_path, report=False)
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
