@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidal.api.options import PathLike
-from vidal.campaign.answer_formats import READERS, Request, detect_format
 from vidal.errors import UnknownName
+from vidal.evidence.label_files import READERS, Request, detect_format
 from vidal.types import LabelledClip, Skipped
 
 

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
 from vidal.assemble.selection import SelectionJob, plan_selection
-from vidal.campaign.answer_formats import Names
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import (
     Campaign,
@@ -18,9 +17,10 @@ from vidal.campaign.folder import (
     recorded,
 )
 from vidal.campaign.record import GIVEN
-from vidal.campaign.source import Source, entries_of, open_source, picture_of
+from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.errors import CampaignError, UsageError
+from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
 from vidal.protocols import Selector
 from vidal.report import read_query
@@ -164,7 +164,7 @@ def picture_names(campaign: Campaign) -> Names:
         if path.is_file():
             for frame in read_query(path).frames:
                 known[PurePosixPath(frame.file).stem] = frame.ref
-    plain = picture_of({clip.id for clip in campaign.record.clips()})
+    plain = picture_of({clip.id: clip.id for clip in campaign.record.clips()})
 
     def find(name: str) -> FrameRef | None:
         return known.get(PurePosixPath(name.replace("\\", "/")).stem) or plain(name)

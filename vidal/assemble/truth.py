@@ -11,8 +11,9 @@ from vidal.campaign.config import SplitConfig
 from vidal.campaign.folder import Campaign
 from vidal.campaign.held import held
 from vidal.campaign.record import Split
-from vidal.campaign.source import open_source, read_labels, with_classes
+from vidal.campaign.source import open_source, with_classes
 from vidal.errors import UsageError
+from vidal.evidence.label_files import detect_format, read_labels
 from vidal.evidence.labels import match_labels
 from vidal.evidence.places import EngineMaker
 from vidal.types import Annotations, Clip
@@ -58,7 +59,7 @@ def _stated(campaign: Campaign, split: Split, engines: EngineMaker) -> Mapping[s
             store=campaign.evidence,
             scenes=campaign.folder / "scenes",
         ).truth()
-    files = [(data.labels, data.format or "coco-video"), (data.test_labels, "coco-video")]
+    files = [(data.labels, data.format), (data.test_labels, None)]
     if not any(path for path, _ in files):
         return {}
     found = campaign.found(engines, split)
@@ -68,7 +69,8 @@ def _stated(campaign: Campaign, split: Split, engines: EngineMaker) -> Mapping[s
     truth: dict[str, Annotations] = {}
     for path, name in files:
         if path is not None:
-            entries = read_labels(path, name, classes=data.classes, clips=clips)
+            kind = name or detect_format(path)
+            entries = read_labels(path, kind, classes=data.classes, clips=clips)
             truth.update(match_labels(path, entries, clips, absent=absent).annotations)
     return truth
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.campaign.answer_formats import READERS, Names, Request, detect_format
 from vidal.campaign.clips import Found, ghost
 from vidal.campaign.folder import Campaign
 from vidal.campaign.held import hold
@@ -22,6 +21,7 @@ from vidal.campaign.oracle import GivenOracle, by_clip, known, only
 from vidal.campaign.proposals import Proposals
 from vidal.campaign.source import with_classes
 from vidal.errors import CampaignError, LabelsMismatch, UsageError
+from vidal.evidence.label_files import READERS, Names, Request, detect_format
 from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
 

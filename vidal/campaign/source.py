@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from importlib import import_module
 from inspect import signature
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vidal.campaign.answer_formats import READERS, Names, Request
 from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
 from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.evidence.clips import open_clips, open_paths
+from vidal.evidence.label_files import READERS, detect_format, read_labels, reader
 from vidal.evidence.labels import match_labels
 from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
@@ -26,9 +25,6 @@ from vidal.types import (
     UNKNOWN,
     Annotations,
     Clip,
-    FrameRef,
-    LabelledClip,
-    Skipped,
     SkippedClip,
 )
 
@@ -104,9 +100,9 @@ def open_source(
     elif data.root is not None:
         opener.data_set(data.root)
     elif data.videos is not None:
-        opener.folder(data.videos, data.labels, data.format or "coco-video", None)
+        opener.folder(data.videos, data.labels, data.format, None)
     if data.test_videos is not None:
-        opener.folder(data.test_videos, data.test_labels, "coco-video", "test")
+        opener.folder(data.test_videos, data.test_labels, None, "test")
     return opener.source(data.split)
 
 
@@ -122,17 +118,20 @@ class _Opener:
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
         self._skipped: list[SkippedClip] = []
 
-    def folder(self, videos: Path, labels: Path | None, name: str, split: Split | None) -> None:
-        """A folder of clips, with a file of labels perhaps."""
+    def folder(
+        self, videos: Path, labels: Path | None, name: str | None, split: Split | None
+    ) -> None:
+        """A folder of clips, with a file of labels perhaps; ``name`` of its format, or None."""
         clips, skipped = open_clips(
             videos, engines=self._engines, store=self._store, image_rate=self._rate
         )
         truth: Mapping[str, Annotations] = {}
         if labels is not None:
             # By the file's own names where it has some, so that a message can tell them.
-            own = name in READERS and name != "yolo"
+            kind = name or detect_format(labels)
+            own = kind in READERS and kind != "yolo"
             classes = None if own else self._data.classes
-            entries = read_labels(labels, name, classes=classes, clips=clips)
+            entries = read_labels(labels, kind, classes=classes, clips=clips)
             truth = match_labels(labels, entries, clips).annotations
         itself = not videos.is_dir() or clips[0].path == videos.resolve()
         root = videos.parent if itself else videos
@@ -260,49 +259,6 @@ def split_clips(
             hint="Set fewer clips aside, or add clips.",
         )
     return result
-
-
-def read_labels(
-    path: Path, name: str, *, classes: tuple[str, ...] | None, clips: Sequence[Clip]
-) -> Iterator[LabelledClip]:
-    """The entries of a file of labels beside clips, whatever its format.
-
-    Formats of annotation tools (``READERS``) are told the lengths and sizes of the clips. Frames
-    that CVAT lists without boxes are not labelled: it lists those that nobody looked at, too. Data
-    sets in YOLO or COCO are taken at their word.
-
-    Raises:
-        InputError, FormatError: it cannot be read.
-    """
-    if name == "coco-video" or name not in READERS:
-        yield from reader(name)(path, classes=classes)
-        return
-    ids = {clip.id: clip for clip in clips}
-    request = Request(path, classes or (), ids, picture_of(ids), Skipped())
-    for entry in READERS[name].read(request):
-        table = entry.annotations
-        if name in ("cvat", "cvat-images"):
-            boxed = np.zeros(table.frames, np.bool_)
-            boxed[table.frame] = True
-            table = replace(table, labelled=table.labelled & boxed)
-        yield replace(entry, annotations=table)
-
-
-def picture_of(ids: Container[str]) -> Names:
-    """From the name of a picture (``<clip id>_000012.jpg``) to its frame."""
-
-    def find(name: str) -> FrameRef | None:
-        clip, _, index = PurePosixPath(name.replace("\\", "/")).stem.rpartition("_")
-        given = clip in ids and index.isdecimal() and index.isascii() and len(index) < 19
-        return FrameRef(clip, int(index)) if given else None
-
-    return find
-
-
-def reader(name: str) -> Any:
-    """The reader of a format of ``FORMATS``: ``read(path, classes=...)`` -> labelled clips."""
-    read = import_module(f"vidal.formats.{name.replace('-', '_')}").read
-    return read
 
 
 def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]:
