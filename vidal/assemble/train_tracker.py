@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from vidal.assemble.selection import rate_of
 from vidal.errors import OutputError, UnknownName, UsageError, WeightsError
 from vidal.evidence.label_files import read_labels
 from vidal.evidence.labels import match_labels
@@ -121,7 +121,7 @@ def _clips(job: TrackerJob) -> Iterator[_Clip]:
     if job.videos is None or job.labels is None:
         yield from _rendered(job.clips, job.seed)
         return
-    rate = Fraction(str(job.image_rate))
+    rate = rate_of(str(job.image_rate))
     paths = find_clips(job.videos)
     root = job.videos if job.videos.is_dir() and job.videos not in paths else job.videos.parent
     clips = [open_clip(path, root=root, image_rate=rate) for path in paths]
