@@ -31,6 +31,9 @@ def distinct(paths: Sequence[Path]) -> list[str]:
     return names
 
 
+_RATIO = r"\s*[-+]?[0-9._]{1,40}(?:[eE][-+]?[0-9]{1,2}|/[0-9_]{1,40})?\s*"
+
+
 def ratio(text: object) -> Fraction:
     """A number as people write it: ``10``, ``12.5``, ``1e2``, ``30000/1001``.
 
