@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -14,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from vidal.cli import main
+
+DELAYS = [0.0, 0.3]
+DELAYS += [pytest.param(0.1 * n, marks=pytest.mark.slow) for n in range(1, 20) if n != 3]
 VIDAL = [sys.executable, "-m", "vidal"]
 SELECT = ["select", "--detector", "scenes-tiny", "--device", "cpu", "--workers", "1", "--quiet"]
 
@@ -25,6 +28,21 @@ def run(*arguments: str | Path, **more) -> subprocess.CompletedProcess:
     return subprocess.run(
         command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=120, **more
     )
+
+
+@pytest.fixture
+def here(capsys):
+    """Runs a command in this process: what it imports is there already."""
+
+    def ran(*arguments: str | Path) -> subprocess.CompletedProcess:
+        try:
+            code = int(main([str(argument) for argument in arguments]) or 0)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return ran
 
 
 def refused(done: subprocess.CompletedProcess, words: str) -> None:
@@ -78,57 +96,64 @@ def test_a_closed_pipe_is_no_traceback():
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy"])
-def test_a_full_disk_under_out_leaves_no_result_and_no_leftover(small_disk, rendered, strategy):
+def test_a_full_disk_under_out_leaves_no_result_and_no_leftover(
+    small_disk, rendered, strategy, here
+):
     out, cache = small_disk / "out", small_disk.parent / "cache"
     arguments = [*SELECT, "--videos", rendered / "clips", "--cache", cache, "--budget", "100"]
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(300 * 1024))
-    refused(run(*arguments, "--gap", "0", "--strategy", strategy, "--out", out), "no space left")
+    refused(here(*arguments, "--gap", "0", "--strategy", strategy, "--out", out), "no space left")
     assert not out.exists() or list(out.iterdir()) == []
     # With an earlier result: it stays.
     small = [*SELECT, "--videos", rendered / "clips", "--cache", cache, "--no-report"]
-    assert run(*small, "--strategy", "random", "--budget", "1", "--out", out).returncode == 0
+    assert here(*small, "--strategy", "random", "--budget", "1", "--out", out).returncode == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    refused(run(*arguments, "--gap", "0", "--strategy", strategy, "--out", out), "no space left")
+    refused(here(*arguments, "--gap", "0", "--strategy", strategy, "--out", out), "no space left")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_a_full_disk_under_the_cache_is_one_line(small_disk, rendered, tmp_path):
+def test_a_full_disk_under_the_cache_is_one_line(small_disk, rendered, tmp_path, here):
     (small_disk / "ballast").write_bytes(bytes(500 * 1024))
     out = tmp_path / "out"
-    done = run(*SELECT, "--videos", rendered / "clips", "--cache", small_disk / "c", "--out", out)
+    done = here(*SELECT, "--videos", rendered / "clips", "--cache", small_disk / "c", "--out", out)
     refused(done, "no space left")
     assert not out.exists()
     assert not list(small_disk.rglob("*.vidal-tmp"))
 
 
-def test_scenes_and_demo_on_a_full_disk_are_one_line(small_disk):
+def test_scenes_and_demo_on_a_full_disk_are_one_line(small_disk, here):
     (small_disk / "ballast").write_bytes(bytes(500 * 1024))
-    done = run("scenes", "--out", small_disk / "s", "--clips", "1", "--frames", "30-30", "--quiet")
+    done = here("scenes", "--out", small_disk / "s", "--clips", "1", "--frames", "30-30", "--quiet")
     refused(done, "no space left")
-    refused(run("demo", "--out", small_disk / "d", "--quiet"), "no space left")
+    refused(here("demo", "--out", small_disk / "d", "--quiet"), "no space left")
 
 
 @pytest.mark.parametrize("command", ["demo", "scenes", "select", "train-tracker"])
-def test_an_output_place_below_a_file_is_one_line(command, rendered, tmp_path):
+def test_an_output_place_below_a_file_is_one_line(command, rendered, tmp_path, here):
     place = tmp_path / "file"
     place.write_text("mine")
     more = ["--videos", rendered / "clips"] if command == "select" else []
     where = place / "below" if command == "train-tracker" else place
-    refused(run(command, *more, "--out", where), str(place))
+    refused(here(command, *more, "--out", where), str(place))
     assert place.read_text() == "mine"
 
 
 @pytest.mark.parametrize("option", ["--out", "--cache"])
-def test_a_place_that_is_read_only_is_one_line(option, rendered):
-    done = run(*SELECT, "--videos", rendered / "clips", option, "/proc/vidal")
+def test_a_place_that_is_read_only_is_one_line(option, rendered, here):
+    done = here(*SELECT, "--videos", rendered / "clips", option, "/proc/vidal")
     refused(done, "/proc/vidal")
     assert not Path("selection").exists()
 
 
-@pytest.mark.parametrize("wait", [0.4, 0.8, 1.2, 1.6, 2.0, 2.4, 3.0])
-def test_an_interrupt_at_start_is_one_line_and_no_traceback(rendered, tmp_path, wait):
-    """Sent to the whole group, as a terminal does, while commands and workers start."""
+def children(process: int) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_an_interrupt_while_workers_start_is_one_line_and_no_traceback(rendered, tmp_path, delay):
+    """Sent to the whole group, as a terminal does."""
     arguments = [
         *VIDAL, "select", "--videos", rendered / "clips", "--out", tmp_path / "out",
         "--detector", "scenes-tiny", "--device", "cpu", "--workers", "3",
@@ -140,12 +165,15 @@ def test_an_interrupt_at_start_is_one_line_and_no_traceback(rendered, tmp_path, 
         text=True,
         start_new_session=True,
     )
-    time.sleep(wait)
+    ends = time.monotonic() + 60
+    while len(children(process.pid)) < 2 and time.monotonic() < ends:  # the tracker, one worker
+        time.sleep(0.005)
+    time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert "Traceback" not in told
-    if process.returncode == 130:
-        assert told.count("vidal: interrupted") == 1
-    else:
-        assert process.returncode == 0
-        assert json.loads((tmp_path / "out" / "query.json").read_text())["frames"]
+    assert "KeyboardInterrupt" not in told
+    # Python ends by the signal itself where the interrupt came into code that is made at run time;
+    # a shell sees 130 either way.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert told.count("vidal: interrupted") == 1

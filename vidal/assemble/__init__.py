@@ -1,8 +1,8 @@
 """The only name -> class tables.
 
-Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here; the contract suite
-(``vidal.testing.StrategyContract``) then covers it. Those of other packages are found by their
-entry points (``vidal.plugins``).
+Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here, or one line of a
+table of formulas there and one here; the contract suite (``vidal.testing.StrategyContract``) then
+covers it. Those of other packages are found by their entry points (``vidal.plugins``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
-from vidal.query.options import build
+from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
-from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
+from vidal.query.uncertainty import region_score
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
     FlowPropagator,
@@ -46,12 +46,12 @@ __all__ = [
     "strategy_names",
 ]
 
-STRATEGIES: Mapping[str, type] = {
+STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
-    "entropy": Entropy,
+    "entropy": region_score("entropy"),
     "every-nth": EveryNth,
-    "least-confidence": LeastConfidence,
-    "margin": Margin,
+    "least-confidence": region_score("least-confidence"),
+    "margin": region_score("margin"),
     "random": Random,
     "random-r": RandomR,
     "temporal-coherence": TemporalCoherence,
@@ -86,8 +86,8 @@ def strategy_names() -> tuple[str, ...]:
     return (*STRATEGIES, *plugins("strategy", tuple(STRATEGIES)))
 
 
-def find_strategy(name: str) -> type:
-    """The class of a strategy, vidal's own or another package's.
+def find_strategy(name: str) -> type | Preset[Any]:
+    """The class of a strategy, or a preset of one: vidal's own or another package's.
 
     Raises:
         UnknownName: there is none of that name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,9 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
             threshold=plan.query.threshold,
             detector=detector,
         )
+        if plan.query.strategy != entry.strategy:
+            # The configuration was changed since: these are not the scores that chose the frames.
+            picks = replace(picks, score_spearman=None)
         found.append((entry.number, entry.strategy, picks))
     return tuple(found)
 

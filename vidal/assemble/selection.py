@@ -138,6 +138,7 @@ def plan_selection(
             selector=selector,
             seed=seed,
             threshold=judged.score_threshold,
+            floor=learning.floor,
             random_share=random_share,
             gap=gap,
         ),

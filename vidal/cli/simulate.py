@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidal.api.watch import Bars
 
 if TYPE_CHECKING:
+    from vidal.evaluate.intervals import Interval
     from vidal.simulation.results import SimulationResult
 
 
@@ -114,6 +115,6 @@ def table(result: SimulationResult) -> list[str]:
     return [*text, "", *result.sentences()]
 
 
-def _interval(interval: Any, *, signed: bool = False) -> str:
+def _interval(interval: Interval, *, signed: bool = False) -> str:
     value = f"{interval.value:+.3f}" if signed else f"{interval.value:.3f}"
     return value if interval.n < 2 else f"{value} ± {interval.high - interval.value:.3f}"

@@ -28,7 +28,7 @@ def _entry(name: str) -> dict[str, Any]:
     from vidal.assemble import STRATEGIES, find_strategy
     from vidal.errors import PluginError
     from vidal.plugins import plugin
-    from vidal.query.options import options_of
+    from vidal.query.options import options_of, summary
 
     try:
         found = plugin("strategy", name, tuple(STRATEGIES))
@@ -39,7 +39,7 @@ def _entry(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "package": package,
-        "what": (kind.__doc__ or "").strip().partition("\n")[0],
+        "what": summary(kind),
         "options": [
             {
                 "name": option.name,

@@ -238,7 +238,7 @@ def clip_evidence(
     *,
     size: tuple[int, int],
 ) -> Evidence:
-    """Carry all detections above the floor and gather the evidence of a clip.
+    """Carry the detections that are looked at and gather the evidence of a clip.
 
     Args:
         detections: the clip's table.
@@ -246,13 +246,21 @@ def clip_evidence(
         verdicts: of temporal coherence, ``rows`` of ``detections``; None = not known.
         options: threshold, floor and window are used.
         size: (H, W) of the frames.
+
+    Raises:
+        ValueError: verdicts on detections that are not looked at, because they were made with a
+            lower threshold.
     """
-    kept = np.flatnonzero(detections.scores > options.floor)
+    kept = np.flatnonzero(detections.scores > options.least_score)
     table = detections
     if len(kept) < len(detections):
         table = detections.keep(kept)
         if verdicts is not None:
-            verdicts = replace(verdicts, rows=np.searchsorted(kept, verdicts.rows))
+            place = np.full(len(detections), -1, np.int64)
+            place[kept] = np.arange(len(kept))
+            if (place[verdicts.rows] < 0).any():
+                raise ValueError("verdicts: on detections with scores that are not looked at")
+            verdicts = replace(verdicts, rows=place[verdicts.rows])
     sure = np.flatnonzero(table.scores > min(options.carry, options.threshold))
     carried = propagate(table.keep(sure), motion, window=options.window, size=size)
     carried = replace(carried, origin=sure[carried.origin])

@@ -100,6 +100,7 @@ def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | No
         classes=lookup.gathered.classes,
         needs=plan.selector.needs,
         threshold=plan.threshold,
+        floor=plan.floor,
         truth=truth,
     )
 

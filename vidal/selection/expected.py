@@ -6,7 +6,7 @@ In a campaign the labels of earlier rounds were judged by detectors that had not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -42,11 +42,14 @@ class JudgedRound:
         number: of the round.
         judged: its rows.
         how: by whom.
+        pool: reads what ``pool_evidence`` gave when the round was selected, or None where that is
+            not kept any more; None = no model selected the round.
     """
 
     number: int
     judged: Judged
     how: Judging
+    pool: Callable[[], Sequence[Evidence] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vidal.evidence.gathered import Gathered
@@ -63,7 +63,9 @@ def learn(
         own = judge_stored(store_at(found.store), found.keys, tables, options)
         rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
     judged = [each.judged for each in rounds]
-    pool = _pool(found) if options.correction == "importance" else []
+    pool: list[Evidence] = []
+    if options.correction == "importance":
+        pool = pool_evidence(found.rows(clip) for clip in found.clips)
     model = fit_expected_errors(judged, step_rng(seed, number, LEARN), options, pool=pool)
     if model is None:
         return Lesson(remarks=(_TOO_FEW,))
@@ -72,9 +74,8 @@ def learn(
     return Lesson(model, told, (remark, *(() if told is None else (told.sentence,))))
 
 
-def _pool(found: Gathered) -> list[Evidence]:
+def pool_evidence(rows: Iterable[Evidence | None]) -> list[Evidence]:
     """Evenly spaced rows of every clip's evidence, for the correction by importance."""
-    rows = (found.rows(clip) for clip in found.clips)
     return [
         replace(each, detections=_thinned(each.detections), candidates=_thinned(each.candidates))
         for each in rows

@@ -45,6 +45,7 @@ class QueryPlan:
         selector: the strategy, with its options and neighbour exclusion.
         seed: root of all randomness.
         threshold: detections with a higher score count (strict).
+        floor: lowest score of the weak detections in the fixed fusion of expected errors.
         random_share: of the budget that is drawn at random, in [0, 1).
         gap: frames excluded on either side of a chosen or labelled one, by the random share; the
             selector has its own.
@@ -55,6 +56,7 @@ class QueryPlan:
     selector: Selector
     seed: int
     threshold: float
+    floor: float = 0.05
     random_share: float = 0.0
     gap: int = 0
 

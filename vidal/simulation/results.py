@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -104,7 +105,7 @@ def _summary(line: Summary) -> dict[str, Any]:
         "area": None if line.area is None else _interval(line.area),
         "difference": None if other is None else _interval(other.final),
         "area_difference": None if other is None else _interval(other.area),
-        "labels_saved": None if other is None else other.saved,
+        "labels_saved": None if other is None or math.isnan(other.saved) else other.saved,
         "conclusive": None if other is None else other.conclusive,
         "picks": dict(line.picks),
     }

@@ -19,7 +19,7 @@ from numpy.random import Generator
 
 from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
-from vidal.query.options import build, convert, options_of
+from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import FrameSet, IntArray, Pool, Regions
 
@@ -125,7 +125,7 @@ class StrategyContract:
         clips_in_turn: False where it does not take clips in turn.
     """
 
-    strategy: ClassVar[type]
+    strategy: ClassVar[type | Preset[Any]]
     neighbours_allowed: ClassVar[bool] = False
     clips_in_turn: ClassVar[bool] = True
 
@@ -134,11 +134,12 @@ class StrategyContract:
         return lift(build(self.strategy, options), gap)
 
     def test_is_a_frozen_dataclass_with_a_docstring(self) -> None:
-        cls = self.strategy
-        assert is_dataclass(cls)
-        assert inspect.getdoc(cls)
+        made = self.strategy()
+        assert is_dataclass(made)
+        assert inspect.getdoc(type(made))
+        assert summary(self.strategy).endswith(".")
         with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
-            setattr(cls(), "anything", 1)  # noqa: B010
+            setattr(made, "anything", 1)  # noqa: B010
 
     def test_is_a_scorer_or_a_selector_and_lifts_to_a_selector(self) -> None:
         assert isinstance(self.strategy(), Scorer)
@@ -153,7 +154,7 @@ class StrategyContract:
 
     def test_every_field_is_an_option_or_marked_as_none(self) -> None:
         options = {option.name for option in options_of(self.strategy)}
-        for field in fields(self.strategy):
+        for field in fields(self.strategy()):
             assert field.name in options or field.metadata["option"] is False
 
     def test_every_choice_of_an_option_selects(self) -> None:
