@@ -85,7 +85,8 @@ def _holders(samples: list[Any]) -> Iterator[dict[str, Any]]:
         if isinstance(sample, dict):
             yield sample
             frames = sample.get("frames")
-            inner = frames.values() if isinstance(frames, dict) else frames or ()
+            inner = list(frames.values()) if isinstance(frames, dict) else frames
+            inner = inner if isinstance(inner, list) else []
             yield from (frame for frame in inner if isinstance(frame, dict))
 
 
