@@ -193,3 +193,10 @@ def test_clips_stream_so_a_broken_later_snippet_does_not_stop_the_first(tmp_path
     assert next(clips).name == TRAIN
     with pytest.raises(FormatError):
         next(clips)
+
+
+def test_a_box_outside_of_an_object_is_refused_rather_than_lost(tmp_path):
+    root = a_copy(tmp_path)
+    xml(root).write_text(xml(root).read_text().replace("object>", "thing>", 2))
+    with pytest.raises(FormatError, match="a box outside of an <object>"):
+        list(imagenet_vid.read(root))
