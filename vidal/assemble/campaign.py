@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
 from vidal.assemble.selection import SelectionJob, plan_selection
-from vidal.campaign.answers import Names
+from vidal.campaign.answer_formats import Names
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, create_campaign, locked
 from vidal.campaign.source import Source, entries_of, open_source

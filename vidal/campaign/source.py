@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
-from vidal.campaign.record import ClipEntry, Split
+from vidal.campaign.entries import ClipEntry, Split
+from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.evidence.clips import open_clips, open_paths
-from vidal.evidence.labels import match_labels, names_of
+from vidal.evidence.labels import match_labels
+from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
 from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
 
@@ -261,42 +263,3 @@ def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]
             each.split,
             place(each.root, folder),
         )
-
-
-def place(path: Path, folder: Path) -> str:
-    """A path as a campaign writes it down: relative to its folder if inside, else absolute."""
-    whole, base = path.resolve(), folder.resolve()
-    return str(whole.relative_to(base)) if whole.is_relative_to(base) else str(whole)
-
-
-def reopen(
-    entries: Sequence[ClipEntry],
-    folder: Path,
-    *,
-    engines: EngineMaker,
-    store: Path,
-    image_rate: Fraction,
-) -> dict[str, Clip]:
-    """The clips that a record names, by id, in order of id.
-
-    Raises:
-        InputError: a clip is not where it was, or is another one than it was.
-    """
-    paths = [(folder / entry.path, folder / entry.root) for entry in entries]
-    for entry, (path, _) in zip(entries, paths, strict=True):
-        if not path.exists():
-            hint = "Put it back; a campaign does not go on with fewer clips than it began with."
-            raise InputError(path, f"clip {entry.id} is not there any more", hint=hint)
-    opened = open_paths(paths, engines=engines, store=store, image_rate=image_rate)
-    clips: dict[str, Clip] = {}
-    for entry, clip in zip(entries, opened, strict=True):
-        if isinstance(clip, SkippedClip):
-            raise InputError(clip.path, clip.reason)
-        if clip.id != entry.id or clip.frames != entry.frames:
-            raise InputError(
-                clip.path,
-                f"has changed since the campaign began (was {entry.id}, is {clip.id})",
-                hint="Put the former file back, or begin a new campaign.",
-            )
-        clips[entry.id] = clip
-    return dict(sorted(clips.items()))

@@ -81,8 +81,8 @@ def command(**given: Any) -> None:
     Clips are split into training, validation and test by whole clips, once and for all.
     """
     from vidal.assemble.campaign import begin_campaign
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     folder: Path = given["folder"]
     config = _config(given)
@@ -113,10 +113,9 @@ def command(**given: Any) -> None:
 
 def _config(given: dict[str, Any]) -> Any:
     """The file's configuration with the options' changes, or the options' alone."""
-    import yaml
-
     from vidal.campaign.config import load_values, parse_config
     from vidal.errors import UsageError
+    from vidal.formats._yaml import parse_yaml
 
     file: Path | None = given["file"]
     if file is None and given["videos"] is None:
@@ -125,7 +124,7 @@ def _config(given: dict[str, Any]) -> Any:
     for key, value in _changes(given).items():
         _put(values, key, value)
     for key, text in pairs("set", given["changes"]).items():
-        _put(values, key, yaml.safe_load(text))
+        _put(values, key, parse_yaml(text, f"--set {key}"))
     values.setdefault("name", given["folder"].absolute().name)
     base = Path() if file is None else file.parent
     return parse_config(values, file or "options", base=base)

@@ -21,8 +21,8 @@ def command(folder: Path, number: int | None, quiet: bool) -> None:
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
     from vidal.assemble.campaign import plan_round
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.loop import newest_query, retell_round
+    from vidal.cli.opened import open_campaign
     from vidal.report import write_outputs
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:

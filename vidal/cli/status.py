@@ -14,8 +14,8 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(folder: Path, as_json: bool) -> None:
     """Say where campaign DIR stands, and what comes next. Waits for nobody."""
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     with open_campaign(folder, lock=False) as campaign:
         state = describe(campaign)

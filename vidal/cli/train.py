@@ -35,9 +35,9 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
     vidal train --tracker siamfc --help
     """
     from vidal.assemble.campaign import engines_of
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.loop import train_round
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     with open_campaign(folder) as campaign:
         if epochs is not None:

@@ -16,8 +16,8 @@ def command(folder: Path, as_json: bool) -> None:
 
     Answers that were imported already are kept. The pictures stay where they are.
     """
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     with open_campaign(folder) as campaign:
         waiting = len(campaign.record.waiting())

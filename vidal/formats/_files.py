@@ -45,7 +45,7 @@ _OTHERS = {
 }
 
 # What zipfile, gzip and the decompressors raise over damaged bytes, and over a compression or an
-# encryption that they do not know; ``_reporting`` tells the OSError that some raise apart.
+# encryption that they do not know; ``reporting`` tells the OSError that some raise apart.
 _DAMAGE = (
     EOFError,
     zlib.error,
@@ -107,7 +107,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 @contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
     """Whatever goes wrong with the bytes of a file, as an error of vidal's."""
     try:
         yield
@@ -139,7 +139,7 @@ class Source:
             InputError: the file cannot be read.
             FormatError: a broken archive, or one that holds too much.
         """
-        with _reporting(self.path):
+        with reporting(self.path):
             data = self._stream.read(size)
         self._taken += len(data)
         if self._limit is not None and self._taken > self._limit:
@@ -165,7 +165,7 @@ def opened(path: Path, *members: str) -> Iterator[Source]:
     """
     path = Path(path)
     with ExitStack() as stack:
-        with _reporting(path):
+        with reporting(path):
             raw = stack.enter_context(path.open("rb"))
             size = os.fstat(raw.fileno()).st_size
             magic = raw.read(6)
