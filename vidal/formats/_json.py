@@ -1,4 +1,4 @@
-"""Values of JSON annotation files, checked: what the readers of COCO, BDD100K and their kin share."""
+"""Values of JSON annotation files, checked: what the readers of COCO and BDD100K share."""
 
 from __future__ import annotations
 

@@ -71,8 +71,9 @@ def _number(value: Any) -> bool:
 def _of_runs(size: Any, counts: Any) -> Box | None:
     if isinstance(counts, str):
         counts = _expanded(counts)
-    whole = (isinstance(v, int) and not isinstance(v, bool) for v in chain(size or (), counts or ()))
-    if not isinstance(size, list) or not isinstance(counts, list) or not all(whole):
+    if not isinstance(size, list) or not isinstance(counts, list):
+        return None
+    if not all(isinstance(v, int) and not isinstance(v, bool) for v in chain(size, counts)):
         return None
     if len(size) != 2 or not all(1 <= side <= 1 << 20 for side in size) or len(counts) > _MOST:
         return None

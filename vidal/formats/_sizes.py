@@ -41,7 +41,8 @@ def image_size(file: Path, stream: IO[bytes] | None = None) -> Size:
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
         raise InputError(file, "not an image that can be read") from error
     except OSError as error:
-        why = f"cannot be read ({error.strerror})" if error.errno else "not an image that can be read"
+        broken = error.errno is None  # Pillow's own, over damaged bytes
+        why = "not an image that can be read" if broken else f"cannot be read ({error.strerror})"
         raise InputError(file, why) from error
     except Exception as error:  # Pillow's parsers raise what they like over damaged bytes
         raise InputError(file, "not an image that can be read") from error

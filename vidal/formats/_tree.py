@@ -18,7 +18,7 @@ from vidal.formats._sizes import Size, image_size
 
 
 class Tree(Protocol):
-    """What a reader asks of a data set's files; the errors are those of ``vidal.formats._files``."""
+    """What a reader asks of a data set's files; errors are those of ``vidal.formats._files``."""
 
     def is_dir(self, folder: Path) -> bool:
         """Is there such a folder?"""

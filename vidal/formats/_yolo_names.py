@@ -1,8 +1,8 @@
 """The names that the numbers of YOLO labels stand for, wherever an exporter has put them.
 
-``data.yaml`` (ultralytics; under any name), ``obj.names`` (Darknet, CVAT, Datumaro), ``classes.txt``
-and ``notes.json`` (Label Studio, LabelImg), ``_darknet.labels`` (Roboflow). Several lists in one
-data set have to agree.
+``data.yaml`` (ultralytics; under any name), ``obj.names`` (Darknet, CVAT, Datumaro),
+``classes.txt`` and ``notes.json`` (Label Studio, LabelImg), ``_darknet.labels`` (Roboflow). Several
+lists in one data set have to agree.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ image without a file is not annotated. A line with a polygon gives the polygon's
 with a line that cannot be read is not annotated. The format has neither tracks nor ignore regions.
 
 What the numbers stand for is read from the lists that exporters put beside the labels (see
-``vidal.formats._yolo_names``). A ``path`` in ``data.yaml`` that does not exist here (that of another
-machine) is passed over. The names of pictures may have a prefix of Label Studio's uploads
+``vidal.formats._yolo_names``). A ``path`` in ``data.yaml`` that does not exist here (that of
+another machine) is passed over. The names of pictures may have a prefix of Label Studio's uploads
 (``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
 
 ``vidal``, a key of ``data.yaml``, is this writer's own: length and size of each clip, and the name
@@ -90,10 +90,10 @@ def read(
         sizes = {**{name: size for name, (_, size) in clips.items() if size}, **(sizes or {})}
         frames = {**{name: length for name, (length, _) in clips.items()}, **(frames or {})}
         own = said.names if said.names is not None or order is None else checked(path, list(order))
-        found = _files(path, tree, _folders(tree, said, split), said, {*sizes, *frames}, names, skip)
-        for name in frames if split is None else ():
-            if name in clips:
-                found.setdefault(name, _Clip())
+        folders = _folders(tree, said, split)
+        found = _files(path, tree, folders, said, {*sizes, *frames}, names, skip)
+        for name in clips if split is None else ():
+            found.setdefault(name, _Clip())  # all of its frames wait
         reader = _Reader(path, tree, said, own, _wanted(said, own, classes), skip)
         for name in sorted(found):
             yield reader.clip(name, found[name], sizes, frames)
@@ -234,9 +234,20 @@ class _Reader:
 
     def _size(self, name: str, clip: _Clip, given: Size | None) -> Size:
         """The given one, after a look at those of the images."""
-        pictures = ((self._relative(f), self.tree.size(f)) for f in clip.images.values())
+        broken: list[InputError] = []
+
+        def size_of(file: Path) -> Size | None:
+            try:
+                return self.tree.size(file)
+            except InputError as error:
+                broken.append(error)
+                return None
+
+        pictures = ((self._relative(file), size_of(file)) for file in clip.images.values())
         found = same_size(self.path, pictures)
         if found is None and given is None:
+            if broken:
+                raise broken[0]
             hint = "Give the sizes of the clips."
             raise FormatError(self.path, name, "no image tells the size", hint=hint)
         if found is None or given is None:

@@ -363,7 +363,9 @@ def test_sizes_and_frames_may_be_written_as_real_numbers(tmp_path: Path) -> None
 def test_frames_of_one_clip_with_different_sizes_are_refused(tmp_path: Path) -> None:
     value = document()
     value["images"][1].update(width=640, height=640)
-    with pytest.raises(FormatError, match=r"images\[1\]: 640x640 pixels, but videos\[0\] has 100x50"):
+    with pytest.raises(
+        FormatError, match=r"images\[1\]: 640x640 pixels, but videos\[0\] has 100x50"
+    ):
         list(read(saved(tmp_path, value)))
 
 
@@ -407,7 +409,8 @@ def test_compressed_masks_are_those_of_the_coco_api(tmp_path: Path) -> None:
         None, [], [[]], [[1, 2, 3]], [[1, 2, 3, 4]], "x", {"size": [50, 100]}, [["a"] * 6],
         {"size": [50, 100], "counts": [5000]}, {"size": [50, 100], "counts": [1, 2]},
         {"size": [50], "counts": [50]}, {"size": [50, 100], "counts": [-1, 5001]},
-        {"size": 3, "counts": 3}, {"size": [50, 100], "counts": "\x7f"}, {"size": None, "counts": ""},
+        {"size": 3, "counts": 3}, {"size": [50, 100], "counts": "\x7f"},
+        {"size": None, "counts": ""},
         {"size": [50, 100], "counts": "o" * 10_000}, [[10**400] * 6], [[float("nan")] * 6],
         {"size": [10**9, 10**9], "counts": [0, 10**18]},
     ],
@@ -451,7 +454,9 @@ def test_uploaded_images_and_those_of_a_service_keep_their_former_names(tmp_path
         "IMG_last.jpg",
     )
     skipped = Skipped()
-    (clip,) = read(saved(tmp_path, value), names=r"(?P<clip>[a-z]+)_(?P<index>\d+)", skipped=skipped)
+    (clip,) = read(
+        saved(tmp_path, value), names=r"(?P<clip>[a-z]+)_(?P<index>\d+)", skipped=skipped
+    )
     assert clip.annotations.labelled.tolist() == [True, False, True]
     ((_, where, why),) = skipped.entries
     assert where == "images[2]"
@@ -464,7 +469,9 @@ def test_mutated_plain_files_give_clips_or_one_format_error(data: st.DataObject)
     text = json.dumps(plain("a_0.jpg", "a_1.jpg"))
     at = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(at, min(len(text), at + 12)))
-    junk = data.draw(st.sampled_from(["", "0", "-1", "null", "NaN", "1e999", '"', "[", "{}", "9" * 19]))
+    junk = data.draw(
+        st.sampled_from(["", "0", "-1", "null", "NaN", "1e999", '"', "[", "{}", "9" * 19])
+    )
     with TemporaryDirectory() as folder:
         path = saved(Path(folder), text[:at] + junk + text[end:])
         try:

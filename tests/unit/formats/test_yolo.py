@@ -291,7 +291,11 @@ def test_files_that_are_no_frames_are_listed(folder):
         ({"c_0.txt": ""}, "names: !!int ''", "not a YAML file"),
         ({"c_0.txt": ""}, "names: !!timestamp x", "not a YAML file"),
         ({"c_0.txt": ""}, "names: [a]\npath: [b]", "path: not text"),
-        ({"c_0.txt": ""}, "names: [a]\nvidal: {clips: {c: {frames: -1}}}", "expected whole numbers"),
+        (
+            {"c_0.txt": ""},
+            "names: [a]\nvidal: {clips: {c: {frames: -1}}}",
+            "expected whole numbers",
+        ),
         ({"c_0.txt": ""}, "names: [a]\nvidal: 3", "no 'clips'"),
     ],
 )
