@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="What is labelled already: round 0 of the campaign.",
 )
-@click.option("--format", "format_", default=None, help="Format of --labels. [default: coco-video]")
+@click.option("--format", "format_", default=None, help="Format of --labels. [default: as the file says]")
 @click.option("--test-videos", type=click.Path(path_type=Path), help="Clips for evaluation only.")
-@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels, COCO-video.")
+@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels.")
 @click.option(
     "--test",
     default=None,
@@ -79,7 +79,8 @@ def command(**given: Any) -> None:
     vidal init work --videos clips/ --classes car,pedestrian
     vidal init work --config configs/scenes.yaml
 
-    Clips are split into training, validation and test by whole clips, once and for all.
+    Clips are split into training, validation and test by whole clips, once and for all. Clips of a
+    project that is moved as a whole are found again; for others see `vidal relink`.
     """
     from vidal.assemble.campaign import begin_campaign
     from vidal.campaign.status import describe
