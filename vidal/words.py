@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 
@@ -27,6 +29,26 @@ def distinct(paths: Sequence[Path]) -> list[str]:
             names[at] = printable(shown[at])
         left, depth = longer, depth + 1
     return names
+
+
+_RATIO = r"\s*[-+]?[0-9._]{1,40}(?:[eE][-+]?[0-9]{1,2}|/[0-9_]{1,40})?\s*"
+
+
+def ratio(text: object) -> Fraction:
+    """A number as people write it: ``10``, ``12.5``, ``1e2``, ``30000/1001``.
+
+    Raises:
+        ValueError: it is none, or one of so many digits (``1e200000000``) that it cannot be meant.
+    """
+    found = re.fullmatch(
+        r"\s*[-+]?[0-9._]{1,40}(?:[eE][-+]?[0-9]{1,2}|/[0-9_]{1,40})?\s*", str(text)
+    )
+    if not found:
+        raise ValueError(f"{str(text)[:40]!r} is not a number")
+    try:
+        return Fraction(str(text))
+    except ZeroDivisionError as error:
+        raise ValueError(f"{text!r} divides by zero") from error
 
 
 def printable(text: object) -> str:

@@ -1,10 +1,12 @@
 """Counts, names and one line."""
 
+import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from vidal.words import counted, distinct, printable
+from vidal.words import counted, distinct, printable, ratio
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,21 @@ def test_anything_is_one_line_that_utf_8_holds():
     assert len(shown.splitlines()) == 1
     shown.encode("utf-8")
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10", 10), ("12.5", Fraction(25, 2)), ("30000/1001", Fraction(30000, 1001)), ("1e2", 100)],
+)
+def test_a_ratio_is_read_as_people_write_it(text, value):
+    assert ratio(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1e200000000", "1e999999999/1", "1/0", "x", "", "nan", "9" * 4400]
+)
+def test_what_is_no_ratio_is_refused_at_once(text):
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=r"number|zero"):
+        ratio(text)
+    assert time.monotonic() - began < 0.1

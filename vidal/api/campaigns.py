@@ -11,10 +11,11 @@ from typing import Any
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
-from vidal.assemble.campaign import begin_campaign, engines_of, picture_names, plan_round
+from vidal.assemble.campaign import begin_campaign, engines_of, plan_round
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
-from vidal.campaign.answers import Imported, frame_of, import_answers
+from vidal.assemble.imports import give_labels
+from vidal.campaign.answers import Imported
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import Trained, select_round, train_round
 from vidal.campaign.record import Round, Split
@@ -122,7 +123,8 @@ class Campaign:
         *,
         format: str = "auto",  # noqa: A002 (the option's name)
         skipped: Iterable[str] = (),
-        **options: Any,
+        split: Split = "train",
+        **options: bool,
     ) -> Imported:
         """Give the frames that wait their labels; what an annotation tool has exported.
 
@@ -130,7 +132,9 @@ class Campaign:
             source: a file or folder.
             format: as of ``vidal import --format``.
             skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
-            options: the switches of ``vidal import``: ``skip_rest``, ``strict``, ...
+            split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
+            options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
+                ``unknown_ok``, ``skip_rest``, ``strict``.
 
         Raises:
             InputError, FormatError: it cannot be read; says where.
@@ -138,15 +142,8 @@ class Campaign:
             CampaignError: no query waits.
         """
         with open_campaign(self.folder) as campaign:
-            names = picture_names(campaign)
-            return import_answers(
-                campaign,
-                campaign.clips(engines_of(campaign.config)),
-                Path(source),
-                format_=format,
-                names=names,
-                skipped=[frame_of(text, names) for text in skipped],
-                **options,
+            return give_labels(
+                campaign, Path(source), format_=format, skipped=skipped, split=split, **options
             )
 
     def train(self, *, epochs: int | None = None, progress: bool = True) -> Trained | None:
@@ -164,7 +161,8 @@ class Campaign:
             if epochs is not None:
                 changes = {"epochs": epochs, "initial_epochs": None}
                 campaign = replace(campaign, config=campaign.config.changed(training=changes))
-            clips = campaign.clips(engines_of(campaign.config))
+            needed = campaign.record.labelled_clips()
+            clips = campaign.clips(engines_of(campaign.config), only=needed)
             return train_round(campaign, clips, progress=Lines() if progress else None)
 
     def evaluate(

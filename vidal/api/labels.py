@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidal.api.options import PathLike
-from vidal.campaign.answers import READERS, Request, detect_format
 from vidal.errors import UnknownName
+from vidal.evidence.label_files import READERS, Request, detect_format
 from vidal.types import LabelledClip, Skipped
 
 
@@ -43,7 +43,7 @@ def read_labels(
     if kind not in READERS:
         raise UnknownName("format", kind, sorted(READERS))
     left = Skipped() if skipped is None else skipped
-    return list(READERS[kind](Request(file, tuple(classes), {}, _no_frame, left)))
+    return list(READERS[kind].read(Request(file, tuple(classes), {}, _no_frame, left)))
 
 
 def _no_frame(name: str) -> None:

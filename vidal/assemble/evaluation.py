@@ -9,6 +9,7 @@ from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
 from vidal.assemble.selection import batch_of
+from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
 from vidal.campaign.folder import Campaign
@@ -18,7 +19,7 @@ from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.errors import CampaignError, UsageError
+from vidal.errors import CampaignError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
@@ -26,6 +27,7 @@ from vidal.evidence.watch import Watcher
 from vidal.selection.forecast import Forecast, forecasts
 from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,15 +91,7 @@ def evaluate_campaign(
     config = campaign.config
     engines = engines_of(config)
     model = _model(campaign, number)
-    source = open_source(
-        config, engines=engines, store=campaign.evidence, scenes=campaign.folder / "scenes"
-    )
-    clips, truth = list(source.opened(split).values()), source.truth(split)
-    if not truth:
-        raise UsageError(
-            f"the campaign has no labelled clips in the split {split}.",
-            hint="Set clips aside with data.split, or name data.test_videos and data.test_labels.",
-        )
+    clips, truth = set_aside(campaign, split, engines)
     settings = config.evaluation
     spec = detector_spec(config, model=model)
     notes = _checked(spec, clips)
@@ -111,12 +105,17 @@ def evaluate_campaign(
         iou=settings.iou,
         coco=coco,
     )
+    lost = campaign.found(engines).skipped if queries else ()
+    if lost:
+        notes = (*notes, f"Queries are not judged: {lost[0].path}: {lost[0].reason}.")
+    judged = queries and not lost
     return Evaluation(
         model=model.name,
-        clips=f"{len(truth)} {split} clips, {quality.frames:,} labelled frames",
+        clips=f"{counted(len(truth), f'{split} clip')},"
+        f" {counted(quality.frames, 'labelled frame')}",
         quality=quality,
-        queries=_queries(campaign, watcher) if queries else (),
-        forecasts=_forecasts(campaign, watcher) if queries else (),
+        queries=_queries(campaign, watcher) if judged else (),
+        forecasts=_forecasts(campaign, watcher) if judged else (),
         notes=notes,
     )
 
@@ -174,7 +173,7 @@ def evaluate_videos(
     )
     return Evaluation(
         model=detector if weights is None else weights.name,
-        clips=f"{len(truth)} clips, {quality.frames:,} labelled frames",
+        clips=f"{counted(len(truth), 'clip')}, {counted(quality.frames, 'labelled frame')}",
         quality=quality,
         notes=(*notes, *_unknown_classes(quality, source.classes)),
     )

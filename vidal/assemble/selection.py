@@ -25,6 +25,7 @@ from vidal.query.options import build
 from vidal.query.random_share import check_share
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
+from vidal.words import ratio
 
 BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
@@ -129,7 +130,7 @@ def plan_selection(
         tracker=carrier,
     )
     plan = SelectionPlan(
-        inputs=Inputs(videos, labels, _rate(image_rate)),
+        inputs=Inputs(videos, labels, rate_of(image_rate)),
         evidence=evidence,
         query=QueryPlan(
             budget=Budget.parse(budget),
@@ -223,10 +224,15 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _rate(text: str) -> Fraction:
+def rate_of(text: str) -> Fraction:
+    """Of ``--image-rate``.
+
+    Raises:
+        UsageError: not a number of frames a second.
+    """
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        rate = ratio(text)
+    except ValueError:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise UsageError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vidal.campaign.source import reader
+from vidal.assemble.selection import rate_of
 from vidal.errors import OutputError, UnknownName, UsageError, WeightsError
+from vidal.evidence.label_files import read_labels
 from vidal.evidence.labels import match_labels
 from vidal.scenes import plan, render
 from vidal.store import atomic
@@ -121,11 +121,13 @@ def _clips(job: TrackerJob) -> Iterator[_Clip]:
     if job.videos is None or job.labels is None:
         yield from _rendered(job.clips, job.seed)
         return
-    rate = Fraction(str(job.image_rate))
+    rate = rate_of(str(job.image_rate))
     paths = find_clips(job.videos)
     root = job.videos if job.videos.is_dir() and job.videos not in paths else job.videos.parent
     clips = [open_clip(path, root=root, image_rate=rate) for path in paths]
-    truth = match_labels(job.labels, reader(job.format)(job.labels), clips).annotations
+    truth = match_labels(
+        job.labels, read_labels(job.labels, job.format, classes=None, clips=clips), clips
+    ).annotations
     for clip in clips:
         table = truth.get(clip.id)
         if table is not None:

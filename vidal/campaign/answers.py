@@ -1,100 +1,52 @@
-"""Labels that people have made, read from a file and matched to the frames that were asked for."""
+"""Labels that people have made, read from a file and given to the frames that wait for them.
+
+Nothing final happens by accident: frames of which the file does not say that somebody annotated
+them go on waiting and are named.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from vidal.campaign.clips import Found, ghost
 from vidal.campaign.folder import Campaign
+from vidal.campaign.held import hold
 from vidal.campaign.loop import answer_round
-from vidal.campaign.oracle import GivenOracle, known
+from vidal.campaign.oracle import GivenOracle, by_clip, known, only
+from vidal.campaign.proposals import Proposals
 from vidal.campaign.source import with_classes
-from vidal.errors import CampaignError, FormatError, InputError, LabelsMismatch, UsageError
+from vidal.errors import CampaignError, LabelsMismatch, UsageError
+from vidal.evidence.label_files import READERS, Names, Request, detect_format
 from vidal.evidence.labels import LabelMatch, match_labels
-from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
 
-Names = Callable[[str], FrameRef | None]
-"""From the name of a picture to its frame."""
+EMPTY, UNCHANGED, LOST, UNANSWERED = "empty", "unchanged", "clip is lost", "not answered"
+"""Why a frame goes on waiting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a reader of answers is given.
+class Rules:
+    """What counts as an answer.
 
     Attributes:
-        path: the file or folder.
-        classes: of the campaign.
-        clips: the training clips by id.
-        names: how pictures of the query are named.
-        skipped: receives what is left out.
+        empty_ok: frames without boxes were looked at, also where the format does not say so.
+        unchanged_ok: so were frames with vidal's own pre-annotations as they were.
+        unknown_ok: boxes of other classes alone are meant as they are.
+        strict: refuse a file with classes that are not the campaign's.
     """
 
-    path: Path
-    classes: tuple[str, ...]
-    clips: Mapping[str, Clip]
-    names: Names
-    skipped: Skipped
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """Frames of each clip."""
-        return {name: clip.frames for name, clip in self.clips.items()}
-
-    @property
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """(height, width) of each clip."""
-        return {name: clip.size for name, clip in self.clips.items()}
+    empty_ok: bool = False
+    unchanged_ok: bool = False
+    unknown_ok: bool = False
+    strict: bool = False
 
 
-def _cvat(request: Request) -> Iterator[LabelledClip]:
-    return cvat.read(request.path, skipped=request.skipped)
-
-
-def _cvat_images(request: Request) -> Iterator[LabelledClip]:
-    return cvat_images.read(
-        request.path, skipped=request.skipped, names=request.names, frames=request.lengths
-    )
-
-
-def _label_studio(request: Request) -> Iterator[LabelledClip]:
-    return label_studio.read(
-        request.path,
-        skipped=request.skipped,
-        names=request.names,
-        frames=request.lengths,
-        sizes=request.sizes,
-    )
-
-
-def _yolo(request: Request) -> Iterator[LabelledClip]:
-    described = request.path.is_file() or (request.path / "data.yaml").is_file()
-    return yolo.read(
-        request.path,
-        classes=None if described else request.classes,
-        skipped=request.skipped,
-        names=request.names,
-        frames=request.lengths,
-        sizes=request.sizes,
-    )
-
-
-def _coco_video(request: Request) -> Iterator[LabelledClip]:
-    return coco_video.read(request.path, skipped=request.skipped)
-
-
-READERS: Mapping[str, Callable[[Request], Iterator[LabelledClip]]] = {
-    "cvat": _cvat,
-    "cvat-images": _cvat_images,
-    "label-studio": _label_studio,
-    "yolo": _yolo,
-    "coco-video": _coco_video,
-}
-"""Formats that annotation tools export."""
+PLAIN = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +54,18 @@ class Imported:
     """What became of a file of answers.
 
     Attributes:
-        round: that was answered; None where no query waits.
+        round: that was answered; None where no query waits, or for labels of a split.
         format: that was read.
         labelled: frames that got their labels now.
         empty: those of them without objects.
         skipped: frames that are not asked for again.
         waiting: frames that still have no answer.
+        held: those frames, and why: ``empty``, ``unchanged``, ``clip is lost``, ``not answered``;
+            for labels of a split those that were not taken.
         again: frames of the file that were answered before; left as they are.
         not_asked: frames of the file that were not asked for; not imported.
         unknown: class name -> boxes of classes that are not the campaign's; they got label -1.
-        others: names in the file that belong to no training clip.
+        others: names in the file that belong to no clip of the split.
         left_out: what the reader left out: (path, where, why).
     """
 
@@ -121,6 +75,7 @@ class Imported:
     empty: int
     skipped: int
     waiting: int
+    held: tuple[tuple[FrameRef, str], ...]
     again: int
     not_asked: int
     unknown: Mapping[str, int]
@@ -128,83 +83,197 @@ class Imported:
     left_out: tuple[tuple[Path, str, str], ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """A file of answers, matched to clips."""
+
+    path: Path
+    format: str
+    match: LabelMatch
+    skipped: Skipped
+
+    def answers(self, ref: FrameRef) -> bool:
+        """Whether the file has labels of a frame."""
+        table = self.match.annotations.get(ref.clip)
+        return table is not None and known(table, ref.index)
+
+
 def import_answers(
     campaign: Campaign,
-    clips: Mapping[str, Clip],
+    found: Found,
     path: Path,
     *,
     format_: str,
     names: Names,
     skipped: Iterable[FrameRef] = (),
     skip_rest: bool = False,
-    strict: bool = False,
+    rules: Rules = PLAIN,
 ) -> Imported:
     """Read labels and give them to the frames that wait for them; one transaction.
 
-    A frame that the file lists without boxes is annotated and empty; a frame that it does not list
-    goes on waiting. Importing a file again changes nothing.
+    A frame without boxes is annotated and empty where the format states that somebody looked
+    (``AnswerFormat.states_empty``) or the rules say so; a frame that is not listed, or not read
+    completely, goes on waiting. Importing a file again changes nothing.
 
     Args:
         campaign: locked by the caller.
-        clips: the training clips by id.
+        found: the training clips; labels of lost ones are not taken.
         path: a file or folder that an annotation tool has exported.
         format_: of ``READERS``, or ``auto``.
         names: how pictures of the query are named.
         skipped: frames that are not labelled and not asked for again.
         skip_rest: skip all frames that the file does not answer.
-        strict: refuse a file with classes that are not the campaign's.
+        rules: what counts as an answer.
 
     Raises:
         InputError, FormatError: the file cannot be read; says where.
-        LabelsMismatch: labels of other clips, or (``strict``) of other classes.
+        LabelsMismatch: labels of other clips, of another picture size, or of other classes.
         CampaignError: no query waits, and the file says nothing that is known already.
-        UsageError: a skipped frame does not wait.
+        UsageError: a skipped frame does not wait, or frames would be skipped that the file answers.
     """
-    kind = detect_format(path) if format_ == "auto" else format_
-    request = Request(path, campaign.record.classes, clips, names, Skipped())
-    found = match_labels(path, READERS[kind](request), list(clips.values()))
-    waiting = campaign.record.waiting()
-    answered = [r for r in waiting if r.clip in found.annotations]
-    answered = [r for r in answered if known(found.annotations[r.clip], r.index)]
-    unknown = _unknown(found, answered, request.classes)
-    if strict and unknown:
-        raise LabelsMismatch(
-            path,
-            f"classes that the campaign does not have: {', '.join(unknown)}",
-            hint=f"Its classes are: {', '.join(request.classes)}.",
+    read = _read(campaign, found, path, format_, names)
+    record = campaign.record
+    waiting, entry = record.waiting(), record.open_round()
+    answered = [ref for ref in waiting if read.answers(ref)]
+    proposals = Proposals({})
+    if entry is not None and not rules.unchanged_ok:
+        proposals = Proposals.read(campaign.query(entry.number) / "preannotations.coco.json")
+    held = _held(read, answered, rules, proposals)
+    kept = [ref for ref in answered if ref not in held]
+    unknown = _unknown(read.match.annotations, kept, record.classes)
+    _check_classes(path, unknown, read.match.annotations, kept, record.classes, rules)
+    rest = [ref for ref in waiting if ref not in held and ref not in kept]
+    refused = _refused(skipped, waiting, rest if skip_rest else [])
+    if skip_rest and rest and len(read.skipped):
+        raise UsageError(
+            f"{path}: {len(read.skipped)} things in it were left out, so frames that it does not"
+            " answer may well have been annotated.",
+            hint="Skip frames by name, with --skipped.",
         )
-    refused = _refused(skipped, waiting, answered, skip_rest)
-    again, not_asked = _others(campaign, found, clips)
-    entry = campaign.record.open_round()
+    again, not_asked = _others(campaign, read.match, found.clips)
     if entry is None and not again:
         raise CampaignError(
             "no query waits for an answer.", hint="Make one with `vidal select --campaign`."
         )
-    tables = {name: with_classes(t, request.classes) for name, t in found.annotations.items()}
-    kept = [ref for ref in answered if ref not in refused]
+    tables = _tables(read.match, [ref for ref in kept if ref not in refused], record.classes)
     left = 0
     if entry is not None:
         left = answer_round(campaign, GivenOracle(tables), skipped=refused).waiting
-    return Imported(
+    lost = {name for _, name in read.match.absent}
+    for ref in rest:
+        held[ref] = LOST if ref.clip in lost else UNANSWERED
+    still = [(ref, held[ref]) for ref in waiting if ref in held and ref not in refused]
+    return replace(
+        _told(read, tables, unknown, still),
         round=None if entry is None else entry.number,
-        format=kind,
-        labelled=len(kept),
-        empty=sum(not _rows(tables[ref.clip], ref) for ref in kept),
         skipped=len(refused),
         waiting=left,
         again=again,
         not_asked=not_asked,
-        unknown=unknown,
-        others=found.others,
-        left_out=tuple(request.skipped.entries),
     )
 
 
+def import_held(
+    campaign: Campaign,
+    found: Found,
+    path: Path,
+    *,
+    format_: str,
+    names: Names,
+    rules: Rules = PLAIN,
+) -> Imported:
+    """Read labels of clips that are set aside, to judge models by; one transaction.
+
+    Every frame that the file labels is taken, in place of what was known of it. Training never
+    sees them.
+
+    Args:
+        campaign: locked by the caller.
+        found: the clips of the split.
+        path, format_, names, rules: as of ``import_answers``.
+
+    Raises:
+        InputError, FormatError, LabelsMismatch: as ``import_answers``.
+    """
+    read = _read(campaign, found, path, format_, names)
+    listed = [
+        FrameRef(name, int(index))
+        for name, table in read.match.annotations.items()
+        for index in np.flatnonzero(table.labelled)
+    ]
+    held = _held(read, listed, rules, Proposals({}))
+    kept = [ref for ref in listed if ref not in held]
+    classes = campaign.record.classes
+    unknown = _unknown(read.match.annotations, kept, classes)
+    _check_classes(path, unknown, read.match.annotations, kept, classes, rules)
+    tables = _tables(read.match, kept, classes)
+    hold(campaign.record, tables)
+    return _told(read, tables, unknown, held.items())
+
+
+def _read(campaign: Campaign, found: Found, path: Path, format_: str, names: Names) -> _Read:
+    """The file, its entries matched to clips."""
+    kind = detect_format(path) if format_ == "auto" else format_
+    ghosts = [ghost(each.entry.id, each.path, each.entry.frames) for each in found.lost]
+    request = Request(path, campaign.record.classes, found.clips, names, Skipped())
+    entries: Iterator[LabelledClip] = READERS[kind].read(request)
+    match = match_labels(path, entries, list(found.clips.values()), absent=ghosts)
+    return _Read(path, kind, match, request.skipped)
+
+
+def _held(
+    read: _Read, answered: Sequence[FrameRef], rules: Rules, proposals: Proposals
+) -> dict[FrameRef, str]:
+    """Frames of which the file does not say that somebody annotated them, and why."""
+    stated = rules.empty_ok or READERS[read.format].states_empty
+    held = {}
+    for ref in answered:
+        table = read.match.annotations[ref.clip]
+        if not stated and not _rows(table, ref):
+            held[ref] = EMPTY
+        elif not rules.unchanged_ok and proposals.unchanged(ref, table):
+            held[ref] = UNCHANGED
+    return held
+
+
+def _told(
+    read: _Read,
+    tables: Mapping[str, Annotations],
+    unknown: Mapping[str, int],
+    held: Iterable[tuple[FrameRef, str]],
+) -> Imported:
+    """The summary, as far as it is the same for queries and for clips that are set aside."""
+    labelled = [
+        FrameRef(name, int(at)) for name, t in tables.items() for at in np.flatnonzero(t.labelled)
+    ]
+    return Imported(
+        round=None,
+        format=read.format,
+        labelled=len(labelled),
+        empty=sum(not _rows(tables[ref.clip], ref) for ref in labelled),
+        skipped=0,
+        waiting=0,
+        held=tuple(held),
+        again=0,
+        not_asked=0,
+        unknown=unknown,
+        others=read.match.others,
+        left_out=tuple(read.skipped.entries),
+    )
+
+
+def _tables(
+    match: LabelMatch, kept: Sequence[FrameRef], classes: tuple[str, ...]
+) -> dict[str, Annotations]:
+    """The labels of these frames alone, in the classes of the campaign."""
+    return {
+        name: with_classes(only(match.annotations[name], indices), classes)
+        for name, indices in by_clip(kept).items()
+    }
+
+
 def _refused(
-    skipped: Iterable[FrameRef],
-    waiting: Sequence[FrameRef],
-    answered: Sequence[FrameRef],
-    rest: bool,
+    skipped: Iterable[FrameRef], waiting: Sequence[FrameRef], rest: Sequence[FrameRef]
 ) -> set[FrameRef]:
     refused = set(skipped)
     strange = sorted(refused - set(waiting))
@@ -213,7 +282,7 @@ def _refused(
             f"{strange[0]} does not wait for an answer, so it cannot be skipped.",
             hint="`vidal status` tells how many do.",
         )
-    return refused | (set(waiting) - set(answered) if rest else set())
+    return refused | set(rest)
 
 
 def _rows(table: Annotations, ref: FrameRef) -> int:
@@ -222,17 +291,43 @@ def _rows(table: Annotations, ref: FrameRef) -> int:
 
 
 def _unknown(
-    found: LabelMatch, frames: Sequence[FrameRef], classes: tuple[str, ...]
+    tables: Mapping[str, Annotations], frames: Sequence[FrameRef], classes: tuple[str, ...]
 ) -> dict[str, int]:
     """Class name -> boxes, of classes that the campaign does not have."""
     counts: Counter[str] = Counter()
     for ref in frames:
-        table = found.annotations[ref.clip]
+        table = tables[ref.clip]
         for label in table.labels[table.on(ref.index)].tolist():
             name = "unknown" if label == UNKNOWN else table.classes[label]
             if name not in classes:
                 counts[name] += 1
     return dict(sorted(counts.items()))
+
+
+def _check_classes(
+    path: Path,
+    unknown: Mapping[str, int],
+    tables: Mapping[str, Annotations],
+    kept: Sequence[FrameRef],
+    classes: tuple[str, ...],
+    rules: Rules,
+) -> None:
+    """Refuse other classes where that was asked for, and files of other classes alone.
+
+    A file without one box of the campaign's classes is one whose classes are called otherwise, far
+    more often than one that was meant.
+    """
+    own = f"Its classes are: {', '.join(classes)}."
+    if rules.strict and unknown:
+        why = f"classes that the campaign does not have: {', '.join(unknown)}"
+        raise LabelsMismatch(path, why, hint=own)
+    boxes = sum(_rows(tables[ref.clip], ref) for ref in kept)
+    if boxes and not rules.unknown_ok and sum(unknown.values()) == boxes:
+        raise LabelsMismatch(
+            path,
+            f"none of its {boxes} boxes is of a class of the campaign ({', '.join(unknown)})",
+            hint=f"{own} --unknown-ok takes them as unknown objects.",
+        )
 
 
 def _others(campaign: Campaign, found: LabelMatch, clips: Mapping[str, Clip]) -> tuple[int, int]:
@@ -243,55 +338,6 @@ def _others(campaign: Campaign, found: LabelMatch, clips: Mapping[str, Clip]) ->
         again += int((table.labelled & states.labelled).sum())
         not_asked += int((table.labelled & ~states.labelled & ~states.queried).sum())
     return again, not_asked
-
-
-def detect_format(path: Path) -> str:
-    """The format of a file that an annotation tool has exported, by its name and first keys.
-
-    Raises:
-        InputError: it is not there.
-        FormatError: it is none of those in ``READERS``.
-    """
-    if not path.exists():
-        raise InputError(path, "no such file or folder")
-    if path.is_dir():
-        xml = any(p.name.endswith((".xml", ".xml.gz", ".zip")) for p in path.iterdir())
-        return "cvat" if xml else "yolo"
-    if path.suffix in (".yaml", ".yml"):
-        return "yolo"
-    if path.suffix == ".json":
-        return _json_format(path)
-    if path.name.endswith((".xml", ".xml.gz", ".zip")):
-        return _cvat_format(path)
-    raise FormatError(path, "", "of no known format", hint=_choices())
-
-
-def _json_format(path: Path) -> str:
-    try:
-        value: Any = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(path, "", f"not JSON ({error})") from error
-    if isinstance(value, list):
-        return "label-studio"
-    if isinstance(value, dict) and "videos" in value:
-        return "coco-video"
-    raise FormatError(path, "", "of no known format", hint=_choices())
-
-
-def _cvat_format(path: Path) -> str:
-    """Images or video: the reader of images refuses the other at its first track."""
-    try:
-        for _ in cvat_images.read(path):
-            pass
-    except FormatError as error:
-        if "CVAT for video" in error.why:
-            return "cvat"
-        raise
-    return "cvat-images"
-
-
-def _choices() -> str:
-    return f"Name it with --format: {', '.join(READERS)}."
 
 
 def frame_of(text: str, names: Names) -> FrameRef:

@@ -28,12 +28,17 @@ from pydantic import (
 from vidal.campaign.config_errors import refusal
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
+from vidal.words import ratio
 
+# fmt: off
 DataFormat = Literal[
-    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo"
+    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo",
+    "cvat", "cvat-images", "label-studio",
 ]
+# fmt: on
 FORMATS: tuple[str, ...] = get_args(DataFormat)
 """Formats that a campaign's data may have."""
 
@@ -138,8 +143,8 @@ class DataConfig(_Model):
     @classmethod
     def _image_rate(cls, value: Any) -> str:
         try:
-            rate = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
+            rate = ratio(value)
+        except ValueError:
             rate = Fraction(0)
         if not 0 < rate <= 1000:
             raise ValueError("not a number of frames a second")
@@ -350,16 +355,15 @@ def load_values(path: Path) -> dict[str, Any]:
     """The plain values of a YAML file.
 
     Raises:
-        InputError: no such file, or not YAML with keys.
+        InputError: no such file, or not YAML with keys; see ``vidal.formats._yaml``.
     """
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except OSError as error:
         raise InputError(path, (error.strerror or str(error)).lower()) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise InputError(path, f"not a YAML file{where}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, "not a YAML file (not UTF-8)") from error
+    values = parse_yaml(text, path)
     if not isinstance(values, dict):
         raise InputError(path, "expected keys such as data, detector and selection")
     return values

@@ -2,6 +2,7 @@
 
 CAMPAIGN/campaign.yaml                 the configuration, every default written out
 CAMPAIGN/campaign.sqlite               the record of rounds, frames and labels
+CAMPAIGN/campaign.v1.sqlite            the record as it was before it was brought to this version
 CAMPAIGN/.lock                         held by the command that is running; its process id
 CAMPAIGN/evidence/                     what was computed about clips, under content keys
 CAMPAIGN/models/round-000.safetensors  one model a trained round
@@ -14,21 +15,25 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vidal.campaign.config import CampaignConfig, dump_config, load_config, with_paths
+from vidal.campaign._sql import SCHEMA, reporting_sql
+from vidal.campaign.clips import Found, find_clips
+from vidal.campaign.config import CampaignConfig, with_paths
+from vidal.campaign.config_file import CONFIG, change_paths, read_config, write_config
+from vidal.campaign.migrate import home_of, migrate, version_of
+from vidal.campaign.places import located, place
 from vidal.campaign.record import ClipEntry, Record, Split
-from vidal.campaign.source import place, reopen
-from vidal.errors import CampaignBusy, CampaignError, InputError
+from vidal.errors import CampaignBusy, CampaignError, InputError, OutputError
 from vidal.evidence.places import EngineMaker
 from vidal.store import atomic
 from vidal.types import Annotations, Clip
 
-CONFIG, RECORD, LOCK = "campaign.yaml", "campaign.sqlite", ".lock"
+RECORD, LOCK = "campaign.sqlite", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,15 @@ class Campaign:
         folder: where it lies.
         config: with paths as this process sees them.
         record: open.
+        home: where it lay when its relative paths were written; None = unknown.
+        notes: what was done to it on opening, one sentence each.
     """
 
     folder: Path
     config: CampaignConfig
     record: Record
+    home: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> Path:
@@ -75,19 +84,51 @@ class Campaign:
         ]
         return self.folder / names[-1] if names else None
 
-    def clips(self, engines: EngineMaker, split: Split | None = "train") -> dict[str, Clip]:
+    def clips(
+        self,
+        engines: EngineMaker,
+        split: Split | None = "train",
+        *,
+        only: Collection[str] | None = None,
+    ) -> dict[str, Clip]:
         """The clips of a split by id, in order of id.
+
+        Args:
+            engines: where clips are opened.
+            split: which; None = all.
+            only: ids of those that are needed; None = all of the split.
 
         Raises:
             InputError: one is gone, or has changed.
         """
-        return reopen(
-            self.record.clips(split),
-            self.folder,
+        found = self.found(engines, split, only=only)
+        found.need(self.folder)
+        return found.clips
+
+    def found(
+        self,
+        engines: EngineMaker,
+        split: Split | None = "train",
+        *,
+        only: Collection[str] | None = None,
+    ) -> Found:
+        """The clips of a split that are there, and those that are not."""
+        entries = [e for e in self.record.clips(split) if only is None or e.id in only]
+        return find_clips(
+            entries,
+            self.place_of,
             engines=engines,
             store=self.evidence,
             image_rate=Fraction(self.config.data.image_rate),
         )
+
+    def place_of(self, written: str) -> Path:
+        """Where a path lies that the record or the configuration names."""
+        return located(written, self.folder, self.home)
+
+    def absent(self) -> list[ClipEntry]:
+        """Clips that are not where they were; whether the others have changed is not looked at."""
+        return [e for e in self.record.clips() if not os.path.lexists(self.place_of(e.path))]
 
 
 def create_campaign(
@@ -116,20 +157,47 @@ def create_campaign(
         CampaignError: there is another campaign here already.
         OutputError: the folder cannot be written.
     """
-    stored = with_paths(config, lambda path: Path(place(path, folder)))
-    text = dump_config(stored)
-    path = folder / CONFIG
-    if (folder / RECORD).exists():
-        if path.exists() and path.read_text("utf-8") == text:
+    if recorded(folder):
+        if begun_with(folder, config):
             return False
         raise CampaignError(
             f"{folder}: there is a campaign here already, with another configuration.",
             hint="Name another folder.",
         )
-    atomic.write_text(path, text)
+    write_config(folder, config)
     with atomic.reporting(folder / RECORD):
         Record.create(folder / RECORD, classes, clips, given=given)
     return True
+
+
+def recorded(folder: Path) -> bool:
+    """Whether there is a campaign in a folder.
+
+    Raises:
+        InputError: the folder may not be looked into.
+    """
+    try:
+        (folder / RECORD).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(folder, (error.strerror or str(error)).lower()) from error
+    return (folder / RECORD).is_file()
+
+
+def begun_with(folder: Path, config: CampaignConfig) -> bool:
+    """Whether the campaign of a folder has this configuration (resolved, absolute paths)."""
+    if not (folder / CONFIG).is_file():
+        return False
+    home = _home(folder)
+    return read_config(folder, home) == with_paths(
+        config, lambda path: located(place(path, folder), folder, home)
+    )
+
+
+def _home(folder: Path) -> Path | None:
+    with reporting_sql(folder / RECORD), Record(folder / RECORD, read_only=True) as record:
+        return home_of(record.db)
 
 
 @contextmanager
@@ -145,21 +213,41 @@ def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
         CampaignBusy: another process works on it.
         UsageError: its configuration was changed to something that cannot be meant.
     """
-    if not (folder / RECORD).is_file():
+    if not recorded(folder):
         raise InputError(folder, "no campaign here", hint="Begin one with `vidal init`.")
     if lock:
-        with locked(folder), _opened(folder) as campaign:
+        with locked(folder), _opened(folder, _brought_up(folder), read_only=False) as campaign:
             yield campaign
     else:
-        with _opened(folder) as campaign:
+        with _opened(folder, _perhaps_brought_up(folder), read_only=True) as campaign:
             yield campaign
+
+
+def _brought_up(folder: Path) -> tuple[str, ...]:
+    """Bring a record of an older version up to date; the campaign is locked."""
+    if not 1 <= version_of(folder / RECORD) < SCHEMA:
+        return ()
+    change_paths(folder, None, lambda path: path)
+    return (migrate(folder / RECORD),)
+
+
+def _perhaps_brought_up(folder: Path) -> tuple[str, ...]:
+    """The same for a reader, where nobody works on the campaign and its folder can be written."""
+    if not 1 <= version_of(folder / RECORD) < SCHEMA:
+        return ()
+    try:
+        with locked(folder):
+            return _brought_up(folder)
+    except (CampaignBusy, OutputError):
+        return ()
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Campaign]:
-    config = load_config(folder / CONFIG)
-    with Record(folder / RECORD) as record:
-        yield Campaign(folder, config, record)
+def _opened(folder: Path, notes: tuple[str, ...], *, read_only: bool) -> Iterator[Campaign]:
+    path = folder / RECORD
+    with reporting_sql(path), Record(path, read_only=read_only) as record:
+        home = home_of(record.db)
+        yield Campaign(folder, read_config(folder, home), record, home, notes)
 
 
 @contextmanager
@@ -182,8 +270,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CampaignBusy(folder, holder(folder) or 0) from None
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with atomic.reporting(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         yield
         os.ftruncate(handle, 0)
     finally:
@@ -194,6 +283,6 @@ def holder(folder: Path) -> int | None:
     """The process that holds, or held, the lock; None where nobody is named."""
     try:
         text = (folder / LOCK).read_text("ascii").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 20 else None

@@ -10,83 +10,65 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from vidal.campaign._sql import connect, nullable, rows_of, set_state
+from vidal.campaign._sql import (
+    SCHEMA,
+    check_whole,
+    connect,
+    nullable,
+    reporting_sql,
+    rows_of,
+    set_state,
+    statements,
+    table_of,
+)
+from vidal.campaign.entries import GIVEN, ClipEntry, FrameStates, Round, Split
+from vidal.campaign.migrate import check_version, set_home
 from vidal.campaign.oracle import given_query, known
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
-from vidal.types import Annotations, BoolArray, Clip, FrameRef, Query
+from vidal.types import Annotations, Clip, FrameRef, Query
 
-Split = Literal["train", "validation", "test"]
-SCHEMA = 1
-GIVEN = "given"
-"""The strategy of round 0 where labels were there before the campaign."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One row of the rounds: ``state`` is queried, answered, trained or withdrawn."""
-
-    number: int
-    strategy: str
-    wanted: int
-    state: str
-    model: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ClipEntry:
-    """A clip of the campaign.
-
-    Attributes:
-        id: of the clip.
-        path: relative to the campaign where it lies inside it, else absolute.
-        frames: how many it has.
-        split: what it is for.
-        root: the folder that was searched when it was found, like ``path``: part of the id.
-    """
-
-    id: str
-    path: str
-    frames: int
-    split: Split
-    root: str = "."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameStates:
-    """Masks (F,) of one clip; a frame in none of them is unlabelled."""
-
-    queried: BoolArray
-    labelled: BoolArray
-    skipped: BoolArray
-
-    @property
-    def taken(self) -> BoolArray:
-        """Frames that may not be queried."""
-        return self.queried | self.labelled | self.skipped
+__all__ = ["GIVEN", "ClipEntry", "FrameStates", "Record", "Round", "Split"]
 
 
 class Record:
     """The open record of one campaign; close it when done.
 
     Every method that writes is one transaction: after a crash it happened or it did not.
+
+    Attributes:
+        db: the connection, for modules of this package.
+        version: of the record; below ``SCHEMA`` only where it was opened for reading.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open it.
+
+        Args:
+            path: the file.
+            read_only: nothing will be written; a record of an older version can be read too.
+
+        Raises:
+            InputError: there is none, it is damaged, or of another version.
+            OutputError, CampaignError: see ``reporting_sql``.
+        """
         if not path.is_file():
             raise InputError(path, "no campaign here", hint="Make one with `vidal init`.")
         self._path = path
-        self._db = connect(path)
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA:
-            raise InputError(path, f"a record of version {version}; this vidal reads {SCHEMA}")
+        with reporting_sql(path):
+            self.db = connect(path, read_only=read_only)
+            try:
+                check_whole(self.db, path)
+                self.version = int(self.db.execute("PRAGMA user_version").fetchone()[0])
+                check_version(path, self.version, oldest=1 if read_only else SCHEMA)
+            except BaseException:
+                self.db.close()
+                raise
 
     @staticmethod
     def create(
@@ -95,6 +77,7 @@ class Record:
         clips: Iterable[ClipEntry],
         *,
         given: Mapping[str, Annotations] | None = None,
+        home: Path | None = None,
     ) -> None:
         """A new record; the file appears whole.
 
@@ -104,6 +87,7 @@ class Record:
             clips: all of the campaign.
             given: clip id -> labels that are there already. They are round 0, which nobody was
                 asked for and which is answered.
+            home: what relative paths of clips count from; None = the folder of ``path``.
 
         Raises:
             CampaignError: there is one already.
@@ -112,24 +96,27 @@ class Record:
             raise CampaignError(f"{path}: there is a campaign here already.")
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
-        schema = resources.files("vidal.campaign").joinpath("schema.sql").read_text("utf-8")
-        with closing(sqlite3.connect(temporary)) as db:
-            db.executescript(schema)
+        with closing(sqlite3.connect(temporary)) as db, reporting_sql(path):
+            for name in ("schema.sql", "schema_2.sql"):
+                for statement in statements(name):
+                    db.execute(statement)
             with db:
+                db.execute(f"PRAGMA user_version = {SCHEMA}")
+                set_home(db, home or path.parent)
                 db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(classes))
                 db.executemany(
                     "INSERT INTO clips VALUES (?, ?, ?, ?, ?)",
                     [(clip.id, clip.path, clip.frames, clip.split, clip.root) for clip in clips],
                 )
         if given:
-            with Record(temporary) as record:
+            with Record(temporary) as record, reporting_sql(path):
                 record.add_query(given_query(given), GIVEN, {})
                 record.answer(given)
         temporary.replace(path)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        self.db.close()
 
     def __enter__(self) -> Record:
         return self
@@ -142,12 +129,12 @@ class Record:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their labels."""
-        rows = self._db.execute("SELECT name FROM classes ORDER BY label")
+        rows = self.db.execute("SELECT name FROM classes ORDER BY label")
         return tuple(name for (name,) in rows)
 
     def clips(self, split: Split | None = None) -> list[ClipEntry]:
         """The clips, of one split or all, by id."""
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT id, path, frames, split, root FROM clips"
             " WHERE ? IS NULL OR split = ? ORDER BY id",
             (split, split),
@@ -156,7 +143,7 @@ class Record:
 
     def rounds(self) -> list[Round]:
         """All rounds in order, withdrawn ones included."""
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT round, strategy, wanted, state, model FROM rounds ORDER BY round"
         )
         return [Round(*row) for row in rows]
@@ -178,21 +165,21 @@ class Record:
 
     def waiting(self) -> list[FrameRef]:
         """The queried frames without an answer, most wanted first."""
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT clip, frame FROM frames WHERE state = 'queried' ORDER BY rank"
         )
         return [FrameRef(clip, frame) for clip, frame in rows]
 
     def queried_in(self, number: int) -> list[FrameRef]:
         """All frames of a round, whatever became of them, most wanted first."""
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT clip, frame FROM frames WHERE round = ? ORDER BY rank", (number,)
         )
         return [FrameRef(clip, frame) for clip, frame in rows]
 
     def drawn(self, number: int) -> list[FrameRef]:
         """The frames of a round that were drawn at random beside those of its strategy."""
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT frames.clip, frames.frame FROM frames, events WHERE events.round = ?1"
             " AND events.kind = 'queried' AND frames.round = ?1 AND frames.rank >"
             " json_extract(events.detail, '$.frames') - json_extract(events.detail, '$.drawn')"
@@ -206,18 +193,27 @@ class Record:
         masks = {
             name: np.zeros(clip.frames, np.bool_) for name in ("queried", "labelled", "skipped")
         }
-        for frame, state in self._db.execute(
+        for frame, state in self.db.execute(
             "SELECT frame, state FROM frames WHERE clip = ? AND round < ?",
             (clip.id, 2**62 if before is None else before),
         ):
             masks[state][frame] = True
         return FrameStates(**masks)
 
+    def labelled_clips(self, *, through: int = 2**62) -> list[str]:
+        """Ids of the clips with labelled frames, of rounds up to a number."""
+        rows = self.db.execute(
+            "SELECT DISTINCT clip FROM frames WHERE state = 'labelled' AND round <= ?"
+            " ORDER BY clip",
+            (through,),
+        )
+        return [clip for (clip,) in rows]
+
     def counts(self) -> dict[str, int]:
         """Number of frames in each state, and of all frames of training clips."""
         counts = {"queried": 0, "labelled": 0, "skipped": 0}
-        counts.update(self._db.execute("SELECT state, count(*) FROM frames GROUP BY state"))
-        total = self._db.execute("SELECT sum(frames) FROM clips WHERE split = 'train'").fetchone()
+        counts.update(self.db.execute("SELECT state, count(*) FROM frames GROUP BY state"))
+        total = self.db.execute("SELECT sum(frames) FROM clips WHERE split = 'train'").fetchone()
         counts["frames"] = int(total[0] or 0)
         return counts
 
@@ -226,7 +222,7 @@ class Record:
         result: dict[int, dict[str, int]] = {
             entry.number: {"queried": 0, "labelled": 0, "skipped": 0} for entry in self.rounds()
         }
-        for number, state, count in self._db.execute(
+        for number, state, count in self.db.execute(
             "SELECT round, state, count(*) FROM frames GROUP BY round, state"
         ):
             result[number][state] = count
@@ -234,38 +230,27 @@ class Record:
 
     def annotations(self, clip_id: str, frames: int) -> Annotations:
         """The imported labels of one clip."""
-        labelled = np.zeros(frames, np.bool_)
-        for (frame,) in self._db.execute(
+        labelled = self.db.execute(
             "SELECT frame FROM frames WHERE clip = ? AND state = 'labelled'", (clip_id,)
-        ):
-            labelled[frame] = True
-        rows = self._db.execute(
+        ).fetchall()
+        rows = self.db.execute(
             "SELECT frame, x1, y1, x2, y2, label, track, ignored FROM boxes WHERE clip = ?"
             " ORDER BY frame, rowid",
             (clip_id,),
         ).fetchall()
-        table = np.array(rows, np.float64).reshape(-1, 8)
-        return Annotations(
-            classes=self.classes,
-            labelled=labelled,
-            frame=table[:, 0].astype(np.int64),
-            boxes=table[:, 1:5].astype(np.float32),
-            labels=table[:, 5].astype(np.int64),
-            track=table[:, 6].astype(np.int64),
-            ignore=table[:, 7].astype(np.bool_),
-        )
+        return table_of(self.classes, frames, labelled, rows)
 
     def events(self) -> list[tuple[int | None, str, dict[str, Any]]]:
         """(round, kind, detail) in order; the times are left out, being the only thing that
         differs between two runs of the same campaign."""
-        rows = self._db.execute("SELECT round, kind, detail FROM events ORDER BY id")
+        rows = self.db.execute("SELECT round, kind, detail FROM events ORDER BY id")
         return [(number, kind, json.loads(detail)) for number, kind, detail in rows]
 
     # -- writing -----------------------------------------------------------------------------
 
     def add_query(self, query: Query, strategy: str, detail: Mapping[str, Any]) -> None:
         """Open a round with its query."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO rounds VALUES (?, ?, ?, 'queried', NULL)",
                 (query.round, strategy, query.budget),
@@ -279,7 +264,7 @@ class Record:
                     )
                 ],
             )
-            self._event(query.round, "queried", {"frames": len(query), **detail})
+            self.event(query.round, "queried", {"frames": len(query), **detail})
 
     def answer(
         self, tables: Mapping[str, Annotations], *, skipped: Iterable[FrameRef] = ()
@@ -300,7 +285,7 @@ class Record:
             )
         waiting = self.waiting()
         refused = set(skipped)
-        with self._transaction() as db:
+        with self.transaction() as db:
             labelled = [
                 ref
                 for ref in waiting
@@ -315,12 +300,12 @@ class Record:
             left = len(waiting) - len(labelled) - len(dropped)
             detail = {"labelled": len(labelled), "skipped": len(dropped), "waiting": left}
             if labelled or dropped:
-                self._event(current.number, "imported", detail)
+                self.event(current.number, "imported", detail)
             if not left:
                 db.execute(
                     "UPDATE rounds SET state = 'answered' WHERE round = ?", (current.number,)
                 )
-                self._event(current.number, "answered", {})
+                self.event(current.number, "answered", {})
         return len(labelled) + len(dropped), left
 
     def withdraw(self) -> Round:
@@ -331,19 +316,19 @@ class Record:
         current = self.open_round()
         if current is None:
             raise CampaignError("no query waits; there is nothing to take back.")
-        with self._transaction() as db:
+        with self.transaction() as db:
             gone = db.execute("DELETE FROM frames WHERE state = 'queried'").rowcount
             kept = db.execute(
                 "SELECT count(*) FROM frames WHERE round = ?", (current.number,)
             ).fetchone()[0]
             state = "answered" if kept else "withdrawn"
             db.execute("UPDATE rounds SET state = ? WHERE round = ?", (state, current.number))
-            self._event(current.number, "withdrawn", {"frames": gone, "kept": kept})
+            self.event(current.number, "withdrawn", {"frames": gone, "kept": kept})
         return current
 
     def trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
         """The model of a round is there."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             changed = db.execute(
                 "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
                 " AND state IN ('answered', 'trained')",
@@ -351,25 +336,28 @@ class Record:
             ).rowcount
             if not changed:
                 raise CampaignError(f"round {number} has no labels to train on.")
-            self._event(number, "trained", {"model": model, **detail})
+            self.event(number, "trained", {"model": model, **detail})
 
     def note(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
         """Append an event."""
-        with self._transaction():
-            self._event(number, kind, detail)
+        with self.transaction():
+            self.event(number, kind, detail)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that happens in the block, or nothing of it."""
+        self.db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
+            yield self.db
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self.db.in_transaction:  # a full disk has ended it already
+                self.db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self.db.execute("COMMIT")
 
-    def _event(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
-        self._db.execute(
+    def event(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
+        """Append an event; within a transaction."""
+        self.db.execute(
             "INSERT INTO events (time, round, kind, detail) VALUES (?, ?, ?, ?)",
             (datetime.now(UTC).isoformat(), number, kind, json.dumps(detail, sort_keys=True)),
         )

@@ -1,5 +1,5 @@
 -- The record of a campaign. What the rules below forbid cannot happen, whatever the code does.
-PRAGMA user_version = 1;
+-- This is version 1; schema_2.sql brings it to version 2, here and in campaigns of version 1.
 
 CREATE TABLE classes (
     label INTEGER PRIMARY KEY,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,20 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
-from vidal.campaign.record import ClipEntry, Split
+from vidal.campaign.entries import ClipEntry, Split
+from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.evidence.clips import open_clips, open_paths
-from vidal.evidence.labels import match_labels, names_of
+from vidal.evidence.label_files import READERS, detect_format, read_labels, reader
+from vidal.evidence.labels import match_labels
+from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
-from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
+from vidal.types import (
+    UNKNOWN,
+    Annotations,
+    Clip,
+    SkippedClip,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +54,13 @@ class Source:
         clips: by id.
         skipped: inputs that cannot be used, with the cause.
         classes: of the configuration, else those that the labels name; None where nothing does.
+        named: the classes that the labels name, in the order met.
     """
 
     clips: Mapping[str, SourceClip]
     skipped: tuple[SkippedClip, ...]
     classes: tuple[str, ...] | None
+    named: tuple[str, ...] = ()
 
     def opened(self, split: Split | None = None) -> dict[str, Clip]:
         """The clips of a split (None = all) by id, in order of id."""
@@ -91,9 +100,9 @@ def open_source(
     elif data.root is not None:
         opener.data_set(data.root)
     elif data.videos is not None:
-        opener.folder(data.videos, data.labels, data.format or "coco-video", None)
+        opener.folder(data.videos, data.labels, data.format, None)
     if data.test_videos is not None:
-        opener.folder(data.test_videos, data.test_labels, "coco-video", "test")
+        opener.folder(data.test_videos, data.test_labels, None, "test")
     return opener.source(data.split)
 
 
@@ -109,14 +118,20 @@ class _Opener:
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
         self._skipped: list[SkippedClip] = []
 
-    def folder(self, videos: Path, labels: Path | None, name: str, split: Split | None) -> None:
-        """A folder of clips, with a file of labels perhaps."""
+    def folder(
+        self, videos: Path, labels: Path | None, name: str | None, split: Split | None
+    ) -> None:
+        """A folder of clips, with a file of labels perhaps; ``name`` of its format, or None."""
         clips, skipped = open_clips(
             videos, engines=self._engines, store=self._store, image_rate=self._rate
         )
         truth: Mapping[str, Annotations] = {}
         if labels is not None:
-            entries = reader(name)(labels, classes=self._data.classes)
+            # By the file's own names where it has some, so that a message can tell them.
+            kind = name or detect_format(labels)
+            own = kind in READERS and kind != "yolo"
+            classes = None if own else self._data.classes
+            entries = read_labels(labels, kind, classes=classes, clips=clips)
             truth = match_labels(labels, entries, clips).annotations
         itself = not videos.is_dir() or clips[0].path == videos.resolve()
         root = videos.parent if itself else videos
@@ -171,14 +186,15 @@ class _Opener:
         """All of it, split."""
         free = [clip for clip, _, fixed, _ in self._found.values() if fixed is None]
         splits = split_clips(free, split, self._names)
-        classes = self._data.classes or _classes_of(each[3] for each in self._found.values())
+        named = _classes_of(each[3] for each in self._found.values())
+        classes = self._data.classes or named
         clips = {
             name: SourceClip(
                 clip, root.resolve(), fixed or splits[name], _fitted(truth, classes or ())
             )
             for name, (clip, root, fixed, truth) in self._found.items()
         }
-        return Source(clips, tuple(self._skipped), classes)
+        return Source(clips, tuple(self._skipped), classes, named or ())
 
 
 def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:
@@ -245,12 +261,6 @@ def split_clips(
     return result
 
 
-def reader(name: str) -> Any:
-    """The reader of a format of ``FORMATS``: ``read(path, classes=...)`` -> labelled clips."""
-    read = import_module(f"vidal.formats.{name.replace('-', '_')}").read
-    return read
-
-
 def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]:
     """What the record keeps of the clips; paths inside the campaign's folder are relative to it."""
     for each in clips:
@@ -261,42 +271,3 @@ def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]
             each.split,
             place(each.root, folder),
         )
-
-
-def place(path: Path, folder: Path) -> str:
-    """A path as a campaign writes it down: relative to its folder if inside, else absolute."""
-    whole, base = path.resolve(), folder.resolve()
-    return str(whole.relative_to(base)) if whole.is_relative_to(base) else str(whole)
-
-
-def reopen(
-    entries: Sequence[ClipEntry],
-    folder: Path,
-    *,
-    engines: EngineMaker,
-    store: Path,
-    image_rate: Fraction,
-) -> dict[str, Clip]:
-    """The clips that a record names, by id, in order of id.
-
-    Raises:
-        InputError: a clip is not where it was, or is another one than it was.
-    """
-    paths = [(folder / entry.path, folder / entry.root) for entry in entries]
-    for entry, (path, _) in zip(entries, paths, strict=True):
-        if not path.exists():
-            hint = "Put it back; a campaign does not go on with fewer clips than it began with."
-            raise InputError(path, f"clip {entry.id} is not there any more", hint=hint)
-    opened = open_paths(paths, engines=engines, store=store, image_rate=image_rate)
-    clips: dict[str, Clip] = {}
-    for entry, clip in zip(entries, opened, strict=True):
-        if isinstance(clip, SkippedClip):
-            raise InputError(clip.path, clip.reason)
-        if clip.id != entry.id or clip.frames != entry.frames:
-            raise InputError(
-                clip.path,
-                f"has changed since the campaign began (was {entry.id}, is {clip.id})",
-                hint="Put the former file back, or begin a new campaign.",
-            )
-        clips[entry.id] = clip
-    return dict(sorted(clips.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.folder import Campaign
-from vidal.campaign.loop import to_train
+from vidal.campaign.loop import lost_models, to_train
 from vidal.words import counted
 
 
@@ -23,6 +23,13 @@ class NextStep:
 def next_step(campaign: Campaign) -> NextStep:
     """The one command that takes the campaign further."""
     record, folder = campaign.record, _quoted(campaign.folder)
+    lost = lost_models(campaign)
+    if lost:
+        return NextStep(
+            f"vidal train {folder}",
+            f"the model of round {lost[0].number} is gone: put it back as"
+            f" {lost[0].model}, or fit it anew",
+        )
     entry = record.open_round()
     if entry is not None:
         query = campaign.query(entry.number)
@@ -62,6 +69,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "folder": str(campaign.folder),
         "classes": list(record.classes),
         "clips": splits,
+        "missing": [entry.id for entry in campaign.absent()],
         "frames": {
             "all": counts["frames"],
             "labelled": counts["labelled"],

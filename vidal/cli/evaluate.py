@@ -109,7 +109,7 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
 
 def _campaign(given: dict[str, Any], console: Console) -> Evaluation:
     from vidal.assemble.evaluation import evaluate_campaign
-    from vidal.campaign.folder import open_campaign
+    from vidal.cli.opened import open_campaign
 
     with open_campaign(given["campaign"]) as campaign:
         return evaluate_campaign(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.words import counted
 
 if TYPE_CHECKING:
     from vidal.campaign.config import CampaignConfig
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="What is labelled already: round 0 of the campaign.",
 )
-@click.option("--format", "format_", default=None, help="Format of --labels. [default: coco-video]")
+@click.option(
+    "--format", "format_", default=None, help="Format of --labels. [default: as the file says]"
+)
 @click.option("--test-videos", type=click.Path(path_type=Path), help="Clips for evaluation only.")
-@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels, COCO-video.")
+@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels.")
 @click.option(
     "--test",
     default=None,
@@ -78,11 +81,12 @@ def command(**given: Any) -> None:
     vidal init work --videos clips/ --classes car,pedestrian
     vidal init work --config configs/scenes.yaml
 
-    Clips are split into training, validation and test by whole clips, once and for all.
+    Clips are split into training, validation and test by whole clips, once and for all. Clips of a
+    project that is moved as a whole are found again; for others see `vidal relink`.
     """
     from vidal.assemble.campaign import begin_campaign
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
 
     folder: Path = given["folder"]
     config = _config(given)
@@ -101,11 +105,12 @@ def command(**given: Any) -> None:
     set_aside = ", ".join(f"{clips[name]} for {name}" for name in ("validation", "test"))
     click.echo(
         f"{'began' if begun.new else 'unchanged:'} campaign {state['name']!r} in {folder}:"
-        f" {frames['all']:,} frames of {clips['train']} training clips ({set_aside})"
+        f" {counted(frames['all'], 'frame')} of {counted(clips['train'], 'training clip')}"
+        f" ({set_aside})"
     )
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
-        click.echo(f"  labelled        {begun.given} frames from the start")
+        click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
     for entry in skipped:
         click.echo(f"  skipped {entry['path']}: {entry['reason']}")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
@@ -113,12 +118,12 @@ def command(**given: Any) -> None:
 
 def _config(given: dict[str, Any]) -> CampaignConfig:
     """The file's configuration with the options' changes, or the options' alone."""
-    import yaml
-
     from vidal.assemble.config import KEYS, campaign_config
+    from vidal.formats._yaml import parse_yaml
 
     options = {name: given.get(name) for name in KEYS}
     options["format"] = given["format_"]
     options["tracker_options"] = pairs("tracker-option", given["tracker_options"]) or None
-    changes = {key: yaml.safe_load(text) for key, text in pairs("set", given["changes"]).items()}
+    texts = pairs("set", given["changes"])
+    changes = {key: parse_yaml(text, f"--set {key}") for key, text in texts.items()}
     return campaign_config(given["folder"], given["file"], options, changes)

@@ -32,23 +32,32 @@ def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> 
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
     from vidal.assemble.campaign import plan_round
-    from vidal.campaign.folder import open_campaign
-    from vidal.campaign.loop import newest_query, retell_round
+    from vidal.campaign.loop import needed_for, newest_query, retell_round
+    from vidal.cli.opened import open_campaign
     from vidal.evidence.again import again
     from vidal.report import write_outputs
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
         chosen = newest_query(campaign) if number is None else number
         job = plan_round(campaign, number=chosen)
-        clips = campaign.clips(job.engines)
+        found = campaign.found(job.engines)
+        found.need(folder, needed_for(campaign, chosen))
         place = campaign.query(chosen) if out is None else out
 
         def told() -> tuple[SelectionResult, dict[str, Path]]:
             result = retell_round(
-                campaign, job.plan, clips, chosen, engines=job.engines, watcher=console
+                campaign,
+                job.plan,
+                found.clips,
+                chosen,
+                engines=job.engines,
+                watcher=console,
+                lost=found.skipped,
             )
             return result, write_outputs(result, place, progress=console.writing)
 
         result, files = again(told)
     frames = counted(len(result.query), "frame")
     click.echo(f"round {chosen}: {frames}; {printable(files['report.html'])}")
+    for lost in found.skipped:
+        click.echo(f"  without {printable(lost.path)}: {printable(lost.reason)}")

@@ -92,7 +92,7 @@ HEADINGS = {
     "--labels",
     type=click.Path(path_type=Path),
     default=None,
-    help="COCO-video JSON of frames that are labelled already: never chosen.",
+    help="Frames that are labelled already (COCO, CVAT, YOLO, Label Studio): never chosen.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(

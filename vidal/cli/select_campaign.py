@@ -36,9 +36,9 @@ def refuse_options(context: click.Context) -> None:
 def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Select, write the query's files, record it, say what comes next."""
     from vidal.assemble.campaign import plan_round
-    from vidal.campaign.folder import open_campaign
     from vidal.campaign.loop import check_selectable, prepare_round, select_round
     from vidal.campaign.status import describe
+    from vidal.cli.opened import open_campaign
     from vidal.evidence.again import again
     from vidal.report import write_outputs
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,7 +18,7 @@ import numpy as np
 from vidal import boxes as geometry
 from vidal.errors import LabelsMismatch, NoClips, UnknownName, UsageError
 from vidal.evidence.given import GivenDetections
-from vidal.evidence.labels import clips_by_name, find_clip
+from vidal.evidence.names import ClipNames
 from vidal.formats.detections import DetectedClip, DetectionFiles, read
 from vidal.protocols import Store
 from vidal.store import to_arrays
@@ -141,14 +140,11 @@ def _pairs(
     """Which entry belongs to which clip."""
     if clips is None:
         return _described(given, source, rate)
-    by_name = clips_by_name(clips)
-    folders = Counter(clip.path.parent for clip in clips)
-    for clip in clips:
-        if folders[clip.path.parent] == 1:
-            by_name.setdefault(clip.path.parent.name, [clip])
+    names = ClipNames(clips)
     pairs: dict[Clip, DetectedClip] = {}
     for entry in source.clips:
-        found = find_clip(entry.path, entry.names, by_name)
+        fitting = names.find(entry.path, entry.names)
+        found = None if fitting is None else fitting[0]
         if found is None and len(source.clips) == len(clips) == 1 and not entry.named:
             found = clips[0]
         if found is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from vidal.errors import LabelsMismatch
+from vidal.evidence.names import ClipNames, Fit
 from vidal.types import Annotations, BoolArray, Clip, LabelledClip
 
 
@@ -19,10 +20,12 @@ class LabelMatch:
     Attributes:
         annotations: clip id -> table of that clip's length.
         others: names in the file that belong to no clip of the run.
+        absent: names in the file of clips that are not there now, with their ids.
     """
 
     annotations: Mapping[str, Annotations]
     others: tuple[str, ...]
+    absent: tuple[tuple[str, str], ...] = ()
 
     def labelled(self, clip: Clip) -> BoolArray:
         """(F,) bool of a clip; all False where the file says nothing of it."""
@@ -30,80 +33,75 @@ class LabelMatch:
         return np.zeros(clip.frames, np.bool_) if table is None else table.labelled
 
 
-def names_of(clip: Clip) -> tuple[str, ...]:
-    """The names by which an annotation file may call a clip, the most specific first."""
-    bare = clip.id.rpartition("-")[0]
-    return (clip.id, bare, clip.path.name, clip.path.stem)
+def match_labels(
+    path: Path,
+    source: Iterable[LabelledClip],
+    clips: Sequence[Clip],
+    *,
+    absent: Sequence[Clip] = (),
+) -> LabelMatch:
+    """Find the clip of every entry of an annotation file; see ``ClipNames`` for what fits.
 
-
-def clips_by_name(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
-    """Every name by which a file may call a clip -> the clips it may mean."""
-    by_name: dict[str, list[Clip]] = {}
-    for clip in clips:
-        for name in dict.fromkeys(names_of(clip)):
-            by_name.setdefault(name, []).append(clip)
-    return by_name
-
-
-def match_labels(path: Path, source: Iterable[LabelledClip], clips: Sequence[Clip]) -> LabelMatch:
-    """Find the clip of every entry of an annotation file.
-
-    An entry belongs to a clip if its name, or its last path component with or without suffix,
-    is the clip's id, the id without its digest, or the clip's file name.
+    Args:
+        path: of the file.
+        source: its entries.
+        clips: of the run.
+        absent: clips that are known and cannot be used: entries of them are told, not taken.
 
     Raises:
-        LabelsMismatch: no entry belongs to a clip, an entry could belong to several, or an
-            entry's length is not the clip's.
+        LabelsMismatch: no entry belongs to a clip, an entry could belong to several, two entries
+            fit one clip equally well, or an entry's length or picture size is not the clip's.
     """
-    by_name = clips_by_name(clips)
-    annotations: dict[str, Annotations] = {}
+    names = ClipNames([*clips, *absent])
+    lost = {clip.id for clip in absent}
+    taken: dict[str, tuple[Fit, LabelledClip, Clip]] = {}
     others: list[str] = []
     for entry in source:
-        found = find_clip(path, (entry.name,), by_name)
+        found = names.find(path, (entry.name,))
         if found is None:
             others.append(entry.name)
             continue
-        if found.id in annotations:
-            raise LabelsMismatch(path, f"two entries belong to clip {found.id}")
-        annotations[found.id] = _fitted(path, entry, found)
-    if not annotations:
+        clip, fit = found
+        before = taken.get(clip.id)
+        if before is not None and before[0] == fit:
+            both = f"{before[1].name!r} and {entry.name!r}"
+            raise LabelsMismatch(path, f"two entries belong to clip {clip.id} ({both})")
+        if before is None or before[0] < fit:
+            taken[clip.id] = fit, entry, clip
+        if before is not None:
+            others.append(min((before[0], before[1].name), (fit, entry.name))[1])
+    annotations = {
+        name: _fitted(path, entry, clip)
+        for name, (_, entry, clip) in taken.items()
+        if name not in lost
+    }
+    if not taken:
         seen = ", ".join(others[:3]) or "nothing"
         raise LabelsMismatch(
             path,
             f"labels for other clips ({seen}{', ...' if len(others) > 3 else ''})",
             hint=f"Expected names such as {clips[0].id if clips else '-'} or their file names.",
         )
-    return LabelMatch(annotations, tuple(others))
-
-
-def find_clip(path: Path, names: Iterable[str], by_name: Mapping[str, list[Clip]]) -> Clip | None:
-    """The clip that one of the names means, tried in order; None where none does.
-
-    Raises:
-        LabelsMismatch: names of ``path`` that could be several clips, and no other name settles it.
-    """
-    doubt: tuple[str, list[Clip]] | None = None
-    for given in names:
-        pure = PurePosixPath(given)
-        for name in (given, given.replace("/", "__"), pure.name, pure.stem):
-            found = by_name.get(name, [])
-            if len(found) == 1:
-                return found[0]
-            if found and doubt is None:
-                doubt = given, found
-    if doubt is None:
-        return None
-    both = " and ".join(str(clip.path) for clip in doubt[1][:2])
-    raise LabelsMismatch(path, f"{doubt[0]!r} could be {both}", hint="Name the clips by their ids.")
+    missing = [(entry.name, name) for name, (_, entry, _) in taken.items() if name in lost]
+    return LabelMatch(annotations, tuple(others), tuple(missing))
 
 
 def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
     """The entry's table at the clip's length.
 
-    A truncated clip has lost frames at its end: labels beyond are an error all the same, because
-    frame numbers can then not be trusted; a table that merely states fewer frames is lengthened.
+    Boxes of a picture of another size cannot be trusted, scaled or not: which of the two was
+    annotated is not known. A truncated clip has lost frames at its end: labels beyond are an error
+    all the same, because frame numbers can then not be trusted; a table that merely states fewer
+    frames is lengthened.
     """
     table = entry.annotations
+    if entry.size is not None and tuple(entry.size) != tuple(clip.size):
+        raise LabelsMismatch(
+            path,
+            f"{entry.name!r} was annotated at {entry.size[1]}x{entry.size[0]} pixels, but"
+            f" {clip.path.name} is {clip.size[1]}x{clip.size[0]}",
+            hint="Annotate pictures of the clip's own size.",
+        )
     if table.frames == clip.frames:
         return table
     beyond = np.flatnonzero(table.labelled[clip.frames :])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from vidal.errors import FormatError, InputError
+from vidal.formats._files import lines, visible
 from vidal.formats._rows import Row
-from vidal.formats._xml import whole
+from vidal.formats._sizes import Size, image_size, same_size
+from vidal.formats._tree import is_folder
+from vidal.formats._xml import real, shown, whole
 from vidal.types import UNKNOWN
 
 IMAGES = frozenset((".png", ".jpg", ".jpeg"))
@@ -22,20 +24,9 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: the archive is broken or cut off, or the text is not UTF-8.
+        FormatError: the archive is broken, cut off or holds too much, or the text is not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        text = data.decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FormatError(path, "", f"broken archive ({error})") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(path, f"byte {error.start}", "not UTF-8 text") from error
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error})") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in lines(path):
         if line.strip():
             yield f"line {number}", line.strip()
 
@@ -46,13 +37,8 @@ def numbers(path: Path, where: str, texts: Sequence[str], *, first: int) -> list
     Raises:
         FormatError: one is not a number.
     """
-    values: list[float] = []
-    for column, text in enumerate(texts, start=first):
-        try:
-            values.append(float(text))
-        except ValueError:
-            raise FormatError(path, where, f"column {column}: {text!r} is not a number") from None
-    return values
+    columns = enumerate(texts, start=first)
+    return [real(path, where, f"column {column}", text) for column, text in columns]
 
 
 def identity(path: Path, where: str, text: str) -> int:
@@ -102,7 +88,7 @@ def labeller(
         if key in index:
             return index[key]
         if allowed is not None and key not in allowed:
-            raise FormatError(path, where, f"{name!r} is not a class of this format")
+            raise FormatError(path, where, f"{shown(name)} is not a class of this format")
         return UNKNOWN
 
     return label
@@ -112,12 +98,13 @@ def numbered_images(folder: Path) -> dict[int, str]:
     """Number -> file name of the images of a folder, in order; empty where there is no folder.
 
     Raises:
+        InputError: the folder cannot be read.
         FormatError: two images of one number.
     """
     found: dict[int, str] = {}
-    if not folder.is_dir():
+    if not is_folder(folder):
         return found
-    for file in sorted(folder.iterdir()):
+    for file in visible(folder):
         stem = re.fullmatch(r"\d{1,12}", file.stem, re.ASCII)
         if stem is None or file.suffix.lower() not in IMAGES:
             continue
@@ -126,3 +113,27 @@ def numbered_images(folder: Path) -> dict[int, str]:
             raise FormatError(folder, file.name, f"the same number as {found[number]}")
         found[number] = file.name
     return dict(sorted(found.items()))
+
+
+def size_of_images(folder: Path, images: Iterable[str], stated: Size | None = None) -> Size | None:
+    """(height, width) of a clip's images, by their heads; ``stated`` where none tells.
+
+    An image that cannot be read tells nothing here; whoever decodes the clip says so.
+
+    Args:
+        folder: of the images.
+        images: their file names.
+        stated: what the labels say, if they do.
+
+    Raises:
+        FormatError: images of different sizes, or of another than stated; names both.
+    """
+
+    def size_of(name: str) -> Size | None:
+        try:
+            return image_size(folder / name)
+        except InputError:
+            return None
+
+    sizes = ((name, size_of(name)) for name in images)
+    return same_size(folder, chain([("the file of labels", stated)], sizes))

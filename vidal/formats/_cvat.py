@@ -11,9 +11,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from vidal.errors import FormatError, OutputError
+from vidal.errors import FormatError, InputError, OutputError
+from vidal.formats._files import visible
 from vidal.formats._names import believable
-from vidal.formats._xml import Event, whole
+from vidal.formats._xml import Event, events, pixels, shown, whole
 from vidal.types import UNKNOWN, BoolArray
 
 Numbering = Literal["video", "task"]
@@ -21,6 +22,10 @@ Numbering = Literal["video", "task"]
 
 IGNORE = "ignore"
 """Name of the checkbox attribute that carries ``Annotations.ignore``."""
+
+
+FILES = ("*.xml", "*.xml.gz", "*.zip")
+"""Names of the files that CVAT exports."""
 
 
 @dataclass(slots=True)
@@ -31,13 +36,15 @@ class Task:
         fields: texts of the simple elements of ``<task>``.
         labels: label names, in order.
         values: allowed values of each attribute, in order, over all labels.
+        kind: ``task``, ``job`` or ``project``, whichever was exported.
         height, width: of ``<original_size>``; 0 where absent.
         source: base name of the video; empty where absent.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
-    values: dict[str, list[str]] = field(default_factory=dict)
+    values: dict[str, dict[str, None]] = field(default_factory=dict)
+    kind: str = "task"
     height: int = 0
     width: int = 0
     source: str = ""
@@ -46,26 +53,24 @@ class Task:
         """Take in the end of one element below ``<meta>``; returns the attribute being defined."""
         inside = parents[-1] if parents else ""
         if event.tag in ("project", "job") and inside == "meta":
-            hint = "Export each task on its own."
-            raise FormatError(path, event.where, f"a {event.tag} export", hint=hint)
+            self.kind = event.tag
         if event.tag == "name" and inside == "label":
             self.labels.append(event.text)
         elif event.tag == "name" and inside == "attribute":
             attribute = event.text
         elif event.tag == "values" and inside == "attribute":
-            known = self.values.setdefault(attribute, [])
-            known += [value for value in event.text.split("\n") if value not in known]
+            self.values.setdefault(attribute, {}).update(dict.fromkeys(event.text.split("\n")))
         elif event.tag in ("width", "height") and inside == "original_size":
-            setattr(self, event.tag, whole(path, event.where, event.tag, event.text))
+            setattr(self, event.tag, pixels(path, event.where, event.tag, event.text))
         elif event.tag == "source":
             self.source = event.text.replace("\\", "/").rsplit("/", 1)[-1]
-        elif inside == "task":
+        elif inside in ("task", "job"):
             self.fields[event.tag] = event.text
         return attribute
 
     def classes(self, label_from: str | None) -> list[str]:
         """Class names: the labels, or the values of the attribute ``label_from``."""
-        names = self.labels if label_from is None else self.values.get(label_from, [])
+        names = self.labels if label_from is None else self.values.get(label_from, {})
         return list(dict.fromkeys(names))
 
 
@@ -91,23 +96,25 @@ class Grid:
             return whole(path, f"<{name}>", name, text) if text else default
 
         start, rule = number("start_frame", 0), task.fields.get("frame_filter", "")
-        found = re.fullmatch(r"\s*(?:step\s*=\s*(\d+))?\s*", rule)
-        if found is None or found[1] == "0":
-            raise FormatError(path, "<frame_filter>", f"expected step=N, got {rule!r}")
+        found = re.fullmatch(r"\s*(?:step\s*=\s*([0-9]{1,9}))?\s*", rule)
+        if found is None or (found[1] and int(found[1]) == 0):
+            raise FormatError(path, "<frame_filter>", f"expected step=N, got {shown(rule)}")
         step = int(found[1] or 1)
         size = believable(path, "<size>", number("size", 0))
         if not task.fields.get("size") and not task.fields.get("stop_frame"):
             raise FormatError(path, "<task>", "neither size nor stop_frame is stated")
+        if start < 0:
+            raise FormatError(path, "<start_frame>", f"start_frame: {start} is below 0")
         stop = number("stop_frame", start + (size - 1) * step)
         length = believable(path, "<stop_frame>", stop + 1)
-        shown = len(range(start, stop + 1, step))
-        if "size" in task.fields and size != shown:
-            why = f"{size} frames, but {shown} from {start} to {stop} in steps of {step}"
+        count = len(range(start, stop + 1, step))
+        if "size" in task.fields and size != count:
+            why = f"{size} frames, but {count} from {start} to {stop} in steps of {step}"
             raise FormatError(path, "<size>", why)
-        if start < 0 or (frames is not None and length > frames):
+        if frames is not None and length > frames:
             why = f"frames {start}..{stop}, but the clip has {frames}"
             raise FormatError(path, "<stop_frame>", why)
-        return cls(start, step, shown, length if frames is None else frames)
+        return cls(start, step, count, length if frames is None else frames)
 
     def labelled(self, path: Path, deleted: Iterable[int]) -> BoolArray:
         """(frames,) bool: shown and not among the ``deleted`` numbers of the task."""
@@ -118,6 +125,30 @@ class Grid:
                 raise FormatError(path, "deleted frames", f"{number}: the task has {self.size}")
             mask[self.start + number * self.step] = False
         return mask
+
+
+def flavour(path: Path) -> Literal["cvat", "cvat-images"]:
+    """Whether an XML file (or the first of a folder) is CVAT for video or CVAT for images.
+
+    Its first ``<track>`` or ``<image>`` decides, else the mode that the task states.
+
+    Raises:
+        InputError: it cannot be read; FormatError: it is not CVAT's.
+    """
+    path = Path(path)
+    files = visible(path, *FILES) if path.is_dir() else [path]
+    if not files:
+        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    mode = ""
+    for at, event in enumerate(events(files[0])):
+        if at == 0 and event.tag != "annotations":
+            raise FormatError(files[0], event.where, "expected <annotations>")
+        if event.tag == "image":
+            return "cvat-images"
+        if event.tag == "track":
+            return "cvat"
+        mode = event.text if event.tag == "mode" else mode
+    return "cvat" if mode == "interpolation" else "cvat-images"
 
 
 def label_of(name: str, names: list[str], grow: bool) -> int:

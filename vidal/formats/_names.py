@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from vidal.errors import FormatError, UsageError
 from vidal.types import FrameRef
+
+T = TypeVar("T")
 
 PATTERN = r"(?P<clip>.+)_(?P<index>\d+)"
 """How the stem of an image's name says clip and frame."""
@@ -51,8 +54,38 @@ def resolver(names: Names) -> Callable[[str], FrameRef | None]:
     return resolve
 
 
+def of_clip(known: Mapping[str, T], name: str) -> T | None:
+    """What is known of the clip that a file calls ``name``; None where nothing is.
+
+    ``known`` is keyed by names or by clip ids (``day__cam-1a2b3c4d``): the name itself counts
+    first, then the id without its digest, then its last part. Where several clips could be meant,
+    what is the same for all of them is known all the same.
+    """
+    if name in known:
+        return known[name]
+    pure = PurePosixPath(name)
+    for wanted in dict.fromkeys((name.replace("/", "__"), pure.name, pure.stem)):
+        bare = {key: key.rpartition("-")[0] for key in known}
+        same = [known[key] for key, value in bare.items() if value == wanted or key == wanted]
+        same = same or [known[k] for k, value in bare.items() if value.endswith(f"__{wanted}")]
+        if same:
+            return same[0] if all(value == same[0] for value in same) else None
+    return None
+
+
 LONGEST = 10_000_000
 """Frames of the longest clip that is believed (90 hours at 30 a second)."""
+
+
+TOGETHER = 10 * LONGEST
+"""Frames of all clips of one file that are believed, where nothing but the file states them."""
+
+
+def believable_sum(path: Path, frames: int) -> int:
+    """A number of frames of all clips so far, or FormatError; see ``believable``."""
+    if frames > TOGETHER:
+        raise FormatError(path, "", f"more than {TOGETHER} frames in all cannot be right")
+    return frames
 
 
 def believable(path: Path, where: str, frames: int) -> int:

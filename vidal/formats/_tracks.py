@@ -5,49 +5,101 @@ Shared by the formats in which people annotate key frames (CVAT for video, Label
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.errors import FormatError
+from vidal.formats._rows import FAR
 from vidal.types import Annotations, BoolArray, IntArray, ScoreArray
 
+MOST = 3_000_000
+"""Boxes that may be filled in for one clip, unless the file itself has a fiftieth of them."""
 
-def interpolate(
-    knots: IntArray, boxes: ScoreArray, visible: BoolArray, *, step: int = 1
-) -> tuple[IntArray, ScoreArray]:
-    """Boxes on the knots and, after each visible one, linearly up to the next knot.
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What lies on and between the key frames of all tracks of a clip.
+
+    Attributes:
+        origin: (m,) int64, the key that each row lies on or after.
+        frame: (m,) int64.
+        values: (m, C) float64.
+        gaps: (g,) keys after which frames stay open up to the next key of the track.
+        first, last: (g,) the first and the last such frame.
+    """
+
+    origin: IntArray
+    frame: IntArray
+    values: ScoreArray
+    gaps: IntArray
+    first: IntArray
+    last: IntArray
+
+
+def fill(
+    path: Path,
+    track: IntArray,
+    knots: IntArray,
+    values: ScoreArray,
+    *,
+    shown: BoolArray,
+    onward: BoolArray,
+    good: BoolArray,
+    plain: BoolArray,
+    step: int = 1,
+) -> Filled:
+    """Rows on the knots that are shown and, after each, linearly up to the next of its track.
+
+    Nothing is filled in where one of the two is not ``good`` or not ``plain``; where frames lie
+    between them, these are the ``gaps``.
 
     Args:
-        knots: (n,) strictly increasing frames, all on one grid of ``step``.
-        boxes: (n, 4) float64 xyxy at the knots.
-        visible: (n,) whether the object stays in view from this knot to the next.
+        path: of the file, for the error.
+        track: (n,) which object; sorted, and ``knots`` increasing within each.
+        knots: (n,) frames, multiples of ``step`` apart.
+        values: (n, C) float64 that move linearly.
+        shown: (n,) whether the object is in view on this knot.
+        onward: (n,) whether it stays in view up to the next one.
+        good: (n,) whether the knot can be a key; others get no row.
+        plain: (n,) whether the knot's values can be interpolated.
         step: distance of neighbouring frames.
 
-    Returns:
-        (m,) frames and (m, 4) boxes: every knot, plus the frames strictly between a visible knot
-        and its successor.
+    Raises:
+        FormatError: more boxes than can be meant; see ``MOST``.
     """
-    parts = [np.arange(a, b, step) for a, b in pairwise(knots)]
-    parts = [part if seen else part[:1] for part, seen in zip(parts, visible[:-1], strict=True)]
-    frames = np.concatenate([*parts, knots[-1:]]).astype(np.int64)
-    columns = [np.interp(frames, knots, boxes[:, axis]) for axis in range(4)]
-    return frames, np.stack(columns, axis=1)
+    follows = np.zeros(len(knots), dtype=np.bool_)
+    follows[:-1] = track[1:] == track[:-1]
+    after = np.minimum(np.arange(len(knots)) + follows, max(len(knots) - 1, 0))
+    steps = np.where(follows, (knots[after] - knots) // step, 1)
+    bridged = onward & good & good[after] & plain & plain[after]
+    counts = np.where(shown & good, np.where(bridged, steps, 1), 0)
+    if (total := int(counts.sum())) > max(MOST, 50 * len(knots)):
+        why = f"{total} boxes between {len(knots)} key frames, more than can be meant"
+        raise FormatError(path, "", why, hint="Check the frame numbers and the length of the clip.")
+    origin = np.repeat(np.arange(len(knots)), counts)
+    place = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = place / steps[origin]
+    filled = np.empty((total, values.shape[1]))
+    for at, column in enumerate(values.T):
+        rise = column[after] - column
+        rise[~bridged] = 0
+        filled[:, at] = column[origin] + share * rise[origin]
+    gaps = np.flatnonzero(onward & ~bridged & (steps > 1))
+    frame = knots[origin] + place * step
+    return Filled(origin, frame, filled, gaps, knots[gaps] + step, knots[after[gaps]] - step)
 
 
-def cut(knots: IntArray, visible: BoolArray, lost: Sequence[int]) -> BoolArray:
-    """``visible``, but ending before each ``lost`` frame: a bad key frame is not bridged."""
-    before = np.searchsorted(knots, np.array(lost, dtype=np.int64)) - 1
-    result = visible.copy()
-    result[before[before >= 0]] = False
-    return result
-
-
-def proper(box: Sequence[float]) -> bool:
-    """Whether a box can be a key frame: finite, and neither inverted nor empty."""
-    x1, y1, x2, y2 = box
-    return bool(np.isfinite(box).all()) and x2 > x1 and y2 > y1
+def proper(boxes: ScoreArray) -> BoolArray:
+    """(N,) whether boxes (N, 4) can be key frames: finite, neither inverted nor empty, near."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(boxes) < FAR  # False for NaN and infinity too
+        fine = np.hstack([near, boxes[:, 2:] > boxes[:, :2]])
+    return np.asarray(fine.all(axis=1))
 
 
 def key_positions(

@@ -2,19 +2,24 @@
 
 A file is a list of frames, or an object with that list under ``frames``; each frame has ``name``,
 ``videoName``, ``frameIndex`` (0-based) and ``labels``, each label ``id`` (text), ``category``,
-``box2d`` and ``attributes``. Frames are those of the 5 Hz excerpt that the labels were made on.
+``box2d`` and ``attributes``. The files of 2020 spell them ``video_name``, ``index`` and ``Crowd``.
+A label without ``box2d`` has the extent of its ``poly2d`` or ``rle``; where there is none, it is
+listed and its frame is not annotated. ("lane" and "drivable area" are no objects.) Frames are those
+of the 5 Hz excerpt that the labels were made on.
 
 Corners: ``x2, y2`` name the last pixel inside the box, as the data set's own conversion to COCO
 reads them (width = x2 - x1 + 1), so vidal's half-open corner is one further; ``inclusive=False``
 reads and writes them as edges. "other person", "other vehicle" and "trailer" and every label with
 ``crowd`` become ignore regions; the first three have no class. A frame with ``labels: []`` is
-annotated and empty; one with ``labels`` null or absent is not annotated.
+annotated and empty; one with ``labels`` null or absent is not annotated. ``size`` of a frame, and
+``imageSize`` of a file's ``config``, are Scalabel's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,8 +28,13 @@ import numpy as np
 
 from vidal.errors import FormatError, InputError, OutputError
 from vidal.formats._columns import labeller, refuse_twins
-from vidal.formats._names import believable
+from vidal.formats._files import visible
+from vidal.formats._json import Fields
+from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build, load_json
+from vidal.formats._segmentation import extent
+from vidal.formats._sizes import Size, same_size
+from vidal.formats._tree import is_folder
 from vidal.formats._write import write_files
 from vidal.types import UNKNOWN, LabelledClip, Skipped
 
@@ -37,6 +47,9 @@ _IGNORED = frozenset(("other person", "other vehicle", "trailer"))
 _ALSO = ("traffic light", "traffic sign", *_IGNORED)
 _ALIASES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle"}
 _OTHER = "other vehicle"
+_NO_OBJECTS = ("lane", "drivable area")
+_NAME = ("videoName", "video_name")
+_INDEX = ("frameIndex", "frame_index", "index")
 
 
 def read(
@@ -46,7 +59,8 @@ def read(
     skipped: Skipped | None = None,
     inclusive: bool = True,
     rate: Fraction = RATE,
-    size: tuple[int, int] | None = SIZE,
+    size: Size | None = SIZE,
+    frames: Mapping[str, int] | None = None,
 ) -> Iterator[LabelledClip]:
     """The videos of a file, or of all files below a folder in order of their paths.
 
@@ -59,36 +73,53 @@ def read(
         skipped: receives what is left out, and labels without a box.
         inclusive: whether x2, y2 lie inside the box; see above.
         rate: frames a second of the labelled frames.
-        size: (height, width) of the images; None = not known.
+        size: (height, width) of the images where the file does not state it; None = not known.
+        frames: lengths of videos by name, where known.
 
     Raises:
         InputError: no files there, or one that cannot be read.
         FormatError: broken JSON, a missing or wrong key, a category that BDD100K does not have
-            (with ``classes`` None), a frame twice, or an identity twice in a frame.
+            (with ``classes`` None), a frame twice, an identity twice in a frame, or frames of
+            one video with different sizes.
     """
     root = Path(path)
-    files = sorted(root.rglob("*.json")) if root.is_dir() else [root]
+    files = visible(root, "*.json", deep=True) if is_folder(root) else [root]
     if not files:
         raise InputError(root, "no .json files below it")
     names = CLASSES if classes is None else tuple(classes)
     known = (*CLASSES, *_ALSO) if classes is None else None
     labels = labeller(names, known=known, aliases=_ALIASES)
+    total = 0
     for file in files:
-        for video, frames in _videos(file).items():
-            length = believable(file, f"video {video!r}", max(frames) + 1)
+        whole, videos = _videos(file)
+        for video, found in videos.items():
+            last = max(found)
+            length = (frames or {}).get(video, last + 1)
+            if last >= length:
+                raise FormatError(file, found[last][0], f"{video!r:.60} has {length} frames")
+            total = believable_sum(root, total + length)
+            stated = same_size(file, [whole, *_sizes(file, found)]) or size
+            reader = _Reader(Fields(file), skipped, inclusive, labels)
             labelled = np.zeros(length, dtype=np.bool_)
             rows: list[_Box] = []
-            for index, (where, frame) in frames.items():
-                items = frame.get("labels")
-                labelled[index] = items is not None
-                rows += _boxes(file, where, index, items, skipped, inclusive, labels)
+            for index, (where, frame) in found.items():
+                labelled[index] = frame.get("labels") is not None
+                rows += reader.boxes(where, index, frame.get("labels"))
             numbered = _numbered(rows)
             refuse_twins(file, numbered)
             yield LabelledClip(
                 name=video,
-                annotations=build(names, labelled, numbered, path=file, skipped=skipped, size=size),
-                files=_files(video, frames, length),
-                size=size,
+                annotations=build(
+                    names,
+                    labelled,
+                    numbered,
+                    path=file,
+                    skipped=skipped,
+                    size=stated,
+                    incomplete=reader.incomplete,
+                ),
+                files=_files(video, found, length),
+                size=stated,
                 rate=rate,
             )
 
@@ -117,87 +148,117 @@ _Box = tuple[int, tuple[float, float, float, float], int, str | None, bool, str]
 """As a row, with the identity still text."""
 
 
-def _videos(file: Path) -> dict[str, dict[int, tuple[str, dict[str, Any]]]]:
-    """Video -> frame index -> (where, frame), both in order."""
-    value = load_json(file)
+_Frames = dict[int, tuple[str, dict[str, Any]]]
+"""Frame index -> (where, frame)."""
+
+
+def _videos(file: Path) -> tuple[tuple[str, Size | None], dict[str, _Frames]]:
+    """(where, size) that the file states for all, and video -> its frames, both in order."""
+    of, value = Fields(file), load_json(file, "*.json")
+    whole: tuple[str, Size | None] = ("config", None)
     if isinstance(value, dict):
-        value = _need(file, "", value, "frames", list)
+        config = value.get("config")
+        size = config.get("imageSize") if isinstance(config, dict) else None
+        whole = ("config.imageSize", of.size("config.imageSize", size)) if size else whole
+        if not isinstance(value.get("frames"), list):
+            raise FormatError(file, "", "neither a list of frames nor an object with 'frames'")
+        value = value["frames"]
     if not isinstance(value, list):
         raise FormatError(file, "", "neither a list of frames nor an object with 'frames'")
-    videos: dict[str, dict[int, tuple[str, dict[str, Any]]]] = {}
+    videos: dict[str, _Frames] = {}
     for at, frame in enumerate(value):
         where = f"frame {at}"
         if not isinstance(frame, dict):
             raise FormatError(file, where, "not an object")
-        video = frame.get("videoName") or file.stem
-        index = _need(file, where, frame, "frameIndex", int)
-        if not isinstance(video, str):
-            raise FormatError(file, where, "videoName is not text")
-        if believable(file, where, index) in videos.setdefault(video, {}):
-            raise FormatError(file, where, f"frameIndex {index} of {video!r} occurs twice")
+        spelled = _spelling(frame, _NAME)
+        video = (of.text(where, frame, spelled) if frame.get(spelled) else "") or file.stem
+        index = of.whole(where, frame, _spelling(frame, _INDEX))
+        if believable(file, where, index + 1) - 1 in videos.setdefault(video, {}):
+            raise FormatError(file, where, f"frameIndex {index} of {video!r:.60} occurs twice")
         videos[video][index] = (where, frame)
-    return {video: dict(sorted(frames.items())) for video, frames in videos.items()}
+    return whole, {video: dict(sorted(frames.items())) for video, frames in videos.items()}
 
 
-def _need(file: Path, where: str, value: Mapping[str, Any], key: str, kind: type) -> Any:
-    if key not in value:
-        raise FormatError(file, where, f"{key} is missing")
-    if not isinstance(value[key], kind) or isinstance(value[key], bool):
-        raise FormatError(file, where, f"{key} is not a {kind.__name__}")
-    return value[key]
+def _spelling(frame: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The first of the names that is a key; the first of all where none is."""
+    return next((name for name in names if name in frame), names[0])
 
 
-def _boxes(
-    file: Path,
-    where: str,
-    index: int,
-    items: Any,
-    skipped: Skipped | None,
-    inclusive: bool,
-    labels: Callable[[Path, str, str], int],
-) -> Iterator[_Box]:
-    if not isinstance(items, list | None):
-        raise FormatError(file, where, "labels is not a list")
-    for at, item in enumerate(items or ()):
-        place = f"{where}, label {at}"
-        if not isinstance(item, dict):
-            raise FormatError(file, place, "not an object")
-        if item.get("box2d") is None:
-            if skipped is not None:
-                skipped.add(file, place, "no box2d")
-            continue
-        category = _need(file, place, item, "category", str)
+def _sizes(file: Path, frames: _Frames) -> Iterator[tuple[str, Size | None]]:
+    for where, frame in frames.values():
+        size = frame.get("size")
+        yield where, Fields(file).size(f"{where}.size", size) if isinstance(size, dict) else None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Boxes of one video; ``incomplete`` are the frames of which an object was left out."""
+
+    of: Fields
+    skipped: Skipped | None
+    inclusive: bool
+    labels: Callable[[Path, str, str], int]
+    incomplete: set[int] = field(default_factory=set)
+
+    def boxes(self, where: str, index: int, items: Any) -> Iterator[_Box]:
+        """The labels of a frame."""
+        if not isinstance(items, list | None):
+            raise self.of.fail(where, "labels is not a list")
+        for at, item in enumerate(items or ()):
+            place = f"{where}, label {at}"
+            if not isinstance(item, dict):
+                raise self.of.fail(place, "not an object")
+            if (row := self._row(place, index, item)) is not None:
+                yield row
+
+    def _row(self, where: str, index: int, item: dict[str, Any]) -> _Box | None:
+        category = self.of.text(where, item, "category")
+        if not category:
+            raise self.of.fail(f"{where}.category", "is missing")
+        box = None
+        if item.get("box2d") is not None:
+            box = self._corners(where, item["box2d"])
+        elif category.casefold().partition("/")[0] not in _NO_OBJECTS:
+            box = _extent(item)
+        if box is None:
+            if category.casefold().partition("/")[0] not in _NO_OBJECTS:
+                self.incomplete.add(index)
+            if self.skipped is not None:
+                self.skipped.add(self.of.path, where, "no box2d")
+            return None
         attributes = item.get("attributes") or {}
         if not isinstance(attributes, dict):
-            raise FormatError(file, place, "attributes is not an object")
-        identity = item.get("id")
-        if identity is not None and not isinstance(identity, str | int):
-            raise FormatError(file, place, "id is neither text nor a number")
-        region = category.casefold() in _IGNORED
-        label = labels(file, place, category)
-        box = _corners(file, place, item["box2d"], inclusive)
-        ignored = region or bool(attributes.get("crowd", False))
-        yield index, box, label, None if identity is None else str(identity), ignored, place
+            raise self.of.fail(where, "attributes is not an object")
+        crowd = attributes.get(_spelling(attributes, ("crowd", "Crowd")), False)
+        identity = None if item.get("id") is None else str(self.of.key(where, item, "id"))
+        ignored = category.casefold() in _IGNORED or bool(crowd)
+        return index, box, self.labels(self.of.path, where, category), identity, ignored, where
+
+    def _corners(self, where: str, box: Any) -> tuple[float, float, float, float]:
+        if not isinstance(box, dict):
+            raise self.of.fail(where, "box2d is not an object")
+        x1, y1, x2, y2 = (
+            self.of.number(f"{where}.box2d.{key}", box.get(key)) for key in ("x1", "y1", "x2", "y2")
+        )
+        # An inverted box stays inverted, to be listed, and is not made whole by the extra pixel.
+        wider = 1.0 if self.inclusive and x2 >= x1 and y2 >= y1 else 0.0
+        return x1, y1, x2 + wider, y2 + wider
 
 
-def _corners(
-    file: Path, where: str, box: Any, inclusive: bool
-) -> tuple[float, float, float, float]:
-    if not isinstance(box, dict):
-        raise FormatError(file, where, "box2d is not an object")
-    values = []
-    for key in ("x1", "y1", "x2", "y2"):
-        number = box.get(key)
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise FormatError(file, where, f"box2d.{key} is missing or not a number")
-        try:
-            values.append(float(number))
-        except OverflowError:
-            raise FormatError(file, where, f"box2d.{key} is out of all bounds") from None
-    x1, y1, x2, y2 = values
-    # An inverted box stays inverted, to be listed, and is not made whole by the extra pixel.
-    wider = 1.0 if inclusive and x2 >= x1 and y2 >= y1 else 0.0
-    return x1, y1, x2 + wider, y2 + wider
+def _extent(item: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    """The box around the polygons or the mask of a label, where it has some."""
+    if item.get("rle") is not None:
+        return extent(item["rle"])
+    parts = item.get("poly2d")
+    if not isinstance(parts, list):
+        return None
+    polygons = []
+    for part in parts:
+        vertices = part.get("vertices") if isinstance(part, dict) else None
+        if not isinstance(vertices, list) or not all(isinstance(v, list) for v in vertices):
+            return None
+        polygons.append([number for vertex in vertices for number in vertex])
+    return extent(polygons)
 
 
 def _numbered(rows: Sequence[_Box]) -> list[Row]:
@@ -239,6 +300,8 @@ def _lines(file: Path, clip: LabelledClip, wider: float) -> Iterator[str]:
         rows = range(len(table))[table.on(index)]
         entries = [_entry(clip, row, wider) for row in rows] if table.labelled[index] else None
         frame = {"name": name, "videoName": clip.name, "frameIndex": index, "labels": entries}
+        if clip.size is not None:
+            frame["size"] = {"width": clip.size[1], "height": clip.size[0]}
         yield ("\n" if index == 0 else ",\n") + json.dumps(frame)
     yield "\n]\n"
 

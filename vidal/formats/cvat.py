@@ -7,6 +7,11 @@ task numbers to video numbers on export and back on import). Files of other orig
 task; ``numbering="task"`` reads and writes those. Under ``"video"`` a frame off the task's grid is
 an error rather than a guess: it is the sign of the other numbering.
 
+What is read. Boxes, also turned ones (their extent), and the extents of polygons, ellipses, masks
+and cuboids. A frame with a shape that has no extent (polyline, points, skeleton), or with a box
+that cannot be meant, is not annotated, and listed: what is left out must not become background.
+The same holds for frames between two key frames of which the file does not say where the object is.
+
 What CVAT cannot say. It does not tell "looked at and empty" from "never opened". A task without a
 single shape is taken as not annotated and listed, unless ``empty_is_labelled``; in any other task
 every frame that is not deleted is annotated. Deleted frames are not part of CVAT's XML (they are in
@@ -18,36 +23,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from vidal.errors import FormatError, InputError
-from vidal.formats._cvat import IGNORE, Grid, Numbering, Task, label_of
+from vidal.formats._cvat import FILES, IGNORE, Grid, Numbering, Task
+from vidal.formats._cvat_shapes import NO_OBJECT, outline
+from vidal.formats._cvat_tracks import Keys, boxes_of
 from vidal.formats._cvat_write import write as write
-from vidal.formats._rows import Row, build
-from vidal.formats._tracks import cut, interpolate, proper
-from vidal.formats._xml import Event, events, flag, need, real, whole
-from vidal.types import UNKNOWN, BoolArray, LabelledClip, Skipped
-
-Corners = tuple[float, float, float, float]
-_CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_SHAPES = frozenset(
-    ("polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton", "tag")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Box:
-    frame: int
-    corners: Corners
-    outside: bool
-    ignore: bool
-    label: str
-    rotated: bool
-    where: str
+from vidal.formats._files import visible
+from vidal.formats._rows import tabulate
+from vidal.formats._xml import Event, events, flag, need, whole
+from vidal.types import UNKNOWN, LabelledClip, Skipped
 
 
 def read(
@@ -91,14 +79,14 @@ def read(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(p for p in path.iterdir() if p.name.endswith((".xml", ".xml.gz", ".zip")))
+    files = visible(path, *FILES)
     if not files:
         raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
     return files
 
 
 class _Reader:
-    """One pass over one file; holds the boxes of one clip."""
+    """One pass over one file; holds the key frames of one clip."""
 
     def __init__(
         self, path: Path, skipped: Skipped, label_from: str | None, numbering: Numbering
@@ -106,10 +94,9 @@ class _Reader:
         self.path = path
         self.skipped = skipped
         self.label_from = label_from
-        self.numbering = numbering
+        self.numbering: Numbering = numbering
         self.task = Task()
-        self.tracks: dict[int, list[_Box]] = {}
-        self._shapes = 0
+        self.keys = Keys(path)
 
     def clip(
         self,
@@ -120,18 +107,35 @@ class _Reader:
     ) -> LabelledClip:
         self._scan()
         task = self.task
+        if task.kind == "project":
+            hint = "Export each task on its own."
+            raise FormatError(self.path, "<project>", "a project export", hint=hint)
         grid = Grid.of(self.path, task, frames)
-        own = re.findall(r"-?\d+", task.fields.get("deleted_frames", ""))
-        labelled = grid.labelled(self.path, [*deleted, *map(int, own)])
-        if not self._shapes and not empty_is_labelled:
+        own = [
+            whole(self.path, "<deleted_frames>", "frame", text)
+            for text in re.findall(r"-?\d+", task.fields.get("deleted_frames", ""))
+        ]
+        labelled = grid.labelled(self.path, [*deleted, *own])
+        if not len(self.keys) and not empty_is_labelled:
             labelled[:] = False
             self.skipped.add(self.path, "<annotations>", "no shapes: taken as not annotated")
         names = list(classes) if classes is not None else task.classes(self.label_from)
-        rows: list[Row] = []
-        for track, boxes in self.tracks.items():
-            rows += self._rows(track, boxes, grid, labelled, names, classes is None)
+        if classes is None:
+            names = list(dict.fromkeys([*names, *self.keys.labels]))
+        place = {name: at for at, name in reversed(list(enumerate(names)))}
+        labels = np.array([place.get(n, UNKNOWN) for n in self.keys.labels], dtype=np.int64)
+        found = boxes_of(self.keys, grid, self.numbering, labels, self.skipped)
         size = (task.height, task.width) if task.height and task.width else None
-        table = build(names, labelled, rows, path=self.path, skipped=self.skipped, size=size)
+        table = tabulate(
+            names,
+            labelled,
+            found.columns,
+            self.keys.where,
+            path=self.path,
+            skipped=self.skipped,
+            size=size,
+            incomplete=found.incomplete,
+        )
         return LabelledClip(
             name=task.fields.get("name") or self.path.name.split(".")[0],
             annotations=table,
@@ -142,121 +146,61 @@ class _Reader:
     def _scan(self) -> None:
         parents: list[str] = []
         attribute, track, label = "", -1, ""
-        box: dict[str, str] = {}
+        values: dict[str, str] = {}
         for event in events(self.path):
             if not parents and event.start and event.tag != "annotations":
                 raise FormatError(self.path, event.where, "expected <annotations>")
-            if not event.start:
-                parents.pop()
-                if "meta" in parents:
-                    attribute = self.task.note(self.path, parents, event, attribute)
-                elif event.tag == "attribute" and parents[-1] == "box":
-                    box[event.attributes.get("name", "")] = event.text
-                elif event.tag == "box" and parents[-1] == "track":
-                    self._take(event, track, label, box)
+            if event.start:
+                if len(parents) == 1 and event.tag == "track":
+                    track, label = self._track(event), need(self.path, event, "label")
+                elif event.tag == "image":
+                    hint = "Read it with the format cvat-images."
+                    raise FormatError(self.path, event.where, "CVAT for images", hint=hint)
+                values = {} if _is_shape(parents, event) else values
+                parents.append(event.tag)
                 continue
-            if event.tag == "track":
-                track, label = self._track(event), need(self.path, event, "label")
-            elif event.tag == "image":
-                hint = "Read it with the format cvat_images."
-                raise FormatError(self.path, event.where, "CVAT for images", hint=hint)
-            elif event.tag in _SHAPES and "meta" not in parents:
-                self._shapes += 1
-                self.skipped.add(self.path, event.where, f"shape {event.tag!r} is not a box")
-            box = {} if event.tag == "box" else box
-            parents.append(event.tag)
+            parents.pop()
+            if "meta" in parents:
+                attribute = self.task.note(self.path, parents, event, attribute)
+            elif event.tag == "attribute" and len(parents) == (3 if "track" in parents else 2):
+                values[event.attributes.get("name", "")] = event.text
+            elif _is_shape(parents, event):
+                self._take(event, track if "track" in parents else None, label, values)
 
     def _track(self, event: Event) -> int:
         track = whole(self.path, event.where, "id", need(self.path, event, "id"))
-        if not 0 <= track < 2**62 or track in self.tracks:
+        if track < 0 or track in self.keys.tracks:
             raise FormatError(self.path, event.where, f"track id {track} twice or not possible")
-        self.tracks[track] = []
-        return track
+        return self.keys.track(track)
 
-    def _take(self, event: Event, track: int, label: str, attributes: dict[str, str]) -> None:
+    def _take(
+        self, event: Event, track: int | None, label: str, attributes: dict[str, str]
+    ) -> None:
         path, where = self.path, event.where
-        self._shapes += 1
+        if event.tag in NO_OBJECT:
+            self.skipped.add(path, where, f"<{event.tag}> is not a box")
+            return
         frame = whole(path, where, "frame", need(path, event, "frame"))
-        x1, y1, x2, y2 = (real(path, where, name, need(path, event, name)) for name in _CORNERS)
-        rotated = real(path, where, "rotation", event.attributes.get("rotation", "0")) != 0
-        if rotated:
-            self.skipped.add(path, where, "rotated box")
-            x1 = np.nan  # no key frame either
+        if track is None:
+            track, label = self.keys.track(None), event.attributes.get("label", "")
         if self.label_from is not None:
             if self.label_from not in attributes:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = attributes[self.label_from]
-        ignore = attributes.get(IGNORE, "false").lower() == "true"
-        outside, corners = flag(path, event, "outside"), (x1, y1, x2, y2)
-        self.tracks[track].append(_Box(frame, corners, outside, ignore, label, rotated, where))
+        self.keys.add(
+            frame=frame,
+            line=event.line,
+            track=track,
+            label=label,
+            tag=event.tag,
+            shape=outline(path, event),
+            outside=flag(path, event, "outside"),
+            ignore=attributes.get(IGNORE, "false").lower() == "true",
+        )
 
-    def _on_grid(self, box: _Box, grid: Grid) -> int:
-        """The frame of the video; negative or beyond the clip stays for the check on rows."""
-        if self.numbering == "task":
-            if not 0 <= box.frame < grid.size:
-                return -1
-            return grid.start + box.frame * grid.step
-        place, off = divmod(box.frame - grid.start, grid.step)
-        if off:
-            hint = "If the file counts the frames of the task, read it with numbering='task'."
-            why = f"frame {box.frame} is not one of {grid.start}, {grid.start + grid.step}, ..."
-            raise FormatError(self.path, box.where, why, hint=hint)
-        return box.frame if 0 <= place < grid.size else -1
 
-    def _rows(
-        self,
-        track: int,
-        boxes: list[_Box],
-        grid: Grid,
-        labelled: BoolArray,
-        names: list[str],
-        grow: bool,
-    ) -> list[Row]:
-        placed = sorted(((self._on_grid(box, grid), box) for box in boxes), key=lambda p: p[0])
-        for (before, box), (frame, twin) in pairwise(placed):
-            if before == frame >= 0:
-                why = f"track {track} has frame {box.frame} twice"
-                raise FormatError(self.path, twin.where, why)
-        known = [(frame, box) for frame, box in placed if frame >= 0 and proper(box.corners)]
-        bad = [(frame, box) for frame, box in placed if frame < 0 or not proper(box.corners)]
-        rows: list[Row] = [
-            (frame, box.corners, UNKNOWN, track, False, box.where)
-            for frame, box in bad
-            if not box.rotated and not box.outside
-        ]
-        if known and not (last := placed[-1])[1].outside:
-            self._open_end(track, last, grid)
-        if known:
-            lost = [frame for frame, _ in bad if frame >= 0]
-            rows += self._between(track, known, lost, grid, labelled, names, grow)
-        return rows
-
-    def _open_end(self, track: int, last: tuple[int, _Box], grid: Grid) -> None:
-        frame, box = last
-        if 0 <= frame < grid.start + (grid.size - 1) * grid.step:
-            why = f"track {track} has no outside box: taken to end at frame {frame}"
-            self.skipped.add(self.path, box.where, why)
-
-    def _between(
-        self,
-        track: int,
-        known: list[tuple[int, _Box]],
-        lost: list[int],
-        grid: Grid,
-        labelled: BoolArray,
-        names: list[str],
-        grow: bool,
-    ) -> list[Row]:
-        knots = np.array([frame for frame, _ in known], dtype=np.int64)
-        outside = np.array([box.outside for _, box in known])
-        corners = np.array([box.corners for _, box in known], dtype=np.float64)
-        frames, filled = interpolate(knots, corners, cut(knots, ~outside, lost), step=grid.step)
-        at = np.searchsorted(knots, frames, side="right") - 1
-        kept = np.flatnonzero(~outside[at] & labelled[frames])
-        rows: list[Row] = []
-        for place in kept.tolist():
-            box = known[at[place]][1]
-            x1, y1, x2, y2 = filled[place].tolist()
-            label = label_of(box.label, names, grow)
-            rows.append((int(frames[place]), (x1, y1, x2, y2), label, track, box.ignore, box.where))
-        return rows
+def _is_shape(parents: Sequence[str], event: Event) -> bool:
+    """Whether an element is one of a track, or stands where tracks do and is none."""
+    if len(parents) == 1:
+        return event.tag not in ("version", "meta", "track")
+    return len(parents) == 2 and parents[1] == "track"

@@ -1,7 +1,11 @@
 """CVAT for images 1.1: query frames as single images, reading and writing.
 
-An ``<image>`` without boxes is annotated and empty; a frame without ``<image>`` is not annotated.
-Which frame an image is, its name says: ``<clip id>_<index>.jpg`` as vidal writes query frames, or
+An ``<image>`` without shapes is annotated and empty; a frame without ``<image>`` is not annotated.
+Boxes are read, also turned ones (their extent), and the extents of polygons, ellipses, masks and
+cuboids. An image with a shape that has no extent (polyline, points, skeleton), or with a box that
+cannot be meant, is not annotated, and listed: what is left out must not become background. Exports
+of a task, a job or a project are the same here, for each ``<image>`` says its name and size. Which
+frame an image is, its name says: ``<clip id>_<index>.jpg`` as vidal writes query frames, or
 whatever the caller's ``names`` make of it.
 """
 
@@ -13,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.errors import FormatError
-from vidal.formats._cvat import IGNORE, Task, box_lines, element, label_lines, label_of
-from vidal.formats._names import Names, believable, frame_name, resolver
+from vidal.errors import FormatError, InputError
+from vidal.formats._cvat import FILES, IGNORE, Task, box_lines, element, label_lines
+from vidal.formats._cvat_shapes import NO_OBJECT, extent
+from vidal.formats._files import visible
+from vidal.formats._names import Names, believable, believable_sum, frame_name, resolver
 from vidal.formats._rows import Row, build
 from vidal.formats._write import write_lines
-from vidal.formats._xml import Event, events, need, real, whole
+from vidal.formats._xml import Event, events, need, pixels
 from vidal.types import UNKNOWN, Annotations, FrameRef, LabelledClip, Skipped
-
-_CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_SHAPES = frozenset(("polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton"))
 
 
 def read(
@@ -34,14 +37,14 @@ def read(
     label_from: str | None = None,
     frames: Mapping[str, int] | None = None,
 ) -> Iterator[LabelledClip]:
-    """Clips of a CVAT-for-images 1.1 file, in the order in which their first images come.
+    """Clips of CVAT-for-images 1.1 files, in the order in which their first images come.
 
-    The rows of one file are held until its end, for images of a clip need not stand together.
+    All rows are held until the end, for images of a clip need not stand together.
 
     Args:
-        path: an XML file (plain, gzip, or the zip that CVAT makes).
+        path: an XML file (plain, gzip, or the zip that CVAT makes), or a folder of them.
         classes: class names; None = those the file defines. Other names give class -1.
-        skipped: receives what is left out: other shapes, rotated boxes, images that are no frames.
+        skipped: receives what is left out: shapes without extent, images that are no frames.
         names: from an image's name to its frame.
         label_from: name of the attribute that holds the class (instead of the label).
         frames: lengths of clips, where known; else the last image is taken as the last frame.
@@ -52,7 +55,11 @@ def read(
     """
     path = Path(path)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, label_from)
-    reader.scan()
+    files = visible(path, *FILES) if path.is_dir() else [path]
+    if not files:
+        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    for file in files:
+        reader.scan(file)
     yield from reader.clips(classes, frames or {})
 
 
@@ -62,47 +69,49 @@ class _Images:
 
     size: tuple[int, int]
     indices: set[int] = field(default_factory=set)
+    incomplete: set[int] = field(default_factory=set)
     boxes: list[tuple[int, tuple[float, float, float, float], str, bool, str]] = field(
         default_factory=list
     )
 
 
 class _Reader:
-    """One pass over one file."""
+    """One pass over each file; ``path`` is the file at hand."""
 
     def __init__(self, path: Path, skipped: Skipped, names: Names, label_from: str | None) -> None:
-        self.path = path
+        self.root = self.path = path
         self.skipped = skipped
         self.resolve = resolver(names)
         self.label_from = label_from
         self.task = Task()
         self.found: dict[str, _Images] = {}
 
-    def scan(self) -> None:
+    def scan(self, path: Path) -> None:
+        """Take in one file."""
+        self.path = path
         parents: list[str] = []
         attribute = ""
         ref: FrameRef | None = None
         values: dict[str, str] = {}
-        for event in events(self.path):
+        for event in events(path):
             if not parents and event.start and event.tag != "annotations":
-                raise FormatError(self.path, event.where, "expected <annotations>")
+                raise FormatError(path, event.where, "expected <annotations>")
+            inside = parents[1:] == ["image"]
             if event.start:
                 if event.tag == "track":
                     hint = "Read it with the format cvat."
-                    raise FormatError(self.path, event.where, "CVAT for video", hint=hint)
+                    raise FormatError(path, event.where, "CVAT for video", hint=hint)
                 ref = self._image(event) if event.tag == "image" else ref
-                values = {} if event.tag == "box" else values
+                values = {} if inside else values
                 parents.append(event.tag)
                 continue
             parents.pop()
             if "meta" in parents:
-                attribute = self.task.note(self.path, parents, event, attribute)
-            elif event.tag == "attribute" and parents[-1] == "box":
+                attribute = self.task.note(path, parents, event, attribute)
+            elif event.tag == "attribute" and parents[1:2] == ["image"] and len(parents) == 3:
                 values[event.attributes.get("name", "")] = event.text
-            elif event.tag == "box" and parents[-1] == "image" and ref is not None:
-                self._box(event, ref, values)
-            elif event.tag in _SHAPES:
-                self.skipped.add(self.path, event.where, f"shape {event.tag!r} is not a box")
+            elif parents[1:] == ["image"] and ref is not None:
+                self._shape(event, ref, values)
 
     def _image(self, event: Event) -> FrameRef | None:
         path, where = self.path, event.where
@@ -112,10 +121,8 @@ class _Reader:
             self.skipped.add(path, where, f"name {name!r} does not say which frame it is")
             return None
         width, height = (
-            whole(path, where, side, need(path, event, side)) for side in ("width", "height")
+            pixels(path, where, side, need(path, event, side)) for side in ("width", "height")
         )
-        if width < 1 or height < 1:
-            raise FormatError(path, where, f"image of {width} x {height} pixels")
         clip = self.found.setdefault(ref.clip, _Images((height, width)))
         if clip.size != (height, width):
             why = (
@@ -128,19 +135,24 @@ class _Reader:
         clip.indices.add(ref.index)
         return ref
 
-    def _box(self, event: Event, ref: FrameRef, values: Mapping[str, str]) -> None:
+    def _shape(self, event: Event, ref: FrameRef, values: Mapping[str, str]) -> None:
         path, where = self.path, event.where
+        if event.tag in NO_OBJECT:
+            self.skipped.add(path, where, f"<{event.tag}> is not a box")
+            return
+        clip = self.found[ref.clip]
         label = need(path, event, "label")
+        if (box := extent(path, event)) is None:
+            clip.incomplete.add(ref.index)
+            self.skipped.add(path, where, f"shape {event.tag!r} has no box: {ref} waits")
+            return
         if self.label_from is not None:
             if self.label_from not in values:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = values[self.label_from]
-        x1, y1, x2, y2 = (real(path, where, name, need(path, event, name)) for name in _CORNERS)
-        if real(path, where, "rotation", event.attributes.get("rotation", "0")) != 0:
-            self.skipped.add(path, where, "rotated box")
-            return
         ignore = values.get(IGNORE, "false").lower() == "true"
-        self.found[ref.clip].boxes.append((ref.index, (x1, y1, x2, y2), label, ignore, where))
+        place = where if path == self.root else f"{path.name}, {where}"
+        clip.boxes.append((ref.index, box, label, ignore, place))
 
     def clips(
         self, classes: Sequence[str] | None, frames: Mapping[str, int]
@@ -148,21 +160,30 @@ class _Reader:
         names = list(classes) if classes is not None else self.task.classes(self.label_from)
         if classes is None:  # one list for all clips of the file
             for images in self.found.values():
-                names += sorted({label for _, _, label, _, _ in images.boxes} - set(names))
+                names += sorted({label for _, _, label, _, _ in images.boxes}.difference(names))
+        number = {label: at for at, label in reversed(list(enumerate(names)))}
+        total = 0
         for name, images in self.found.items():
             last = max(images.indices)
             length = frames.get(name, last + 1)
             if last >= length:
                 why = f"frame {last} of {name!r}, which has {length}"
-                raise FormatError(self.path, "<image>", why)
+                raise FormatError(self.root, "<image>", why)
+            total = believable_sum(self.root, total + length * (name not in frames))
             labelled = np.zeros(length, dtype=np.bool_)
             labelled[list(images.indices)] = True
             rows: list[Row] = [
-                (index, box, label_of(label, names, False), -1, ignore, where)
+                (index, box, number.get(label, UNKNOWN), -1, ignore, where)
                 for index, box, label, ignore, where in images.boxes
             ]
             table = build(
-                names, labelled, rows, path=self.path, skipped=self.skipped, size=images.size
+                names,
+                labelled,
+                rows,
+                path=self.root,
+                skipped=self.skipped,
+                size=images.size,
+                incomplete=images.incomplete,
             )
             yield LabelledClip(name, table, size=images.size)
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidal.errors import FormatError, InputError, UnknownName
+from vidal.formats._files import hidden
 from vidal.formats._rows import load_json, read_text
+from vidal.formats._tree import is_file, is_folder
 from vidal.formats._xml import events
+from vidal.formats._yaml import parse_yaml
 
 CARDS = Path(__file__).parent / "cards"
 """The cards that come with vidal."""
@@ -148,10 +150,7 @@ def find_card(name: str, cards: dict[str, Card]) -> Card:
 
 def _load(path: Path) -> Card:
     try:
-        card = Card.model_validate(yaml.safe_load(read_text(path)))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise FormatError(path, f"line {mark.line + 1}" if mark else "", "not YAML") from error
+        card = Card.model_validate(parse_yaml(read_text(path), path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise FormatError(path, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -166,20 +165,28 @@ def check(card: Card, root: Path) -> list[Finding]:
     Goes through one sequence at a time; memory grows with its number of images only.
 
     Raises:
-        InputError: ``root`` is not a folder.
+        InputError: ``root`` is not a folder, or one below it cannot be read.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(root, "no such folder")
     found = [finding for split in card.splits for finding in _check_split(split, root)]
     for pattern in card.files:
         tally = _Tally(pattern)
-        files = [file for file in root.glob(pattern) if file.is_file()]
+        files = [file for file in _found(root, pattern) if is_file(file)]
         for file in files:
             _readable(file, (), tally)
         found += [] if files else [Finding("missing", pattern, "no such file")]
         found += tally.findings()
     return found
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """What a glob finds, sorted, without hidden files."""
+    try:
+        return sorted(f for f in folder.glob(pattern) if not hidden(f.relative_to(folder)))
+    except OSError as error:
+        raise InputError(folder, f"cannot be read ({error.strerror or error})") from error
 
 
 @dataclass(slots=True)
@@ -206,13 +213,13 @@ class _Tally:
 
 
 def _check_split(split: Split, root: Path) -> Iterator[Finding]:
-    if not (root / split.prefix).is_dir():
+    if not is_folder(root / split.prefix):
         yield Finding("missing", split.name, f"folder {split.prefix}")
         return
     tally = _Tally(split.name)
     sequences = frames = 0
-    for folder in sorted(root.glob(split.sequence)):
-        if folder.is_dir():
+    for folder in _found(root, split.sequence):
+        if is_folder(folder):
             sequences += 1
             frames += _check_sequence(split, root, folder, tally)
     for name, stated, have in (
@@ -229,7 +236,7 @@ def _check_split(split: Split, root: Path) -> Iterator[Finding]:
 def _check_sequence(split: Split, root: Path, folder: Path, tally: _Tally) -> int:
     """Count a sequence's images and compare them with its labels; returns the count."""
     tail = folder.relative_to(root / split.prefix).as_posix()
-    stems = {file.stem for file in folder.glob(split.images)}
+    stems = {file.stem for file in _found(folder, split.images)}
     if not stems:
         tally.add("missing", "sequences without images", tail)
     if split.labels is None:
@@ -239,7 +246,7 @@ def _check_sequence(split: Split, root: Path, folder: Path, tally: _Tally) -> in
         _check_twins(pattern, split.columns, tail, stems, tally)
         return len(stems)
     file = root / split.labels.format(tail=tail, stem="")
-    if not file.is_file():
+    if not is_file(file):
         tally.add("missing", "sequences without labels", tail)
         return len(stems)
     last = _readable(file, split.columns, tally, split.frame_column)
@@ -252,7 +259,7 @@ def _check_twins(
     pattern: Path, columns: tuple[int, ...], tail: str, stems: set[str], tally: _Tally
 ) -> None:
     """Labels of which there is one an image; ``pattern`` globs those of one sequence."""
-    labels = {file.stem: file for file in pattern.parent.glob(pattern.name)}
+    labels = {file.stem: file for file in _found(pattern.parent, pattern.name)}
     if not labels:
         tally.add("missing", "sequences without labels", tail)
         return

@@ -17,7 +17,7 @@ Lists (``ImageSets/VID/*.txt``) have 1, 2 or 4 columns; the first names a snippe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,11 +29,15 @@ from vidal.formats._columns import (
     labeller,
     numbered_images,
     refuse_twins,
+    size_of_images,
     text_lines,
 )
-from vidal.formats._names import believable
+from vidal.formats._files import visible
+from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build
-from vidal.formats._xml import events, real, whole
+from vidal.formats._sizes import Size, same_size
+from vidal.formats._tree import is_folder
+from vidal.formats._xml import events, pixels, real, shown, whole
 from vidal.types import LabelledClip, Skipped
 
 WORDNET = {
@@ -80,32 +84,39 @@ def read(
     classes: Sequence[str] | None = None,
     skipped: Skipped | None = None,
     listed: Path | None = None,
+    frames: Mapping[str, int] | None = None,
 ) -> Iterator[LabelledClip]:
     """The snippets of a data set; names are paths below ``Annotations/VID``.
 
-    A snippet is as long as its folder of images, where there is one, else it ends with its last
-    annotation. Frames without an XML file, or that the list leaves out, are not annotated.
+    A snippet is as long as its folder of images, where there is one, else as ``frames`` says, else
+    it ends with its last annotation. Frames without an XML file, or that the list leaves out, are
+    not annotated.
 
     Args:
         path: the folder that holds ``Annotations`` (and ``Data``).
         classes: class names, in any case; None = all 30. Other classes get label -1.
         skipped: receives what is left out.
         listed: a list file; its snippets come in its order. None = all, in order of their paths.
+        frames: lengths of snippets by name, where there are no images.
 
     Raises:
         InputError: no annotations there, or a file that cannot be read.
         FormatError: a broken list line, XML file or element, a class that is none of the 30, a
-            frame past the snippet's end, or an identity twice in a frame.
+            frame past the snippet's end, an identity twice in a frame, or frames of different
+            sizes.
     """
     root = Path(path)
     base = root / "Annotations" / "VID"
-    if not base.is_dir():
+    if not is_folder(base):
         raise InputError(root, "no Annotations/VID in it")
     names = CLASSES if classes is None else tuple(classes)
     labels = labeller(names, known=CLASSES, aliases={})
     chosen = _all_snippets(base) if listed is None else _read_list(Path(listed), base)
+    total = 0
     for choice in chosen:
-        yield _snippet(root, choice, names, labels, skipped)
+        clip = _snippet(root, choice, (frames or {}).get(choice.name), names, labels, skipped)
+        total = believable_sum(root, total + clip.annotations.frames)
+        yield clip
 
 
 @dataclass(slots=True)
@@ -118,7 +129,7 @@ class _Choice:
 
 
 def _all_snippets(base: Path) -> Iterator[_Choice]:
-    found = sorted({file.parent for file in base.rglob("*.xml")})
+    found = sorted({file.parent for file in visible(base, "*.xml", deep=True)})
     if not found:
         raise InputError(base, "no .xml files below it")
     for folder in found:
@@ -167,32 +178,35 @@ def _place(listed: Path, where: str, text: str, base: Path) -> tuple[str, int | 
     if stem.isascii() and stem.isdecimal() and len(stem) <= 12:
         frame, parts = int(stem), parts[:-1]
     if not parts or ".." in parts or PurePosixPath(*parts).is_absolute():
-        raise FormatError(listed, where, f"{text!r} names no snippet")
+        raise FormatError(listed, where, f"{shown(text)} names no snippet")
     name = PurePosixPath(*parts)
     for place in (name, *(PurePosixPath(split) / name for split in _SPLITS)):
-        if (base / place).is_dir():
+        if is_folder(base / place):
             return place.as_posix(), frame
-    raise FormatError(listed, where, f"no annotations of {name}", hint=f"Looked below {base}.")
+    why = f"no annotations of {shown(name.as_posix())}"
+    raise FormatError(listed, where, why, hint=f"Looked below {base}.")
 
 
 def _snippet(
     root: Path,
     choice: _Choice,
+    stated: int | None,
     names: tuple[str, ...],
     labels: Callable[[Path, str, str], int],
     skipped: Skipped | None,
 ) -> LabelledClip:
     folder = root / "Annotations" / "VID" / choice.name
-    files = _numbered_xml(folder)
-    images = numbered_images(root / "Data" / "VID" / choice.name)
-    numbers = list(images) or list(range(max(files, default=-1) + 1))
-    place = {number: at for at, number in enumerate(numbers)}
-    labelled = np.zeros(believable(folder, "frames", len(numbers)), dtype=np.bool_)
+    data = PurePosixPath("Data", "VID", choice.name)
+    files, images = _numbered_xml(folder), numbered_images(root / data)
+    length = len(images) or (max(files, default=-1) + 1 if stated is None else stated)
+    # Without images the number is the place: no table of millions of them.
+    place = {number: at for at, number in enumerate(images)} if images else range(length)
+    labelled = np.zeros(believable(folder, "frames", length), dtype=np.bool_)
     for number, where in (choice.frames or {}).items():
         if number not in place:
             raise FormatError(choice.source, where, f"{choice.name} has no frame {number}")
     rows: list[Row] = []
-    size: tuple[int, int] | None = None
+    sizes: list[tuple[str, Size | None]] = []
     for number, file in files.items():
         if number not in place:
             if skipped is not None:
@@ -200,9 +214,10 @@ def _snippet(
         elif choice.frames is None or number in choice.frames:
             labelled[place[number]] = True
             mine, size = _objects(file, place[number], labels)
+            sizes.append((file.name, size))
             refuse_twins(file, mine)
             rows += [(*row[:5], f"{file.name}, {row[5]}") for row in mine]
-    data = PurePosixPath("Data", "VID", choice.name)
+    size = size_of_images(root / data, images.values(), same_size(folder, sizes))
     return LabelledClip(
         name=choice.name,
         annotations=build(names, labelled, rows, path=folder, skipped=skipped, size=size),
@@ -214,10 +229,13 @@ def _snippet(
 
 def _numbered_xml(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
-    for file in sorted(folder.glob("*.xml")):
+    for file in visible(folder, "*.xml"):
         if not (file.stem.isascii() and file.stem.isdecimal() and len(file.stem) <= 12):
             raise FormatError(file, "", "its name is not a frame number")
-        found[believable(file, "name", int(file.stem))] = file
+        number = believable(file, "name", int(file.stem) + 1) - 1
+        if number in found:
+            raise FormatError(file, "", f"the same number as {found[number].name}")
+        found[number] = file
     return dict(sorted(found.items()))
 
 
@@ -240,12 +258,15 @@ def _objects(
                 where = f"object {len(rows) + 1} (line {event.line})"
                 rows.append(_row(file, where, index, thing or {}, labels))
                 thing = None
+        elif event.tag == "bndbox" and thing is None:
+            raise FormatError(file, event.where, "a box outside of an <object>")
         elif not event.start:
             (facts if thing is None else thing)[event.tag] = event.text
     size = None
-    if "width" in facts and "height" in facts:
-        height, width = (whole(file, f"<{key}>", key, facts[key]) for key in ("height", "width"))
-        size = (height, width) if height > 0 and width > 0 else None
+    stated = {key: facts.get(key, "0") for key in ("height", "width")}
+    if "0" not in stated.values():
+        height, width = (pixels(file, f"<{key}>", key, text) for key, text in stated.items())
+        size = (height, width)
     return rows, size
 
 
@@ -264,7 +285,7 @@ def _row(
     x1, y1, x2, y2 = (real(file, where, k, need(k)) for k in ("xmin", "ymin", "xmax", "ymax"))
     generated = thing.get("generated", "0")
     if generated not in ("0", "1"):
-        raise FormatError(file, where, f"generated: expected 0 or 1, got {generated!r}")
+        raise FormatError(file, where, f"generated: expected 0 or 1, got {shown(generated)}")
     track = identity(file, where, thing["trackid"]) if "trackid" in thing else -1
     name = need("name")
     label = labels(file, where, WORDNET.get(name, name))

@@ -23,10 +23,14 @@ from vidal.formats._columns import (
     numbered_images,
     numbers,
     refuse_twins,
+    size_of_images,
     text_lines,
 )
-from vidal.formats._names import believable
+from vidal.formats._files import visible
+from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build
+from vidal.formats._sizes import Size
+from vidal.formats._tree import is_file, is_folder
 from vidal.formats._write import write_files
 from vidal.formats._xml import whole
 from vidal.types import UNKNOWN, LabelledClip, Skipped
@@ -48,6 +52,7 @@ def read(
     skipped: Skipped | None = None,
     ignore: Iterable[str] = (),
     frames: Mapping[str, int] | None = None,
+    sizes: Mapping[str, Size] | None = None,
 ) -> Iterator[LabelledClip]:
     """The sequences of a data set, in order of their names.
 
@@ -60,16 +65,18 @@ def read(
         skipped: receives what is left out.
         ignore: types to read as ignore regions, e.g. ``Van`` when cars are evaluated.
         frames: lengths of sequences by name, for label files without images.
+        sizes: (height, width) of sequences by name, likewise.
 
     Raises:
         InputError: no label files there, or one that cannot be read.
-        FormatError: a broken line, a type that KITTI does not have (with ``classes`` None), or an
-            identity twice in a frame.
+        FormatError: a broken line, a type that KITTI does not have (with ``classes`` None), an
+            identity twice in a frame, or images of different sizes.
     """
     names = CLASSES if classes is None else tuple(classes)
-    regions = frozenset(name.casefold() for name in (_REGION, *ignore))
+    regions = frozenset(_type(name) for name in (_REGION, *ignore))
     labels = labeller(names, known=CLASSES if classes is None else None, aliases=_ALIASES)
     root, files = _label_files(Path(path))
+    total = 0
     for name, file in files:
         rows = list(_rows(file, regions, labels))
         refuse_twins(file, rows)
@@ -80,13 +87,22 @@ def read(
         else:
             last = max((row[0] for row in rows), default=-1)
             length = (frames or {}).get(name, believable(file, "last frame", last + 1))
+        total = believable_sum(root, total + length)
+        folder = root / "image_02" / name
+        size = size_of_images(folder, images.values()) or (sizes or {}).get(name)
         yield LabelledClip(
             name=name,
             annotations=build(
-                names, np.ones(length, dtype=np.bool_), rows, path=file, skipped=skipped
+                names,
+                np.ones(length, dtype=np.bool_),
+                rows,
+                path=file,
+                skipped=skipped,
+                size=size,
             ),
             files=tuple(f"image_02/{name}/{image}" for image in images.values()),
-            path=root / "image_02" / name if images else None,
+            path=folder if images else None,
+            size=size,
             rate=RATE,
         )
 
@@ -109,12 +125,12 @@ def write(path: Path, clips: Iterable[LabelledClip]) -> list[Path]:
 
 def _label_files(path: Path) -> tuple[Path, list[tuple[str, Path]]]:
     """Root of the data set, and (name, file) of every sequence."""
-    if path.is_file():
+    if is_file(path):
         return path.resolve().parent.parent, [(_stem(path), path)]
-    folder = path / "label_02" if (path / "label_02").is_dir() else path
-    if not folder.is_dir():
+    folder = path / "label_02" if is_folder(path / "label_02") else path
+    if not is_folder(folder):
         raise InputError(path, "no such file or folder")
-    found = [file for file in sorted(folder.iterdir()) if file.name.endswith((".txt", ".txt.gz"))]
+    found = visible(folder, "*.txt", "*.txt.gz")
     if not found:
         raise InputError(path, "no KITTI label files", hint="Expected label_02/0000.txt, ...")
     named = [(_stem(file), file) for file in found]
@@ -122,6 +138,12 @@ def _label_files(path: Path) -> tuple[Path, list[tuple[str, Path]]]:
         if first == second:
             raise FormatError(twin, "", f"the same sequence as {file.name}")
     return folder.resolve().parent, named
+
+
+def _type(name: str) -> str:
+    """A type in lower case, under its first spelling: "Person" is "Person_sitting"."""
+    lower = name.casefold()
+    return _ALIASES.get(lower, lower)
 
 
 def _stem(file: Path) -> str:
@@ -140,7 +162,7 @@ def _rows(
         frame, track = whole(file, where, "frame", parts[0]), identity(file, where, parts[1])
         left, top, right, bottom = numbers(file, where, parts[3:], first=4)[3:7]
         box = (left, top, right, bottom)
-        if parts[2].casefold() in regions:
+        if _type(parts[2]) in regions:
             yield frame, box, UNKNOWN, -1, True, where
         else:
             yield frame, box, labels(file, where, parts[2]), track, False, where

@@ -7,7 +7,9 @@ known, and vidal sends single images by default.
 
 A task without annotations, or with cancelled ones only, is not annotated; an annotation with an
 empty result is annotated and empty. Of several annotations of one task the newest counts, the
-others are listed.
+others are listed. Rectangles are read, also turned ones, and polygons and ellipses, as their
+extents. A frame with a region that has no extent (key points, brushes) or not one label, or with a
+box that cannot be meant, is not annotated, and listed: what is left out must not become background.
 
 Video regions (checked against Label Studio's own interpolation): a box moves linearly from a key
 frame that is ``enabled`` to the next one; it is visible on every key frame; a key frame that is not
@@ -18,36 +20,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
-
 from vidal.errors import FormatError
-from vidal.formats._cvat import label_of
+from vidal.formats._label_studio_regions import (
+    NO_OBJECT,
+    Percent,
+    extent,
+    labels_of,
+    pixels,
+    rectangle,
+    together,
+)
+from vidal.formats._label_studio_tables import ClipTasks, tables
+from vidal.formats._label_studio_tracks import Tracks
 from vidal.formats._label_studio_write import config as config
 from vidal.formats._label_studio_write import write as write
-from vidal.formats._names import Names, believable, resolver
-from vidal.formats._rows import Row, build, load_json
-from vidal.formats._tracks import cut, interpolate, proper
+from vidal.formats._names import Names, believable, of_clip, resolver
+from vidal.formats._rows import load_json
+from vidal.formats._xml import shown
 from vidal.types import FrameRef, LabelledClip, Skipped
 
-Corners = tuple[float, float, float, float]
-_SIDES = ("x", "y", "width", "height")
-
-
-@dataclass(slots=True)
-class _Clip:
-    """What the tasks say about one clip; labels are still names."""
-
-    size: tuple[int, int] | None = None
-    frames: int | None = None
-    video: str = ""
-    seen: set[int] = field(default_factory=set)
-    labelled: set[int] = field(default_factory=set)
-    rows: list[tuple[int, Corners, str, int, str]] = field(default_factory=list)
+_IMAGES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"))
+_VIDEOS = frozenset((".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v", ".ts", ".ogv"))
 
 
 def read(
@@ -63,30 +60,35 @@ def read(
     """Clips of an export in the format "JSON", in the order in which their first tasks come.
 
     The frame of an image task is ``data.clip`` and ``data.index`` where vidal wrote them, else the
-    name of the image says it; the clip of a video task is ``data.clip``, else the video's stem.
+    name of the image says it; the clip of a video task is ``data.clip``, else the video's stem. The
+    image or video is ``data.image`` or ``data.video``, else the one value that names such a file.
 
     Args:
-        path: the JSON file.
+        path: the JSON file (plain, gzip, or the only one of a zip).
         classes: class names; None = those met, in order. Other names give class -1.
-        skipped: receives what is left out: rotated boxes, other regions, older annotations.
+        skipped: receives what is left out: regions without extent or label, older annotations.
         names: from an image's name to its frame.
         source: whether people's answers or a model's are read.
-        frames: lengths of clips, where known; a video task that states another one is refused.
-        sizes: (height, width) of clips; needed for video tasks that do not state them.
+        frames: lengths of clips, where known, by name or clip id; a video task that states another
+            one is refused.
+        sizes: (height, width) of clips, by name or clip id; used where the file states none.
 
     Raises:
         InputError: the file cannot be read.
         FormatError: a broken file, a frame twice, or a wrong count of frames; says the task.
     """
     path = Path(path)
-    tasks = load_json(path)
+    tasks = load_json(path, "*.json")
     if not isinstance(tasks, list):
-        raise FormatError(path, "", "expected a list of tasks", hint='Export as "JSON".')
+        raise FormatError(path, "", "expected a list of tasks", hint=_EXPORT)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, source)
     reader.frames, reader.sizes = frames or {}, sizes or {}
     for number, task in enumerate(tasks):
         reader.task(f"task {number}", task)
-    yield from reader.clips(classes)
+    yield from tables(path, reader.found, reader.sizes, classes, reader.skipped)
+
+
+_EXPORT = 'Export as "JSON", not "JSON-MIN".'
 
 
 class _Reader:
@@ -99,29 +101,53 @@ class _Reader:
         self.source = source
         self.frames: Mapping[str, int] = {}
         self.sizes: Mapping[str, tuple[int, int]] = {}
-        self.found: dict[str, _Clip] = {}
+        self.found: dict[str, ClipTasks] = {}
 
     def task(self, where: str, task: Any) -> None:
+        if isinstance(task, dict) and not {"data", "annotations", "predictions"} & task.keys():
+            why = "'data' is missing: not a task"
+            raise FormatError(self.path, where, why, hint=_EXPORT)
         data = self._part(where, task, "data", dict)
         results = self._results(where, task)
-        if isinstance(data.get("video"), str):
-            self._video(where, data, results)
-        elif isinstance(data.get("image"), str):
-            self._image(where, data, results)
+        kind, url = self._medium(where, data)
+        try:
+            name = base_name(url)
+        except ValueError as error:
+            raise FormatError(self.path, where, f"{kind}: {shown(url)} is not a URL") from error
+        if kind == "video":
+            self._video(where, data, name, results)
         else:
-            raise FormatError(self.path, where, "data has neither 'image' nor 'video'")
+            self._image(where, data, name, results)
 
-    def _part(self, where: str, value: Any, key: str, kind: type) -> Any:
+    def _medium(self, where: str, data: dict[str, Any]) -> tuple[Literal["image", "video"], str]:
+        """What is labelled, and its URL; the key follows the project's configuration."""
+        if isinstance(data.get("video"), str):
+            return "video", data["video"]
+        if isinstance(data.get("image"), str):
+            return "image", data["image"]
+        found: list[tuple[Literal["image", "video"], str]] = []
+        for value in data.values():
+            if isinstance(value, str) and "." in value[-2048:]:
+                suffix = _suffix(value)
+                found += [("image", value)] if suffix in _IMAGES else []
+                found += [("video", value)] if suffix in _VIDEOS else []
+        if len(found) == 1:
+            return found[0]
+        keys = ", ".join(map(shown, list(data)[:5])) or "nothing"
+        what = "neither 'image' nor 'video'" if not found else f"{len(found)} images or videos"
+        raise FormatError(self.path, where, f"data has {what} (it has {keys})")
+
+    def _part(self, where: str, value: Any, key: str, kind: type | tuple[type, ...]) -> Any:
         found = value.get(key) if isinstance(value, dict) else None
         if not isinstance(found, kind):
-            raise FormatError(self.path, where, f"{key!r} is missing or not a {kind.__name__}")
+            name = kind.__name__ if isinstance(kind, type) else "number"
+            raise FormatError(self.path, where, f"{key!r} is missing or not a {name}")
         return found
 
     def _results(self, where: str, task: dict[str, Any]) -> list[Any] | None:
         """The regions that count; None = not annotated."""
         if "annotations" not in task and "predictions" not in task:
-            hint = 'Export as "JSON", not "JSON-MIN".'
-            raise FormatError(self.path, where, "no 'annotations'", hint=hint)
+            raise FormatError(self.path, where, "no 'annotations'", hint=_EXPORT)
         answers = task.get(self.source) or []
         if not isinstance(answers, list) or not all(isinstance(a, dict) for a in answers):
             raise FormatError(self.path, where, f"{self.source!r} is not a list of objects")
@@ -137,200 +163,175 @@ class _Reader:
 
     # images
 
-    def _image(self, where: str, data: dict[str, Any], results: list[Any] | None) -> None:
-        ref = self._ref(where, data)
+    def _image(
+        self, where: str, data: dict[str, Any], name: str, results: list[Any] | None
+    ) -> None:
+        ref = self._ref(where, data, name)
         if ref is None:
-            why = f"name {data['image']!r} does not say which frame it is"
-            self.skipped.add(self.path, where, why)
+            self.skipped.add(self.path, where, f"name {shown(name)} does not say which frame it is")
             return
-        length = self.frames.get(ref.clip)
+        length = of_clip(self.frames, ref.clip)
         if ref.index < 0 or (length is not None and ref.index >= length):
             raise FormatError(self.path, where, f"{ref}: the clip has {length} frames")
         believable(self.path, where, ref.index + 1)
-        clip = self.found.setdefault(ref.clip, _Clip(frames=length))
-        if ref.index in clip.seen:
+        clip = self.found.setdefault(ref.clip, ClipTasks(frames=length, known=length is not None))
+        if clip.video or ref.index in clip.seen:
             raise FormatError(self.path, where, f"{ref} twice")
         clip.seen.add(ref.index)
         if results is None:
             return
         clip.labelled.add(ref.index)
+        objects: list[tuple[str, dict[str, Any]]] = []
         for number, result in enumerate(results):
-            self._region(f"{where}, result {number}", result, ref, clip)
+            place = f"{where}, result {number}"
+            kind = self._part(place, result, "type", str)
+            if kind in NO_OBJECT:
+                self.skipped.add(self.path, place, f"region {shown(kind)} is not a labelled box")
+                continue
+            self._stated(place, result, clip)
+            objects.append((place, result))
+        for region in together(objects):
+            self._region(region, ref, clip)
 
-    def _ref(self, where: str, data: dict[str, Any]) -> FrameRef | None:
+    def _ref(self, where: str, data: dict[str, Any], image: str) -> FrameRef | None:
         name, index = data.get("clip"), data.get("index")
         if name is None and index is None:
-            return self.resolve(base_name(data["image"]))
+            return self.resolve(image)
         if not isinstance(name, str) or type(index) is not int:
             raise FormatError(self.path, where, "data.clip and data.index: expected text and int")
         return FrameRef(name, index)
 
-    def _region(self, where: str, result: Any, ref: FrameRef, clip: _Clip) -> None:
-        kind = self._part(where, result, "type", str)
-        if kind not in ("rectanglelabels", "labels"):
-            self.skipped.add(self.path, where, f"region {kind!r} is not a labelled box")
+    def _stated(self, where: str, result: dict[str, Any], clip: ClipTasks) -> None:
+        """Take in the size of the image, where a region states it."""
+        sides = ("original_height", "original_width")
+        if any(result.get(side) is None for side in sides):
             return
-        value = self._part(where, result, "value", dict)
-        label = self._label(where, value.get(kind))
-        if label is None or self._rotated(where, value):
-            return
-        height, width = (
-            self._size(where, result, f"original_{side}") for side in ("height", "width")
-        )
+        height, width = (pixels(self.path, where, result, side) for side in sides)
         if clip.size not in (None, (height, width)):
             raise FormatError(self.path, where, f"{width} x {height}: images of a clip differ")
         clip.size = (height, width)
-        box = self._corners(where, value, clip.size)
-        clip.rows.append((ref.index, box, label, -1, where))
+
+    def _region(self, group: list[tuple[str, Any]], ref: FrameRef, clip: ClipTasks) -> None:
+        """One region: a result, or two of one id where shape and label are separate controls."""
+        shape: Percent | None = None
+        labels: list[str] = []
+        for where, result in group:
+            kind, value = result["type"], self._part(where, result, "value", dict)
+            if shape is None and not result.get("image_rotation"):
+                shape = extent(self.path, where, kind, value)
+            if kind.endswith("labels"):
+                labels += [name for name in labels_of(value.get(kind)) if name not in labels]
+        where = group[0][0]
+        why = f"region has {len(labels)} labels" if len(labels) != 1 else ""
+        if shape is None:
+            why = f"region {shown(group[0][1]['type'])} has no box"
+        if shape is None or len(labels) != 1:
+            clip.incomplete.add(ref.index)
+            self.skipped.add(self.path, where, f"{why}: {ref} waits")
+            return
+        clip.rows.append((ref.index, shape, labels[0], where))
 
     # videos
 
-    def _video(self, where: str, data: dict[str, Any], results: list[Any] | None) -> None:
-        name = data.get("clip", PurePosixPath(base_name(data["video"])).stem)
+    def _video(
+        self, where: str, data: dict[str, Any], file: str, results: list[Any] | None
+    ) -> None:
+        name = data.get("clip", PurePosixPath(file).stem)
         if not isinstance(name, str) or name in self.found:
-            raise FormatError(self.path, where, f"clip {name!r} twice or not a text")
-        clip = self.found[name] = _Clip(video=data["video"])
-        if {"width", "height"} <= data.keys():
-            clip.size = (self._size(where, data, "height"), self._size(where, data, "width"))
-        clip.size = self.sizes.get(name, clip.size)
-        clip.frames = self.frames.get(name)
-        if "frames" in data:
+            raise FormatError(self.path, where, f"clip {shown(name)} twice or not a text")
+        clip = self.found[name] = ClipTasks(video=file, answered=results is not None)
+        if data.get("width") is not None and data.get("height") is not None:
+            clip.size = (
+                pixels(self.path, where, data, "height"),
+                pixels(self.path, where, data, "width"),
+            )
+        clip.size = clip.size or of_clip(self.sizes, name)
+        clip.frames = of_clip(self.frames, name)
+        clip.known = clip.frames is not None
+        if data.get("frames") is not None:
             self._count(f"{where}, data.frames", data["frames"], clip)
-        regions = []
+        regions, others = [], []
         for number, result in enumerate(results or []):
             at = f"{where}, result {number}"
             kind = self._part(at, result, "type", str)
-            if kind != "videorectangle":
-                self.skipped.add(self.path, at, f"region {kind!r} is not a video box")
-                continue
-            value = self._part(at, result, "value", dict)
-            self._count(f"{at}, framesCount", value.get("framesCount"), clip)
-            regions.append((at, result.get("id"), value))
+            if kind in NO_OBJECT:
+                self.skipped.add(self.path, at, f"region {shown(kind)} is not a video box")
+            elif kind == "videorectangle":
+                value = self._part(at, result, "value", dict)
+                self._count(f"{at}, framesCount", value.get("framesCount"), clip)
+                regions.append((at, result.get("id"), value))
+            else:
+                others.append(at)
+                why = f"region {shown(kind)} is not a video box: all frames of {name!r} wait"
+                self.skipped.add(self.path, at, why)
         if clip.frames is None:
             hint = "Give the lengths of the clips."
             raise FormatError(self.path, where, f"length of {name!r} is not stated", hint=hint)
-        clip.labelled = set(range(clip.frames)) if results is not None else set()
+        if regions and clip.size is None:
+            hint = "Give the sizes of the clips."
+            raise FormatError(self.path, where, "size of the video is not stated", hint=hint)
+        clip.answered = clip.answered and not others
         self._regions(regions, clip, clip.frames)
 
-    def _count(self, where: str, count: Any, clip: _Clip) -> None:
-        if type(count) is not int:
-            raise FormatError(self.path, where, f"expected a number of frames, got {count!r}")
+    def _count(self, where: str, count: Any, clip: ClipTasks) -> None:
+        whole = type(count) is int or (type(count) is float and count.is_integer())
+        if not whole or abs(count) > 2**53:
+            raise FormatError(self.path, where, f"expected a number of frames, got {shown(count)}")
+        count = believable(self.path, where, int(count))
         if clip.frames not in (None, count):
             why = f"{count} frames, but the clip has {clip.frames}"
             hint = "Label Studio counted other frames than the decoder; send images instead."
             raise FormatError(self.path, where, why, hint=hint)
-        clip.frames = believable(self.path, where, count)
+        clip.frames = count
 
-    def _regions(self, regions: list[tuple[str, Any, Any]], clip: _Clip, frames: int) -> None:
-        written = [re.fullmatch(r"track-(\d{1,18})", str(name)) for _, name, _ in regions]
+    def _regions(self, regions: list[tuple[str, Any, Any]], clip: ClipTasks, frames: int) -> None:
+        written = [re.fullmatch(r"track-([0-9]{1,18})", str(name)) for _, name, _ in regions]
         stated = [int(found[1]) for found in written if found]
         fresh = max(stated, default=-1) + 1
         names = [name for _, name, _ in regions if name is not None]
         if len(set(map(str, names))) < len(names):
             raise FormatError(self.path, regions[0][0], "two regions with one id")
         for (where, _, value), found in zip(regions, written, strict=True):
-            label = self._label(where, value.get("labels"))
-            if label is None:
-                continue
-            track = int(found[1]) if found else fresh
+            labels = labels_of(value.get("labels"))
+            if len(labels) != 1:
+                why = f"region has {len(labels)} labels: its frames wait"
+                self.skipped.add(self.path, where, why)
+            clip.tracks.labels.append(labels[0] if len(labels) == 1 else None)
+            clip.tracks.names.append(int(found[1]) if found else fresh)
+            clip.tracks.where.append(where)
             fresh += not found
-            for frame, box in self._path(where, value, clip, frames):
-                clip.rows.append((frame, box, label, track, where))
+            self._keys(where, value, clip.tracks, frames)
 
-    def _path(
-        self, where: str, value: dict[str, Any], clip: _Clip, frames: int
-    ) -> list[tuple[int, Corners]]:
-        """(index, box) on every frame on which the region is visible."""
-        if clip.size is None:
-            hint = "Give the sizes of the clips."
-            raise FormatError(self.path, where, "size of the video is not stated", hint=hint)
-        keys: dict[int, tuple[Corners, bool]] = {}
-        lost: list[tuple[int, Corners]] = []
+    def _keys(self, where: str, value: dict[str, Any], tracks: Tracks, frames: int) -> None:
+        seen: set[int] = set()
         for number, key in enumerate(self._part(where, value, "sequence", list)):
             at = f"{where}, key {number}"
-            frame, enabled = self._part(at, key, "frame", int), key.get("enabled", True)
-            if type(frame) is not int or type(enabled) is not bool or frame - 1 in keys:
-                raise FormatError(self.path, at, f"frame {frame!r} twice, or not a key frame")
-            if self._rotated(at, key):
-                return []
-            box = self._corners(at, key, clip.size)
-            if 1 <= frame <= frames and proper(box):
-                keys[frame - 1] = (box, enabled)
-            else:
-                lost.append((frame - 1 if 1 <= frame <= frames else -1, box))
-        if not keys:
-            return lost
-        order = sorted(keys)
-        bad = [frame for frame, _ in lost if frame >= 0]
-        if keys[order[-1]][1] and max([*bad, order[-1]]) == order[-1] < frames - 1:
-            keys[frames - 1] = keys[order[-1]]
-            order.append(frames - 1)
-        boxes = np.array([keys[frame][0] for frame in order], dtype=np.float64)
-        visible = np.array([keys[frame][1] for frame in order])
-        knots = np.array(order, dtype=np.int64)
-        filled, corners = interpolate(knots, boxes, cut(knots, visible, bad))
-        return lost + [(f, (a, b, c, d)) for f, (a, b, c, d) in zip(filled, corners, strict=True)]
+            frame = self._part(at, key, "frame", (int, float))
+            enabled = key.get("enabled", True)
+            whole = type(frame) is int or (type(frame) is float and frame.is_integer())
+            if not whole or type(enabled) is not bool or frame in seen:
+                raise FormatError(self.path, at, f"frame {shown(frame)} twice, or not a key frame")
+            seen.add(frame)
+            place = int(min(max(frame - 1, -1), frames))
+            tracks.add(place, rectangle(self.path, at, key), enabled)
 
-    # values
 
-    def _label(self, where: str, labels: Any) -> str | None:
-        if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-            labels = []
-        if len(labels) != 1:
-            self.skipped.add(self.path, where, f"region has {len(labels)} labels")
-            return None
-        return str(labels[0])
-
-    def _number(self, where: str, value: dict[str, Any], key: str, default: Any = None) -> float:
-        number = value.get(key, default)
-        if type(number) not in (int, float) or (type(number) is int and abs(number) > 2**53):
-            raise FormatError(self.path, where, f"{key}: {number!r} is not a number")
-        return float(number)
-
-    def _size(self, where: str, value: dict[str, Any], key: str) -> int:
-        number = self._number(where, value, key)
-        if not 1 <= number <= 2**20 or number != int(number):
-            raise FormatError(self.path, where, f"{key}: {number} pixels")
-        return int(number)
-
-    def _rotated(self, where: str, value: dict[str, Any]) -> bool:
-        rotated = self._number(where, value, "rotation", 0) != 0
-        if rotated:
-            self.skipped.add(self.path, where, "rotated box")
-        return rotated
-
-    def _corners(self, where: str, value: dict[str, Any], size: tuple[int, int]) -> Corners:
-        """Percent of left, top, width, height -> pixels xyxy."""
-        x, y, w, h = (self._number(where, value, key) / 100 for key in _SIDES)
-        height, width = size
-        return (x * width, y * height, (x + w) * width, (y + h) * height)
-
-    # result
-
-    def clips(self, classes: Sequence[str] | None) -> Iterator[LabelledClip]:
-        names = list(classes or ())
-        if classes is None:
-            met = (row[2] for clip in self.found.values() for row in clip.rows)
-            names = list(dict.fromkeys(met))
-        for name, clip in self.found.items():
-            length = clip.frames if clip.frames is not None else max(clip.seen) + 1
-            labelled = np.zeros(length, dtype=np.bool_)
-            labelled[list(clip.labelled)] = True
-            rows: list[Row] = [
-                (frame, box, label_of(label, names, False), track, False, where)
-                for frame, box, label, track, where in clip.rows
-            ]
-            table = build(
-                names, labelled, rows, path=self.path, skipped=self.skipped, size=clip.size
-            )
-            video = Path(base_name(clip.video)) if clip.video else None
-            yield LabelledClip(name, table, path=video, size=clip.size)
+def _suffix(url: str) -> str:
+    try:
+        return PurePosixPath(base_name(url)).suffix.lower()
+    except ValueError:
+        return ""
 
 
 def base_name(url: str) -> str:
-    """File name behind a URL or path of Label Studio, without the prefix that uploads get."""
+    """File name behind a URL or path of Label Studio, without the prefix that uploads get.
+
+    Raises:
+        ValueError: not a URL (``http://[::1/x``).
+    """
     parts = urlsplit(url)
     local = parse_qs(parts.query).get("d", [""])[0]
-    path = local or unquote(parts.path)
-    name = path.replace("\\", "/").rsplit("/", 1)[-1]
-    return re.sub(r"^[0-9a-f]{8}-", "", name) if "/upload/" in path else name
+    path = (local or unquote(parts.path)).replace("\\", "/")
+    folder, _, name = path.rpartition("/")
+    uploaded = "upload" in folder.split("/")
+    return re.sub(r"^[0-9a-f]{8}-", "", name) if uploaded else name

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,16 @@ import cv2
 import numpy as np
 
 from vidal.errors import FormatError, InputError, OutputError
-from vidal.formats._columns import labeller, numbered_images, numbers, text_lines
+from vidal.formats._columns import (
+    labeller,
+    numbered_images,
+    numbers,
+    size_of_images,
+    text_lines,
+)
+from vidal.formats._files import hidden, visible
 from vidal.formats._rows import Row, build
+from vidal.formats._tree import is_folder
 from vidal.types import Annotations, Image, LabelledClip, Skipped
 
 CLASSES = ("car", "pedestrian", "cyclist", "wheelchair")
@@ -105,7 +112,8 @@ def read(
 
     Raises:
         InputError: no clips there, or a file that cannot be read.
-        FormatError: a broken line, or a type that does not occur in this data set.
+        FormatError: a broken line, a type that does not occur in this data set, two files of one
+            number, or images of different sizes in one clip.
     """
     names = CLASSES if classes is None else tuple(classes)
     lower = {key.casefold(): value.casefold() for key, value in (aliases or {}).items()}
@@ -127,7 +135,7 @@ def read(
         for number, at in place.items():
             if number in texts:
                 rows.extend(_rows(texts[number], at, label))
-        size = _png_size(folder / "RGB" / next(iter(images.values()))) if images else None
+        size = size_of_images(folder / "RGB", images.values())
         yield LabelledClip(
             name=name,
             annotations=build(
@@ -190,14 +198,14 @@ def write_clip(
 
 def _clips(path: Path) -> tuple[Path, list[Path]]:
     """Root of the data set and the time-stamp folders below ``path``."""
-    if not path.is_dir():
+    if not is_folder(path):
         raise InputError(path, "no such folder")
     path = path.resolve()
     found = sorted(
         folder.parent
         for depth in ("", "*/", "*/*/", "*/*/*/")
         for folder in path.glob(f"{depth}RGB")
-        if folder.is_dir() and not folder.parent.name.startswith(".")
+        if folder.is_dir() and not hidden(folder.relative_to(path))
     )
     if not found:
         raise InputError(
@@ -210,10 +218,16 @@ def _clips(path: Path) -> tuple[Path, list[Path]]:
 
 def _label_files(folder: Path) -> dict[int, Path]:
     """Number -> label file."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return {}
-    files = sorted(folder.glob("*.txt"))
-    return {int(file.stem): file for file in files if re.fullmatch(r"[0-9]{1,12}", file.stem)}
+    files = visible(folder, "*.txt")
+    found: dict[int, Path] = {}
+    for file in files:
+        if not re.fullmatch(r"[0-9]{1,12}", file.stem):
+            continue
+        if (twin := found.setdefault(int(file.stem), file)) != file:
+            raise FormatError(file, "", f"the same number as {twin.name}")
+    return found
 
 
 def _rows(file: Path, index: int, label: Callable[[Path, str, str], int]) -> Iterator[Row]:
@@ -236,16 +250,3 @@ def _lines(folder: Path, table: Annotations) -> Iterator[str]:
             raise OutputError(folder, f"class {name!r}: the format allows no spaces in names")
         corners = " ".join(f"{float(value):.9g}" for value in table.boxes[row])
         yield f"{name} -1 -1 -10 {corners} -1 -1 -1 -1000 -1000 -1000 -10\n"
-
-
-def _png_size(file: Path) -> tuple[int, int] | None:
-    """(H, W) from the head of a PNG; None where it is another kind of image."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(24)
-    except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror or error})") from error
-    if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
-        return None
-    width, height = struct.unpack(">II", head[16:24])
-    return (height, width) if height and width else None

@@ -2,7 +2,16 @@
 
 Labels lie beside the images: for ``.../images/x.jpg`` in ``.../labels/x.txt`` (the last ``images``
 of the path becomes ``labels``), else next to the image. An empty file is annotated and empty; an
-image without a file is not annotated. The format has neither tracks nor ignore regions.
+image without a file is not annotated. A line with a polygon gives the polygon's extent; a frame
+with a line that cannot be read is not annotated. The format has neither tracks nor ignore regions.
+
+What the numbers stand for is read from the lists that exporters put beside the labels (see
+``vidal.formats._yolo_names``). A ``path`` in ``data.yaml`` that does not exist here (that of
+another machine) is passed over. The names of pictures may have a prefix of Label Studio's uploads
+(``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
+
+``vidal``, a key of ``data.yaml``, is this writer's own: length and size of each clip, and the name
+of the class that stands for unknown objects.
 """
 
 from __future__ import annotations
@@ -13,17 +22,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
 from vidal.errors import FormatError, InputError, OutputError
-from vidal.formats._names import Names, believable, frame_name, resolver
-from vidal.formats._rows import Row, build, read_text
+from vidal.formats._names import Names, believable, frame_name
+from vidal.formats._rows import Row, build
+from vidal.formats._sizes import Size, same_size, shape
+from vidal.formats._tree import Tree, decoded, tree_of
+from vidal.formats._uploads import finder
 from vidal.formats._write import write_lines
+from vidal.formats._yolo_lines import Unreadable, keypoints_of, parse
+from vidal.formats._yolo_names import HINT, Description, checked, describe
 from vidal.types import UNKNOWN, Annotations, FrameRef, LabelledClip, Skipped
 
-_IMAGES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+_IMAGES = ("*.jpg", "*.jpeg", "*.png", "*.bmp", "*.tif", "*.tiff", "*.webp")
+_NO_LABELS = frozenset(("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"))
+"""Text files of exporters that are not the labels of an image: names, and lists of images."""
+
+_OWN = "vidal"
 
 
 @dataclass(slots=True)
@@ -41,81 +58,97 @@ def read(
     skipped: Skipped | None = None,
     names: Names = None,
     split: str | None = None,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
+    sizes: Mapping[str, Size] | None = None,
     frames: Mapping[str, int] | None = None,
+    order: Sequence[str] | None = None,
 ) -> Iterator[LabelledClip]:
     """Clips of a YOLO data set, sorted by name; the labels of one clip are read at a time.
 
-    Images of one clip have one size: the caller's, else that of the clip's first image.
+    Images of one clip have one size: the caller's, else that of its images. Where both are known
+    they may differ in scale, not in shape.
 
     Args:
-        path: ``data.yaml``, or the folder that holds it (or holds images and labels only).
-        classes: class names to map to; names of ``data.yaml`` outside them give class -1. None =
-            those of ``data.yaml``. Without a ``data.yaml`` they are the names of the numbers.
+        path: the folder or the zip of the data set, or its YAML file.
+        classes: class names to map to, by name; others get class -1. None = the data set's own.
         skipped: receives what is left out.
         names: from the name of an image or label file to its frame.
         split: key of ``data.yaml`` (``train``, ``val``); None = everything below the root.
         sizes: (height, width) of clips, where there are no images.
         frames: lengths of clips, where known; else the last file is taken as the last frame.
+        order: names of the numbers, where the data set has no list of them.
 
     Raises:
-        InputError: nothing there, or an image that cannot be read.
-        FormatError: a broken file; says the line.
+        InputError: nothing there, or a file that cannot be read.
+        FormatError: a number without a name (there is no list, or it is too short), lists that do
+            not agree, a frame twice, or images of other sizes; says where.
     """
     path = Path(path)
     skip = Skipped() if skipped is None else skipped
-    described = path if path.is_file() else path / "data.yaml"
-    stated = _described(described) if described.is_file() else {}
-    root = described.parent / str(stated.get("path") or ".")
-    own = stated.get("names", classes)
-    if own is None:
-        hint = "Give the classes, or a data.yaml with names."
-        raise FormatError(path, "", "names of the classes are not stated", hint=hint)
-    found = _files(path, _folders(described, stated, root, split), names, skip)
-    reader = _Reader(path, root, list(own), list(own if classes is None else classes), skip)
-    for name in sorted(found):
-        yield reader.clip(name, found[name], sizes or {}, frames or {})
+    with tree_of(path) as tree:
+        said = describe(tree, path)
+        clips = _own_clips(said)
+        sizes = {**{name: size for name, (_, size) in clips.items() if size}, **(sizes or {})}
+        frames = {**{name: length for name, (length, _) in clips.items()}, **(frames or {})}
+        own = said.names if said.names is not None or order is None else checked(path, list(order))
+        folders = _folders(tree, said, split)
+        found = _files(path, tree, folders, said, {*sizes, *frames}, names, skip)
+        for name in clips if split is None else ():
+            found.setdefault(name, _Clip())  # all of its frames wait
+        reader = _Reader(path, tree, said, own, _wanted(said, own, classes), skip)
+        for name in sorted(found):
+            yield reader.clip(name, found[name], sizes, frames)
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """``data.yaml`` with ``names`` as a list."""
-    try:
-        value = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else ""
-        raise FormatError(path, where, "not YAML") from error
-    if not isinstance(value, dict):
-        raise FormatError(path, "", "expected keys such as 'names' and 'train'")
-    if "names" in value:
-        value["names"] = _names(path, value["names"])
-    return value
+def _wanted(
+    said: Description, own: Sequence[str] | None, classes: Sequence[str] | None
+) -> list[str]:
+    """The classes to map to: the caller's, else the file's own without the unknown ones."""
+    if classes is not None:
+        return list(classes)
+    mine = said.keys.get(_OWN)
+    unknown = mine.get("unknown") if isinstance(mine, dict) else None
+    return [name for name in own or () if name != unknown]
 
 
-def _names(path: Path, names: Any) -> list[str]:
-    if isinstance(names, dict):
-        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            raise FormatError(path, "names", f"expected the numbers 0..{len(names) - 1}")
-        names = [names.get(number, names.get(str(number))) for number in range(len(names))]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise FormatError(path, "names", "expected a list of texts, or a number for each")
-    if len(set(names)) < len(names):
-        raise FormatError(path, "names", "a name twice")
-    return names
+def _own_clips(said: Description) -> dict[str, tuple[int, Size | None]]:
+    """Length and size of the clips that ``write`` has written down."""
+    mine = said.keys.get(_OWN)
+    if mine is None:
+        return {}
+    clips = mine.get("clips") if isinstance(mine, dict) else None
+    source = said.source or said.root
+    if not isinstance(clips, dict):
+        raise FormatError(source, _OWN, "no 'clips'")
+    known: dict[str, tuple[int, Size | None]] = {}
+    for name, item in clips.items():
+        where = f"{_OWN}.clips.{name!r:.60}"
+        values = [item.get(k) if isinstance(item, dict) else None for k in _FACTS]
+        if not all(type(value) is int and 0 <= value < 1 << 31 for value in values):
+            raise FormatError(source, where, f"expected whole numbers: {', '.join(_FACTS)}")
+        length, height, width = (int(value or 0) for value in values)
+        size = (height, width) if height and width else None
+        known[str(name)] = believable(source, where, length), size
+    return known
 
 
-def _folders(path: Path, stated: Mapping[str, Any], root: Path, split: str | None) -> list[Path]:
+_FACTS = ("frames", "height", "width")
+
+
+def _folders(tree: Tree, said: Description, split: str | None) -> list[Path]:
+    """Where to look for files."""
     if split is None:
-        return [root]
-    value = stated.get(split)
+        return [said.root]
+    value = said.keys.get(split)
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise FormatError(path, split, "split is not stated", hint="Expected a folder or a list.")
-    folders = [root / one for one in value]
+        where = said.source or said.root
+        raise FormatError(where, split, "split is not stated", hint="Expected a folder or a list.")
+    folders = [Path(os.path.normpath(said.root / one)) for one in value]
     for folder in folders:
-        if not folder.is_dir():
+        if not tree.is_dir(folder):
             raise InputError(folder, "no such folder")
-    return [*folders, *(twin for folder in folders if (twin := _labels(folder)) != folder)]
+    twins = (twin for folder in folders if (twin := _labels(folder)) != folder)
+    return [*folders, *(twin for twin in twins if tree.is_dir(twin))]
 
 
 def _labels(path: Path) -> Path:
@@ -128,15 +161,24 @@ def _labels(path: Path) -> Path:
     return Path(*parts)
 
 
-def _files(path: Path, folders: Iterable[Path], names: Names, skipped: Skipped) -> dict[str, _Clip]:
+def _files(
+    path: Path,
+    tree: Tree,
+    folders: Iterable[Path],
+    said: Description,
+    known: set[str],
+    names: Names,
+    skipped: Skipped,
+) -> dict[str, _Clip]:
     """Images and labels below the folders, by clip and frame."""
-    resolve = resolver(names)
+    find = finder(names, known)
     found: dict[str, _Clip] = {}
-    for file in sorted({file for folder in folders for file in folder.rglob("*")}):
-        label = file.suffix == ".txt"
-        if not label and file.suffix.lower() not in _IMAGES:
+    every = {file for folder in folders for file in tree.files(folder, "*.txt", *_IMAGES)}
+    for file in sorted(every):
+        label = file.suffix.lower() == ".txt"
+        if label and file.name.lower() in _NO_LABELS:
             continue
-        if (ref := resolve(file.name)) is None:
+        if (ref := find(file.name)) is None:
             skipped.add(file, "", "name does not say which frame it is")
             continue
         believable(file, "", ref.index + 1)
@@ -145,8 +187,12 @@ def _files(path: Path, folders: Iterable[Path], names: Names, skipped: Skipped) 
         if ref.index in kind:
             raise FormatError(file, "", f"{ref} twice; the other is {kind[ref.index]}")
         kind[ref.index] = file
-    if not found:
-        raise InputError(path, "no images and no labels")
+    if not found and not said.keys.get(_OWN):
+        place = f" in {said.root}" if said.root != path else ""
+        lost = f"; its path {said.stated_root!r:.80} is not here" if said.stated_root else ""
+        unnamed = f", but {len(every)} files of other names" if every else ""
+        hint = "Expected names such as <clip>_000123.txt." if every else ""
+        raise InputError(path, f"no images and no labels{place}{unnamed}{lost}", hint=hint)
     return found
 
 
@@ -155,29 +201,28 @@ class _Reader:
     """Names and places for all clips of one data set; ``own`` are those of the numbers."""
 
     path: Path
-    root: Path
-    own: list[str]
+    tree: Tree
+    said: Description
+    own: Sequence[str] | None
     classes: list[str]
     skipped: Skipped
 
     def clip(
-        self,
-        name: str,
-        clip: _Clip,
-        sizes: Mapping[str, tuple[int, int]],
-        frames: Mapping[str, int],
+        self, name: str, clip: _Clip, sizes: Mapping[str, Size], frames: Mapping[str, int]
     ) -> LabelledClip:
-        last = max([*clip.images, *clip.labels])
+        last = max([-1, *clip.images, *clip.labels])
         length = frames.get(name, last + 1)
         if last >= length:
             raise FormatError(self.path, str(FrameRef(name, last)), f"the clip has {length} frames")
-        size = sizes[name] if name in sizes else self._size(name, clip)
+        size = self._size(name, clip, sizes.get(name))
         labelled = np.zeros(length, dtype=np.bool_)
         labelled[list(clip.labels)] = True
-        rows = [row for i, file in clip.labels.items() for row in self._rows(file, i, size)]
+        left: set[int] = set()
+        rows = [r for i, file in clip.labels.items() for r in self._rows(file, i, size, left)]
         joined = build(
-            self.classes, labelled, rows, path=self.root, skipped=self.skipped, size=size
-        )
+            self.classes, labelled, rows, path=self.said.root, skipped=self.skipped, size=size,
+            incomplete=left,
+        )  # fmt: skip
         whole = len(clip.images) == length
         files = [clip.images[index] for index in sorted(clip.images)] if whole else []
         relative = tuple(self._relative(file) for file in files)
@@ -185,44 +230,59 @@ class _Reader:
 
     def _relative(self, file: Path) -> str:
         """Seen from the root, also where data.yaml points outside of it."""
-        return Path(os.path.relpath(file, self.root)).as_posix()
+        return Path(os.path.relpath(file, self.said.root)).as_posix()
 
-    def _size(self, name: str, clip: _Clip) -> tuple[int, int]:
-        if not clip.images:
+    def _size(self, name: str, clip: _Clip, given: Size | None) -> Size:
+        """The given one, after a look at those of the images."""
+        broken: list[InputError] = []
+
+        def size_of(file: Path) -> Size | None:
+            try:
+                return self.tree.size(file)
+            except InputError as error:
+                broken.append(error)
+                return None
+
+        pictures = ((self._relative(file), size_of(file)) for file in clip.images.values())
+        found = same_size(self.path, pictures)
+        if found is None and given is None:
+            if broken:
+                raise broken[0]
             hint = "Give the sizes of the clips."
             raise FormatError(self.path, name, "no image tells the size", hint=hint)
-        file = clip.images[min(clip.images)]
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if image is None:
-            raise InputError(file, "not an image that can be read")
-        return int(image.shape[0]), int(image.shape[1])
+        if found is None or given is None:
+            return found or given or (0, 0)
+        if max(abs(found[0] * given[1] / given[0] - found[1]), 0) > max(1.0, found[1] / 200):
+            why = f"images of {shape(found)} pixels, but the clip has {shape(given)}"
+            hint = "Shares of a picture of another shape say nothing of the clip."
+            raise FormatError(self.path, name, why, hint=hint)
+        return given
 
-    def _rows(self, file: Path, index: int, size: tuple[int, int]) -> Iterator[Row]:
+    def _rows(self, file: Path, index: int, size: Size, left: set[int]) -> Iterator[Row]:
         height, width = size
-        for number, line in enumerate(read_text(file).split("\n"), start=1):
-            parts, where = line.split(), f"line {number}"
-            place = f"{self._relative(file)}, {where}"
-            if not parts:
+        keypoints = keypoints_of(self.said.keys)
+        text = decoded(file, self.tree.read(file))
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
                 continue
-            if len(parts) not in (5, 6):
-                why = f"expected class cx cy w h [confidence], got {len(parts)} columns"
-                raise FormatError(file, where, why)
+            place = f"{self._relative(file)}, line {number}"
             try:
-                label = int(parts[0])
-                cx, cy, w, h = (float(part) for part in parts[1:5])
-                _ = [float(part) for part in parts[5:]]
-            except ValueError as error:
-                raise FormatError(file, where, "not numbers") from error
-            if not 0 <= label < len(self.own):
-                raise FormatError(file, where, f"class {label}, of {len(self.own)}")
-            if max(cx, cy, w, h) > 1 + 1e-3:
-                self.skipped.add(self.root, place, "not normalised: beyond 1")
+                label, (x1, y1, x2, y2) = parse(line, keypoints)
+            except Unreadable as error:
+                self.skipped.add(self.said.root, place, str(error))
+                left.add(index)
                 continue
-            box = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-            x1, y1, x2, y2 = box[0] * width, box[1] * height, box[2] * width, box[3] * height
-            name = self.own[label]
-            to = self.classes.index(name) if name in self.classes else UNKNOWN
-            yield index, (x1, y1, x2, y2), to, -1, False, place
+            box = (x1 * width, y1 * height, x2 * width, y2 * height)
+            yield index, box, self._class(file, f"line {number}", label), -1, False, place
+
+    def _class(self, file: Path, where: str, number: int) -> int:
+        if self.own is None:
+            why = "names of the classes are not stated"
+            raise FormatError(self.path, "", why, hint=HINT)
+        if not 0 <= number < len(self.own):
+            raise FormatError(file, where, f"class {number:.4g}, of {len(self.own)}")
+        name = self.own[number]
+        return self.classes.index(name) if name in self.classes else UNKNOWN
 
 
 def write(
@@ -234,6 +294,7 @@ def write(
 ) -> Path:
     """Write ``data.yaml`` and ``labels/<clip>_<index>.txt`` for every labelled frame of the clips.
 
+    ``data.yaml`` has no ``path``: ultralytics then takes its folder, wherever it is called from.
     Images belong in ``images/<clip>_<index>.jpg``. Values have six decimals (0.002 pixels at 1920).
     Tracks are lost; ignore regions have no place and are listed.
 
@@ -253,6 +314,7 @@ def write(
     path = Path(path)
     skip = Skipped() if skipped is None else skipped
     classes: tuple[str, ...] | None = None
+    facts: dict[str, dict[str, int]] = {}
     for clip in clips:
         if classes not in (None, clip.annotations.classes):
             raise ValueError("clips: classes differ")
@@ -260,10 +322,15 @@ def write(
         if Path(clip.name).name != clip.name:
             raise OutputError(path / clip.name, "the clip's name is not a file name")
         _write_clip(path, clip, unknown, skip)
+        height, width = clip.size or (0, 0)
+        values = (clip.annotations.frames, height, width)
+        facts[clip.name] = dict(zip(_FACTS, values, strict=True))
     names = list(classes or ())
+    own: dict[str, Any] = {"clips": facts}
     if unknown is not None and unknown not in names:
         names.append(unknown)
-    text = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(names))}
+        own["unknown"] = unknown
+    text = {"train": "images", "val": "images", "names": dict(enumerate(names)), _OWN: own}
     described = path / "data.yaml"
     write_lines(described, [yaml.safe_dump(text, sort_keys=False, allow_unicode=True)])
     return described

@@ -31,7 +31,7 @@ from vidal.errors import FormatError
 from vidal.report.frames import picture_path
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
-from vidal.words import printable
+from vidal.words import printable, ratio
 
 SCHEMA = 1
 FORMAT = "vidal-query"
@@ -291,7 +291,7 @@ def _frame(row: Mapping[str, Any], folder: Path) -> QueryFrame:
         ref=FrameRef(str(row["clip"]), int(row["ordinal"])),
         path=read_path(row, folder),
         pts=int(row["pts"]),
-        time_base=Fraction(row["time_base"]),
+        time_base=ratio(row["time_base"]),
         seconds=float(row["seconds"]),
         rank=int(row["rank"]),
         score=math.nan if score is None else float(score),

@@ -12,9 +12,9 @@ from vidal.evidence.clips import open_clips
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
+from vidal.evidence.label_files import detect_format, read_labels
 from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.evidence.places import EngineMaker, store_at
-from vidal.formats import coco_video
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.types import BoolArray, Clip, SkippedClip
@@ -26,7 +26,7 @@ class Inputs:
 
     Attributes:
         videos: a clip or a folder of clips; None where given detections describe the clips.
-        labels: COCO-video JSON of frames that are labelled already.
+        labels: of frames that are labelled already, in a format of ``READERS``.
         image_rate: nominal frames a second of folders of images.
     """
 
@@ -121,7 +121,9 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     clips, skipped, notes = _find_clips(plan, engines)
     labels = None
     if given.labels is not None:
-        labels = match_labels(given.labels, coco_video.read(given.labels), clips)
+        kind = detect_format(given.labels)
+        entries = read_labels(given.labels, kind, classes=None, clips=clips)
+        labels = match_labels(given.labels, entries, clips)
     base = sum(clip.frames for clip in clips)
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
     wanted = plan.query.budget.frames(base)

@@ -25,7 +25,8 @@ from typing import Any
 
 from vidal.campaign.accuracy import judge_model
 from vidal.campaign.config import CampaignConfig, dump_config
-from vidal.campaign.folder import CONFIG, Campaign, create_campaign, locked, open_campaign
+from vidal.campaign.config_file import CONFIG
+from vidal.campaign.folder import Campaign, create_campaign, locked, open_campaign
 from vidal.campaign.loop import answer_round, select_round, to_train, train_round
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.rendered import render

@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 
 from vidal.campaign.config import SplitConfig, parse_config
 from vidal.campaign.source import (
-    entries_of,
     open_source,
-    place,
-    reopen,
     split_clips,
     with_classes,
 )
-from vidal.errors import InputError, LabelsMismatch, UnknownName, UsageError
+from vidal.errors import LabelsMismatch, UnknownName, UsageError
 from vidal.evidence.places import Engines
 from vidal.formats import coco_video
 from vidal.types import Annotations, Clip, LabelledClip
@@ -112,25 +109,6 @@ def test_clips_are_found_with_their_labels_in_the_classes_of_the_campaign(data, 
     assert len(source.opened("test")) == 1
     assert opened(data, tmp_path, labels=labels).classes == ("dog", "car")
     assert opened(data, tmp_path).classes is None
-
-
-def test_the_record_finds_the_same_clips_again_and_notices_a_change(data, tmp_path):
-    source = opened(data, tmp_path)
-    entries = list(entries_of(source.clips.values(), tmp_path))
-    again = {"engines": ENGINES, "store": tmp_path / "e", "image_rate": Fraction(10)}
-    found = reopen(entries, tmp_path, **again)
-    assert list(found) == list(source.opened())
-    moved = [type(e)(e.id, e.path.replace("b.mp4", "a.mp4"), 6, "train", e.root) for e in entries]
-    with pytest.raises(InputError, match="has changed since the campaign began"):
-        reopen(moved, tmp_path, **again)
-    lost = [type(e)(e.id, e.path + "x", e.frames, e.split, e.root) for e in entries]
-    with pytest.raises(InputError, match="is not there any more"):
-        reopen(lost, tmp_path, **again)
-
-
-def test_paths_inside_the_campaign_are_relative(tmp_path):
-    assert place(tmp_path / "clips" / "a.mp4", tmp_path) == "clips/a.mp4"
-    assert place(tmp_path / "clips", tmp_path / "work") == str((tmp_path / "clips").resolve())
 
 
 def test_labels_of_other_clips_are_refused(data, tmp_path):

@@ -1,5 +1,6 @@
 """Labels find their clips by name, and are refused where frame numbers cannot be trusted."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,3 +88,47 @@ def test_entry_that_could_be_two_clips_is_refused():
     ]
     with pytest.raises(LabelsMismatch, match="could be"):
         match_labels(Path("l.json"), [an_entry("city")], clips)
+
+
+def placed(place: str, digest: str) -> Clip:
+    bare = "__".join(Path(place).with_suffix("").parts)
+    path = Path("/data/clips") / place
+    return Clip(f"{bare}-{digest}", path, np.arange(5), Fraction(1, 25), Fraction(25), (30, 40))
+
+
+def test_labels_do_not_go_to_another_folders_clip_of_the_same_name():
+    day = placed("day/cam.mp4", "0000000a")
+    with pytest.raises(LabelsMismatch, match=r"other clips \(night/cam\)"):
+        match_labels(Path("l.json"), [an_entry("night/cam")], [day])
+    entries = [an_entry("night/cam", labelled=(1,)), an_entry("day/cam", labelled=(2,))]
+    match = match_labels(Path("l.json"), entries, [day])
+    assert match.labelled(day).tolist() == [False, False, True, False, False]
+    assert match.others == ("night/cam",)
+
+
+def test_of_two_entries_the_one_with_more_folders_is_the_clips():
+    cam = placed("cam.mp4", "0000000a")
+    entries = [an_entry("night/cam", labelled=(1,)), an_entry("clips/cam", labelled=(2,))]
+    for order in (entries, entries[::-1]):
+        match = match_labels(Path("l.json"), order, [cam])
+        assert match.labelled(cam).tolist() == [False, False, True, False, False]
+        assert match.others == ("night/cam",)
+    with pytest.raises(LabelsMismatch, match="two entries belong to clip cam-0000000a"):
+        match_labels(Path("l.json"), [an_entry("night/cam"), an_entry("dusk/cam")], [cam])
+
+
+def test_labels_of_a_picture_of_another_size_are_refused_with_both_sizes():
+    entry = replace(an_entry("city"), size=(60, 80))
+    with pytest.raises(LabelsMismatch, match=r"at 80x60 pixels, but city\.mp4 is 40x30"):
+        match_labels(Path("l.json"), [entry], [a_clip()])
+    fitting = replace(an_entry("city"), size=(30, 40))
+    assert match_labels(Path("l.json"), [fitting], [a_clip()]).annotations
+
+
+def test_entries_of_clips_that_are_lost_are_told_and_not_taken():
+    town = a_clip("town")
+    match = match_labels(
+        Path("l.json"), [an_entry("city"), an_entry("town")], [a_clip()], absent=[town]
+    )
+    assert list(match.annotations) == [a_clip().id]
+    assert match.absent == (("town", town.id),)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidal.errors import FormatError, InputError, OutputError
+from vidal.formats._segmentation import extent
 from vidal.formats.coco_video import read, write
 from vidal.types import Annotations, LabelledClip, Skipped
 
@@ -199,7 +200,9 @@ def test_impossible_boxes_are_left_out_and_listed(
     value["annotations"][0]["bbox"] = box
     skipped = Skipped()
     (clip,) = read(saved(tmp_path, value), skipped=skipped)
-    assert len(clip.annotations) == 1
+    lacks = "outside" not in why  # the other box of the frame is left out, too: the frame waits
+    assert len(clip.annotations) == (not lacks)
+    assert clip.annotations.labelled.tolist() == [True, False, not lacks]
     ((_, where, reason),) = skipped.entries
     assert where == "annotations[0].bbox"
     assert why in reason
@@ -233,7 +236,6 @@ def changed(place: str, new: Any) -> dict[str, Any]:
         ("annotations.0.bbox", "1 2 3 4", "annotations[0].bbox"),
         ("annotations.0.bbox", [1, 2, "3", 4], "annotations[0].bbox"),
         ("annotations.0.bbox", [1, 2, True, 4], "annotations[0].bbox"),
-        ("annotations.0.bbox", None, "annotations[0].bbox"),
         ("annotations.0.bbox", [10**400, 2, 3, 4], "annotations[0].bbox"),
         ("annotations.0.image_id", 99, "annotations[0].image_id"),
         ("annotations.0.category_id", 99, "annotations[0].category_id"),
@@ -254,7 +256,21 @@ def changed(place: str, new: Any) -> dict[str, Any]:
         ("videos.0.fps", "fast", "videos[0].fps"),
         ("videos.0.height", 0, "videos[0]"),
         ("videos.0.file_names", ["a"], "videos[0].file_names"),
-        ("videos", None, "videos"),
+        ("videos", None, "images"),
+        ("categories.1.name", None, "categories[1].name"),
+        ("categories.1.name", "\ud800", "categories[1].name"),
+        ("videos.0.name", "\ud800", "videos[0].name"),
+        ("videos.0.fps", "1e100000000", "videos[0].fps"),
+        ("videos.0.fps", "1/0", "videos[0].fps"),
+        ("videos.0.fps", 10**4000, "videos[0].fps"),
+        ("videos.0.fps", float("inf"), "videos[0].fps"),
+        ("videos.0.fps", float("nan"), "videos[0].fps"),
+        ("videos.0.fps", 1e-300, "videos[0].fps"),
+        ("videos.0.width", 10**4000, "videos[0].width"),
+        ("videos.0.width", 99.5, "videos[0].width"),
+        ("videos.0.width", 1 << 30, "videos[0]"),
+        ("images.1.frame_id", 10**9, "images[1].frame_id"),
+        ("images.1.id", 10**4000, "annotations[0].image_id"),
         ("categories", None, "categories"),
         ("categories.1.id", 9, "categories[1].id"),
     ],
@@ -321,3 +337,145 @@ def test_clips_of_different_classes_do_not_go_into_one_file(tmp_path: Path) -> N
     with pytest.raises(OutputError, match="other classes"):
         write(tmp_path / "x.json", [empty(("car",)), empty(("bus",))])
     assert not (tmp_path / "x.json").exists()
+
+
+def test_a_video_needs_neither_name_nor_a_known_length(tmp_path: Path) -> None:
+    value = document(videos=[{"id": 7}])
+    (clip,) = read(saved(tmp_path, value))
+    assert (clip.name, clip.annotations.frames) == ("7", 3)
+    with pytest.raises(FormatError, match=r"videos\[0\]\.id: is missing"):
+        list(read(saved(tmp_path, document(videos=[{}]))))
+    (clip,) = read(saved(tmp_path, value), frames={"7": 9}, sizes={"7": (50, 100)})
+    assert (clip.annotations.frames, clip.size) == (9, (50, 100))
+    with pytest.raises(FormatError, match="frame 2 of 2"):
+        list(read(saved(tmp_path, value), frames={"7": 2}))
+
+
+def test_sizes_and_frames_may_be_written_as_real_numbers(tmp_path: Path) -> None:
+    value = document()
+    value["videos"][0].update(width=100.0, height=50.0)
+    value["images"][1]["frame_id"] = 2.0
+    value["annotations"][0]["image_id"] = 2.0
+    (clip,) = read(saved(tmp_path, value))
+    assert (clip.size, clip.annotations.frame.tolist()) == ((50, 100), [2, 2])
+
+
+def test_frames_of_one_clip_with_different_sizes_are_refused(tmp_path: Path) -> None:
+    value = document()
+    value["images"][1].update(width=640, height=640)
+    with pytest.raises(
+        FormatError, match=r"images\[1\]: 640x640 pixels, but videos\[0\] has 100x50"
+    ):
+        list(read(saved(tmp_path, value)))
+
+
+@pytest.mark.parametrize("bbox", [[], None, [float("nan"), 0, 5, 5], [10, 10, -5, 5], [0, 0, 0, 0]])
+@pytest.mark.parametrize(
+    ("mask", "box"),
+    [
+        ([[1, 1, 5, 1, 5, 6]], [1, 1, 5, 6]),
+        ([[1, 1, 5, 1, 5, 6], [20, 3, 30, 3, 30, 40]], [1, 1, 30, 40]),
+        ({"size": [50, 100], "counts": [520, 5, 45, 5, 4425]}, [10, 20, 12, 25]),
+        ({"size": [50, 100], "counts": [520, 45, 4435]}, [10, 0, 12, 50]),
+    ],
+)
+def test_what_has_no_box_has_the_extent_of_its_mask(
+    tmp_path: Path, bbox: Any, mask: Any, box: list[float]
+) -> None:
+    value = document()
+    value["annotations"][0].update(bbox=bbox, segmentation=mask)
+    skipped = Skipped()
+    (clip,) = read(saved(tmp_path, value), skipped=skipped)
+    assert clip.annotations.boxes[0].tolist() == box
+    assert not skipped
+
+
+def test_compressed_masks_are_those_of_the_coco_api(tmp_path: Path) -> None:
+    masks = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        image = np.zeros((50, 100), np.uint8, order="F")
+        x, y = rng.integers(0, 90), rng.integers(0, 40)
+        image[y : y + 9, x : x + 8] = rng.integers(0, 2, (9, 8))[: 50 - y, : 100 - x]
+        coded = masks.encode(image)
+        text = {"size": coded["size"], "counts": coded["counts"].decode()}
+        x, y, w, h = masks.toBbox(coded).tolist()
+        assert extent(text) == (x, y, x + w, y + h)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        None, [], [[]], [[1, 2, 3]], [[1, 2, 3, 4]], "x", {"size": [50, 100]}, [["a"] * 6],
+        {"size": [50, 100], "counts": [5000]}, {"size": [50, 100], "counts": [1, 2]},
+        {"size": [50], "counts": [50]}, {"size": [50, 100], "counts": [-1, 5001]},
+        {"size": 3, "counts": 3}, {"size": [50, 100], "counts": "\x7f"},
+        {"size": None, "counts": ""},
+        {"size": [50, 100], "counts": "o" * 10_000}, [[10**400] * 6], [[float("nan")] * 6],
+        {"size": [10**9, 10**9], "counts": [0, 10**18]},
+    ],
+)  # fmt: skip
+def test_a_frame_with_neither_box_nor_mask_is_not_annotated(tmp_path: Path, mask: Any) -> None:
+    value = document()
+    value["annotations"][0].update(bbox=[], segmentation=mask)
+    skipped = Skipped()
+    (clip,) = read(saved(tmp_path, value), skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [True, False, False]
+    ((_, where, why),) = skipped.entries
+    assert (where, why) == ("annotations[0].bbox", "no box, and no mask that could be read")
+
+
+def plain(*names: str, **more: Any) -> dict[str, Any]:
+    images = [
+        {"id": at, "file_name": name, "width": 100, "height": 50} for at, name in enumerate(names)
+    ]
+    box = {"id": 1, "image_id": 0, "category_id": 3, "bbox": [10, 20, 30, 5]}
+    categories = [{"id": 3, "name": "car"}]
+    return {"images": images, "annotations": [box], "categories": categories, **more}
+
+
+@pytest.mark.parametrize("more", [{}, {"videos": []}])
+def test_without_videos_the_names_of_images_say_clip_and_frame(
+    tmp_path: Path, more: dict[str, Any]
+) -> None:
+    value = plain("frames/town_000002.jpg", "frames/town_000000.jpg", "b/lane_1.png", **more)
+    town, lane = read(saved(tmp_path, value))
+    assert (town.name, lane.name) == ("town", "lane")
+    assert town.annotations.labelled.tolist() == [True, False, True]
+    assert (town.size, town.annotations.frame.tolist()) == ((50, 100), [2])
+    (town, _) = read(saved(tmp_path, value), frames={"town": 7, "lane": 2})
+    assert town.annotations.frames == 7
+
+
+def test_uploaded_images_and_those_of_a_service_keep_their_former_names(tmp_path: Path) -> None:
+    value = plain(
+        "images\\0a1b2c3d-town_000002.jpg",
+        "town_000000_jpg.rf.0123456789abcdef0123456789abcdef.jpg",
+        "IMG_last.jpg",
+    )
+    skipped = Skipped()
+    (clip,) = read(
+        saved(tmp_path, value), names=r"(?P<clip>[a-z]+)_(?P<index>\d+)", skipped=skipped
+    )
+    assert clip.annotations.labelled.tolist() == [True, False, True]
+    ((_, where, why),) = skipped.entries
+    assert where == "images[2]"
+    assert "does not say which frame" in why
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_mutated_plain_files_give_clips_or_one_format_error(data: st.DataObject) -> None:
+    text = json.dumps(plain("a_0.jpg", "a_1.jpg"))
+    at = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(at, min(len(text), at + 12)))
+    junk = data.draw(
+        st.sampled_from(["", "0", "-1", "null", "NaN", "1e999", '"', "[", "{}", "9" * 19])
+    )
+    with TemporaryDirectory() as folder:
+        path = saved(Path(folder), text[:at] + junk + text[end:])
+        try:
+            found = list(read(path))
+        except FormatError:
+            return  # anything else that is raised fails the test
+        assert all(isinstance(clip, LabelledClip) for clip in found)

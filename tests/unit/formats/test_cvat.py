@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -118,17 +120,135 @@ def test_a_frame_off_the_grid_of_the_task_is_an_error_that_names_the_way_out(one
 @pytest.mark.parametrize(
     "bad",
     [
-        box(3, 10, extra=' rotation="30"'),
         box(3, 10).replace('xtl="10"', 'xtl="nan"'),
         box(3, 10).replace('xtl="10"', 'xtl="90"'),
+        box(3, 10).replace('xtl="10"', 'xtl="-1e22"'),
+        box(3, 10, extra=' rotation="nan"'),
+        box(3, 10).replace("<box", "<polyline points='1,1;2,2'").replace("/box", "/polyline"),
     ],
 )
-def test_nothing_is_interpolated_across_a_bad_key_frame(one, bad):
+def test_nothing_is_interpolated_across_a_bad_key_frame_and_the_frames_around_it_wait(one, bad):
     boxes = [box(0, 10), box(2, 14), bad, box(5, 20), box(6, 20, outside=1)]
     skipped = Skipped()
     found = one(document([(0, "car", boxes)]), skipped=skipped).annotations
     assert found.frame.tolist() == [0, 1, 2, 5]
+    assert np.flatnonzero(~found.labelled).tolist() == [3, 4]
+    assert len(skipped) == 2
+    assert any("frames 4 to 4 after this shape" in entry[2] for entry in skipped.entries)
+
+
+def test_a_turned_box_is_its_extent_and_turns_between_key_frames(one):
+    boxes = [box(0, 10, extra=' rotation="350"'), box(2, 10, extra=' rotation="10"')]
+    found = one(document([(0, "car", boxes)], size=3)).annotations
+    assert found.labelled.all()
+    assert found.boxes[1].tolist() == [10, 10, 30, 40]  # 0 degrees, not 180
+    sin, cos = np.sin(np.pi / 18), np.cos(np.pi / 18)
+    width, height = 20 * cos + 30 * sin, 20 * sin + 30 * cos
+    expected = [20 - width / 2, 25 - height / 2, 20 + width / 2, 25 + height / 2]
+    np.testing.assert_allclose(found.boxes[[0, 2]], [expected, expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rotation", ["0.01", "359.95", "-0.05", "720", "-360.02"])
+def test_a_box_that_is_hardly_turned_is_the_box(one, rotation):
+    bent = box(0, 10, extra=f' rotation="{rotation}"')
+    found = one(document([(0, "car", [bent])], size=1)).annotations
+    assert found.boxes.tolist() == [[10, 10, 30, 40]]
+
+
+def shape(tag, frame, attributes, *, outside=0):
+    return f'<{tag} frame="{frame}" outside="{outside}" {attributes}></{tag}>'
+
+
+CUBOID = " ".join(
+    f'x{corner}{face}="{20 + 7 * (corner[1] == "r") + 3 * (face == "2")}" '
+    f'y{corner}{face}="{30 + 9 * (corner[0] == "b")}"'
+    for face in "12"
+    for corner in ("tl", "bl", "tr", "br")
+)
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes", "extent"),
+    [
+        ("polygon", 'points="5,6;20.5,8;11,30"', [5, 6, 20.5, 30]),
+        ("ellipse", 'cx="30" cy="40" rx="10" ry="5"', [20, 35, 40, 45]),
+        ("ellipse", 'cx="30" cy="40" rx="10" ry="5" rotation="90"', [25, 30, 35, 50]),
+        ("mask", 'rle="3, 5, 6" left="1" top="2" width="7" height="2"', [1, 2, 8, 4]),
+        ("mask", 'rle="8, 2, 4" left="1" top="2" width="7" height="2"', [2, 3, 4, 4]),
+        ("mask", 'rle="0, 2, 5, 1, 6" left="1" top="2" width="7" height="2"', [1, 2, 3, 4]),
+        ("cuboid", CUBOID, [20, 30, 30, 39]),
+    ],
+)
+def test_shapes_with_an_outline_are_read_as_their_extent(one, tag, attributes, extent):
+    track = [shape(tag, 1, attributes), shape(tag, 2, attributes, outside=1)]
+    skipped = Skipped()
+    found = one(document([(0, "car", track)], size=3), skipped=skipped).annotations
+    assert found.frame.tolist() == [1]
+    np.testing.assert_allclose(found.boxes, [extent], rtol=1e-6)
+    assert found.labelled.all()
+    assert not skipped.entries
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes"),
+    [
+        ("polyline", 'points="5,6;20,8;11,30"'),
+        ("points", 'points="5,6"'),
+        ("skeleton", ""),
+        ("polygon", 'points=""'),
+        ("polygon", 'points="5,6;20,6"'),
+        ("ellipse", 'cx="30" cy="40" rx="-10" ry="5"'),
+        ("mask", 'rle="14" left="1" top="2" width="7" height="2"'),
+        ("blob", ""),
+    ],
+)
+def test_a_frame_with_a_shape_that_has_no_extent_waits(one, tag, attributes):
+    track = [shape(tag, 1, attributes), shape(tag, 2, attributes, outside=1)]
+    other = [box(0, 10), box(2, 14)]
+    skipped = Skipped()
+    text = document([(0, "car", track), (1, "car", other)], size=3)
+    found = one(text, skipped=skipped).annotations
+    assert found.labelled.tolist() == [True, False, True]
+    assert found.frame.tolist() == [0, 2]
     assert len(skipped) == 1
+    assert f"<{tag}>" in skipped.entries[0][1]
+
+
+def test_frames_between_two_polygons_wait(one):
+    points = ('points="5,6;20,8;11,30"', 'points="15,6;30,8;21,30"')
+    track = [shape("polygon", at, points[at > 1]) for at in (0, 3)]
+    skipped = Skipped()
+    found = one(document([(0, "car", track)], size=4), skipped=skipped).annotations
+    assert found.labelled.tolist() == [True, False, False, True]
+    assert found.frame.tolist() == [0, 3]
+    assert [why for _, _, why in skipped.entries] == [
+        "frames 1 to 2 after this shape are not stated: they wait"
+    ]
+
+
+def test_a_shape_outside_of_a_track_makes_its_frame_wait_and_a_tag_does_not(one):
+    text = document([(0, "car", [box(0, 10), box(2, 14)])], size=3)
+    body = shape("points", 1, 'label="car" points="1,1"') + '<tag label="night" frame="2"></tag>'
+    skipped = Skipped()
+    found = one(text.replace("</annotations>", f"{body}</annotations>"), skipped=skipped)
+    assert found.annotations.labelled.tolist() == [True, False, True]
+    assert len(skipped) == 2
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'rle="1, 2" left="1" top="2" width="7" height="2"',
+        'rle="-1, 15" left="1" top="2" width="7" height="2"',
+        'rle="x" left="1" top="2" width="7" height="2"',
+        'rle="14" left="1" top="2" width="0" height="2"',
+        'rle="14" left="1" top="2" width="9999999" height="9999999"',
+        'left="1" top="2" width="7" height="2"',
+    ],
+)
+def test_a_mask_that_is_none_is_refused(one, attributes):
+    with pytest.raises(FormatError, match="line 1, <mask>"):
+        one(document([(0, "car", [shape("mask", 1, attributes)])]))
 
 
 def test_an_outside_box_without_extent_ends_the_track_and_is_no_loss(one):
@@ -185,9 +305,7 @@ def test_names_outside_the_given_classes_are_unknown_objects(one):
         (box(0, 10).replace('xbr="30"', 'xbr="5"'), "box is inverted or empty"),
         (box(0, 300), "box lies outside the image"),
         (box(99, 10), "frame is outside the clip"),
-        (box(-1, 10), "frame is outside the clip"),
-        (box(0, 10, extra=' rotation="30"'), "rotated box"),
-        ('<polygon frame="0" points="1,1;2,2;3,1"></polygon>', "shape 'polygon' is not a box"),
+        ('<polyline frame="0" points="1,1"/>', "shape 'polyline' has no box: frame 0 waits"),
     ],
 )
 def test_what_cannot_be_is_left_out_and_listed(one, tmp_path, bad, why):
@@ -223,14 +341,85 @@ OUTER = '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>'
         (document([], size=""), "neither size nor stop_frame is stated"),
         (document([], size=10**12), "cannot be right"),
         (document([], size=10, rule="step=0"), "expected step=N"),
+        (document([], size=10, rule="step=" + "9" * 4301), "expected step=N"),
+        (document([], size="9" * 4301), "is not a whole number"),
+        (document([], size="-1e22"), "'-1e22' is not a whole number"),
+        (document([], size=10, start="-1" + "0" * 21), "is not a whole number"),
+        (document([], size=10, start=-(10**17), stop=5), "start_frame: -1"),
+        (document([], size=10, stop=10**17), "cannot be right"),
+        (document([(0, "car", [box("9" * 4301, 1)])]), "is not a whole number"),
+        (document([("9" * 30, "car", [])]), "is not a whole number"),
+        (
+            document([], size=3, more=f"<deleted_frames>{'9' * 4301}</deleted_frames>"),
+            "not a whole",
+        ),
+        (document([]).replace("<width>100", f"<width>{10**12}"), "an image of 1000000000000"),
         (document([], size=3, more="<deleted_frames>7</deleted_frames>"), "7: the task has 3"),
-        ("<annotations><meta><job><id>1</id></job></meta></annotations>", "job export"),
+        ("<annotations><meta><project/></meta></annotations>", "project export"),
         ('<annotations><image id="0"></image></annotations>', "CVAT for images"),
     ],
 )
 def test_broken_and_hostile_files_give_one_format_error(one, text, message):
     with pytest.raises(FormatError, match=message):
         one(text)
+
+
+def test_a_track_over_ten_million_frames_is_refused_within_a_second(one):
+    text = document([(0, "car", [box(0, 10), box(9_999_998, 10, outside=1)])], size=9_999_999)
+    start = time.perf_counter()
+    with pytest.raises(FormatError, match="9999998 boxes between 2 key frames"):
+        one(text)
+    assert time.perf_counter() - start < 1
+
+
+def test_a_long_track_is_read_in_seconds_and_memory_follows_the_boxes(one):
+    text = document([(0, "car", [box(0, 10), box(1_000_000, 10, outside=1)])], size=1_000_001)
+    start = time.perf_counter()
+    found = one(text).annotations
+    assert time.perf_counter() - start < 5
+    assert len(found) == 1_000_000
+    assert found.labelled.all()
+
+
+def test_a_box_of_a_file_takes_some_hundred_bytes(one):
+    count = 20_000
+    text = document([(0, "car", [box(at, 10) for at in range(count)])], size=count)
+    one(document([(0, "car", [box(0, 10)])]))  # what is imported and cached once
+    tracemalloc.start()
+    found = one(text).annotations
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == count
+    assert peak < 400 * count + (2 << 20)
+
+
+def test_keys_far_off_the_clip_leave_no_frame_complete_that_lacks_a_box(one):
+    skipped = Skipped()
+    boxes = [box(0, 10), box(2, 10), box(10**17, 10)]
+    found = one(document([(0, "car", boxes)], size=5), skipped=skipped).annotations
+    assert found.frame.tolist() == [0, 1, 2]
+    assert found.labelled.tolist() == [True, True, True, False, False]
+    assert {why for _, _, why in skipped.entries} == {
+        "frame is outside the clip",
+        "frames 3 to 4 after this shape are not stated: they wait",
+    }
+
+
+def test_hidden_files_in_folders_and_zips_are_passed_over(tmp_path):
+    text = document([(0, "car", [box(0, 10)])], size=1)
+    (tmp_path / "a.xml").write_text(text)
+    (tmp_path / "._a.xml").write_bytes(b"\0\5\x16\7")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("x/annotations.xml", text)
+        archive.writestr("__MACOSX/x/._annotations.xml", b"\0\5\x16\7")
+    assert [len(clip.annotations) for clip in cvat.read(tmp_path)] == [1, 1]
+
+
+def test_an_export_of_a_job_is_read_on_the_frames_of_the_job(one):
+    text = document([(0, "car", [box(4, 10), box(5, 10)])], size=3, start=4, stop=6)
+    found = one(text.replace("task>", "job>")).annotations
+    assert np.flatnonzero(found.labelled).tolist() == [4, 5, 6]
+    assert found.frame.tolist() == [4, 5]
 
 
 def test_a_clip_shorter_than_the_task_is_refused(one):
@@ -361,12 +550,12 @@ def test_the_fixture_of_a_stepped_task_is_read_onto_the_frames_of_the_video():
     assert (clip.name, clip.path, clip.size) == ("drive", Path("drive.mp4"), (480, 640))
     assert found.classes == ("car", "pedestrian")
     assert found.frames == 21
-    assert np.flatnonzero(found.labelled).tolist() == [0, 5, 10, 15, 20]
-    assert found.frame.tolist() == [0, 5, 10, 15]
-    assert found.track.tolist() == [0, 0, 0, 1]
-    assert found.labels.tolist() == [0, 0, 0, 1]
-    assert found.boxes[1].tolist() == pytest.approx([110.5, 120.25, 190.5, 180.25])
-    assert [why for _, _, why in skipped.entries] == ["shape 'polyline' is not a box"]
+    assert np.flatnonzero(found.labelled).tolist() == [5, 10, 15, 20]  # 0 has a polyline
+    assert found.frame.tolist() == [5, 10, 15]
+    assert found.track.tolist() == [0, 0, 1]
+    assert found.labels.tolist() == [0, 0, 1]
+    assert found.boxes[0].tolist() == pytest.approx([110.5, 120.25, 190.5, 180.25])
+    assert [why for _, _, why in skipped.entries] == ["shape 'polyline' has no box: frame 0 waits"]
 
 
 def test_names_with_markup_survive(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidal.errors import FormatError, UsageError
+from vidal.errors import FormatError, InputError, UsageError
 from vidal.formats import cvat_images
+from vidal.formats._cvat import flavour
 from vidal.types import Annotations, FrameRef, LabelledClip, Skipped
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "cvat"
@@ -89,15 +93,125 @@ def test_frames_are_found_by_mapping_function_or_expression(many):
         (image("c_0.jpg", BOX.replace("11.5", "inf")), "box is not finite"),
         (image("c_0.jpg", BOX.replace("11.5", "0.5")), "box is inverted or empty"),
         (image("c_0.jpg", BOX, width=1), "box lies outside the image"),
-        (image("c_0.jpg", BOX.replace("<box", '<box rotation="9"')), "rotated box"),
-        (image("c_0.jpg", '<polygon points=""></polygon>'), "shape 'polygon' is not a box"),
+        (image("c_0.jpg", BOX.replace("11.5", "-1e22")), "box is inverted or empty"),
+        (image("c_0.jpg", BOX.replace("11.5", "1e22")), "box lies millions of pixels away"),
+        (image("c_0.jpg", BOX.replace("<box", '<box rotation="inf"')), "box is not finite"),
+        (
+            image("c_0.jpg", '<polygon label="car" points=""></polygon>'),
+            "shape 'polygon' has no box: c@000000 waits",
+        ),
+        (
+            image("c_0.jpg", BOX, '<skeleton label="car"><points label="1"/></skeleton>'),
+            "shape 'skeleton' has no box: c@000000 waits",
+        ),
+        (
+            image("c_0.jpg", '<blob label="car"></blob>'),
+            "shape 'blob' has no box: c@000000 waits",
+        ),
     ],
 )
-def test_what_cannot_be_is_left_out_and_listed(many, bad, why):
+def test_what_cannot_be_is_left_out_and_listed_and_its_frame_is_not_complete(many, bad, why):
     skipped = Skipped()
     clips = many(document(bad, image("d_0.jpg", BOX)), skipped=skipped)
     assert sum(len(clip.annotations) for clip in clips) == 1
     assert [reason for _, _, reason in skipped.entries] == [why]
+    complete = {clip.name: clip.annotations.labelled.tolist() for clip in clips}
+    lacks_nothing = "outside the image" in why  # what is not in the picture is not missing there
+    assert complete.get("c", [False]) == [lacks_nothing]
+    assert complete["d"] == [True]
+
+
+def test_a_tag_is_no_object_and_leaves_its_image_complete(many):
+    skipped = Skipped()
+    (clip,) = many(document(image("c_0.jpg", '<tag label="night"></tag>', BOX)), skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [True]
+    assert len(clip.annotations) == len(skipped) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "extent"),
+    [
+        (
+            '<box label="car" xtl="10" ytl="20" xbr="50" ybr="60" rotation="0.01"/>',
+            [10, 20, 50, 60],
+        ),
+        ('<box label="car" xtl="10" ytl="20" xbr="50" ybr="40" rotation="90"/>', [20, 10, 40, 50]),
+        ('<polygon label="car" points="10,10;50,10;30,60"/>', [10, 10, 50, 60]),
+        ('<ellipse label="car" cx="30" cy="40" rx="10" ry="5" rotation="90"/>', [25, 30, 35, 50]),
+        ('<mask label="car" rle="3,5,6" left="1" top="2" width="7" height="2"/>', [1, 2, 8, 4]),
+    ],
+)
+def test_shapes_with_an_outline_are_read_as_their_extent(many, shape, extent):
+    (clip,) = many(document(image("c_0.jpg", shape)))
+    np.testing.assert_allclose(clip.annotations.boxes, [extent], atol=1e-4)
+    assert clip.annotations.labelled.all()
+
+
+LABEL = "<labels><label><name>car</name></label></labels>"
+JOB = f"<job><id>7</id><size>3</size><start_frame>0</start_frame>{LABEL}</job>"
+PROJECT = (
+    f"<project><id>3</id><name>p</name>{LABEL}<subsets>train</subsets>"
+    "<tasks><task><id>7</id><name>t</name><size>3</size></task></tasks></project>"
+)
+
+
+@pytest.mark.parametrize("meta", [JOB, PROJECT])
+def test_exports_of_a_job_or_a_project_are_read(many, meta):
+    text = f"<annotations><meta>{meta}</meta>{image('c_0.jpg', BOX)}</annotations>"
+    (clip,) = many(text)
+    assert clip.annotations.classes == ("car",)
+    assert len(clip.annotations) == 1
+
+
+def test_a_folder_is_read_like_its_files_and_hidden_ones_are_passed_over(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations.xml").write_text(document(image("c_0.jpg", BOX)))
+    (tmp_path / "._annotations.xml").write_bytes(b"\0\5\x16\7")
+    with zipfile.ZipFile(tmp_path / "job.zip", "w") as archive:
+        archive.writestr("annotations.xml", document(image("c_2.jpg", BOX, BOX)))
+        archive.writestr("__MACOSX/._annotations.xml", b"\0\5\x16\7")
+    (clip,) = cvat_images.read(tmp_path)
+    assert clip.annotations.frame.tolist() == [0, 2, 2]
+    (tmp_path / "x.xml").write_text(document(image("c_0.jpg")))
+    with pytest.raises(FormatError, match="c@000000 twice"):
+        list(cvat_images.read(tmp_path))
+    with pytest.raises(InputError, match=r"no \.xml"):
+        list(cvat_images.read(tmp_path / "images"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (document(image("c_0.jpg", BOX)), "cvat-images"),
+        (document('<track id="0" label="car"></track>'), "cvat"),
+        (document(meta="<mode>interpolation</mode>"), "cvat"),
+        (document(meta="<mode>annotation</mode>"), "cvat-images"),
+    ],
+)
+def test_a_file_says_whether_it_is_for_video_or_for_images(tmp_path, text, kind):
+    (tmp_path / "annotations.xml").write_text(text)
+    (tmp_path / "._annotations.xml").write_bytes(b"\0\5\x16\7")
+    assert flavour(tmp_path / "annotations.xml") == kind
+    assert flavour(tmp_path) == kind
+
+
+def test_many_long_clips_are_refused_before_they_take_memory(many):
+    images = [image(f"c{at}_9999999.jpg") for at in range(200)]
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="frames in all cannot be right"):
+        many(document(*images))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400 << 20
+
+
+def test_two_large_lists_of_values_are_read_in_no_time(many):
+    values = "\n".join(str(at) for at in range(100_000))
+    attribute = f"<attribute><name>a</name><values>{values}</values></attribute>"
+    label = f"<label><name>car</name><attributes>{attribute * 2}</attributes></label>"
+    start = time.perf_counter()
+    many(document(image("c_0.jpg", BOX), meta=f"<labels>{label}</labels>"))
+    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize(
@@ -106,7 +220,9 @@ def test_what_cannot_be_is_left_out_and_listed(many, bad, why):
         (document(image("c_0.jpg"), image("c_0.png")), "c@000000 twice"),
         (document(image("c_0.jpg"), image("c_1.jpg", width=99)), "99 x 80, other images of 'c'"),
         (document(image("c_0.jpg", width="wide")), "'wide' is not a whole number"),
-        (document(image("c_0.jpg", width=0)), "image of 0 x 80"),
+        (document(image("c_0.jpg", width=0)), "width: an image of 0 pixels"),
+        (document(image("c_0.jpg", width="9" * 4301)), "is not a whole number"),
+        (document(image("c_0.jpg", width="9" * 12)), "width: an image of 999999999999 pixels"),
         (document(image("c_99999999999.jpg")), "cannot be right"),
         (document(image("c_0.jpg", "<box></box>")), "'label' is missing"),
         (document('<track id="0"></track>'), "CVAT for video"),

@@ -86,7 +86,7 @@ layout: "-"
         (CARD + "splits: [{name: a, sequence: /abs, images: x}]", r"splits\.0\.sequence"),
         (CARD + "splits: [{name: a, sequence: b, images: x, sequences: -1}]", "sequences"),
         (CARD.replace("toy", "other"), "'other' is not the file's name"),
-        ("name: [", "line 1: not YAML"),
+        ("name: [", "line 1: not a YAML file"),
         ("- a", "Input should be a valid dictionary"),
     ],
 )

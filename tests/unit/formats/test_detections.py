@@ -427,3 +427,16 @@ def test_a_mutated_file_gives_detections_or_one_error_of_ours(tmp_path, name, ch
         assert np.isfinite(clip.boxes).all()
         assert ((clip.scores >= 0) & (clip.scores <= 1)).all()
         assert np.allclose(clip.probs.sum(axis=1), 1, atol=1e-3)
+
+
+def test_fiftyone_detections_without_their_list_are_refused_rather_than_lost(tmp_path):
+    sample = {"filepath": "d/1.jpg", "predictions": {"_cls": "Detections", "detectionS": []}}
+    with pytest.raises(FormatError, match="no list of 'detections'"):
+        read(save(tmp_path / "s.json", {"samples": [sample]}))
+
+
+@pytest.mark.parametrize("frames", [1.5, 3, "x", True])
+def test_fiftyone_frames_that_are_none_are_refused(tmp_path, frames):
+    sample = {"filepath": "a.mp4", "frames": frames}
+    with pytest.raises(FormatError, match="frames: neither an object nor a list"):
+        read(save(tmp_path / "s.json", {"samples": [sample]}))

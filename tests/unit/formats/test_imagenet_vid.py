@@ -96,7 +96,7 @@ def test_one_column_names_snippets_or_frames(tmp_path):
         ("", "", "an empty list"),
         (f"{VAL} 1 2\n", "line 1", "3 columns"),
         (f"{VAL}\n{VAL} 1\n", "line 2", "2 columns, expected 1"),
-        ("val/nowhere\n", "line 1", "no annotations of val/nowhere"),
+        ("val/nowhere\n", "line 1", "no annotations of 'val/nowhere'"),
         ("../../val\n", "line 1", "names no snippet"),
         (f"{VAL}/000000\n{VAL}/000003\n", "line 2", "has no frame 3"),
         (f"{VAL} 1 4 3\n", "line 1", "has no frame 3"),
@@ -193,3 +193,10 @@ def test_clips_stream_so_a_broken_later_snippet_does_not_stop_the_first(tmp_path
     assert next(clips).name == TRAIN
     with pytest.raises(FormatError):
         next(clips)
+
+
+def test_a_box_outside_of_an_object_is_refused_rather_than_lost(tmp_path):
+    root = a_copy(tmp_path)
+    xml(root).write_text(xml(root).read_text().replace("object>", "thing>", 2))
+    with pytest.raises(FormatError, match="a box outside of an <object>"):
+        list(imagenet_vid.read(root))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def rectangle(x=10, y=20, width=30, height=40, *, label="car", **more):
     value = {**value, "rectanglelabels": [label], **more}
     size = {"original_width": 200, "original_height": 100}
     return {"id": "r", "type": "rectanglelabels", "value": value, **size}
+
+
+def polygon(*points, **more):
+    value = {"points": list(points), "polygonlabels": ["car"], "closed": True, **more}
+    size = {"original_width": 200, "original_height": 100}
+    return {"id": "p", "type": "polygonlabels", "value": value, **size}
+
+
+def other(kind, **value):
+    size = {"original_width": 200, "original_height": 100}
+    return {"id": "o", "type": kind, "value": {kind: ["car"], **value}, **size}
 
 
 def image(name, *results):
@@ -91,9 +103,11 @@ def test_nothing_is_interpolated_across_or_held_after_a_bad_key(many, bad):
     broken = {**key(4, 10), **bad}
     (clip,) = many(video(region(key(2, 10), broken, key(6, 30, enabled=False))), skipped=skipped)
     assert clip.annotations.frame.tolist() == [1, 5]
+    assert np.flatnonzero(~clip.annotations.labelled).tolist() == [2, 3, 4]
     (clip,) = many(video(region(key(1, 10), key(3, 10), broken)), skipped=skipped)
     assert clip.annotations.frame.tolist() == [0, 1, 2]
-    assert len(skipped) == 2
+    assert not clip.annotations.labelled[3:].any()
+    assert len(skipped) == 5  # the key and what lies before and after it; the key and the rest
 
 
 def test_keys_out_of_order_are_the_same_track(many):
@@ -166,16 +180,23 @@ def test_names_outside_the_given_classes_are_unknown_objects(many):
 @pytest.mark.parametrize(
     ("task", "why"),
     [
-        (image("c_1.jpg", rectangle(rotation=5)), "rotated box"),
+        (image("c_1.jpg", rectangle(rotation=float("inf"))), "box is not finite"),
         (image("c_1.jpg", rectangle(width=-1)), "box is inverted or empty"),
         (image("c_1.jpg", rectangle(x=100)), "box lies outside the image"),
         (image("c_1.jpg", rectangle(x=float("nan"))), "box is not finite"),
-        (image("c_1.jpg", rectangle(rectanglelabels=["a", "b"])), "region has 2 labels"),
+        (
+            image("c_1.jpg", rectangle(rectanglelabels=["a", "b"])),
+            "region has 2 labels: c@000001 waits",
+        ),
+        (image("c_1.jpg", rectangle(rectanglelabels=[])), "region has 0 labels: c@000001 waits"),
+        (
+            image("c_1.jpg", {**rectangle(), "image_rotation": 90}),
+            "region 'rectanglelabels' has no box: c@000001 waits",
+        ),
         (image("c_1.jpg", {"type": "choices"}), "region 'choices' is not a labelled box"),
         (image("cover.jpg"), "name 'cover.jpg' does not say which frame it is"),
-        (video(region(key(1, 10, rotation=3))), "rotated box"),
         (video(region(key(11, 10))), "frame is outside the clip"),
-        (video(region(key(0, 10))), "frame is outside the clip"),
+        (video(region(key(0, 10, enabled=False))), "frame is outside the clip"),
         (video({"type": "timelinelabels"}, frames=3), "region 'timelinelabels' is not a video box"),
     ],
 )
@@ -185,6 +206,186 @@ def test_what_cannot_be_is_left_out_and_listed(many, task, why):
     assert sum(len(clip.annotations) for clip in clips) == 1
     assert [reason for _, _, reason in skipped.entries] == [why]
     assert skipped.entries[0][1].startswith("task 0")
+
+
+@pytest.mark.parametrize(
+    ("region_", "extent"),
+    [
+        (rectangle(rotation=0.01), [20, 20, 80, 60]),
+        (rectangle(rotation=360), [20, 20, 80, 60]),
+        (rectangle(50, 20, 30, 40, rotation=90), [60, 20, 100, 80]),  # about the top left corner
+        (rectangle(50, 50, 10, 10, rotation=-180), [80, 40, 100, 50]),
+        (polygon([10, 20], [40, 20], [25, 60]), [20, 20, 80, 60]),
+        (other("ellipselabels", x=25, y=40, radiusX=15, radiusY=20), [20, 20, 80, 60]),
+        (other("ellipselabels", x=25, y=40, radiusX=10, radiusY=5, rotation=90), [45, 20, 55, 60]),
+    ],
+)
+def test_regions_with_an_outline_are_read_as_their_extent(many, region_, extent):
+    skipped = Skipped()
+    (clip,) = many(image("c_0.jpg", region_), skipped=skipped)
+    np.testing.assert_allclose(clip.annotations.boxes, [extent], atol=1e-4)
+    assert clip.annotations.labelled.all()
+    assert not skipped.entries
+
+
+@pytest.mark.parametrize(
+    "region_",
+    [
+        other("brushlabels", format="rle", rle=[0, 1, 2]),
+        other("keypointlabels", x=1, y=2, width=0.5),
+        other("vectorlabels", vertices=[]),
+        other("bitmasklabels", imageDataURL="data:"),
+        other("rectangle", x=1, y=2, width=3, height=4),
+        polygon([10, 20], [40, 20], closed=False),
+        polygon(),
+        polygon([10, 20], [40, 20]),
+        rectangle(rectanglelabels=["a", "b"]),
+        rectangle(width=0),
+        other("ellipselabels", x=25, y=40, radiusX=-1, radiusY=2),
+    ],
+)
+def test_a_frame_with_a_region_that_is_no_box_waits_and_is_never_empty(many, region_):
+    skipped = Skipped()
+    tasks = image("c_0.jpg", rectangle(), region_), image("c_1.jpg", rectangle())
+    (clip,) = many(*tasks, skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [False, True]
+    assert clip.annotations.frame.tolist() == [1]
+    assert len(skipped) == 1
+
+
+def test_answers_beside_regions_leave_the_frame_complete(many):
+    skipped = Skipped()
+    relation = {"type": "relation", "from_id": "r", "to_id": "r", "direction": "right"}
+    choice = {"id": "r", "type": "choices", "value": {"choices": ["occluded"]}}
+    (clip,) = many(image("c_0.jpg", rectangle(), choice, relation), skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [True]
+    assert len(clip.annotations) == 1
+    assert len(skipped) == 2
+
+
+def test_a_shape_and_its_label_may_be_separate_controls_and_other_ids_twice_are_two_boxes(many):
+    place = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
+    size = {"original_width": 200, "original_height": 100, "id": "r"}
+    shape = {"type": "rectangle", "value": place, **size}
+    label = {"type": "labels", "value": {**place, "labels": ["bus"]}, **size}
+    for results in ([shape, label], [label, shape], [label]):
+        (clip,) = many(image("c_0.jpg", *results))
+        assert clip.annotations.classes == ("bus",)
+        assert clip.annotations.boxes.tolist() == [[20, 20, 80, 60]]
+        assert clip.annotations.labelled.all()
+    (clip,) = many(image("c_0.jpg", rectangle(), rectangle(x=20)))
+    assert len(clip.annotations) == 2
+
+
+def test_a_video_region_without_one_label_makes_its_frames_wait(many):
+    nameless = region(key(2, 10), key(4, 10, enabled=False), name="n")
+    nameless["value"]["labels"] = []
+    skipped = Skipped()
+    (clip,) = many(video(region(key(1, 10)), nameless), skipped=skipped)
+    assert np.flatnonzero(~clip.annotations.labelled).tolist() == [1, 2, 3]
+    assert clip.annotations.frame.tolist() == [0, 4, 5, 6, 7, 8, 9]
+    assert [why for _, _, why in skipped.entries] == ["region has 0 labels: its frames wait"]
+
+
+def test_an_unknown_region_in_a_video_makes_all_its_frames_wait(many):
+    skipped = Skipped()
+    (clip,) = many(video(region(key(1, 10)), {"type": "videopolygon"}), skipped=skipped)
+    assert not clip.annotations.labelled.any()
+    assert "all frames of 'drive' wait" in skipped.entries[0][2]
+
+
+def test_a_turned_box_turns_between_key_frames_of_a_video(many):
+    keys = [key(1, 10, rotation=-20), key(3, 10, rotation=20, enabled=False)]
+    (clip,) = many(video(region(*keys)))
+    assert clip.annotations.frame.tolist() == [0, 1, 2]
+    assert clip.annotations.boxes[1].tolist() == [20, 10, 60, 60]
+    assert clip.annotations.boxes[0, 2] > 65
+
+
+def test_size_and_length_are_those_of_the_clip_that_the_caller_knows(many):
+    task = video(region(key(1, 10), count=10.0))
+    del task["data"]["width"]
+    known = {
+        "frames": {"day__drive-12345678": 10, "x-1": 3},
+        "sizes": {"day__drive-12345678": (50, 100)},
+    }
+    (clip,) = many(task, **known)
+    assert (clip.name, clip.size, clip.annotations.frames) == ("drive", (50, 100), 10)
+    assert clip.annotations.boxes[0].tolist() == [10, 5, 30, 30]
+    with pytest.raises(FormatError, match="10 frames, but the clip has 9"):
+        many(task, frames={"drive-12345678": 9}, sizes=known["sizes"])
+    (clip,) = many(video(), **known)
+    assert clip.annotations.labelled.tolist() == [True] * 10
+
+
+def test_clips_of_one_name_give_only_what_they_share(many):
+    task = video(region(key(1, 10)))
+    del task["data"]["width"]
+    both = {"day__drive-1": (50, 100), "night__drive-2": (50, 100)}
+    (clip,) = many(task, sizes=both)
+    assert clip.size == (50, 100)
+    with pytest.raises(FormatError, match="size of the video is not stated"):
+        many(task, sizes={**both, "night__drive-2": (60, 100)})
+
+
+def test_the_size_that_a_file_states_is_the_one_that_is_stated(many):
+    (clip,) = many(video(region(key(1, 10))), sizes={"drive": (50, 100)})
+    assert clip.size == (100, 200)
+    (clip,) = many(image("c_0.jpg", rectangle()), sizes={"c": (50, 100)})
+    assert clip.size == (100, 200)
+    bare = {k: v for k, v in rectangle().items() if not k.startswith("original")}
+    (clip,) = many(image("c_0.jpg", bare), sizes={"c": (50, 100)})
+    assert (clip.size, clip.annotations.boxes.tolist()) == ((50, 100), [[10, 10, 40, 30]])
+    (clip,) = many(image("c_0.jpg", bare), image("c_1.jpg", rectangle()))
+    assert clip.annotations.boxes.tolist() == [[20, 20, 80, 60]] * 2
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("/data/upload/1/0a1b2c3d-c_0.jpg", "c_0.jpg"),
+        ("upload/1/0a1b2c3d-c_0.jpg", "c_0.jpg"),
+        ("https://host/data/upload/1/0a1b2c3d-c_0.jpg?x=1", "c_0.jpg"),
+        ("/data/local-files/?d=a/0a1b2c3d-c_0.jpg", "0a1b2c3d-c_0.jpg"),
+        ("s3://bucket/a%20b_0.jpg", "a b_0.jpg"),
+        ("C:\\x\\c_0.jpg", "c_0.jpg"),
+    ],
+)
+def test_the_name_behind_a_url_is_that_of_the_file(url, name):
+    assert label_studio.base_name(url) == name
+
+
+@pytest.mark.parametrize("medium", ["img", "picture"])
+def test_the_key_of_the_image_follows_the_configuration(many, medium):
+    task = image("c_3.jpg", rectangle())
+    task["data"] = {"rank": 1, "note": "a.b", medium: task["data"]["image"]}
+    (clip,) = many(task)
+    assert clip.annotations.frame.tolist() == [3]
+
+
+def test_json_min_is_refused_with_the_way_out(many):
+    with pytest.raises(FormatError, match="JSON-MIN") as caught:
+        many({"id": 1, "image": "/data/upload/1/0a1b2c3d-c_0.jpg", "label": []})
+    assert caught.value.hint == 'Export as "JSON", not "JSON-MIN".'
+
+
+def test_a_kilobyte_never_takes_gigabytes(many):
+    bombs = [
+        [video(region(key(1, 10), count=9_999_999, name=str(n))) for n in range(1)],
+        [video(*(region(key(1, 10), count=9_999_999, name=str(n)) for n in range(3)))],
+        [image(f"c{n}_9999999.jpg") for n in range(20)],
+        [
+            {**video(frames=9_999_999), "data": {"video": f"{n}.mp4", "frames": 9_999_999}}
+            for n in range(20)
+        ],
+    ]
+    for bomb in bombs:
+        tracemalloc.start()
+        with pytest.raises(FormatError, match="more than"):
+            many(*bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 300 << 20
 
 
 @pytest.mark.parametrize(
@@ -201,7 +402,17 @@ def test_what_cannot_be_is_left_out_and_listed(many, task, why):
         ([image("c_0.jpg", rectangle(x=None))], "is not a number"),
         ([image("c_0.jpg", rectangle(x=10**400))], "is not a number"),
         ([image("c_0.jpg", {**rectangle(), "original_width": 0})], "original_width: 0"),
-        ([image("c_0.jpg", {**rectangle(), "original_width": None})], "is not a number"),
+        ([image("c_0.jpg", {**rectangle(), "original_width": None})], "size of the images of 'c'"),
+        ([image("c_0.jpg", {**rectangle(), "original_width": "9"})], "'9' is not a number"),
+        ([image("http://[::1/c_0.jpg")], "is not a URL"),
+        ([{"data": {"a": "c_0.jpg", "b": "c_1.jpg"}, "annotations": []}], "2 images or videos"),
+        ([{"data": {"a": "http://[::1/x.jpg"}, "annotations": []}], "neither 'image' nor"),
+        ([{"id": 3, "image": "c_0.jpg", "label": []}], "'data' is missing: not a task"),
+        ([image("c_0.jpg", polygon([1, 2, 3]))], r"points: \[1, 2, 3\] is not"),
+        ([video(frames=3.5)], "expected a number of frames, got 3.5"),
+        ([video(frames=10**300)], "expected a number of frames"),
+        ([video(frames=10**9)], "cannot be right"),
+        ([video(region(key(1.5, 1)))], "frame 1.5 twice, or not a key frame"),
         (
             [image("c_0.jpg", rectangle()), image("c_1.jpg", {**rectangle(), "original_width": 9})],
             "images of a clip differ",
@@ -211,7 +422,7 @@ def test_what_cannot_be_is_left_out_and_listed(many, task, why):
         ([video(frames="3")], "expected a number of frames"),
         ([video(region(key(1, 1), key(1, 2)))], "frame 1 twice"),
         ([video(region(key(1, 1, enabled=2)))], "not a key frame"),
-        ([video(region(key("1", 1)))], "'frame' is missing or not a int"),
+        ([video(region(key("1", 1)))], "'frame' is missing or not a number"),
         ([video(region(key(1, 1)), region(key(1, 1)))], "two regions with one id"),
     ],
 )

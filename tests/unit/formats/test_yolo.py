@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -62,12 +63,158 @@ def test_names_may_be_a_list_or_numbered_and_classes_map_to_others(folder):
     assert clip.annotations.labels.tolist() == [-1]
 
 
-def test_classes_name_the_numbers_where_there_is_no_description(folder):
-    root = folder({"c_0.txt": "1 .5 .5 .1 .1"}, None)
-    (clip,) = read(root, classes=["car", "bus"])
-    assert clip.annotations.labels.tolist() == [1]
-    with pytest.raises(FormatError, match="names of the classes are not stated"):
+def test_numbers_without_a_list_are_refused_unless_their_order_is_stated(folder):
+    root = folder({"c_0.txt": "1 .5 .5 .1 .1", "c_1.txt": ""}, None)
+    with pytest.raises(FormatError, match=r"names of the classes are not stated.*classes\.txt"):
         read(root)
+    with pytest.raises(FormatError, match="names of the classes are not stated"):
+        read(root, classes=["car", "bus"])
+    (clip,) = read(root, classes=["bus"], order=["car", "bus"])
+    assert clip.annotations.labels.tolist() == [0]
+    (root / "labels" / "c_0.txt").write_text("")
+    (clip,) = read(root, classes=["car"])
+    assert clip.annotations.labelled.all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("obj.names", "car\nbus\n"),
+        ("classes.txt", "car\r\nbus"),
+        ("labels/classes.txt", "car\nbus\n"),
+        ("labels/_darknet.labels", "car\nbus\n"),
+        ("dataset.yaml", "path: .\nnames: {0: car, 1: bus}\n"),
+        ("my set.yml", "names: [car, bus]\nnc: 2\n"),
+        (
+            "notes.json",
+            '{"categories": [{"id": 1, "name": "bus"}, {"id": 0, "name": "car"}], "info": {}}',
+        ),
+    ],
+)
+@pytest.mark.parametrize("below", [False, True])
+def test_the_list_of_classes_is_read_from_where_exporters_put_it(folder, name, text, below):
+    root = folder({"c_0.txt": "0 .5 .5 .1 .1"}, None)
+    (root / name).write_text(text)
+    (clip,) = read(root / "labels" if below else root, classes=["bus", "car"])
+    assert clip.annotations.labels.tolist() == [1]
+
+
+def test_lists_that_do_not_agree_are_refused_and_the_named_one_wins(folder):
+    root = folder({"c_0.txt": "0 .5 .5 .1 .1"})
+    (root / "classes.txt").write_text("car\nbus\n")
+    assert read(root)[0].annotations.classes == ("car", "bus")
+    (root / "classes.txt").write_text("bus\ncar\n")
+    with pytest.raises(FormatError, match=r"classes.txt: other names of classes than .*data.yaml"):
+        read(root)
+    assert read(root / "data.yaml")[0].annotations.classes == ("car", "bus")
+
+
+def test_uploads_are_found_under_their_former_names(folder):
+    root = folder(
+        {
+            "0a1b2c3d-c_000000.txt": "0 .5 .5 .1 .1",
+            "c_000001_jpg.rf.0123456789abcdef0123456789abcdef.txt": "1 .5 .5 .1 .1",
+        }
+    )
+    (clip,) = read(root)
+    assert (clip.name, clip.annotations.labels.tolist()) == ("c", [0, 1])
+    # a clip whose own name looks like that keeps it
+    (clip, other) = read(root, sizes={"0a1b2c3d-c": (9, 9), "c": (9, 9)})
+    assert (clip.name, other.name) == ("0a1b2c3d-c", "c")
+
+
+def zipped(folder, place, inside=""):
+    with zipfile.ZipFile(place, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and file != place:
+                archive.write(file, inside + file.relative_to(folder).as_posix())
+        archive.writestr("__MACOSX/._c_0.txt", b"\0\5\x16\7")
+    return place
+
+
+@pytest.mark.parametrize("inside", ["", "export/"])
+def test_a_zip_is_read_as_its_folder_is(folder, tmp_path, inside):
+    root = folder({"c_0.txt": "1 .5 .5 .1 .1", "c_1.txt": ""})
+    (root / "images").mkdir()
+    cv2.imwrite(str(root / "images" / "c_0.png"), np.zeros((5, 9, 3), np.uint8))
+    (whole,) = yolo.read(root)
+    (clip,) = yolo.read(zipped(root, tmp_path / "set.zip", inside))
+    assert (clip.size, clip.annotations) == ((5, 9), whole.annotations)
+
+
+def test_zips_that_cannot_be_meant_are_refused(tmp_path):
+    place = tmp_path / "set.zip"
+    for name, message in (("../c_0.txt", "leads out"), ("/etc/c_0.txt", "leads out")):
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr(name, "")
+        with pytest.raises(FormatError, match=message):
+            read(place)
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("obj.names", "car")
+        archive.writestr("c_0.txt", b" " * (40 << 20))
+    with pytest.raises(FormatError, match="expands to more than 100 times its size"):
+        read(place)
+    place.write_bytes(b"PK\3\4" + b"x" * 60)
+    with pytest.raises(FormatError, match="broken archive"):
+        read(place)
+
+
+def test_the_path_of_another_machine_is_passed_over_and_named_if_nothing_is_found(folder):
+    described = "path: /home/someone/sets/drive\ntrain: images/train\nnames: [car]\n"
+    root = folder({"c_0.txt": "0 .5 .5 .1 .1"}, described)
+    assert len(read(root)[0].annotations) == 1
+    (root / "labels" / "c_0.txt").unlink()
+    with pytest.raises(InputError, match=r"its path '/home/someone/sets/drive' is not here"):
+        read(root)
+
+
+def test_images_of_a_clip_have_one_size_and_the_shape_of_the_clip(folder):
+    root = folder({"c_0.txt": "0 .5 .5 .5 .5"})
+    for index in range(2):
+        cv2.imwrite(str(root / f"c_{index}.png"), np.zeros((50, 100, 3), np.uint8))
+    (clip,) = read(root)
+    assert (clip.size, clip.annotations.boxes.tolist()) == ((100, 200), [[50, 25, 150, 75]])
+    with pytest.raises(FormatError, match="images of 100x50 pixels, but the clip has 100x100"):
+        read(root, sizes={"c": (100, 100)})
+    cv2.imwrite(str(root / "c_1.png"), np.zeros((50, 90, 3), np.uint8))
+    with pytest.raises(FormatError, match=r"c_1.png: 90x50 pixels, but c_0.png has 100x50"):
+        read(root)
+
+
+@pytest.mark.parametrize(
+    ("line", "box"),
+    [
+        ("0.0 .5 .5 .1 .5", [90, 25, 110, 75]),
+        ("0 .1 .1 .2 .1 .2 .3 .1 .3", [20, 10, 40, 30]),
+        ("0 .1 .1 .2 .1 .2 .3", [20, 10, 40, 30]),
+        ("0 .5 .5 .1 .5 .9", [90, 25, 110, 75]),
+    ],
+)
+def test_a_class_as_a_real_number_and_the_extent_of_polygons_are_read(folder, line, box):
+    (clip,) = read(folder({"c_0.txt": line}))
+    assert clip.annotations.boxes[0].tolist() == pytest.approx(box)
+
+
+def test_poses_are_read_as_their_boxes(folder):
+    described = "names: [car]\nkpt_shape: [2, 3]\n"
+    (clip,) = read(folder({"c_0.txt": "0 .5 .5 .1 .5 0 0 0 .9 .9 2"}, described))
+    assert clip.annotations.boxes[0].tolist() == pytest.approx([90, 25, 110, 75])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 .5 .5 .1", "0 .1 .1 .2 .1 .2 .2 .1", "car .5 .5 .1 .1", "0.5 .5 .5 .1 .1",
+        "0 nan .5 .1 .1", "inf .5 .5 .1 .1", "0 .5 .5 .1 1_0", "0 .5 .5 -.1 .1", "0 320 240 64 48",
+        "0 -1e22 .5 .5 .1", f"{'9' * 4300} .5 .5 .1 .1", "0 .1 .1 .2 .1 inf .3",
+    ],
+)  # fmt: skip
+def test_a_frame_with_a_line_that_cannot_be_read_is_not_annotated(folder, line):
+    skipped = Skipped()
+    root = folder({"c_0.txt": f"0 .5 .5 .1 .1\n\n{line}\n", "c_1.txt": "1 .5 .5 .1 .1"})
+    (clip,) = read(root, skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [False, True]
+    assert [where for _, where, _ in skipped.entries] == ["labels/c_0.txt, line 3"]
 
 
 def test_clip_and_frame_may_come_from_an_expression(folder):
@@ -98,58 +245,58 @@ def test_a_description_may_point_to_folders_elsewhere(tmp_path):
     (tmp_path / "here").mkdir()
     away = tmp_path / "away" / "labels"
     away.mkdir(parents=True)
-    (away / "c_0.txt").write_text("0 .5 .5 1 1\n0 .5 .5 0 1")
+    (away / "c_0.txt").write_text("0 .5 .5 1 1\n0 .5 .5 1")
     (tmp_path / "here" / "data.yaml").write_text(f"names: [car]\ntrain: {away}\n")
     skipped = Skipped()
     (clip,) = read(tmp_path / "here", split="train", skipped=skipped)
-    assert len(clip.annotations) == 1
+    assert clip.annotations.labelled.tolist() == [False]
     assert skipped.entries[0][1] == "../away/labels/c_0.txt, line 2"
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        ("0 nan .5 .1 .1", "box is not finite"),
-        ("0 .5 .5 -.1 .1", "box is inverted or empty"),
-        ("0 -.5 .5 .1 .1", "box lies outside the image"),
-        ("0 320 240 64 48", "not normalised: beyond 1"),
-    ],
-)
-def test_what_cannot_be_is_left_out_and_listed(folder, line, why):
+def test_a_box_outside_the_image_is_listed_and_the_frame_lacks_nothing(folder):
     skipped = Skipped()
-    root = folder({"c_0.txt": f"0 .5 .5 .1 .1\n\n{line}\n"})
+    root = folder({"c_0.txt": "0 .5 .5 .1 .1\n\n0 -.5 .5 .1 .1\n"})
     (clip,) = read(root, skipped=skipped)
-    assert len(clip.annotations) == 1
-    assert skipped.entries == [(root, "labels/c_0.txt, line 3", why)]
+    assert (len(clip.annotations), clip.annotations.labelled.tolist()) == (1, [True])
+    assert skipped.entries == [(root, "labels/c_0.txt, line 3", "box lies outside the image")]
 
 
 def test_files_that_are_no_frames_are_listed(folder):
     skipped = Skipped()
-    read(folder({"c_0.txt": "", "classes.txt": "car"}), skipped=skipped)
+    lost = folder({"c_0.txt": "", "README.txt": "car", "._c_0.txt": "\0", "train.txt": "c_0.jpg"})
+    read(lost, skipped=skipped)
     assert [(path.name, why) for path, _, why in skipped.entries] == [
-        ("classes.txt", "name does not say which frame it is")
+        ("README.txt", "name does not say which frame it is")
     ]
 
 
 @pytest.mark.parametrize(
     ("labels", "described", "message"),
     [
-        ({"c_0.txt": "0 .5 .5 .1"}, "names: [a]", r"c_0.txt: line 1: expected class cx"),
-        ({"c_0.txt": "0 .1 .1 .2 .1 .2 .2 .1"}, "names: [a]", "got 8 columns"),
-        ({"c_0.txt": "car .5 .5 .1 .1"}, "names: [a]", "line 1: not numbers"),
-        ({"c_0.txt": "0.0 .5 .5 .1 .1"}, "names: [a]", "line 1: not numbers"),
         ({"c_0.txt": "0 .5 .5 .1 .1\n1 .5 .5 .1 .1"}, "names: [a]", "line 2: class 1, of 1"),
         ({"c_0.txt": "-1 .5 .5 .1 .1"}, "names: [a]", "class -1, of 1"),
         ({"c_0.txt": "", "c_00.txt": ""}, "names: [a]", "c@000000 twice"),
         ({"c_99999999999.txt": ""}, "names: [a]", "cannot be right"),
         ({"x_0.txt": ""}, "names: [a]", "no image tells the size"),
-        ({"c_0.txt": ""}, "names: [a", "line 1: not YAML"),
+        ({"c_0.txt": ""}, "names: [a", "line 1: not a YAML file"),
         ({"c_0.txt": ""}, "names: [a, a]", "a name twice"),
         ({"c_0.txt": ""}, "names: {0: a, 2: b}", r"expected the numbers 0\.\.1"),
         ({"c_0.txt": ""}, "names: 3", "expected a list of texts"),
         ({"c_0.txt": ""}, "- a", "expected keys"),
-        ({"c_0.txt": ""}, "!!python/object/apply:os.getcwd []", "not YAML"),
-        ({"c_0.txt": ""}, "nc: 3", "names of the classes are not stated"),
+        ({"c_0.txt": ""}, "!!python/object/apply:os.getcwd []", "not a YAML file"),
+        ({"c_0.txt": "0 .5 .5 .1 .1"}, "nc: 3", "names of the classes are not stated"),
+        ({"c_0.txt": ""}, "names: [a]\nnc: 3", "nc: 3 classes, but 1 names"),
+        ({"c_0.txt": ""}, "names: [a, '']", "an empty name"),
+        ({"c_0.txt": ""}, "names: [!!bool foo]", "not a YAML file"),
+        ({"c_0.txt": ""}, "names: !!int ''", "not a YAML file"),
+        ({"c_0.txt": ""}, "names: !!timestamp x", "not a YAML file"),
+        ({"c_0.txt": ""}, "names: [a]\npath: [b]", "path: not text"),
+        (
+            {"c_0.txt": ""},
+            "names: [a]\nvidal: {clips: {c: {frames: -1}}}",
+            "expected whole numbers",
+        ),
+        ({"c_0.txt": ""}, "names: [a]\nvidal: 3", "no 'clips'"),
     ],
 )
 def test_broken_data_sets_give_one_format_error(folder, labels, described, message):
@@ -187,7 +334,9 @@ def test_written_lines_are_centre_and_size_over_the_image(tmp_path):
     )
     assert (tmp_path / "labels" / "c_000001.txt").read_text() == ""
     assert (tmp_path / "data.yaml").read_text() == (
-        "path: .\ntrain: images\nval: images\nnames:\n  0: car\n  1: unknown\n"
+        "train: images\nval: images\nnames:\n  0: car\n  1: unknown\n"
+        "vidal:\n  clips:\n    c:\n      frames: 3\n      height: 100\n      width: 200\n"
+        "  unknown: unknown\n"
     )
 
 
@@ -210,7 +359,6 @@ def test_ignore_regions_and_unknown_objects_left_out_are_listed(tmp_path):
 def clips(draw):
     frames = draw(st.integers(1, 6))
     labelled = np.array(draw(st.lists(st.booleans(), min_size=frames, max_size=frames)))
-    labelled[-1] = True
     where = [f for f in np.flatnonzero(labelled) for _ in range(draw(st.integers(0, 3)))]
     boxes = np.array([[draw(st.floats(0, 40, width=32)) for _ in range(4)] for _ in where])
     boxes = boxes.reshape(-1, 4)
@@ -229,7 +377,8 @@ def clips(draw):
 def test_what_is_written_is_read_back(tmp_path_factory, clip):
     root = tmp_path_factory.mktemp("yolo")
     yolo.write(root, [clip])
-    (back,) = yolo.read(root, classes=("car", "bus"), sizes={"a_b-3": (97, 131)})
+    (back,) = yolo.read(root)
+    assert (back.name, back.size) == (clip.name, clip.size)
     mine, theirs = clip.annotations, back.annotations
     for name in ("classes", "labelled", "frame", "labels", "track", "ignore"):
         assert np.array_equal(getattr(mine, name), getattr(theirs, name)), name
@@ -242,6 +391,6 @@ def test_damaged_label_files_raise_nothing_but_input_errors(tmp_path_factory, da
     root = tmp_path_factory.mktemp("yolo")
     (root / "c_0.txt").write_bytes(b"0 .5 .5 .1 .1\n" + data)
     try:
-        list(yolo.read(root, classes=["a"], sizes={"c": (10, 10)}))
+        list(yolo.read(root, order=["a"], sizes={"c": (10, 10)}))
     except InputError:
         return

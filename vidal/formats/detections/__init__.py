@@ -1,8 +1,8 @@
 """One's own detections, from files: whatever detector made them, nothing else of it is needed.
 
 One module a format; the file says itself which one it is (see the modules' descriptions):
-``coco_results``, ``supervision``, ``fiftyone`` (JSON), ``frame_lines`` (JSON lines), ``text``
-(KITTI, MOT and plain columns).
+``coco_results``, ``supervision`` (JSON and CSV), ``fiftyone`` (JSON), ``frame_lines`` (JSON lines),
+``text`` (KITTI, MOT and plain columns).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from vidal.errors import FormatError, InputError, UsageError
+from vidal.formats._files import hidden, visible
 from vidal.formats._rows import load_json
+from vidal.formats._tree import is_file, is_folder
 from vidal.formats.detections import coco_results, fiftyone, frame_lines, supervision, text
 from vidal.formats.detections._found import (
     DetectedClip,
@@ -50,7 +52,7 @@ def read(
         UsageError: ``images`` with files that are no COCO results.
     """
     files = find_files(path)
-    whole = path.is_file()
+    whole = is_file(path)
     clips: list[FoundClip] = []
     used = False
     for file, names in zip(files, _names(files), strict=True):
@@ -90,25 +92,20 @@ def find_files(path: Path) -> list[Path]:
     Raises:
         InputError: nothing there.
     """
-    if path.is_file():
+    if is_file(path):
         return [path]
-    if path.is_dir():
-        found = [file for file in path.rglob("*") if file.is_file()]
-        found = [f for f in found if f.name.lower().endswith(SUFFIXES) and not _hidden(f, path)]
+    if is_folder(path):
+        found = visible(path, *(f"*{suffix}" for suffix in SUFFIXES), deep=True)
     else:
         fixed = [part for part in path.parts if not set(part) & set("*?[")]
         if len(fixed) == len(path.parts):
             raise InputError(path, "no such file or folder")
         depth = next(at for at, part in enumerate(path.parts) if set(part) & set("*?["))
         start, pattern = Path(*path.parts[:depth]), "/".join(path.parts[depth:])
-        found = [file for file in start.glob(pattern) if file.is_file()]
+        found = [f for f in start.glob(pattern) if not hidden(f.relative_to(start)) and is_file(f)]
     if not found:
         raise InputError(path, "no detection files", hint=f"Expected {', '.join(SUFFIXES)}.")
     return sorted(found)
-
-
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _bare(file: Path) -> str:
@@ -143,6 +140,8 @@ def _read_file(
     lower = file.name.lower().removesuffix(".gz")
     if lower.endswith(".jsonl"):
         return list(frame_lines.read(file, names)), False
+    if lower.endswith(".csv") and supervision.is_csv(file):
+        return list(supervision.read_csv(file, names)), False
     if not lower.endswith(".json"):
         return list(text.read(file, names)), False
     value = load_json(file)

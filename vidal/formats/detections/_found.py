@@ -152,6 +152,8 @@ def number_of(path: Path, where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise FormatError(path, where, f"{value!r:.40} is not a number")
     try:
+        if isinstance(value, str) and "_" in value:
+            raise ValueError(value)  # Python alone takes 1_0 for ten
         return float(value)
     except (ValueError, OverflowError):
         raise FormatError(path, where, f"{value!r:.40} is not a number") from None

@@ -18,6 +18,7 @@ from typing import Any
 
 from vidal.errors import FormatError
 from vidal.formats._rows import load_json
+from vidal.formats._sizes import LARGEST, same_size
 from vidal.formats.detections._found import (
     FoundClip,
     Row,
@@ -93,7 +94,8 @@ class _Index:
             plain = [PurePosixPath(name.replace("\\", "/")) for name in names]
             both = (name for pure in plain for name in (str(pure), pure.stem))
             known = tuple(dict.fromkeys(both))
-            videos[_new(self.path, where, item, videos)] = known or (f"video {item['id']}",)
+            key = _new(self.path, where, item, videos)
+            videos[key] = known or (f"video {key}",)
         return videos
 
     def _image(self, where: str, item: dict[str, Any]) -> tuple[FoundClip, int]:
@@ -123,8 +125,7 @@ class _Index:
                 classes=self.classes,
             )
         clip = self.clips[group]
-        if clip.size is None:
-            clip.size = size
+        clip.size = same_size(self.path, [("an image before", clip.size), (where, size)])
         if clip.listed is None or number in clip.listed:
             raise FormatError(self.path, where, f"frame {number} of {names[0]!r} is there already")
         clip.listed.add(number)
@@ -136,7 +137,7 @@ class _Index:
         height, width = (
             number_of(self.path, f"{where}.{name}", item[name]) for name in ("height", "width")
         )
-        if not (1 <= height < 1e6 and 1 <= width < 1e6):
+        if not all(1 <= side <= LARGEST and side.is_integer() for side in (height, width)):
             raise FormatError(self.path, where, f"an image of {width:g}x{height:g} pixels")
         return int(height), int(width)
 

@@ -9,13 +9,14 @@ Image samples belong to the clip that their folder is, the frame being the numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, ValuesView
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidal.errors import FormatError
 from vidal.formats._rows import load_json
+from vidal.formats._sizes import LARGEST, Size, same_size
 from vidal.formats.detections._found import FoundClip, Row, box_of, frame_of, number_of
 from vidal.formats.detections._images import clip_names, image_clip
 
@@ -45,6 +46,8 @@ def read(path: Path, value: dict[str, Any]) -> Iterator[FoundClip]:
         if not isinstance(file, str) or not file:
             raise FormatError(path, where, "no object with a 'filepath'")
         pure = PurePosixPath(file.replace("\\", "/"))
+        if not pure.name:
+            raise FormatError(path, f"{where}.filepath", f"{file!r:.60} names no file")
         if pure.suffix.lower() in _IMAGES:
             _image(path, where, sample, pure, field, images)
             continue
@@ -85,7 +88,9 @@ def _holders(samples: list[Any]) -> Iterator[dict[str, Any]]:
         if isinstance(sample, dict):
             yield sample
             frames = sample.get("frames")
-            inner = frames.values() if isinstance(frames, dict) else frames or ()
+            inner = frames.values() if isinstance(frames, dict) else frames
+            if not isinstance(inner, list | ValuesView):
+                continue
             yield from (frame for frame in inner if isinstance(frame, dict))
 
 
@@ -98,6 +103,8 @@ def _field(path: Path, samples: list[Any]) -> str | None:
             if isinstance(items, list):
                 scored = any(isinstance(i, dict) and i.get("confidence") is not None for i in items)
                 found[name] = found.get(name, False) or scored
+            elif isinstance(value, dict) and value.get("_cls") == "Detections":
+                found.setdefault(name, False)  # refused where its rows are read
     sure = [name for name, scored in found.items() if scored]
     if len(sure) == 1:
         return sure[0]
@@ -160,6 +167,7 @@ def _image(
             (folder, prefix), path, by_image=True, relative=True, listed=set(), size=size
         )
     clip = images[folder, prefix]
+    clip.size = same_size(path, [("a sample before", clip.size), (where, size)])
     if clip.listed is None or number in clip.listed:
         raise FormatError(path, where, f"frame {number} of {folder!r} is there already")
     clip.listed.add(number)
@@ -184,7 +192,13 @@ def _metadata(
 
     height, width = stated("frame_height", "height"), stated("frame_width", "width")
     rate, length = stated("frame_rate"), stated("total_frame_count")
-    size = None if height is None or width is None else (int(height), int(width))
+    size: Size | None = None
+    if height is not None and width is not None:
+        size = (int(height), int(width))
+        sides = (height, width)
+        if not all(1 <= side <= LARGEST and side.is_integer() for side in sides):
+            why = f"an image of {width:g}x{height:g} pixels"
+            raise FormatError(path, f"{where}.metadata", why)
     fraction = None if rate is None else Fraction(rate).limit_denominator(1001)
     return size, fraction, None if length is None else int(length)
 

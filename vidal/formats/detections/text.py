@@ -23,6 +23,7 @@ from vidal.formats.detections._found import FoundClip, Row, frame_of
 _HEADER = ("frame", "x1", "y1", "x2", "y2", "score")
 _TYPES = {"1": "Pedestrian", "2": "Car", "3": "Cyclist"}
 _LAYOUTS = "18 columns (KITTI), or 6, 15 or 7 to 10 with commas (frame,x1,..., 3-D, MOT)"
+_FORMATS = f"Expected {_LAYOUTS}; or COCO results, supervision or FiftyOne JSON, or JSON lines."
 
 
 def read(path: Path, names: tuple[str, ...]) -> Iterator[FoundClip]:
@@ -40,6 +41,9 @@ def read(path: Path, names: tuple[str, ...]) -> Iterator[FoundClip]:
         if layout is None and tuple(part.casefold() for part in parts) == _HEADER:
             layout = (True, len(_HEADER))
             continue
+        if layout is None and not any(character.isdigit() for character in parts[0]):
+            why = f"a header of no known format ({line:.60})"
+            raise FormatError(path, where, why, hint=_FORMATS)
         layout = layout or _layout(path, where, commas, len(parts))
         if layout != (commas, len(parts)):
             raise FormatError(path, where, f"{len(parts)} columns, {layout[1]} before")
@@ -62,7 +66,7 @@ def _layout(path: Path, where: str, commas: bool, columns: int) -> tuple[bool, i
         return commas, columns
     scoreless = " (KITTI labels have no score)" if not commas and columns == 17 else ""
     why = f"{columns} columns{scoreless}"
-    raise FormatError(path, where, why, hint=f"Expected {_LAYOUTS}.")
+    raise FormatError(path, where, why, hint=_FORMATS)
 
 
 def _row(path: Path, where: str, commas: bool, parts: list[str]) -> Row | None:

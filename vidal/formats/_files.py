@@ -1,0 +1,255 @@
+"""How readers open files: plain, gzip or zip, with limits; and which files they pass over.
+
+An archive of a few kilobytes can hold gigabytes. Reading stops with a word where the content is
+more than ``RATIO`` times the archive and more than ``FREE`` bytes; real annotation files stay far
+below (XML of boxes shrinks 10 to 40 times). What is broken, encrypted or cut short is a
+``FormatError``, whatever ``zipfile``, ``gzip`` and the codecs raise.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import lzma
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
+from typing import IO, Any
+
+from vidal.errors import FormatError, InputError
+
+FREE = 32 << 20
+"""Bytes that an archive may always expand to."""
+
+RATIO = 100
+"""How many times its own size an archive may expand to beyond that."""
+
+LINE = 64 << 20
+"""Bytes of the longest line of text that is read."""
+
+_CHUNK = 1 << 18
+_CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"))
+_GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+_OTHERS = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"Rar!": "RAR",
+}
+
+# What zipfile, gzip and the decompressors raise over damaged bytes, and over a compression or an
+# encryption that they do not know; ``reporting`` tells the OSError that some raise apart.
+_DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    KeyError,
+    IndexError,
+)
+
+
+def hidden(name: str | PurePath) -> bool:
+    """Whether a path below a folder or in a zip is none of the data: ``._a.xml``, ``__MACOSX/``,
+    ``.DS_Store``, ``Thumbs.db`` and the like, and all that lies in such a folder.
+
+    Args:
+        name: relative to the folder that the user named (which may itself be hidden).
+    """
+    parts = str(name).replace("\\", "/").split("/")
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part.casefold() in _CLUTTER
+        for part in parts
+    )
+
+
+def visible(folder: Path, *patterns: str, deep: bool = False) -> list[Path]:
+    """The files of a folder that are not ``hidden``, sorted.
+
+    Args:
+        folder: where to look.
+        patterns: globs for the name, in any case (``*.xml``); none = every file.
+        deep: look into subfolders too (links to folders are not followed).
+
+    Raises:
+        InputError: no such folder, or one that cannot be read.
+    """
+    folder = Path(folder)
+    found: list[Path] = []
+
+    def refuse(error: OSError) -> None:
+        place = error.filename or folder
+        raise InputError(place, f"cannot be read ({error.strerror or error})") from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if deep and not hidden(name)]
+        for name in names:
+            if not hidden(name) and _matches(name, patterns):
+                found.append(Path(place, name))
+    return sorted(found)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    lower = name.lower()
+    return not patterns or any(fnmatch(lower, pattern.lower()) for pattern in patterns)
+
+
+@contextmanager
+def reporting(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with the bytes of a file, as an error of vidal's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # gzip and bz2 say so of damaged bytes
+            raise FormatError(path, "", f"broken archive ({_line(error)})") from error
+        raise InputError(path, f"cannot be read ({error.strerror or error})") from error
+    except _DAMAGE as error:
+        raise FormatError(path, "", f"broken archive ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+class Source:
+    """The bytes of a file, expanded, within the limits."""
+
+    def __init__(self, path: Path, stream: IO[bytes], limit: int | None) -> None:
+        self.path = path
+        self._stream = stream
+        self._limit = limit
+        self._taken = 0
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """The next at most ``size`` bytes; none at the end.
+
+        Raises:
+            InputError: the file cannot be read.
+            FormatError: a broken archive, or one that holds too much.
+        """
+        with reporting(self.path):
+            data = self._stream.read(size)
+        self._taken += len(data)
+        if self._limit is not None and self._taken > self._limit:
+            why = f"expands to more than {self._limit >> 20} MB, over {RATIO} times its size"
+            raise FormatError(self.path, "", why, hint="Unpack it, if it is what it should be.")
+        return data
+
+
+@contextmanager
+def opened(path: Path, *members: str) -> Iterator[Source]:
+    """A plain or gzip file, or the one member of a zip whose name matches ``members``.
+
+    What kind it is, its first bytes say, not its name.
+
+    Args:
+        path: the file.
+        members: globs for the member's name in any case (``*.xml``); none = no zip is expected.
+
+    Raises:
+        InputError: the file cannot be read.
+        FormatError: another kind of archive, a broken or encrypted one, a zip without such a
+            member or with several; and as ``Source.read``.
+    """
+    path = Path(path)
+    with ExitStack() as stack:
+        with reporting(path):
+            raw = stack.enter_context(path.open("rb"))
+            size = os.fstat(raw.fileno()).st_size
+            magic = raw.read(6)
+            raw.seek(0)
+            limit = max(FREE, RATIO * size)
+            if magic.startswith(_GZIP):
+                packed = stack.enter_context(gzip.GzipFile(fileobj=raw))
+                source = Source(path, packed, limit)  # type: ignore[arg-type]
+            elif magic.startswith(_ZIP):
+                archive = stack.enter_context(zipfile.ZipFile(raw))
+                member = stack.enter_context(_member(path, archive, members))
+                source = Source(path, member, limit)
+            else:
+                source = Source(path, raw, None)
+        for start, name in _OTHERS.items():
+            if magic.startswith(start):
+                raise FormatError(path, "", f"a {name} archive", hint="Unpack it first.")
+        yield source
+
+
+def _member(path: Path, archive: zipfile.ZipFile, members: Sequence[str]) -> IO[bytes]:
+    if not members:
+        raise FormatError(path, "", "a zip archive", hint="Unpack it, and give the folder or file.")
+    found = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and not hidden(info.filename)
+        if _matches(info.filename.rsplit("/", 1)[-1], members)
+    ]
+    wanted = " or ".join(pattern.lstrip("*") for pattern in members)
+    if len(found) != 1:
+        names = ", ".join(repr(info.filename)[:60] for info in found[:3])
+        some = f" ({names}{', ...' if len(found) > 3 else ''})" if found else ""
+        why = f"expected one {wanted} in the zip, found {len(found)}{some}"
+        raise FormatError(path, "", why, hint="Unpack it, and give the folder or file.")
+    if found[0].flag_bits & 1:
+        raise FormatError(path, "", "an encrypted zip", hint="Unpack it first.")
+    return archive.open(found[0])
+
+
+def read_bytes(path: Path, *members: str) -> bytes:
+    """All of a file; arguments and errors as ``opened``."""
+    with opened(path, *members) as source:
+        parts = []
+        while part := source.read():
+            parts.append(part)
+    return b"".join(parts)
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without its end) of every line of UTF-8 text, plain or gzip.
+
+    Lines end with LF, CR LF or CR. A byte order mark is passed over. One line is held at a time.
+
+    Raises:
+        InputError: the file cannot be read.
+        FormatError: the archive is broken or holds too much, the text is not UTF-8 (says at which
+            byte), or a line is longer than ``LINE``.
+    """
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    number, rest, before = 1, [""], 0
+    with opened(path) as source:
+        while True:
+            data = source.read()
+            try:
+                text = newlines.decode(decoder.decode(data, final=not data), final=not data)
+            except UnicodeDecodeError as error:
+                at = before + error.start
+                raise FormatError(path, f"byte {at}", "not UTF-8 text") from error
+            before += len(data) - _pending(decoder)
+            first, *more = text.split("\n")
+            rest.append(first)
+            if sum(map(len, rest)) > LINE:
+                raise FormatError(path, f"line {number}", "longer than any line can be")
+            for line in more:
+                yield number, "".join(rest)
+                number, rest = number + 1, [line]
+            if not data:
+                break
+    if last := "".join(rest):
+        yield number, last
+
+
+def _pending(decoder: Any) -> int:
+    """Bytes that the decoder still holds: the first ones of a character."""
+    return len(decoder.getstate()[0])

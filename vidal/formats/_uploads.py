@@ -1,0 +1,48 @@
+"""Names of pictures that a service has changed on their way: taken back to those they had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from pathlib import PurePosixPath
+
+from vidal.formats._names import Names, resolver
+from vidal.types import FrameRef
+
+_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an upload."""
+
+_ENDING = re.compile(
+    r"(?P<stem>.+)_(?:jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]{16,64}", re.IGNORECASE
+)
+"""What Roboflow makes of ``<stem>.jpg``; its suffix follows."""
+
+
+def former_names(name: str) -> list[str]:
+    """The names that a picture may have had, without folders: its own, then without additions."""
+    pure = PurePosixPath(name.replace("\\", "/"))
+    names = [pure.name]
+    if ending := _ENDING.fullmatch(pure.stem):
+        names.append(ending["stem"] + pure.suffix)
+    names += [_PREFIX.sub("", each, count=1) for each in names if _PREFIX.match(each)]
+    return names
+
+
+def finder(names: Names, known: Collection[str] = ()) -> Callable[[str], FrameRef | None]:
+    """From a picture's name to its frame, whatever a service has added to it.
+
+    A name means what it says, unless that is no frame, or not of a ``known`` clip where its former
+    name is.
+
+    Args:
+        names: how frames are named; see ``vidal.formats._names``.
+        known: clips, where they are known; none = any may be meant.
+    """
+    resolve = resolver(names)
+
+    def find(name: str) -> FrameRef | None:
+        candidates = [name, *former_names(name)]
+        found = [ref for each in candidates if (ref := resolve(each)) is not None]
+        return next((ref for ref in found if ref.clip in known), found[0] if found else None)
+
+    return find

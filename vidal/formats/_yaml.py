@@ -1,0 +1,73 @@
+"""YAML that users hand in: plain values, or a refusal that says where; never a bomb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vidal.errors import FormatError
+
+LONGEST = 2**20
+"""Characters of a file; a list of ten thousand class names has a fifth of that."""
+MOST = 100_000
+"""Values after every alias is written out."""
+
+
+def parse_yaml(text: str, path: Path | str) -> Any:
+    """The plain values of a YAML text.
+
+    Args:
+        text: one document; only the tags of plain values are known.
+        path: where it comes from, for messages.
+
+    Raises:
+        FormatError: not YAML, a tag that does not fit its value, an alias that holds itself, or
+            aliases that would expand to more than ``MOST`` values; says the line.
+    """
+    if len(text) > LONGEST:
+        raise FormatError(path, "", f"not a YAML file of at most {LONGEST:,} characters")
+    loader = None
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST:
+            raise FormatError(path, "", f"aliases that stand for more than {MOST:,} values")
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}" if mark else ""
+        raise FormatError(path, where, f"not a YAML file ({error.problem})") from error
+    except yaml.YAMLError as error:
+        raise FormatError(path, "", f"not a YAML file ({str(error).splitlines()[0]})") from error
+    except RecursionError as error:
+        raise FormatError(path, "", "not a YAML file (nested too deeply)") from error
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # PyYAML takes the tag's word: ``!!bool foo`` is a KeyError, ``!!timestamp x`` worse.
+        raise FormatError(path, "", "not a YAML file (a value does not fit its tag)") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node with aliases written out.
+
+    Raises:
+        ValueError: a node that holds itself.
+    """
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ValueError("an alias that holds itself")
+        return known[id(node)]
+    known[id(node)] = 0
+    total = 1
+    if isinstance(node, yaml.SequenceNode):
+        total += sum(_size(each, known) for each in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        total += sum(_size(key, known) + _size(value, known) for key, value in node.value)
+    known[id(node)] = total
+    return total
