@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vidal.errors import InputError
-from vidal.formats import bdd100k, imagenet_vid, kitti_tracking, mot
+from vidal.formats import bdd100k, imagenet_vid, kitti_tracking, mot, yolo
 from vidal.types import Skipped
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -21,10 +21,15 @@ CASES = {
     "mot": (mot, "mot/train", "MOT17-02-DPM/gt/gt.txt"),
     "mot-info": (mot, "mot/train", "MOT17-02-DPM/seqinfo.ini"),
     "bdd100k": (bdd100k, "bdd100k", "labels/box_track_20/val/b1c66a42-6f7d68ca.json"),
+    "yolo": (yolo, "yolo", "labels/town-9a_000000.txt"),
+    "yolo-info": (yolo, "yolo", "data.yaml"),
     "vid": (imagenet_vid, "imagenet_vid", VID),
     "vid-list": (imagenet_vid, "imagenet_vid", "ImageSets/VID/VID_val_frames.txt"),
 }
-PIECES = [b"", b"-", b"9" * 30, b"nan", b"1e999", b"\n", b" ", b",", b"<", b"\0", b"null", b"\xff"]
+PIECES = [
+    b"", b"-", b"9" * 30, b"9" * 4301, b"nan", b"1e999", b"-1e22", b"1_0", b"\n", b" ", b",", b"<",
+    b"\0", b"null", b"\xff", b"!!bool ", b"!!int ''", b"&a [*a]", b"\\ud800",
+]  # fmt: skip
 edits = st.lists(
     st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PIECES)), min_size=1, max_size=4
 )
