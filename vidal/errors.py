@@ -104,8 +104,15 @@ class FormatError(InputError):
     """A broken annotation file; ``where`` is the line, element or key, ``path`` the file."""
 
     def __init__(self, path: Path | str, where: str, why: str, *, hint: str = "") -> None:
+        where, why = _short(where), _short(why)
         super().__init__(path, f"{where}: {why}" if where else why, hint=hint)
         self.where = where
+
+
+def _short(text: str) -> str:
+    """One line of at most 240 characters: what a broken file holds may be of any length."""
+    line = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return line if len(line) <= 240 else f"{line[:160]} ... {line[-70:]}"
 
 
 class LabelsMismatch(InputError):

@@ -17,7 +17,7 @@ from vidal.errors import FormatError
 from vidal.formats._rows import FAR
 from vidal.types import Annotations, BoolArray, IntArray, ScoreArray
 
-MOST = 4_000_000
+MOST = 3_000_000
 """Boxes that may be filled in for one clip, unless the file itself has a fiftieth of them."""
 
 
@@ -84,13 +84,12 @@ def fill(
     origin = np.repeat(np.arange(len(knots)), counts)
     place = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
     share = place / steps[origin]
-    columns = []
-    for column in values.T:
+    filled = np.empty((total, values.shape[1]))
+    for at, column in enumerate(values.T):
         rise = column[after] - column
         rise[~bridged] = 0
-        columns.append(column[origin] + share * rise[origin])
+        filled[:, at] = column[origin] + share * rise[origin]
     gaps = np.flatnonzero(onward & ~bridged & (steps > 1))
-    filled = np.stack(columns, axis=1)
     frame = knots[origin] + place * step
     return Filled(origin, frame, filled, gaps, knots[gaps] + step, knots[after[gaps]] - step)
 

@@ -122,7 +122,11 @@ class _Collector:
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that a chunk completes; an empty chunk ends the file."""
         self.events = []
-        self.parser.Parse(chunk, not chunk)
+        try:
+            self.parser.Parse(chunk, not chunk)
+        except (LookupError, ValueError) as error:  # a declaration that ``_encoding`` did not see
+            why = "unknown encoding"
+            raise FormatError(self.path, "line 1", why, hint="Save it as UTF-8.") from error
         self.fed += len(chunk)
         if self.fed - self.parser.CurrentByteIndex > _TAG:
             raise FormatError(self.path, self._where(), f"a tag of more than {_TAG >> 20} MB")

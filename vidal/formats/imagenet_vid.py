@@ -258,6 +258,8 @@ def _objects(
                 where = f"object {len(rows) + 1} (line {event.line})"
                 rows.append(_row(file, where, index, thing or {}, labels))
                 thing = None
+        elif event.tag == "bndbox" and thing is None:
+            raise FormatError(file, event.where, "a box outside of an <object>")
         elif not event.start:
             (facts if thing is None else thing)[event.tag] = event.text
     size = None

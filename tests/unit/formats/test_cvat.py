@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -339,6 +341,19 @@ OUTER = '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>'
         (document([], size=""), "neither size nor stop_frame is stated"),
         (document([], size=10**12), "cannot be right"),
         (document([], size=10, rule="step=0"), "expected step=N"),
+        (document([], size=10, rule="step=" + "9" * 4301), "expected step=N"),
+        (document([], size="9" * 4301), "is not a whole number"),
+        (document([], size="-1e22"), "'-1e22' is not a whole number"),
+        (document([], size=10, start="-1" + "0" * 21), "is not a whole number"),
+        (document([], size=10, start=-(10**17), stop=5), "start_frame: -1"),
+        (document([], size=10, stop=10**17), "cannot be right"),
+        (document([(0, "car", [box("9" * 4301, 1)])]), "is not a whole number"),
+        (document([("9" * 30, "car", [])]), "is not a whole number"),
+        (
+            document([], size=3, more=f"<deleted_frames>{'9' * 4301}</deleted_frames>"),
+            "not a whole",
+        ),
+        (document([]).replace("<width>100", f"<width>{10**12}"), "an image of 1000000000000"),
         (document([], size=3, more="<deleted_frames>7</deleted_frames>"), "7: the task has 3"),
         ("<annotations><meta><project/></meta></annotations>", "project export"),
         ('<annotations><image id="0"></image></annotations>', "CVAT for images"),
@@ -347,6 +362,64 @@ OUTER = '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>'
 def test_broken_and_hostile_files_give_one_format_error(one, text, message):
     with pytest.raises(FormatError, match=message):
         one(text)
+
+
+def test_a_track_over_ten_million_frames_is_refused_within_a_second(one):
+    text = document([(0, "car", [box(0, 10), box(9_999_998, 10, outside=1)])], size=9_999_999)
+    start = time.perf_counter()
+    with pytest.raises(FormatError, match="9999998 boxes between 2 key frames"):
+        one(text)
+    assert time.perf_counter() - start < 1
+
+
+def test_a_long_track_is_read_in_seconds_and_memory_follows_the_boxes(one):
+    text = document([(0, "car", [box(0, 10), box(1_000_000, 10, outside=1)])], size=1_000_001)
+    start = time.perf_counter()
+    found = one(text).annotations
+    assert time.perf_counter() - start < 5
+    assert len(found) == 1_000_000
+    assert found.labelled.all()
+
+
+def test_a_box_of_a_file_takes_some_hundred_bytes(one):
+    count = 20_000
+    text = document([(0, "car", [box(at, 10) for at in range(count)])], size=count)
+    one(document([(0, "car", [box(0, 10)])]))  # what is imported and cached once
+    tracemalloc.start()
+    found = one(text).annotations
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == count
+    assert peak < 400 * count + (2 << 20)
+
+
+def test_keys_far_off_the_clip_leave_no_frame_complete_that_lacks_a_box(one):
+    skipped = Skipped()
+    boxes = [box(0, 10), box(2, 10), box(10**17, 10)]
+    found = one(document([(0, "car", boxes)], size=5), skipped=skipped).annotations
+    assert found.frame.tolist() == [0, 1, 2]
+    assert found.labelled.tolist() == [True, True, True, False, False]
+    assert {why for _, _, why in skipped.entries} == {
+        "frame is outside the clip",
+        "frames 3 to 4 after this shape are not stated: they wait",
+    }
+
+
+def test_hidden_files_in_folders_and_zips_are_passed_over(tmp_path):
+    text = document([(0, "car", [box(0, 10)])], size=1)
+    (tmp_path / "a.xml").write_text(text)
+    (tmp_path / "._a.xml").write_bytes(b"\0\5\x16\7")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("x/annotations.xml", text)
+        archive.writestr("__MACOSX/x/._annotations.xml", b"\0\5\x16\7")
+    assert [len(clip.annotations) for clip in cvat.read(tmp_path)] == [1, 1]
+
+
+def test_an_export_of_a_job_is_read_on_the_frames_of_the_job(one):
+    text = document([(0, "car", [box(4, 10), box(5, 10)])], size=3, start=4, stop=6)
+    found = one(text.replace("task>", "job>")).annotations
+    assert np.flatnonzero(found.labelled).tolist() == [4, 5, 6]
+    assert found.frame.tolist() == [4, 5]
 
 
 def test_a_clip_shorter_than_the_task_is_refused(one):

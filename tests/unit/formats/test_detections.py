@@ -503,3 +503,16 @@ def test_an_archive_that_holds_gigabytes_is_refused(tmp_path):
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"0" * (40 << 20)))
     with pytest.raises(FormatError, match="expands to more than"):
         read(tmp_path / "a.txt.gz")
+
+
+def test_fiftyone_detections_without_their_list_are_refused_rather_than_lost(tmp_path):
+    sample = {"filepath": "d/1.jpg", "predictions": {"_cls": "Detections", "detectionS": []}}
+    with pytest.raises(FormatError, match="no list of 'detections'"):
+        read(save(tmp_path / "s.json", {"samples": [sample]}))
+
+
+@pytest.mark.parametrize("frames", [1.5, 3, "x", True])
+def test_fiftyone_frames_that_are_none_are_refused(tmp_path, frames):
+    sample = {"filepath": "a.mp4", "frames": frames}
+    with pytest.raises(FormatError, match="frames: neither an object nor a list"):
+        read(save(tmp_path / "s.json", {"samples": [sample]}))

@@ -214,3 +214,10 @@ def test_json_is_read_from_gzip_and_zip(tmp_path):
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(b'{"a": 1}'))
     zipped(tmp_path / "a.zip", {"a.json": b'{"a": 1}', "__MACOSX/._a.json": APPLE})
     assert load_json(tmp_path / "a.json.gz") == load_json(tmp_path / "a.zip", "*.json") == {"a": 1}
+
+
+def test_an_error_is_one_short_line_whatever_the_file_holds():
+    error = FormatError("a.xml", "line 1", f"frame: {'9' * 5000!r} is not\na whole number")
+    assert "\n" not in error.message
+    assert len(error.message) < 300
+    assert error.message.endswith("is not a whole number.")

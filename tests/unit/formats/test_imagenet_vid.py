@@ -232,3 +232,10 @@ def test_lists_with_names_that_no_system_holds_are_refused(tmp_path):
     with pytest.raises(FormatError, match="line 1: no annotations of 'val/x") as caught:
         list(imagenet_vid.read(FIXTURE, listed=file))
     assert len(caught.value.message) < 300 + len(str(tmp_path))
+
+
+def test_a_box_outside_of_an_object_is_refused_rather_than_lost(tmp_path):
+    root = a_copy(tmp_path)
+    xml(root).write_text(xml(root).read_text().replace("object>", "thing>", 2))
+    with pytest.raises(FormatError, match="a box outside of an <object>"):
+        list(imagenet_vid.read(root))

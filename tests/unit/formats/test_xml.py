@@ -56,6 +56,13 @@ def test_an_unknown_encoding_is_refused_by_name(tmp_path, name):
         read(tmp_path, TEXT.format(name, "car", "car").encode())
 
 
+@pytest.mark.parametrize("name", ["gbk", "klingon", "utf-" + "9" * 400])
+def test_a_declaration_that_only_expat_understands_is_refused_all_the_same(tmp_path, name):
+    text = f'<?xml version="1.0" encoding="{name}"?><a/>'
+    with pytest.raises(FormatError, match="unknown encoding"):
+        read(tmp_path, text.encode("utf-16") if name == "gbk" else text.encode())
+
+
 @pytest.mark.parametrize("encoding", ["GBK", "Shift_JIS", "EUC-KR", "UTF-7", "UTF-32", "cp037"])
 def test_bytes_that_the_encoding_does_not_have_are_refused(tmp_path, encoding):
     data = TEXT.format(encoding, "car", "car").encode() + b"\xff\xff\x81\x00+2AA-"

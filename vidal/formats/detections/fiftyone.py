@@ -103,6 +103,8 @@ def _field(path: Path, samples: list[Any]) -> str | None:
             if isinstance(items, list):
                 scored = any(isinstance(i, dict) and i.get("confidence") is not None for i in items)
                 found[name] = found.get(name, False) or scored
+            elif isinstance(value, dict) and value.get("_cls") == "Detections":
+                found.setdefault(name, False)  # refused where its rows are read
     sure = [name for name, scored in found.items() if scored]
     if len(sure) == 1:
         return sure[0]
