@@ -6,13 +6,30 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 DEMO_OUT ?= demo
 
-.PHONY: demo test check format clean install
+.PHONY: demo test test-slow test-oldest coverage check format clean install
 
 demo: install  ## render clips, run `vidal select --videos clips/ --budget 2%`, say where the report lies
 	$(BIN)/vidal demo --out $(DEMO_OUT)
 
 test: install  ## the tests; markers that cannot run here are skipped with a reason
 	$(BIN)/python -m pytest -q -n $(JOBS)
+
+test-slow: install  ## all tests, the slow ones too: before a release
+	VIDAL_SLOW=1 $(BIN)/python -m pytest -q -n $(JOBS)
+
+OLDEST ?= .venv-oldest
+
+test-oldest: $(OLDEST)/.installed  ## the unit tests with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest -q -n $(JOBS) tests/unit tests/contract
+
+$(OLDEST)/.installed: pyproject.toml tools/oldest.py
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$($(PYTHON) tools/oldest.py) -e '.[dev]'
+	@touch $@
+
+coverage: install  ## branches the tests leave out, in the rooms where answers and budgets are handled
+	$(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 check: install  ## lint, types, import contract
 	$(BIN)/ruff format --check .
@@ -35,4 +52,4 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

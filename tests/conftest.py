@@ -20,6 +20,16 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests run when they are asked for: `make test-slow`."""
+    if os.environ.get("VIDAL_SLOW") == "1":
+        return
+    skip = pytest.mark.skip(reason="slow: runs with VIDAL_SLOW=1 (make test-slow)")
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``clips/`` (three of 40 frames) and ``labels.coco.json``; do not change it."""

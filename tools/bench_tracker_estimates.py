@@ -39,6 +39,7 @@ from vidal.evidence.judge import judge
 from vidal.evidence.scan import scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, Judged, fit
 from vidal.protocols import Motion
+from vidal.report.query_files import plain
 from vidal.scenes import SceneSpec, annotations, plan, render
 from vidal.track import FlowMeter, FlowOptions, record_motion
 from vidal.track.kalman import KalmanMotion
@@ -224,7 +225,9 @@ def main() -> None:
             frames = sum(each.clip.frames for each in seen)
             results[title] = {"frames": frames, "ms": ms, **table}
             tell(title, table, ms)
-        given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        given.out.write_text(
+            json.dumps(plain(record), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -259,7 +259,7 @@ def cli() -> int:
     else:
         with tempfile.TemporaryDirectory() as name:
             outcome = experiment(Path(name), given.kills, given.seed)
-    print(json.dumps(outcome, indent=2))
+    print(json.dumps(outcome, indent=2, allow_nan=False))
     return 0 if all(outcome["equal"].values()) and outcome["kills"] == given.kills else 1
 
 

@@ -36,6 +36,7 @@ from vidal.evaluate.quality import (
 from vidal.evaluate.true_errors import true_errors
 from vidal.evidence.gather import estimate_errors
 from vidal.evidence.scan import scan_clip
+from vidal.report.query_files import plain
 from vidal.scenes import annotations, plan, render
 from vidal.track import FlowMeter, FlowOptions
 from vidal.types import Annotations, Clip, Detections, Frame, FrameRef
@@ -174,9 +175,9 @@ def main() -> None:
         "seed": given.seed,
         "results": results,
     }
-    print(json.dumps(results, indent=1))
+    print(json.dumps(plain(results), indent=1, allow_nan=False))
     if given.json:
-        given.json.write_text(json.dumps(record, indent=1) + "\n")
+        given.json.write_text(json.dumps(plain(record), indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

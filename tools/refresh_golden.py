@@ -104,5 +104,5 @@ def golden() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(golden(), indent=1) + "\n")
+    GOLDEN.write_text(json.dumps(golden(), indent=1, allow_nan=False) + "\n")
     print(f"wrote {GOLDEN}")

@@ -26,6 +26,7 @@ from vidal.detect import DetectOptions, TrainOptions, fresh_detector, load_detec
 from vidal.detect.faster_rcnn import FasterRCNNDetector
 from vidal.detect.load import shipped_checkpoint
 from vidal.evaluate.average_precision import evaluate_detections
+from vidal.report.query_files import plain
 from vidal.scenes import SceneSpec
 from vidal.types import Annotations, Detections, Frame, FrameRef, Sample
 
@@ -177,8 +178,10 @@ def main() -> None:
         "machine": machine(),
     }
     detector.save(asked.out, {"train": how, "test": judged})
-    asked.result.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(judged, indent=2))
+    asked.result.write_text(
+        json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    print(json.dumps(plain(judged), indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     VidalError
     ├── UsageError            an option or value that cannot be meant
     │   ├── BudgetError           not a budget, or more than the pool holds
-    │   └── UnknownName           a strategy, class, detector ... that does not exist
+    │   ├── UnknownName           a strategy, class, detector ... that does not exist
+    │   └── PluginError           something of another package that cannot be used
     ├── InputError            a file or folder that cannot be used
     │   ├── NoClips               nothing to look at
     │   ├── UnreadableClip        one clip cannot be decoded
@@ -11,10 +12,12 @@
     │   ├── LabelsMismatch        labels that belong to other clips
     │   └── WeightsError          a checkpoint that is corrupt or not for this model
     ├── OutputError           a place that cannot be written
+    │   └── OutputBusy            another run is writing there
     ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
-        └── CampaignBusy          another process works on it
+        ├── CampaignBusy          another process works on it
+        └── EvidenceLost          evidence was damaged or removed while a run was using it
 
 The command line prints ``message`` and ``hint`` as one line each and exits with 2; anything else
 that is raised is a bug of vidal's and keeps its traceback.
@@ -83,6 +86,28 @@ class UnknownName(UsageError):
         self.choices = tuple(choices)
 
 
+class PluginError(UsageError):
+    """A strategy, detector or tracker of another package that cannot be used.
+
+    Attributes:
+        kind: strategy, detector or tracker.
+        name: as users write it.
+        package: the distribution it comes with.
+        why: the cause.
+    """
+
+    def __init__(self, kind: str, name: str, package: str, why: str) -> None:
+        owner = f" of {package}" if package else ""
+        super().__init__(
+            f"{kind} {name!r}{owner} cannot be used: {why}.",
+            hint="Mend or uninstall that package, or use another name.",
+        )
+        self.kind = kind
+        self.name = name
+        self.package = package
+        self.why = why
+
+
 class InputError(VidalError):
     """A file or a folder that cannot be used."""
 
@@ -132,6 +157,17 @@ class OutputError(VidalError):
         self.why = why
 
 
+class OutputBusy(OutputError):
+    """Another run (``pid``; 0 = not known) writes to this folder."""
+
+    def __init__(self, path: Path | str, pid: int) -> None:
+        who = f"process {pid}" if pid else "another run"
+        super().__init__(
+            path, f"{who} is writing there", hint="Wait for it, or name another folder with --out."
+        )
+        self.pid = pid
+
+
 class WorkerLost(VidalError):
     """A worker process ended (``ending``) before it had finished ``item``."""
 
@@ -169,3 +205,12 @@ class CampaignBusy(CampaignError):
         )
         self.path = Path(path)
         self.pid = pid
+
+
+class EvidenceLost(CampaignError):
+    """Evidence that had been there was damaged or removed while a run was using it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "evidence has vanished from the store while it was used.", hint="Run the command again."
+        )

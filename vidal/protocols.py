@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.random import Generator
@@ -125,6 +125,10 @@ class Store(Protocol):
 
     def get(self, key: str) -> Mapping[str, NDArray[Any]] | None:
         """The arrays put under a key, or None."""
+        ...
+
+    def peek(self, key: str, names: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
+        """Of these arrays only: cheap where they are small, however large the entry is."""
         ...
 
     def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -109,7 +109,8 @@ def test_three_rounds_from_init_to_report_with_labels_from_files(capsys, tmp_pat
         assert code == 0, said
         assert (work / f"queries/round-{number:03d}/report.html").is_file()
         assert not any("clip2" in ref.clip for ref in waiting(work))
-        code, said = vidal(capsys, "import", work, "--from", answers(work, tmp_path, kind))
+        file = answers(work, tmp_path, kind)
+        code, said = vidal(capsys, "import", work, "--from", file, "--empty-ok")
         assert code == 0, said
         assert f"read as {kind}" in said
         code, said = vidal(capsys, "train", work)
@@ -155,12 +156,12 @@ def test_a_part_may_be_imported_and_the_same_file_again(capsys, tmp_path, clips)
     file = answers(work, tmp_path, frames=refs[:1])
     code, said = vidal(capsys, "import", work, "--from", file)
     assert code == 0
-    assert "1 frames labelled" in said
+    assert "1 frame labelled" in said
     assert "3 still waiting" in said
     code, said = vidal(capsys, "import", work, "--from", file)
     assert code == 0
     assert "0 frames labelled" in said
-    assert "1 frames were answered before" in said
+    assert "1 frame was answered before" in said
     code, said = vidal(capsys, "import", work, "--from", file, "--skipped", refs[1])
     assert code == 0
     assert "1 skipped, 2 still waiting" in said
@@ -195,6 +196,12 @@ def test_annotated_and_empty_is_an_answer(capsys, tmp_path, clips):
     empty = truth_of().keep(np.zeros(len(truth_of()), bool))
     file = answers(work, tmp_path, "cvat-images", table=empty)
     code, said = vidal(capsys, "import", work, "--from", file)
+    assert code == 0, said
+    assert "4 frames wait" in said
+    assert "cvat-images does not say that somebody looked (--empty-ok" in said
+    assert str(waiting(work)[0]) in said
+    assert state_of(capsys, work)["frames"]["waiting"] == 4
+    code, said = vidal(capsys, "import", work, "--from", file, "--empty-ok")
     assert code == 0, said
     assert "4 frames labelled (4 of them empty)" in said
     code, said = vidal(capsys, "train", work, "--quiet")

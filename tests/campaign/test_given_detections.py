@@ -72,11 +72,39 @@ def test_without_videos_missing_boxes_are_found_by_the_detections_alone(rendered
     assert not (out / "frames").exists()
     page = (out / "report.html").read_text()
     assert "data:image" not in page
-    assert 'class="mark miss"' in page or "likely miss" in page
+    marks = page.count('class="mark miss"')
+    assert marks > 6
+    assert f"<b>{marks}</b><span>likely misses</span>" in page
     with (out / "query.csv").open() as table:
         assert len(list(csv.DictReader(table))) == 6
     coco = json.loads((out / "preannotations.coco.json").read_text())
     assert {image["width"] for image in coco["images"]} == {480}
+
+
+def test_the_fixed_fusion_counts_weak_detections_down_to_the_floor_that_is_asked_for(tmp_path):
+    lines = []
+    for frame in range(20):
+        sure = [{"xyxy": [10, 10, 40, 40], "label": "car", "score": 0.9}]
+        weak = [
+            {"xyxy": [50 + 9 * n, 60, 58 + 9 * n, 80], "label": "car", "score": 0.2}
+            for n in range(20 if frame == 12 else frame % 2)
+        ]
+        lines.append(json.dumps({"frame": frame, "dets": sure + weak}) + "\n")
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "clip.jsonl").write_text("".join(lines))
+    misses = {}
+    for floor in (0.05, 0.3):
+        out = tmp_path / f"out-{floor}"
+        select(
+            "--detections", tmp_path / "given", "--size", "480x300", "--rate", 10, "--out", out,
+            "--budget", 20, "--gap", 0, "--expected", f"floor={floor}", "--json",
+        )  # fmt: skip
+        rows = json.loads((out / "query.json").read_text())["frames"]
+        misses[floor] = {row["ordinal"]: row["parts"]["misses"] for row in rows}
+    assert max(misses[0.05], key=misses[0.05].get) == 12
+    assert misses[0.05][12] > misses[0.05][1] > 0
+    # Nothing lies above the higher floor but what is sure: no frame has a sign of a miss.
+    assert set(misses[0.3].values()) == {0.0}
 
 
 def test_a_second_run_over_changed_detections_is_not_the_first_one_again(rendered, tmp_path):

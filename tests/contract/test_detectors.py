@@ -5,7 +5,6 @@ A new entry of ``vidal.detect.DETECTORS`` has to join ``LOADERS``, or this suite
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from numpy.random import default_rng
 
 from vidal.detect import DETECTORS, DetectOptions, TrainOptions, fresh_detector, load_detector
 from vidal.detect.faster_rcnn import FasterRCNNDetector
-from vidal.protocols import Detector
-from vidal.types import Detections, Frame, FrameRef, Sample
+from vidal.testing import DetectorContract
+from vidal.testing.detectors import a_frame
+from vidal.types import Detections, Frame, Sample
 
 FIVE = ("person", "bicycle", "car", "bus", "dog")
 FP32 = DetectOptions(precision="fp32", score_floor=0.3)
@@ -99,13 +99,6 @@ def quick(detector: FasterRCNNDetector) -> FasterRCNNDetector:
     return detector
 
 
-def a_frame(seed: int, size: tuple[int, int] = (96, 128)) -> Frame:
-    rng = default_rng(seed)
-    coarse = rng.integers(0, 256, (size[0] // 16 + 1, size[1] // 16 + 1, 3), dtype=np.uint8)
-    image = np.repeat(np.repeat(coarse, 16, axis=0), 16, axis=1)[: size[0], : size[1]]
-    return Frame(FrameRef("clip", seed), np.ascontiguousarray(image))
-
-
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:
     return [a_frame(0), a_frame(1), a_frame(2, (64, 200)), a_frame(3), a_frame(4, (150, 200))]
@@ -116,50 +109,27 @@ def found(detector: FasterRCNNDetector, frames: list[Frame]) -> Detections:
     return detector.detect(frames)
 
 
-def assert_close(first: Detections, second: Detections) -> None:
-    np.testing.assert_array_equal(first.frame, second.frame)
-    np.testing.assert_array_equal(first.labels, second.labels)
-    np.testing.assert_allclose(first.scores, second.scores, atol=1e-3)
-    np.testing.assert_allclose(first.boxes, second.boxes, atol=0.05)
-    np.testing.assert_allclose(first.embedding, second.embedding, atol=1e-3, rtol=1e-3)
+class TestEveryDetector(DetectorContract):
+    """The suite that vidal ships, for each entry of the table."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def detector(cls, detector: FasterRCNNDetector) -> FasterRCNNDetector:
+        return detector
+
+
+def test_scores_lie_above_the_floor_and_classes_are_several(
+    detector: FasterRCNNDetector, found: Detections
+) -> None:
+    assert (found.scores > detector.options.score_floor).all()
+    own = found.probs[np.arange(len(found)), found.labels]
+    np.testing.assert_array_equal(own, found.scores)
+    assert len(detector.classes) > 1
 
 
 def test_every_entry_of_the_table_is_in_this_suite() -> None:
     elsewhere = {"detectron2"}  # optional: test_detectron2.py runs a suite of its own
     assert set(LOADERS) | elsewhere == set(DETECTORS)
-
-
-def test_it_offers_the_seam(detector: FasterRCNNDetector) -> None:
-    assert isinstance(detector, Detector)
-    assert len(set(detector.classes)) == len(detector.classes) > 1
-
-
-def test_all_frames_are_scanned_and_rows_sorted(found: Detections, frames: list[Frame]) -> None:
-    assert found.scanned.tolist() == [True] * len(frames)
-    assert (np.diff(found.frame) >= 0).all()
-
-
-def test_scores_are_the_labels_own_entry_of_a_distribution(
-    detector: FasterRCNNDetector, found: Detections
-) -> None:
-    assert len(found) > 0
-    assert found.classes == detector.classes
-    assert found.probs.shape == (len(found), len(detector.classes) + 1)
-    np.testing.assert_allclose(found.probs.sum(axis=1), 1, atol=1e-5)
-    own = found.probs[np.arange(len(found)), found.labels]
-    np.testing.assert_array_equal(own, found.scores)
-    assert (found.scores > detector.options.score_floor).all()
-
-
-def test_scores_fall_within_a_frame(found: Detections) -> None:
-    for index in range(found.frames):
-        assert (np.diff(found.scores[found.on(index)]) <= 0).all()
-
-
-def test_boxes_lie_inside_their_own_image(found: Detections, frames: list[Frame]) -> None:
-    sizes = np.array([frame.image.shape[1::-1] for frame in frames])[found.frame]
-    assert (found.boxes >= 0).all()
-    assert (found.boxes[:, 2:] <= sizes).all()
 
 
 def test_features_and_embeddings_are_finite_and_wide(found: Detections) -> None:
@@ -168,31 +138,6 @@ def test_features_and_embeddings_are_finite_and_wide(found: Detections) -> None:
     assert np.isfinite(found.features).all()
     assert found.embedding.shape[1] >= 64
     assert found.embedding.std(axis=0).max() > 0
-
-
-def test_a_batch_gives_what_its_frames_give_alone(
-    detector: FasterRCNNDetector, found: Detections, frames: list[Frame]
-) -> None:
-    alone = [detector.detect([frame]) for frame in frames]
-    joined = Detections.gather(
-        alone, range(len(frames)), frames=len(frames), classes=detector.classes
-    )
-    assert_close(found, joined)
-
-
-def test_the_same_frames_give_the_same_table(
-    detector: FasterRCNNDetector, found: Detections, frames: list[Frame]
-) -> None:
-    assert detector.detect(frames) == found
-
-
-def test_no_frames_give_an_empty_table_of_the_same_widths(
-    detector: FasterRCNNDetector, found: Detections
-) -> None:
-    nothing = detector.detect([])
-    assert nothing.frames == len(nothing) == 0
-    assert nothing.features.shape[1] == found.features.shape[1]
-    assert nothing.embedding.shape[1] == found.embedding.shape[1]
 
 
 def test_a_frame_with_nothing_is_scanned_all_the_same(detector: FasterRCNNDetector) -> None:
@@ -210,8 +155,7 @@ def test_a_frame_with_nothing_is_scanned_all_the_same(detector: FasterRCNNDetect
     assert empty.embedding.shape[0] == 1
 
 
-def test_its_key_is_plain_values_and_repeats(detector: FasterRCNNDetector) -> None:
-    assert json.loads(json.dumps(detector.key)) == detector.key
+def test_its_key_names_its_classes(detector: FasterRCNNDetector) -> None:
     assert detector.key["classes"] == list(detector.classes)
 
 

@@ -45,6 +45,13 @@ def test_an_entry_without_arrays_is_present(store):
     assert store.get(KEY) == {}
 
 
+def test_a_peek_gives_the_arrays_asked_for_and_says_whether_the_entry_is_there(store):
+    store.put(KEY, {"small": np.ones(2), "large": np.zeros(9)})
+    assert same(store.peek(KEY, ("small", "absent")), {"small": np.ones(2)})
+    assert store.peek(KEY, ()) == {}
+    assert store.peek(OTHER, ()) is None
+
+
 def test_a_later_put_replaces_the_whole_entry(store):
     store.put(KEY, {"a": np.zeros(3), "b": np.zeros(1)})
     store.put(KEY, {"a": np.ones(2)})

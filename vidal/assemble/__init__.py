@@ -1,25 +1,28 @@
 """The only name -> class tables.
 
-Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here; the contract suite
-(``tests/contract/test_strategies.py``) then covers it.
+Adding a strategy is one frozen dataclass in ``vidal/query`` and one line here, or one line of a
+table of formulas there and one here; the contract suite (``vidal.testing.StrategyContract``) then
+covers it. Those of other packages are found by their entry points (``vidal.plugins``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
-from vidal.errors import UnknownName
-from vidal.protocols import Selector
+from vidal.errors import PluginError, UnknownName
+from vidal.plugins import plugin, plugins
+from vidal.protocols import Scorer, Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
-from vidal.query.options import build
+from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
-from vidal.query.uncertainty import Entropy, LeastConfidence, Margin
+from vidal.query.uncertainty import region_score
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
     FlowPropagator,
@@ -39,14 +42,16 @@ __all__ = [
     "STRATEGIES",
     "build_oracle",
     "build_strategy",
+    "find_strategy",
+    "strategy_names",
 ]
 
-STRATEGIES: Mapping[str, type] = {
+STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
-    "entropy": Entropy,
+    "entropy": region_score("entropy"),
     "every-nth": EveryNth,
-    "least-confidence": LeastConfidence,
-    "margin": Margin,
+    "least-confidence": region_score("least-confidence"),
+    "margin": region_score("margin"),
     "random": Random,
     "random-r": RandomR,
     "temporal-coherence": TemporalCoherence,
@@ -76,21 +81,45 @@ STORES: Mapping[str, type] = {"file": FileStore, "memory": MemoryStore}
 """Where evidence is kept."""
 
 
+def strategy_names() -> tuple[str, ...]:
+    """Every name of ``--strategy``: vidal's own, then those of other packages."""
+    return (*STRATEGIES, *plugins("strategy", tuple(STRATEGIES)))
+
+
+def find_strategy(name: str) -> type | Preset[Any]:
+    """The class of a strategy, or a preset of one: vidal's own or another package's.
+
+    Raises:
+        UnknownName: there is none of that name.
+        PluginError: another package's that cannot be used.
+    """
+    found = plugin("strategy", name, tuple(STRATEGIES))
+    if found is None:
+        if name not in STRATEGIES:
+            raise UnknownName("strategy", name, strategy_names())
+        return STRATEGIES[name]
+    kind = found.load()
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise PluginError("strategy", name, found.package, "it is no dataclass")
+    if not isinstance(kind(), Scorer | Selector):
+        raise PluginError("strategy", name, found.package, "it neither scores nor selects")
+    return kind
+
+
 def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Selector:
     """A strategy by name, ready to select under a budget.
 
     Args:
-        name: a key of ``STRATEGIES``.
+        name: of ``strategy_names()``.
         gap: frames excluded on either side of a chosen or labelled one; 0 = none.
         options: option name -> text or value; see ``vidal.query.options.options_of``.
 
     Raises:
         UnknownName: the strategy or an option does not exist.
+        PluginError: another package's that cannot be used.
         UsageError: a value of an option cannot be meant, or ``gap`` is negative.
     """
-    if name not in STRATEGIES:
-        raise UnknownName("strategy", name, tuple(STRATEGIES))
-    return lift(build(STRATEGIES[name], options), gap)
+    return lift(build(find_strategy(name), options), gap)
 
 
 def build_oracle(name: str, *, gap: int) -> Selector:

@@ -7,17 +7,25 @@ from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
 from vidal.assemble.selection import SelectionJob, plan_selection
-from vidal.campaign.answer_formats import Names
 from vidal.campaign.config import CampaignConfig
-from vidal.campaign.folder import Campaign, create_campaign, locked
+from vidal.campaign.folder import (
+    Campaign,
+    begun_with,
+    create_campaign,
+    locked,
+    open_campaign,
+    recorded,
+)
+from vidal.campaign.record import GIVEN
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
-from vidal.errors import CampaignError
+from vidal.errors import CampaignError, UsageError
+from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
 from vidal.protocols import Selector
 from vidal.report import read_query
 from vidal.selection.plan import SelectionPlan
-from vidal.types import Annotations, FrameRef
+from vidal.types import UNKNOWN, Annotations, FrameRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,13 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
     check_config(config)
     engines = engines_of(config)
     with locked(folder):
+        if recorded(folder):
+            return _begun_before(folder, config)
         source = open_source(
             config, engines=engines, store=folder / "evidence", scenes=folder / "scenes"
         )
         classes = source.classes or _detector_classes(config)
+        _check_classes(config, source)
         given = _given(source) if initial_labels else {}
         new = create_campaign(
             folder,
@@ -68,6 +79,43 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
             given=given,
         )
     return Begun(source, classes, new, sum(int(t.labelled.sum()) for t in given.values()))
+
+
+def _begun_before(folder: Path, config: CampaignConfig) -> Begun:
+    """The campaign that is there already; its clips are not opened, nothing is downloaded.
+
+    Raises:
+        CampaignError: it has another configuration.
+    """
+    with open_campaign(folder, lock=False) as campaign:
+        classes = campaign.record.classes
+        first = next(iter(campaign.record.rounds()), None)
+        given = 0
+        if first is not None and first.strategy == GIVEN:
+            given = campaign.record.tally()[first.number]["labelled"]
+        if not begun_with(folder, resolved(config, config.data.classes or classes)):
+            raise CampaignError(
+                f"{folder}: there is a campaign here already, with another configuration.",
+                hint="Name another folder.",
+            )
+    return Begun(Source({}, (), classes), classes, False, given)
+
+
+def _check_classes(config: CampaignConfig, source: Source) -> None:
+    """Refuse classes of which the labels have none: they are called otherwise there.
+
+    Raises:
+        UsageError: names both.
+    """
+    tables = source.truth().values()
+    wanted = config.data.classes
+    if wanted is None or not any(len(table) for table in tables):
+        return
+    if all((table.labels == UNKNOWN).all() for table in tables):
+        raise UsageError(
+            f"no label is of a class of --classes ({', '.join(wanted)}).",
+            hint=f"The labels have: {', '.join(source.named) or 'no named classes'}.",
+        )
 
 
 def _given(source: Source) -> dict[str, Annotations]:
@@ -116,14 +164,10 @@ def picture_names(campaign: Campaign) -> Names:
         if path.is_file():
             for frame in read_query(path).frames:
                 known[PurePosixPath(frame.file).stem] = frame.ref
-    ids = {clip.id for clip in campaign.record.clips()}
+    plain = picture_of({clip.id: clip.id for clip in campaign.record.clips()})
 
     def find(name: str) -> FrameRef | None:
-        stem = PurePosixPath(name.replace("\\", "/")).stem
-        if stem in known:
-            return known[stem]
-        clip, _, index = stem.rpartition("_")
-        return FrameRef(clip, int(index)) if clip in ids and index.isdecimal() else None
+        return known.get(PurePosixPath(name.replace("\\", "/")).stem) or plain(name)
 
     return find
 
@@ -174,13 +218,13 @@ def plan_round(
     )
     plan = job.plan
     if selector is not None and not initial:
-        plan = replace(plan, selector=selector)
-    if plan.selector.needs:
+        plan = replace(plan, query=replace(plan.query, selector=selector))
+    if plan.query.selector.needs:
         spec = detector_spec(config, model=model)
         spec.check()
         plan = replace(plan, evidence=replace(plan.evidence, detector=spec))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
-    engines = replace(job.engines, detects=bool(plan.selector.needs))
+    engines = replace(job.engines, detects=bool(plan.query.selector.needs))
     return SelectionJob(plan, engines)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
-from vidal.assemble.selection import BATCHES
+from vidal.assemble.selection import batch_of
+from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
 from vidal.campaign.folder import Campaign
@@ -18,14 +19,15 @@ from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.errors import CampaignError, UsageError
+from vidal.errors import CampaignError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
+from vidal.evidence.watch import Watcher
 from vidal.selection.forecast import Forecast, forecasts
-from vidal.selection.plan import Watcher
 from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,15 +91,7 @@ def evaluate_campaign(
     config = campaign.config
     engines = engines_of(config)
     model = _model(campaign, number)
-    source = open_source(
-        config, engines=engines, store=campaign.evidence, scenes=campaign.folder / "scenes"
-    )
-    clips, truth = list(source.opened(split).values()), source.truth(split)
-    if not truth:
-        raise UsageError(
-            f"the campaign has no labelled clips in the split {split}.",
-            hint="Set clips aside with data.split, or name data.test_videos and data.test_labels.",
-        )
+    clips, truth = set_aside(campaign, split, engines)
     settings = config.evaluation
     spec = detector_spec(config, model=model)
     notes = _checked(spec, clips)
@@ -111,12 +105,17 @@ def evaluate_campaign(
         iou=settings.iou,
         coco=coco,
     )
+    lost = campaign.found(engines).skipped if queries else ()
+    if lost:
+        notes = (*notes, f"Queries are not judged: {lost[0].path}: {lost[0].reason}.")
+    judged = queries and not lost
     return Evaluation(
         model=model.name,
-        clips=f"{len(truth)} {split} clips, {quality.frames:,} labelled frames",
+        clips=f"{counted(len(truth), f'{split} clip')},"
+        f" {counted(quality.frames, 'labelled frame')}",
         quality=quality,
-        queries=_queries(campaign, watcher) if queries else (),
-        forecasts=_forecasts(campaign, watcher) if queries else (),
+        queries=_queries(campaign, watcher) if judged else (),
+        forecasts=_forecasts(campaign, watcher) if judged else (),
         notes=notes,
     )
 
@@ -174,7 +173,7 @@ def evaluate_videos(
     )
     return Evaluation(
         model=detector if weights is None else weights.name,
-        clips=f"{len(truth)} clips, {quality.frames:,} labelled frames",
+        clips=f"{counted(len(truth), 'clip')}, {counted(quality.frames, 'labelled frame')}",
         quality=quality,
         notes=(*notes, *_unknown_classes(quality, source.classes)),
     )
@@ -205,7 +204,7 @@ def _checked(spec: DetectorSpec, clips: list[Clip]) -> tuple[str, ...]:
 
 
 def _batch(config: CampaignConfig, spec: DetectorSpec) -> int:
-    return config.detector.batch or BATCHES["cuda" if spec.device == "cuda" else "cpu"]
+    return config.detector.batch or batch_of(spec)
 
 
 def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Picks], ...]:
@@ -220,15 +219,18 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         plan = plan_round(campaign, number=entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.selector.needs:
+        if not plan.query.selector.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,
             result.load,
             _answers(campaign, {name: clips[name] for name in result.clips}),
-            threshold=plan.threshold,
+            threshold=plan.query.threshold,
             detector=detector,
         )
+        if plan.query.strategy != entry.strategy:
+            # The configuration was changed since: these are not the scores that chose the frames.
+            picks = replace(picks, score_spearman=None)
         found.append((entry.number, entry.strategy, picks))
     return tuple(found)
 

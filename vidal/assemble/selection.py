@@ -23,11 +23,17 @@ from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.options import build
 from vidal.query.random_share import check_share
-from vidal.selection.plan import SelectionPlan
+from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
+from vidal.words import ratio
 
 BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
+
+
+def batch_of(spec: DetectorSpec) -> int:
+    """How many frames a detector sees at once where nobody says."""
+    return BATCHES["cpu" if spec.resolved_device == "cpu" else "cuda"]
 
 
 _NO_FILES = {"images": None, "frames": "auto", "transform": "none", "size": None}
@@ -117,28 +123,29 @@ def plan_selection(
     evidence = EvidencePlan(
         store=cache or out / ".vidal",
         detector=spec,
-        batch=batch or BATCHES["cuda" if device == "cuda" else "cpu"],
+        batch=batch or (batch_of(spec) if selector.needs else BATCHES["cpu"]),
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
         expected=learning if expects else None,
         tracker=carrier,
     )
     plan = SelectionPlan(
-        videos=videos,
-        budget=Budget.parse(budget),
-        strategy=strategy,
-        selector=selector,
-        seed=seed,
-        labels=labels,
+        inputs=Inputs(videos, labels, rate_of(image_rate)),
         evidence=evidence,
-        threshold=judged.score_threshold,
-        image_rate=_rate(image_rate),
+        query=QueryPlan(
+            budget=Budget.parse(budget),
+            strategy=strategy,
+            selector=selector,
+            seed=seed,
+            threshold=judged.score_threshold,
+            floor=learning.floor,
+            random_share=random_share,
+            gap=gap,
+        ),
         settings={
             **_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
             **({"random_share": random_share} if random_share else {}),
         },
-        random_share=random_share,
-        gap=gap,
     )
     detects = bool(selector.needs) and detections is None
     return SelectionJob(plan, Engines(workers, device, detects=detects))
@@ -217,10 +224,15 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _rate(text: str) -> Fraction:
+def rate_of(text: str) -> Fraction:
+    """Of ``--image-rate``.
+
+    Raises:
+        UsageError: not a number of frames a second.
+    """
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        rate = ratio(text)
+    except ValueError:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise UsageError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from vidal.assemble import ORACLES, STRATEGIES, build_oracle
+from vidal.assemble import ORACLES, build_oracle, strategy_names
 from vidal.assemble.campaign import check_config, engines_of, plan_round
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
@@ -90,7 +90,7 @@ class SimulationPlan:
         rounds = self.rounds
         if strategy != self.config.selection.strategy:
             chosen["options"] = {}
-        if strategy not in STRATEGIES:
+        if strategy not in strategy_names():
             chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
         if strategy == INITIAL:
             rounds = 1
@@ -116,7 +116,7 @@ def plan_simulation(
         UnknownName: a strategy that does not exist.
         UsageError: a configuration or number that cannot be meant.
     """
-    known = {**STRATEGIES, **ORACLES}
+    known = (*strategy_names(), *ORACLES)
     for name in strategies:
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))
@@ -142,7 +142,8 @@ def plan_simulated(campaign: Campaign, strategy: str) -> SelectionPlan:
     if strategy not in ORACLES:
         return plan_round(campaign).plan
     oracle = build_oracle(strategy, gap=campaign.config.selection.gap)
-    return replace(plan_round(campaign, selector=oracle).plan, strategy=strategy)
+    plan = plan_round(campaign, selector=oracle).plan
+    return replace(plan, query=replace(plan.query, strategy=strategy))
 
 
 def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
@@ -219,7 +220,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[Eviden
                     trained = [each for each in campaign.record.rounds() if each.model]
                     if len(trained) == 1:
                         plans.append(job.planner(campaign, job.strategy))
-        needy = [each.evidence for each in plans if each.selector.needs]
+        needy = [each.evidence for each in plans if each.query.selector.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
         found += [replace(each, store=plan.out / "evidence") for each in needy[:1]]
     return found

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from vidal.assemble import PROPAGATORS
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import PluginError, UnknownName, UsageError
 from vidal.evidence.motion import MotionSource
+from vidal.plugins import Plugin, plugin, plugins
+from vidal.protocols import Propagator
 from vidal.query.options import build
 from vidal.track import Tracker
+from vidal.track.foreign import ForeignTracker
 
 
 def build_tracker(
@@ -29,11 +33,14 @@ def build_tracker(
 
     Raises:
         UnknownName: the tracker or an option does not exist.
+        PluginError: another package's that cannot be used.
         UsageError: a value of an option cannot be meant, or nothing would read it.
         WeightsError: weights that a tracker needs are not there.
     """
-    if name not in ("auto", "kalman", *PROPAGATORS):
-        raise UnknownName("tracker", name, ("auto", "kalman", *PROPAGATORS))
+    own = ("auto", "kalman", *PROPAGATORS)
+    other = plugin("tracker", name, own)
+    if name not in own and other is None:
+        raise UnknownName("tracker", name, (*own, *plugins("tracker", own)))
     if name not in ("auto", "flow") and flow:
         raise UsageError(f"options of optical flow, but tracker {name!r} does not read them.")
     if name in ("auto", "flow", "kalman"):
@@ -45,9 +52,20 @@ def build_tracker(
         return "kalman" if name == "kalman" else "flow"
     if not pixels:
         raise _no_pixels(name)
-    tracker: Tracker = build(PROPAGATORS[name], options)
+    tracker: Tracker = build(PROPAGATORS[name], options) if other is None else _of(other, options)
     _ = tracker.key  # weights are read for it: those that cannot be are refused at once
     return tracker
+
+
+def _of(found: Plugin, options: Mapping[str, Any]) -> Tracker:
+    """Another package's tracker; one that only steps between two frames is complete as it is."""
+    kind = found.load()
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise PluginError("tracker", found.name, found.package, "it is no dataclass")
+    made = build(kind, options)
+    if not isinstance(made, Propagator):
+        raise PluginError("tracker", found.name, found.package, "it has no method `step`")
+    return ForeignTracker(found.name, found.package, found.version, made)
 
 
 def named(tracker: MotionSource) -> dict[str, Any]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vidal.campaign.source import reader
-from vidal.errors import UnknownName, UsageError
+from vidal.assemble.selection import rate_of
+from vidal.errors import OutputError, UnknownName, UsageError, WeightsError
+from vidal.evidence.label_files import read_labels
 from vidal.evidence.labels import match_labels
 from vidal.scenes import plan, render
+from vidal.store import atomic
 from vidal.track.device import choose_device
 from vidal.track.siamfc_network import WIDTHS, SiamFCNetwork, load_network, save_network
 from vidal.track.siamfc_training import SiamFCTraining, Tracklets, train_siamfc
@@ -72,6 +73,7 @@ def train_tracker(
         raise UsageError("--videos and --labels go together.")
     if job.divisor not in WIDTHS:
         raise UsageError(f"divisor {job.divisor}: not one of {', '.join(map(str, WIDTHS))}.")
+    _check_out(job.out)
     where = choose_device(job.device)
     if job.start is None:
         network = SiamFCNetwork(job.divisor)
@@ -93,15 +95,39 @@ def train_tracker(
     }
 
 
+def _check_out(path: Path) -> None:
+    """Refuse, before the training, a place that does not take the weights.
+
+    Raises:
+        OutputError: a folder, a file that holds no weights of a tracker, or it cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(path, "it is a folder", hint="Name a file, such as siamfc.safetensors.")
+    if path.exists():
+        try:
+            load_network(path)
+        except WeightsError as error:
+            raise OutputError(
+                path,
+                "it holds no weights of a tracker, and would be replaced",
+                hint="Name another file with --out.",
+            ) from error
+    probe = atomic.beside(path)
+    atomic.write_bytes(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
 def _clips(job: TrackerJob) -> Iterator[_Clip]:
     if job.videos is None or job.labels is None:
         yield from _rendered(job.clips, job.seed)
         return
-    rate = Fraction(str(job.image_rate))
+    rate = rate_of(str(job.image_rate))
     paths = find_clips(job.videos)
     root = job.videos if job.videos.is_dir() and job.videos not in paths else job.videos.parent
     clips = [open_clip(path, root=root, image_rate=rate) for path in paths]
-    truth = match_labels(job.labels, reader(job.format)(job.labels), clips).annotations
+    truth = match_labels(
+        job.labels, read_labels(job.labels, job.format, classes=None, clips=clips), clips
+    ).annotations
     for clip in clips:
         table = truth.get(clip.id)
         if table is not None:

@@ -10,16 +10,10 @@ from vidal.campaign.source import with_classes
 from vidal.errors import UsageError
 from vidal.evaluate.average_precision import DetectionReport, evaluate_detections
 from vidal.evaluate.coco import coco_ap
-from vidal.evidence.gather import (
-    ClipEvidence,
-    EvidenceJob,
-    EvidencePlan,
-    gather,
-    known_evidence,
-    load_detections,
-)
-from vidal.evidence.places import EngineMaker, store_at
-from vidal.selection.plan import Watcher
+from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.places import EngineMaker
+from vidal.evidence.watch import Watcher
 from vidal.types import Annotations, Clip, Detections, SkippedClip
 
 TRAINED_ON = "training_clips"
@@ -89,14 +83,16 @@ def judge_model(
     judged = [clip for clip in clips if clip.id in truth and truth[clip.id].labelled.any()]
     if not judged:
         raise UsageError("no labelled frames to judge the model by.")
-    classes, skipped = _scan(bare, judged, engines, watcher)
-    pairs = _Pairs(bare, judged, truth, classes, frozenset(each.path for each in skipped))
-    report = evaluate_detections(pairs, classes=classes, score_floor=score_floor, iou=iou)
+    found = gather_clips(bare, judged, engines=engines, watcher=watcher)
+    if not found.clips:
+        raise UsageError("none of the clips can be decoded.", hint=str(found.skipped[0].path))
+    pairs = _Pairs(found, truth)
+    report = evaluate_detections(pairs, classes=found.classes, score_floor=score_floor, iou=iou)
     return ModelReport(
         report=report,
-        coco=_coco(pairs, classes) if coco else None,
-        frames=sum(int((found.scanned & table.labelled).sum()) for found, table in pairs),
-        skipped=tuple(skipped),
+        coco=_coco(pairs, found.classes) if coco else None,
+        frames=sum(int((each.scanned & table.labelled).sum()) for each, table in pairs),
+        skipped=found.skipped,
     )
 
 
@@ -126,48 +122,18 @@ def _digest(clip_id: str) -> str:
     return clip_id.rpartition("-")[2]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pairs:
     """Detections and truth, clip by clip, from the store; can be read more than once."""
 
-    def __init__(
-        self,
-        plan: EvidencePlan,
-        clips: Sequence[Clip],
-        truth: Mapping[str, Annotations],
-        classes: tuple[str, ...],
-        without: frozenset[Any],
-    ) -> None:
-        self._plan = plan
-        self._clips = [clip for clip in clips if clip.path not in without]
-        self._truth = truth
-        self._classes = classes
+    found: Gathered
+    truth: Mapping[str, Annotations]
 
     def __iter__(self) -> Iterator[tuple[Detections, Annotations]]:
-        store = store_at(self._plan.store)
-        for clip in self._clips:
-            table = with_classes(self._truth[clip.id], self._classes)
-            yield load_detections(store, self._plan.keys(clip)), table
-
-
-def _scan(
-    plan: EvidencePlan, clips: Sequence[Clip], engines: EngineMaker, watcher: Watcher
-) -> tuple[tuple[str, ...], list[SkippedClip]]:
-    """Make sure that the detections are in the store; the detector's classes, what failed."""
-    store = store_at(plan.store)
-    known = {clip.id: known_evidence(EvidenceJob(clip, plan), store) for clip in clips}
-    jobs = [EvidenceJob(clip, plan) for clip in clips if known[clip.id] is None]
-    if jobs:
-        watcher.begin([job.clip for job in jobs], len(clips) - len(jobs))
-    engine = engines(len(jobs), heavy=True, listener=watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, jobs)):
-        known[jobs[item].clip.id] = outcome
-        remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
-        watcher.finish(item, remark)
-    skipped = [each for each in known.values() if isinstance(each, SkippedClip)]
-    found = [each for each in known.values() if isinstance(each, ClipEvidence)]
-    if not found:
-        raise UsageError("none of the clips can be decoded.", hint=str(skipped[0].path))
-    return found[0].classes, skipped
+        for clip in self.found.clips:
+            detections = self.found.detections(clip)
+            assert detections is not None
+            yield detections, with_classes(self.truth[clip], self.found.classes)
 
 
 def _coco(pairs: _Pairs, classes: Sequence[str]) -> dict[str, float | None] | None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from vidal.campaign.answer_formats import READERS, Names, Request, detect_format
-from vidal.campaign.clips import Found
+from vidal.campaign.clips import Found, ghost
 from vidal.campaign.folder import Campaign
 from vidal.campaign.held import hold
 from vidal.campaign.loop import answer_round
@@ -23,6 +21,7 @@ from vidal.campaign.oracle import GivenOracle, by_clip, known, only
 from vidal.campaign.proposals import Proposals
 from vidal.campaign.source import with_classes
 from vidal.errors import CampaignError, LabelsMismatch, UsageError
+from vidal.evidence.label_files import READERS, Names, Request, detect_format
 from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
 
@@ -215,17 +214,11 @@ def import_held(
 def _read(campaign: Campaign, found: Found, path: Path, format_: str, names: Names) -> _Read:
     """The file, its entries matched to clips."""
     kind = detect_format(path) if format_ == "auto" else format_
-    ghosts = [_ghost(each.entry.id, each.path, each.entry.frames) for each in found.lost]
+    ghosts = [ghost(each.entry.id, each.path, each.entry.frames) for each in found.lost]
     request = Request(path, campaign.record.classes, found.clips, names, Skipped())
     entries: Iterator[LabelledClip] = READERS[kind].read(request)
     match = match_labels(path, entries, list(found.clips.values()), absent=ghosts)
     return _Read(path, kind, match, request.skipped)
-
-
-def _ghost(clip_id: str, path: Path, frames: int) -> Clip:
-    """A clip that is lost, as far as names go."""
-    ticks = np.arange(frames, dtype=np.int64)
-    return Clip(clip_id, path, ticks, Fraction(1, 25), Fraction(25), (1, 1), reader="none")
 
 
 def _held(

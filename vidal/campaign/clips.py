@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from vidal.campaign.entries import ClipEntry
 from vidal.errors import InputError
@@ -35,15 +37,25 @@ class Found:
     clips: dict[str, Clip]
     lost: tuple[Lost, ...]
 
-    def need(self, folder: Path) -> None:
+    @property
+    def skipped(self) -> tuple[SkippedClip, ...]:
+        """The lost ones, as a run lists what it did not use."""
+        return tuple(SkippedClip(e.path, f"clip {e.entry.id} {e.why}") for e in self.lost)
+
+    def need(self, folder: Path, only: Collection[str] | None = None) -> None:
         """Refuse to go on without one of them.
+
+        Args:
+            folder: of the campaign.
+            only: ids of those that are needed; None = all.
 
         Raises:
             InputError: names the first that is lost, and the way out.
         """
-        if not self.lost:
+        lost = [each for each in self.lost if only is None or each.entry.id in only]
+        if not lost:
             return
-        first, more = self.lost[0], len(self.lost) - 1
+        first, more = lost[0], len(lost) - 1
         others = f" (and {more} more)" if more else ""
         raise InputError(
             first.path,
@@ -98,3 +110,9 @@ def same_content(entry: ClipEntry, clip: Clip) -> bool:
     """Whether a clip is the one of an entry, by the digest of its content and its length."""
     digests = {each.rpartition("-")[2] for each in (entry.id, clip.id)}
     return len(digests) == 1 and clip.frames == entry.frames
+
+
+def ghost(clip_id: str, path: Path, frames: int) -> Clip:
+    """A clip that is not opened, as far as names and length go."""
+    ticks = np.arange(frames, dtype=np.int64)
+    return Clip(clip_id, path, ticks, Fraction(1, 25), Fraction(25), (1, 1), reader="none")

@@ -31,10 +31,14 @@ from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
+from vidal.words import ratio
 
+# fmt: off
 DataFormat = Literal[
-    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo"
+    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo",
+    "cvat", "cvat-images", "label-studio",
 ]
+# fmt: on
 FORMATS: tuple[str, ...] = get_args(DataFormat)
 """Formats that a campaign's data may have."""
 
@@ -139,8 +143,8 @@ class DataConfig(_Model):
     @classmethod
     def _image_rate(cls, value: Any) -> str:
         try:
-            rate = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
+            rate = ratio(value)
+        except ValueError:
             rate = Fraction(0)
         if not 0 < rate <= 1000:
             raise ValueError("not a number of frames a second")

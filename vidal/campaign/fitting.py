@@ -14,6 +14,7 @@ from numpy.random import Generator
 from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign
+from vidal.campaign.oracle import only
 from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.store import atomic
 from vidal.types import Annotations, Clip, FrameRef
@@ -47,10 +48,20 @@ class Fitting:
 
 
 def labelled_frames(
-    campaign: Campaign, clips: Mapping[str, Clip]
+    campaign: Campaign, clips: Mapping[str, Clip], *, through: int
 ) -> tuple[list[FrameRef], dict[str, Annotations]]:
-    """All labelled frames by clip and index, and the labels."""
-    tables = {name: campaign.record.annotations(name, clip.frames) for name, clip in clips.items()}
+    """The labelled frames of rounds up to a number, by clip and index, and the labels.
+
+    Clips without labelled frames need not be among ``clips``.
+
+    Raises:
+        KeyError: a clip with labelled frames is not.
+    """
+    tables = {}
+    for name in campaign.record.labelled_clips(through=through):
+        states = campaign.record.states(clips[name], before=through + 1)
+        table = campaign.record.annotations(name, clips[name].frames)
+        tables[name] = only(table, np.flatnonzero(states.labelled).tolist())
     refs = [
         FrameRef(name, int(index))
         for name in sorted(tables)

@@ -12,8 +12,9 @@ outlives the evidence, and a deleted store costs time and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,14 @@ from vidal.campaign.oracle import by_clip, known, only
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, gather, known_evidence
+from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, load_evidence
+from vidal.evidence.gathered import gather_jobs
 from vidal.evidence.places import EngineMaker, store_at
-from vidal.expected_errors import Judged
+from vidal.evidence.watch import Watcher
+from vidal.expected_errors import Evidence, Judged
 from vidal.selection.draws import CROSS, START, step_rng
 from vidal.selection.expected import JudgedRound, Judging, judge_stored
-from vidal.selection.plan import Watcher
+from vidal.selection.learn import pool_evidence
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
 
@@ -100,8 +103,8 @@ def _unseen(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> J
     config = bench.campaign.config
     model = bench.campaign.newest_model(before=entry.number)
     if model is not None:
-        parts = [(detector_spec(config, model=model), tables)]
-        return _judge(bench, entry, parts, "unseen")
+        spec = detector_spec(config, model=model)
+        return _judge(bench, entry, [(spec, tables)], "unseen", partial(_pool_then, bench, spec))
     if config.detector.start == "weights":
         spec = detector_spec(config)
         detector = spec.load()
@@ -110,7 +113,8 @@ def _unseen(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> J
             seen = set(detector.notes.get(TRAINED_ON, ()))
             left = {name: table for name, table in tables.items() if name not in seen}
             sure = told or spec.weights is None or entry.strategy != GIVEN
-            return _judge(bench, entry, [(spec, left)], "unseen" if sure else "perhaps seen")
+            how: Judging = "unseen" if sure else "perhaps seen"
+            return _judge(bench, entry, [(spec, left)], how, partial(_pool_then, bench, spec))
     if len(tables) < FOLDS:
         return None
     return _judge(bench, entry, list(_cross_fitted(bench, entry, tables)), "cross-fitted")
@@ -157,6 +161,7 @@ def _judge(
     entry: Round,
     parts: Sequence[tuple[DetectorSpec, Mapping[str, Annotations]]],
     how: Judging,
+    pool: Callable[[], Sequence[Evidence] | None] | None = None,
 ) -> JudgedRound | None:
     """The rows of a round, each clip judged by its detector; None without labels or evidence."""
     assert bench.plan.expected is not None
@@ -173,7 +178,7 @@ def _judge(
     key = content_key("judged", VERSION, _inputs(bench.clips, keys, labels, random), {})
     kept = store.get(key)
     if kept is not None:
-        return JudgedRound(entry.number, from_arrays(Judged, kept), how)
+        return JudgedRound(entry.number, from_arrays(Judged, kept), how, pool)
     lost = _gather(bench, plans)
     mine = {name: table for name, table in labels.items() if name not in lost}
     # Rows are numbered by the place of their clip among all clips, in every round alike.
@@ -182,7 +187,17 @@ def _judge(
     if judged is None:
         return None
     store.put(key, to_arrays(judged))
-    return JudgedRound(entry.number, judged, how)
+    return JudgedRound(entry.number, judged, how, pool)
+
+
+def _pool_then(bench: _Bench, spec: DetectorSpec) -> list[Evidence] | None:
+    """What the detector that selected a round had left of all clips; None where some is gone."""
+    plan = replace(bench.plan, detector=spec)
+    store = store_at(plan.store)
+    keys = [plan.keys(clip).expected for clip in bench.clips.values()]
+    if any(key is None or store.get(key) is None for key in keys):
+        return None
+    return pool_evidence(load_evidence(store, plan.keys(clip)) for clip in bench.clips.values())
 
 
 def _inputs(
@@ -204,19 +219,15 @@ def _inputs(
 
 def _gather(bench: _Bench, plans: Mapping[str, EvidencePlan]) -> set[str]:
     """Compute the evidence that is not there; the clips that cannot be read."""
-    store = store_at(bench.plan.store)
-    jobs = [EvidenceJob(bench.clips[name], plan) for name, plan in sorted(plans.items())]
-    absent = [job for job in jobs if known_evidence(job, store) is None]
-    if absent:
-        bench.watcher.begin([job.clip for job in absent], len(jobs) - len(absent))
-    lost = set()
-    engine = bench.engines(len(absent), heavy=True, listener=bench.watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, absent)):
-        skipped = isinstance(outcome, SkippedClip)
-        bench.watcher.finish(item, f"skipped: {outcome.reason}" if skipped else "")  # type: ignore[union-attr]
-        if skipped:
-            lost.add(absent[item].clip.id)
-    return lost
+    names = sorted(plans)
+    outcomes = gather_jobs(
+        [EvidenceJob(bench.clips[name], plans[name]) for name in names],
+        store=bench.plan.store,
+        engines=bench.engines,
+        watcher=bench.watcher,
+    )
+    pairs = zip(names, outcomes, strict=True)
+    return {name for name, outcome in pairs if isinstance(outcome, SkippedClip)}
 
 
 def _random(

@@ -8,13 +8,14 @@ finished, and ends with the record of an undisturbed run.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vidal.campaign.aside import make_room
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
@@ -22,12 +23,13 @@ from vidal.campaign.record import GIVEN, Round
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker
+from vidal.evidence.watch import Watcher
 from vidal.protocols import Oracle
 from vidal.selection.draws import START, TRAIN, step_rng
-from vidal.selection.plan import Prepared, SelectionPlan, Watcher
+from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
-from vidal.selection.run import run_selection
-from vidal.types import Annotations, BoolArray, Clip, FrameRef
+from vidal.selection.run import retell_selection, run_selection
+from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
 
 Writer = Callable[[SelectionResult, Path], object]
 """Writes the files of a query into a folder; afterwards they are there whole or not at all."""
@@ -44,12 +46,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished training: its model, on how many frames, how many of them without objects."""
+    """A finished training: its model, on how many frames, how many of them without objects.
+
+    ``again``: the model was gone, and was fitted anew to the labels of its time.
+    """
 
     round: int
     model: Path
     frames: int
     negatives: int
+    again: bool = False
 
 
 def to_train(campaign: Campaign) -> Round | None:
@@ -65,14 +71,29 @@ def to_train(campaign: Campaign) -> Round | None:
     return new[-1] if new else None
 
 
+def lost_models(campaign: Campaign) -> list[Round]:
+    """The trained rounds whose model is not there any more, in order."""
+    return [
+        entry
+        for entry in campaign.record.rounds()
+        if entry.model is not None and not (campaign.folder / entry.model).is_file()
+    ]
+
+
 def check_selectable(campaign: Campaign) -> int:
     """The number of the round that can be selected now.
 
     Raises:
         AwaitingAnnotation: a query waits for its answer.
-        CampaignError: there are labels to train on first.
+        CampaignError: there are labels to train on first, or a model is gone.
     """
     number = campaign.record.next_round()
+    lost = lost_models(campaign)
+    if lost:
+        raise CampaignError(
+            f"{campaign.folder / str(lost[0].model)}: the model of round {lost[0].number} is gone.",
+            hint=f"Put it back, or fit it anew: `vidal train {campaign.folder}`.",
+        )
     waiting = to_train(campaign)
     if waiting is not None:
         raise CampaignError(
@@ -83,7 +104,12 @@ def check_selectable(campaign: Campaign) -> int:
 
 
 def prepare_round(
-    campaign: Campaign, plan: SelectionPlan, clips: Mapping[str, Clip], number: int
+    campaign: Campaign,
+    plan: SelectionPlan,
+    clips: Mapping[str, Clip],
+    number: int,
+    *,
+    lost: Sequence[SkippedClip] = (),
 ) -> Prepared:
     """What round ``number`` selects from: all that earlier rounds have not taken.
 
@@ -92,6 +118,7 @@ def prepare_round(
         plan: its budget is read.
         clips: the training clips by id.
         number: of the round.
+        lost: training clips that are not there; their frames count as those of the others do.
 
     Raises:
         CampaignError: nothing is left to select from.
@@ -106,13 +133,13 @@ def prepare_round(
         free += int((~(states.labelled | states.skipped)).sum())
     if not free:
         raise CampaignError("every frame of the training clips is labelled or skipped.")
-    base = sum(clip.frames for clip in clips.values())
+    base = campaign.record.counts()["frames"]
     return Prepared(
         clips=tuple(clips.values()),
-        skipped=(),
+        skipped=tuple(lost),
         labels=LabelMatch(tables, ()),
         base=base,
-        wanted=min(plan.budget.frames(base), free),
+        wanted=min(plan.query.budget.frames(base), free),
         selectable=free,
         round=number,
         barred=skipped,
@@ -163,14 +190,16 @@ def select_round(
             "no frame is far enough from the labelled ones.", hint="Lower selection.gap."
         )
     folder = campaign.query(number)
-    # Of a run that was killed before the record knew the round: nobody was asked for these.
-    shutil.rmtree(folder, ignore_errors=True)
+    make_room(folder, [(ref.clip, ref.index) for ref in result.query.frames])
     write(result, folder)
     model = campaign.newest_model()
-    detail: dict[str, Any] = {"model": None if model is None else model.name, "seed": plan.seed}
+    detail: dict[str, Any] = {
+        "model": None if model is None else model.name,
+        "seed": plan.query.seed,
+    }
     if result.drawn:
         detail["drawn"] = result.drawn
-    campaign.record.add_query(result.query, plan.strategy, detail)
+    campaign.record.add_query(result.query, plan.query.strategy, detail)
     return result
 
 
@@ -186,6 +215,16 @@ def newest_query(campaign: Campaign) -> int:
     raise CampaignError("no query was made yet.", hint="Make one with `vidal select --campaign`.")
 
 
+def needed_for(campaign: Campaign, number: int) -> set[str]:
+    """Ids of the clips that a round and what it learned from asked about."""
+    return {
+        ref.clip
+        for entry in campaign.record.rounds()
+        if entry.number <= number
+        for ref in campaign.record.queried_in(entry.number)
+    }
+
+
 def retell_round(
     campaign: Campaign,
     plan: SelectionPlan,
@@ -194,10 +233,12 @@ def retell_round(
     *,
     engines: EngineMaker,
     watcher: Watcher,
+    lost: Sequence[SkippedClip] = (),
 ) -> SelectionResult:
     """The result of an earlier selection, from the record and the evidence; nothing is selected.
 
-    Evidence that was deleted is computed again.
+    Evidence that was deleted is computed again. Of the training clips those may be lost that no
+    round up to this one asked about (``needed_for``).
 
     Raises:
         CampaignError: no frame of that round was selected by a strategy.
@@ -206,13 +247,13 @@ def retell_round(
     frames = campaign.record.queried_in(number)
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
-    prepared = prepare_round(campaign, plan, clips, number)
-    return run_selection(
+    prepared = prepare_round(campaign, plan, clips, number, lost=lost)
+    return retell_selection(
         plan,
         prepared,
+        frames,
         engines=engines,
         watcher=watcher,
-        chosen=frames,
         drawn=len(campaign.record.drawn(number)),
         judged=judge_rounds(
             campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
@@ -257,12 +298,14 @@ def train_round(
 ) -> Trained | None:
     """Train a model on all labelled frames, and record it. None = there is nothing new to train on.
 
+    Where the model of a trained round is gone, this one is fitted anew, the oldest first.
+
     Afterwards the round is ``trained``. Killed before that, the next call goes on with the last
     finished epoch and ends with the same weights (same machine, same number of threads).
 
     Args:
         campaign: locked by the caller.
-        clips: the training clips by id.
+        clips: the training clips by id; at least those with labelled frames.
         progress: called after every step, see ``vidal.detect.training.run_epoch``.
 
     Raises:
@@ -270,14 +313,17 @@ def train_round(
         UsageError: the training diverges.
         WeightsError: the model to start from is not there.
     """
-    open_round = campaign.record.open_round()
-    if open_round is not None:
-        raise AwaitingAnnotation(open_round.number, len(campaign.record.waiting()))
-    entry = to_train(campaign)
+    entry = next(iter(lost_models(campaign)), None)
+    again = entry is not None
+    if entry is None:
+        open_round = campaign.record.open_round()
+        if open_round is not None:
+            raise AwaitingAnnotation(open_round.number, len(campaign.record.waiting()))
+        entry = to_train(campaign)
     if entry is None:
         _clean(campaign)
         return None
-    refs, tables = labelled_frames(campaign, clips)
+    refs, tables = labelled_frames(campaign, clips, through=entry.number)
     rows = [tables[ref.clip].on(ref.index) for ref in refs]
     negatives = sum(each.start == each.stop for each in rows)
     model = campaign.model(entry.number)
@@ -285,16 +331,18 @@ def train_round(
     detail = {"frames": len(refs), "weights": weights}
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives)
+    return Trained(entry.number, model, len(refs), negatives, again)
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:
     """The training of a round."""
     config = campaign.config
+    goes_on = config.training.begin == "previous"
+    former = campaign.newest_model(before=number) if goes_on else None
     return Fitting(
         config=config,
         classes=campaign.record.classes,
-        before=campaign.newest_model() if config.training.begin == "previous" else None,
+        before=former,
         start=step_rng(config.seed, 0, START),
         rng=step_rng(config.seed, number, TRAIN),
         target=campaign.model(number),

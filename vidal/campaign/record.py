@@ -200,6 +200,15 @@ class Record:
             masks[state][frame] = True
         return FrameStates(**masks)
 
+    def labelled_clips(self, *, through: int = 2**62) -> list[str]:
+        """Ids of the clips with labelled frames, of rounds up to a number."""
+        rows = self.db.execute(
+            "SELECT DISTINCT clip FROM frames WHERE state = 'labelled' AND round <= ?"
+            " ORDER BY clip",
+            (through,),
+        )
+        return [clip for (clip,) in rows]
+
     def counts(self) -> dict[str, int]:
         """Number of frames in each state, and of all frames of training clips."""
         counts = {"queried": 0, "labelled": 0, "skipped": 0}

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,16 @@ from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
 from vidal.evidence.clips import open_clips, open_paths
+from vidal.evidence.label_files import READERS, detect_format, read_labels, reader
 from vidal.evidence.labels import match_labels
 from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
-from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
+from vidal.types import (
+    UNKNOWN,
+    Annotations,
+    Clip,
+    SkippedClip,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +54,13 @@ class Source:
         clips: by id.
         skipped: inputs that cannot be used, with the cause.
         classes: of the configuration, else those that the labels name; None where nothing does.
+        named: the classes that the labels name, in the order met.
     """
 
     clips: Mapping[str, SourceClip]
     skipped: tuple[SkippedClip, ...]
     classes: tuple[str, ...] | None
+    named: tuple[str, ...] = ()
 
     def opened(self, split: Split | None = None) -> dict[str, Clip]:
         """The clips of a split (None = all) by id, in order of id."""
@@ -93,9 +100,9 @@ def open_source(
     elif data.root is not None:
         opener.data_set(data.root)
     elif data.videos is not None:
-        opener.folder(data.videos, data.labels, data.format or "coco-video", None)
+        opener.folder(data.videos, data.labels, data.format, None)
     if data.test_videos is not None:
-        opener.folder(data.test_videos, data.test_labels, "coco-video", "test")
+        opener.folder(data.test_videos, data.test_labels, None, "test")
     return opener.source(data.split)
 
 
@@ -111,14 +118,20 @@ class _Opener:
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
         self._skipped: list[SkippedClip] = []
 
-    def folder(self, videos: Path, labels: Path | None, name: str, split: Split | None) -> None:
-        """A folder of clips, with a file of labels perhaps."""
+    def folder(
+        self, videos: Path, labels: Path | None, name: str | None, split: Split | None
+    ) -> None:
+        """A folder of clips, with a file of labels perhaps; ``name`` of its format, or None."""
         clips, skipped = open_clips(
             videos, engines=self._engines, store=self._store, image_rate=self._rate
         )
         truth: Mapping[str, Annotations] = {}
         if labels is not None:
-            entries = reader(name)(labels, classes=self._data.classes)
+            # By the file's own names where it has some, so that a message can tell them.
+            kind = name or detect_format(labels)
+            own = kind in READERS and kind != "yolo"
+            classes = None if own else self._data.classes
+            entries = read_labels(labels, kind, classes=classes, clips=clips)
             truth = match_labels(labels, entries, clips).annotations
         itself = not videos.is_dir() or clips[0].path == videos.resolve()
         root = videos.parent if itself else videos
@@ -173,14 +186,15 @@ class _Opener:
         """All of it, split."""
         free = [clip for clip, _, fixed, _ in self._found.values() if fixed is None]
         splits = split_clips(free, split, self._names)
-        classes = self._data.classes or _classes_of(each[3] for each in self._found.values())
+        named = _classes_of(each[3] for each in self._found.values())
+        classes = self._data.classes or named
         clips = {
             name: SourceClip(
                 clip, root.resolve(), fixed or splits[name], _fitted(truth, classes or ())
             )
             for name, (clip, root, fixed, truth) in self._found.items()
         }
-        return Source(clips, tuple(self._skipped), classes)
+        return Source(clips, tuple(self._skipped), classes, named or ())
 
 
 def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:
@@ -245,12 +259,6 @@ def split_clips(
             hint="Set fewer clips aside, or add clips.",
         )
     return result
-
-
-def reader(name: str) -> Any:
-    """The reader of a format of ``FORMATS``: ``read(path, classes=...)`` -> labelled clips."""
-    read = import_module(f"vidal.formats.{name.replace('-', '_')}").read
-    return read
 
 
 def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vidal.campaign.folder import Campaign
-from vidal.campaign.loop import to_train
+from vidal.campaign.loop import lost_models, to_train
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +22,21 @@ class NextStep:
 
 def next_step(campaign: Campaign) -> NextStep:
     """The one command that takes the campaign further."""
-    record, folder = campaign.record, campaign.folder
+    record, folder = campaign.record, _quoted(campaign.folder)
+    lost = lost_models(campaign)
+    if lost:
+        return NextStep(
+            f"vidal train {folder}",
+            f"the model of round {lost[0].number} is gone: put it back as"
+            f" {lost[0].model}, or fit it anew",
+        )
     entry = record.open_round()
     if entry is not None:
         query = campaign.query(entry.number)
         return NextStep(
             f"vidal import {folder} --from FILE",
-            f"{len(record.waiting())} frames of round {entry.number} wait for labels;"
+            f"{counted(len(record.waiting()), 'frame')} of round {entry.number}"
+            f" {'waits' if len(record.waiting()) == 1 else 'wait'} for labels;"
             f" their pictures are in {query / 'frames'}",
         )
     if to_train(campaign) is not None:
@@ -35,6 +46,12 @@ def next_step(campaign: Campaign) -> NextStep:
     if done >= campaign.config.rounds:
         return NextStep(select, f"all {done} planned rounds are done; select for a further one")
     return NextStep(select, "choose the frames of the next round")
+
+
+def _quoted(folder: Path) -> str:
+    """As a shell takes it; a name that begins with a dash is no option."""
+    text = str(folder)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def describe(campaign: Campaign) -> dict[str, Any]:
@@ -52,6 +69,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "folder": str(campaign.folder),
         "classes": list(record.classes),
         "clips": splits,
+        "missing": [entry.id for entry in campaign.absent()],
         "frames": {
             "all": counts["frames"],
             "labelled": counts["labelled"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "train-tracker": "Fit a tracker to clips with tracks, for `vidal select --tracker`.",
     "status": "Say where a campaign stands, and what comes next.",
     "withdraw": "Take back the query of a campaign that waits for its answer.",
+    "relink": "Find the clips of a campaign again after files were moved or renamed.",
     "report": "Write the report of a campaign's query again.",
     "evaluate": "Judge a model on clips with labels: average precision, and selection quality.",
     "simulate": "Compare query strategies on labelled clips: learning curves over seeds.",
@@ -28,6 +30,14 @@ COMMANDS = {
 
 MODULES = {"import": "import_labels"}
 """Of commands whose name no module can have."""
+
+
+class Refused(Exception):
+    """An error of the operating system, carried past click."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class LazyGroup(click.Group):
@@ -48,6 +58,13 @@ class LazyGroup(click.Group):
         module = import_module(f"vidal.cli.{name}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; what the system refuses is for ``main`` to tell, a closed pipe too."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            raise Refused(error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table itself: no command is imported for the overview."""
@@ -90,28 +107,85 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: errors a user can cause are one line and exit code 2, never a traceback."""
+    """Entry point: errors a user can cause are one line and exit code 2, never a traceback.
+
+    So is what the system refuses (a full disk, a closed pipe, a folder without permission).
+    """
     import sys
 
     from vidal.errors import VidalError
 
+    _prepare()
     try:
-        return cli.main(args=arguments, prog_name="vidal", standalone_mode=False) or 0
+        code = cli.main(args=arguments, prog_name="vidal", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except VidalError as error:
-        click.echo(f"vidal: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"       {error.hint}", err=True)
-        sys.exit(2)
+        _fail(error.message, error.hint)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        click.echo(f"vidal: {error.format_message()}", err=True)
-        if error.ctx is not None:
-            click.echo(f"       Try `{error.ctx.command_path} --help`.", err=True)
-        sys.exit(2)
+        hint = "" if error.ctx is None else f"Try `{error.ctx.command_path} --help`."
+        _fail(error.format_message(), hint)
     except click.ClickException as error:
-        click.echo(f"vidal: {error.format_message()}", err=True)
-        sys.exit(2)
+        _fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
+        _interrupted()
+    except Refused as error:
+        _fail(_refused(error.error))
+    except OSError as error:
+        _fail(_refused(error))
+
+
+def _prepare() -> None:
+    """Names that are not UTF-8 are printed escaped; libraries say nothing on their own."""
+    import os
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    # FFmpeg in OpenCV writes a line for each damaged packet; workers inherit this. What does not
+    # decode is counted and named by vidal.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+
+def _fail(message: str, hint: str = "") -> NoReturn:
+    import sys
+
+    from vidal.words import printable
+
+    with suppress(OSError):  # nobody listens there either
+        click.echo(f"vidal: {printable(message)}", err=True)
+        if hint:
+            click.echo(f"       {printable(hint)}", err=True)
+    sys.exit(2)
+
+
+def _interrupted() -> NoReturn:
+    import signal
+    import sys
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only break the farewell
+    with suppress(OSError):
         click.echo("vidal: interrupted; finished clips are kept, run it again to go on.", err=True)
-        sys.exit(130)
+    sys.exit(130)
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, and where."""
+    import os
+    import sys
+    import traceback
+
+    why = (error.strerror or str(error)).lower()
+    if error.filename:
+        return f"{os.fsdecode(error.filename)}: {why}."
+    places = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if "click.utils" not in places and places[-1] != __name__:
+        return f"{why}."
+    with suppress(OSError, ValueError):
+        # What is left in the buffer would fail again, with a traceback, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"cannot write the output: {why}."

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from vidal.formats.datasets import Card, Split
 
 
 @click.group("datasets", invoke_without_command=True)
@@ -89,11 +92,11 @@ def check(context: click.Context, name: str, root: Path, as_json: bool) -> None:
         context.exit(1)
 
 
-def _readable(card: Any) -> list[str]:
+def _readable(card: Card) -> list[str]:
     return [f"{name} ({card.names[name]})" if name in card.names else name for name in card.classes]
 
 
-def _classes(card: Any) -> str:
+def _classes(card: Card) -> str:
     count = len(card.classes)
     if not count:
         return "classes as its files say"
@@ -101,13 +104,13 @@ def _classes(card: Any) -> str:
     return f"{count} class{'es' if count != 1 else ''}: {shown}{', ...' if count > 5 else ''}"
 
 
-def _licence(card: Any) -> str:
+def _licence(card: Card) -> str:
     sure = "" if card.licence.verified else " (not verified)"
     note = f"; {card.licence.note.strip()}" if card.licence.note else ""
     return f"{card.licence.name}{sure}{note}"
 
 
-def _sizes(split: Any) -> tuple[tuple[int | None, str], ...]:
+def _sizes(split: Split) -> tuple[tuple[int | None, str], ...]:
     return (split.sequences, "sequences"), (split.frames, "frames")
 
 

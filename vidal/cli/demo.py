@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from vidal.words import printable
+
 CLIPS, FRAMES, SEED = 6, "90-120", "7"
 
 
@@ -20,9 +22,11 @@ def command(out: Path, quiet: bool) -> None:
     The two commands are printed: they are the ones you would type.
     """
     from vidal.cli import cli
+    from vidal.store import atomic
 
     began = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
+    with atomic.reporting(out):
+        out.mkdir(parents=True, exist_ok=True)
     extra = ["--quiet"] if quiet else []
     for line in (
         ["scenes", "--out", ".", "--clips", str(CLIPS), "--frames", FRAMES, "--seed", SEED],
@@ -31,4 +35,5 @@ def command(out: Path, quiet: bool) -> None:
         click.echo(f"$ vidal {' '.join(line)}")
         with contextlib.chdir(out):
             cli.main(args=[*line, *extra], prog_name="vidal", standalone_mode=False)
-    click.echo(f"done in {time.monotonic() - began:.0f} s; open {(out / 'selection/report.html')}")
+    took = time.monotonic() - began
+    click.echo(f"done in {took:.0f} s; open {printable(out / 'selection/report.html')}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
@@ -79,7 +79,9 @@ def command(context: click.Context, /, **given: Any) -> None:
         else:
             evaluation = _videos(given, console)
     if given["as_json"]:
-        click.echo(json.dumps(evaluation.as_dict(), indent=2))
+        from vidal.report.query_files import plain
+
+        click.echo(json.dumps(plain(evaluation.as_dict()), indent=2, allow_nan=False))
         return
     for line in table(evaluation):
         click.echo(line)

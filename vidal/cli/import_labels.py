@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from vidal.cli.words import count
+from vidal.words import counted
 
 _FORMATS = ("auto", "cvat", "cvat-images", "label-studio", "yolo", "coco-video")
+_SWITCHES = ("skip_rest", "empty_ok", "unchanged_ok", "unknown_ok", "strict")
 _LISTED = 5
 _WHY = {
     "empty": "without boxes, and {format} does not say that somebody looked"
@@ -71,11 +72,13 @@ def command(**given: Any) -> None:
     named. Frames that were not asked for are counted and left out. The same file may be imported
     again.
     """
+    from vidal.assemble.imports import give_labels
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
 
     with open_campaign(given["folder"]) as campaign:
-        done = _import(campaign, given)
+        options = {name: given[name] for name in ("format_", "split", "skipped", *_SWITCHES)}
+        done = give_labels(campaign, given["source"], **options)
         state = describe(campaign)
     if given["as_json"]:
         left_out = [[str(path), where, why] for path, where, why in done.left_out]
@@ -88,37 +91,8 @@ def command(**given: Any) -> None:
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 
-def _import(campaign: Any, given: dict[str, Any]) -> Any:
-    """The labels of a query, or of clips that are set aside."""
-    from vidal.assemble.campaign import engines_of, picture_names
-    from vidal.campaign.answers import Rules, frame_of, import_answers, import_held
-    from vidal.errors import UsageError
-
-    names, split = picture_names(campaign), given["split"]
-    rules = Rules(**{n: given[n] for n in ("empty_ok", "unchanged_ok", "unknown_ok", "strict")})
-    found = campaign.found(engines_of(campaign.config), split)
-    common = {"format_": given["format_"], "names": names, "rules": rules}
-    if split != "train":
-        if given["skipped"] or given["skip_rest"]:
-            raise UsageError(f"--skipped and --skip-rest do not go with --split {split}.")
-        if not (found.clips or found.lost):
-            raise UsageError(
-                f"the campaign has no clips in the split {split}.",
-                hint="Clips are set aside when a campaign is begun: `vidal init --test`.",
-            )
-        return import_held(campaign, found, given["source"], **common)
-    return import_answers(
-        campaign,
-        found,
-        given["source"],
-        skipped=[frame_of(text, names) for text in given["skipped"]],
-        skip_rest=given["skip_rest"],
-        **common,
-    )
-
-
 def _lines(done: Any, split: str) -> list[str]:
-    labelled = f"{count(done.labelled, 'frame')} labelled ({done.empty} of them empty)"
+    labelled = f"{counted(done.labelled, 'frame')} labelled ({done.empty} of them empty)"
     if split != "train":
         lines = [f"{split} clips: {labelled}; read as {done.format}"]
     else:
@@ -135,17 +109,17 @@ def _lines(done: Any, split: str) -> list[str]:
             some = ", ".join(refs[:_LISTED]) + (", ..." if len(refs) > _LISTED else "")
             words = words.format(format=done.format)
             verb = ("waits" if len(refs) == 1 else "wait") if split == "train" else "not taken"
-            lines.append(f"  {count(len(refs), 'frame')} {verb}: {some}: {words}")
+            lines.append(f"  {counted(len(refs), 'frame')} {verb}: {some}: {words}")
     if done.again:
         lines.append(f"  {_were(done.again)} answered before and {_stay(done.again)}")
     if done.not_asked:
         lines.append(f"  {_were(done.not_asked)} not asked for and not imported")
     for name, boxes in done.unknown.items():
-        number = count(boxes, "box", "boxes")
+        number = counted(boxes, "box", "boxes")
         lines.append(f"  class {name!r} is not the campaign's: {number} of unknown objects")
     if done.others:
         some = ", ".join(done.others[:_LISTED])
-        number = count(len(done.others), "name")
+        number = counted(len(done.others), "name")
         lines.append(f"  {number} of no {'training' if split == 'train' else split} clip: {some}")
     for path, where, why in done.left_out[:_LISTED]:
         lines.append(f"  left out: {path}, {where}: {why}")
@@ -155,7 +129,7 @@ def _lines(done: Any, split: str) -> list[str]:
 
 
 def _were(number: int) -> str:
-    return f"{count(number, 'frame')} {'was' if number == 1 else 'were'}"
+    return f"{counted(number, 'frame')} {'was' if number == 1 else 'were'}"
 
 
 def _stay(number: int) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.words import counted
 
-_DATA = ("videos", "labels", "test_videos", "test_labels")
+if TYPE_CHECKING:
+    from vidal.campaign.config import CampaignConfig
 
 
 @click.command("init")
@@ -29,9 +30,9 @@ _DATA = ("videos", "labels", "test_videos", "test_labels")
     type=click.Path(path_type=Path),
     help="What is labelled already: round 0 of the campaign.",
 )
-@click.option("--format", "format_", default=None, help="Format of --labels. [default: coco-video]")
+@click.option("--format", "format_", default=None, help="Format of --labels. [default: as the file says]")
 @click.option("--test-videos", type=click.Path(path_type=Path), help="Clips for evaluation only.")
-@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels, COCO-video.")
+@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels.")
 @click.option(
     "--test",
     default=None,
@@ -78,7 +79,8 @@ def command(**given: Any) -> None:
     vidal init work --videos clips/ --classes car,pedestrian
     vidal init work --config configs/scenes.yaml
 
-    Clips are split into training, validation and test by whole clips, once and for all.
+    Clips are split into training, validation and test by whole clips, once and for all. Clips of a
+    project that is moved as a whole are found again; for others see `vidal relink`.
     """
     from vidal.assemble.campaign import begin_campaign
     from vidal.campaign.status import describe
@@ -101,93 +103,25 @@ def command(**given: Any) -> None:
     set_aside = ", ".join(f"{clips[name]} for {name}" for name in ("validation", "test"))
     click.echo(
         f"{'began' if begun.new else 'unchanged:'} campaign {state['name']!r} in {folder}:"
-        f" {frames['all']:,} frames of {clips['train']} training clips ({set_aside})"
+        f" {counted(frames['all'], 'frame')} of {counted(clips['train'], 'training clip')}"
+        f" ({set_aside})"
     )
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
-        click.echo(f"  labelled        {begun.given} frames from the start")
+        click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
     for entry in skipped:
         click.echo(f"  skipped {entry['path']}: {entry['reason']}")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 
-def _config(given: dict[str, Any]) -> Any:
+def _config(given: dict[str, Any]) -> CampaignConfig:
     """The file's configuration with the options' changes, or the options' alone."""
-    from vidal.campaign.config import load_values, parse_config
-    from vidal.errors import UsageError
+    from vidal.assemble.config import KEYS, campaign_config
     from vidal.formats._yaml import parse_yaml
 
-    file: Path | None = given["file"]
-    if file is None and given["videos"] is None:
-        raise UsageError("neither --config nor --videos is given.", hint="One is needed.")
-    values = {} if file is None else load_values(file)
-    for key, value in _changes(given).items():
-        _put(values, key, value)
-    for key, text in pairs("set", given["changes"]).items():
-        _put(values, key, parse_yaml(text, f"--set {key}"))
-    values.setdefault("name", given["folder"].absolute().name)
-    base = Path() if file is None else file.parent
-    return parse_config(values, file or "options", base=base)
-
-
-def _changes(given: dict[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value, of the options that were given."""
-    table = {
-        "data.format": given["format_"],
-        "data.split.test": _share(given["test"]),
-        "data.split.validation": _share(given["validation"]),
-        "data.classes": _names(given["classes"]),
-        "detector.name": given["detector"],
-        "detector.weights": _absolute(given["weights"]),
-        "detector.device": given["device"],
-        "selection.strategy": given["strategy"],
-        "selection.tracker": given["tracker"],
-        "selection.budget": given["budget"],
-        "selection.initial": given["initial"],
-        "rounds": given["rounds"],
-        "seed": given["seed"],
-        **{f"data.{name}": _absolute(given[name]) for name in _DATA},
-        **_tracker_options(given["tracker_options"]),
-    }
-    return {key: value for key, value in table.items() if value is not None}
-
-
-def _tracker_options(given: Sequence[str]) -> dict[str, str]:
-    """Dotted key -> text; a file of weights counts from here, not from the YAML file."""
-    from vidal.track.raft import DOWNLOAD
-
-    options = pairs("tracker-option", given)
-    if options.get("weights", DOWNLOAD) != DOWNLOAD:
-        options["weights"] = str(Path(options["weights"]).absolute())
-    return {f"selection.tracker_options.{name}": text for name, text in options.items()}
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    from vidal.errors import UsageError
-
-    *sections, last = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if inner is None:
-            inner = values[section] = {}
-        if not isinstance(inner, dict):
-            raise UsageError(f"{key}: {section} is not a section.")
-        values = inner
-    values[last] = value
-
-
-def _share(text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return [part.strip() for part in text.split(",")]
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [n.strip() for n in text.split(",") if n.strip()]
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
+    options = {name: given.get(name) for name in KEYS}
+    options["format"] = given["format_"]
+    options["tracker_options"] = pairs("tracker-option", given["tracker_options"]) or None
+    texts = pairs("set", given["changes"])
+    changes = {key: parse_yaml(text, f"--set {key}") for key, text in texts.items()}
+    return campaign_config(given["folder"], given["file"], options, changes)

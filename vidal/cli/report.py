@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
+from vidal.words import counted, printable
+
+if TYPE_CHECKING:
+    from vidal.selection.result import SelectionResult
 
 
 @click.command("report")
@@ -14,27 +19,45 @@ from vidal.cli.watch import Console
 @click.option(
     "--round", "number", default=None, type=click.IntRange(min=0), help="[default: the newest]"
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where they go. [default: the round's folder in the campaign]",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(folder: Path, number: int | None, quiet: bool) -> None:
+def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> None:
     """Write the query files and the report of a round of campaign DIR again.
 
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
     from vidal.assemble.campaign import plan_round
-    from vidal.campaign.loop import newest_query, retell_round
+    from vidal.campaign.loop import needed_for, newest_query, retell_round
     from vidal.cli.opened import open_campaign
+    from vidal.evidence.again import again
     from vidal.report import write_outputs
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
         chosen = newest_query(campaign) if number is None else number
         job = plan_round(campaign, number=chosen)
-        result = retell_round(
-            campaign,
-            job.plan,
-            campaign.clips(job.engines),
-            chosen,
-            engines=job.engines,
-            watcher=console,
-        )
-        files = write_outputs(result, campaign.query(chosen), progress=console.writing)
-    click.echo(f"round {chosen}: {len(result.query)} frames; {files['report.html']}")
+        found = campaign.found(job.engines)
+        found.need(folder, needed_for(campaign, chosen))
+        place = campaign.query(chosen) if out is None else out
+
+        def told() -> tuple[SelectionResult, dict[str, Path]]:
+            result = retell_round(
+                campaign,
+                job.plan,
+                found.clips,
+                chosen,
+                engines=job.engines,
+                watcher=console,
+                lost=found.skipped,
+            )
+            return result, write_outputs(result, place, progress=console.writing)
+
+        result, files = again(told)
+    frames = counted(len(result.query), "frame")
+    click.echo(f"round {chosen}: {frames}; {printable(files['report.html'])}")
+    for lost in found.skipped:
+        click.echo(f"  without {printable(lost.path)}: {printable(lost.reason)}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from vidal.words import counted, printable
+
 SPLITS = ("train", "test", "test-wheelchair")
 SUBSETS = ("default", "town", "night", "wheelchair")
 
@@ -54,7 +56,7 @@ def command(**given: Any) -> None:
 
     The same seed gives the same pixels. Interrupted runs go on where they were.
     """
-    from vidal.cli.progress import ClipProgress
+    from vidal.api.progress import ClipProgress
     from vidal.evidence.places import Engines
     from vidal.scenes import plan
     from vidal.scenes.scene_files import write_scenes
@@ -88,7 +90,8 @@ def command(**given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
     else:
-        click.echo(f"rendered {len(paths)} clips, {sum(lengths):,} frames, in {given['out']}")
+        what = f"{counted(len(paths), 'clip')}, {counted(sum(lengths), 'frame')}"
+        click.echo(f"rendered {what}, in {printable(given['out'])}")
 
 
 def span(option: str, text: str, sign: str) -> tuple[int, int]:

@@ -5,18 +5,41 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
+from vidal.cli.groups import Grouped
 from vidal.cli.pairs import KEY_VALUE, pairs
-from vidal.cli.watch import Console
+from vidal.words import counted, printable
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 
 
-@click.command("select")
+if TYPE_CHECKING:
+    from vidal.assemble.selection import SelectionJob
+    from vidal.selection.result import SelectionResult
+
+HEADINGS = {
+    "Input": ("videos", "campaign", "labels", "image_rate"),
+    "Budget and strategy": (
+        *("budget", "strategy", "errors", "options", "gap", "random_share", "seed"),
+        *("threshold", "coherence", "expected"),
+    ),
+    "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
+    "Your own detections instead of a detector": (
+        *("detections", "detections_images", "detections_frames", "score_transform", "size"),
+    ),
+    "Tracker": ("tracker", "tracker_options", "flow"),
+    "Output": ("out", "no_report", "dry_run", "as_json", "quiet"),
+    "Machine": ("device", "workers", "cache"),
+}
+"""Of the help: heading -> parameters."""
+
+
+@click.command("select", cls=Grouped, headings=HEADINGS)
 @click.option(
     "--videos",
     type=click.Path(path_type=Path),
@@ -68,7 +91,7 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
     "--labels",
     type=click.Path(path_type=Path),
     default=None,
-    help="COCO-video JSON of frames that are labelled already: never chosen.",
+    help="Frames that are labelled already (COCO, CVAT, YOLO, Label Studio): never chosen.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
@@ -235,27 +258,41 @@ def command(**given: Any) -> None:
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.assemble.selection import plan_selection
-    from vidal.report import check_writable, write_outputs
+    from vidal.selection.plan import prepare_selection
+
+    for name in ("options", "coherence", "flow", "expected", "tracker_options"):
+        given[name] = pairs(name, given[name])
+    job = plan_selection(**_arguments(given))
+    if given["dry_run"]:
+        if job.plan.query.selector.needs:
+            job.plan.evidence.detector.verify()
+        prepared = prepare_selection(job.plan, engines=job.engines)
+        _print_plan(job.plan, prepared, as_json=given["as_json"])
+        return
+    result, files = _run(job, given)
+    _print_summary(result, files, as_json=given["as_json"])
+
+
+def _run(job: SelectionJob, given: dict[str, Any]) -> tuple[SelectionResult, dict[str, Path]]:
+    """Select, and write the outputs, in a folder that nobody else writes to meanwhile."""
+    from vidal.evidence.again import again
+    from vidal.report import claimed, write_outputs
     from vidal.selection.plan import prepare_selection
     from vidal.selection.run import run_selection
 
-    out: Path = given["out"]
-    for name in ("options", "coherence", "flow", "expected", "tracker_options"):
-        given[name] = pairs(name, given[name])
     console = Console(quiet=given["quiet"] or given["as_json"])
-    job = plan_selection(**_arguments(given))
-    if not given["dry_run"]:
-        check_writable(out)
-    with console:
-        prepared = prepare_selection(job.plan, engines=job.engines)
-        if given["dry_run"]:
-            _print_plan(job.plan, prepared, as_json=given["as_json"])
-            return
-        result = run_selection(job.plan, prepared, engines=job.engines, watcher=console)
-    with console:
-        report = not given["no_report"]
-        files = write_outputs(result, out, report=report, progress=console.writing)
-    _print_summary(result, files, as_json=given["as_json"])
+    report = not given["no_report"]
+    with claimed(given["out"]) as place:
+
+        def attempt() -> tuple[SelectionResult, dict[str, Path]]:
+            with console:
+                prepared = prepare_selection(job.plan, engines=job.engines)
+                result = run_selection(job.plan, prepared, engines=job.engines, watcher=console)
+            with console:
+                files = write_outputs(result, place, report=report, progress=console.writing)
+            return result, files
+
+        return again(attempt)
 
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +302,7 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _skipped_lines(skipped: Sequence[Any]) -> list[str]:
-    return [f"skipped {entry.path}: {entry.reason}" for entry in skipped]
+    return [printable(f"skipped {entry.path}: {entry.reason}") for entry in skipped]
 
 
 def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
@@ -273,11 +310,11 @@ def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
         "clips": len(prepared.clips),
         "frames": prepared.base,
         "selectable": prepared.selectable,
-        "budget": plan.budget.text,
+        "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
-        "strategy": plan.strategy,
-        "needs": sorted(plan.selector.needs),
+        "strategy": plan.query.strategy,
+        "needs": sorted(plan.query.selector.needs),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
         "settings": plan.settings,
     }
@@ -285,8 +322,8 @@ def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"would choose {prepared.wanted} frames ({plan.budget.text} of {prepared.base_text};"
-        f" {prepared.selectable:,} selectable) by {plan.strategy}"
+        f"would choose {counted(prepared.wanted, 'frame')} ({plan.query.budget.text} of"
+        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )
     for line in _skipped_lines(prepared.skipped):
         click.echo(line)
@@ -308,10 +345,11 @@ def _print_summary(result: Any, files: dict[str, Path], *, as_json: bool) -> Non
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"chose {len(result.query)} frames ({result.budget_text} of {result.budget_base})"
-        f" by {result.strategy}"
+        f"chose {counted(len(result.query), 'frame')} ({result.budget_text} of"
+        f" {result.budget_base}) by {result.strategy}"
     )
-    for line in [*result.notes, *_skipped_lines(result.skipped)]:
+    for line in [*map(printable, result.notes), *_skipped_lines(result.skipped)]:
         click.echo(f"  {line}")
+    width = max(len(name) for name in files)
     for name, path in files.items():
-        click.echo(f"  {name:<15} {path}")
+        click.echo(f"  {name:<{width}}  {printable(path)}")

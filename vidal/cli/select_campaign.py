@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from vidal.cli.watch import Console
+from vidal.api.watch import Console
+from vidal.words import counted, printable
 
 ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
@@ -35,6 +36,7 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
     from vidal.campaign.loop import check_selectable, prepare_round, select_round
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
+    from vidal.evidence.again import again
     from vidal.report import write_outputs
 
     console = Console(quiet=quiet or as_json)
@@ -46,14 +48,12 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
             prepared = prepare_round(campaign, job.plan, clips, number)
             _print_plan(number, job.plan, prepared, as_json=as_json)
             return
+        write = partial(write_outputs, report=not no_report, progress=console.writing)
         with console:
-            result = select_round(
-                campaign,
-                job.plan,
-                clips,
-                engines=job.engines,
-                watcher=console,
-                write=partial(write_outputs, report=not no_report, progress=console.writing),
+            result = again(
+                lambda: select_round(
+                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
+                )
             )
         out, state = campaign.query(number), describe(campaign)
     summary = {
@@ -70,11 +70,11 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"round {number}: chose {len(result.query)} frames ({result.budget_text} of"
+        f"round {number}: chose {counted(len(result.query), 'frame')} ({result.budget_text} of"
         f" {result.budget_base}) by {result.strategy}"
     )
     for note in result.notes:
-        click.echo(f"  {note}")
+        click.echo(f"  {printable(note)}")
     for name in ("frames", "query.json", "preannotations.coco.json", "report.html"):
         if (out / name).exists():
             click.echo(f"  {out / name}")
@@ -84,17 +84,18 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
 def _print_plan(number: int, plan: Any, prepared: Any, *, as_json: bool) -> None:
     summary = {
         "round": number,
-        "budget": plan.budget.text,
+        "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
         "selectable": prepared.selectable,
-        "strategy": plan.strategy,
+        "strategy": plan.query.strategy,
         "settings": plan.settings,
     }
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"round {number} would choose {prepared.wanted} frames ({plan.budget.text} of"
-        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.strategy}"
+        f"round {number} would choose {counted(prepared.wanted, 'frame')}"
+        f" ({plan.query.budget.text} of {prepared.base_text};"
+        f" {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vidal.cli.progress import ClipProgress
+from vidal.api.watch import Bars
 
 if TYPE_CHECKING:
-    from vidal.engine import Listener
+    from vidal.evaluate.intervals import Interval
     from vidal.simulation.results import SimulationResult
 
 
@@ -75,27 +73,22 @@ def command(
     Ground truth answers the queries; everything else is as in a campaign. Interrupted runs go on
     where they were; strategies, seeds and rounds may be added later.
     """
-    from vidal.assemble.simulation import plan_simulation, simulate, told
-    from vidal.campaign.config import load_config
-    from vidal.report.simulation import write_simulation_report
-    from vidal.simulation.results import write_results
+    from vidal.api import simulations
+    from vidal.assemble.simulation import simulate, told
 
-    loaded = load_config(config)
-    names = strategies if strategies is not None else loaded.selection.strategy
-    folder = out or Path(f"simulation-{loaded.name}")
-    plan = plan_simulation(
-        loaded,
-        strategies=[name.strip() for name in names.split(",") if name.strip()],
+    names = None if strategies is None else strategies.split(",")
+    plan = simulations.plan_of(
+        config,
+        strategies=None if names is None else [name.strip() for name in names if name.strip()],
         seeds=seeds,
-        rounds=rounds or loaded.rounds,
-        out=folder,
+        rounds=rounds,
+        out=out,
         workers=workers,
         all_data=not no_all_data,
     )
-    with Bars(quiet=quiet or as_json) as bars:
+    with simulations.claimed(plan), Bars(quiet=quiet or as_json) as bars:
         result = told(plan) if report_only else simulate(plan, bars)
-    files = write_results(result, folder)
-    files["report"] = write_simulation_report(result, folder / "report.html")
+        files = simulations.write(result, out or Path(plan.out.name))
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=1, allow_nan=False))
         return
@@ -103,37 +96,6 @@ def command(
         click.echo(line)
     for name, path in files.items():
         click.echo(f"  {name:<8} {path}")
-
-
-class Bars:
-    """Tells of the stages of a simulation. A context manager."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._stack = ExitStack()
-        self._progress: ClipProgress | None = None
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def begin(self, title: str, names: Sequence[str], units: Sequence[int]) -> Listener:
-        """Open the bars of a stage."""
-        progress = ClipProgress(title, names, units, quiet=self._quiet, unit="")
-        self._progress = self._stack.enter_context(progress)
-        return progress.advance
-
-    def finish(self, item: int) -> None:
-        """An item is done."""
-        if self._progress is not None:
-            self._progress.finish(item)
-
-    def end(self) -> None:
-        """Close the bars of the stage."""
-        self._stack.close()
-        self._progress = None
 
 
 def table(result: SimulationResult) -> list[str]:
@@ -153,6 +115,6 @@ def table(result: SimulationResult) -> list[str]:
     return [*text, "", *result.sentences()]
 
 
-def _interval(interval: Any, *, signed: bool = False) -> str:
+def _interval(interval: Interval, *, signed: bool = False) -> str:
     value = f"{interval.value:+.3f}" if signed else f"{interval.value:.3f}"
     return value if interval.n < 2 else f"{value} ± {interval.high - interval.value:.3f}"

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+_LISTED = 5
+
 
 @click.command("status")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -31,6 +33,7 @@ def _lines(state: dict[str, Any]) -> list[str]:
     lines = [
         f"campaign {state['name']!r}: {', '.join(state['classes'])}",
         f"clips: {clips['train']} training, {clips['validation']} validation, {clips['test']} test",
+        *_missing(state),
         f"frames: {frames['all']:,}, of which {frames['labelled']:,} labelled,"
         f" {frames['waiting']:,} waiting, {frames['skipped']:,} skipped,"
         f" {frames['unlabelled']:,} unlabelled",
@@ -45,3 +48,16 @@ def _lines(state: dict[str, Any]) -> list[str]:
         )
     lines += ["", f"next: {state['next']['command']}   ({state['next']['why']})"]
     return lines
+
+
+def _missing(state: dict[str, Any]) -> list[str]:
+    """Which clips are not where they were, and the way out."""
+    missing = state["missing"]
+    if not missing:
+        return []
+    some = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
+    are = "clip is not where it was" if len(missing) == 1 else "clips are not where they were"
+    return [
+        f"{len(missing):,} {are}: {some}",
+        f"  tell where they are: vidal relink {state['folder']} --videos DIR",
+    ]

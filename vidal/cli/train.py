@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from vidal.cli.progress import clock
-
-_EVERY = 5.0
-"""Seconds between two lines of progress."""
+from vidal.api.watch import Lines
+from vidal.words import counted
 
 
 @click.command("train")
@@ -26,7 +21,7 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
     """Fit the detector to all labelled frames of campaign DIR, from the previous round's model.
 
     Frames without objects are negatives. An interrupted training goes on with the last finished
-    epoch.
+    epoch. Where the model of an earlier round is gone, that one is fitted anew first.
 
     With --tracker it fits a tracker instead, as `vidal train-tracker` does and with its options:
 
@@ -44,7 +39,8 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
             changed = campaign.config.changed(training={"epochs": epochs, "initial_epochs": None})
             campaign = replace(campaign, config=changed)
         progress = None if quiet or as_json else Lines()
-        clips = campaign.clips(engines_of(campaign.config))
+        needed = campaign.record.labelled_clips()
+        clips = campaign.clips(engines_of(campaign.config), only=needed)
         trained = train_round(campaign, clips, progress=progress)
         state = describe(campaign)
     if as_json:
@@ -53,6 +49,7 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
             "model": state["model"],
             "frames": 0 if trained is None else trained.frames,
             "negatives": 0 if trained is None else trained.negatives,
+            "again": trained is not None and trained.again,
             "next": state["next"],
         }
         click.echo(json.dumps(summary, indent=2))
@@ -60,35 +57,9 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
     if trained is None:
         click.echo("there are no labels that no model was trained on")
     else:
+        again = "its model was gone; trained anew" if trained.again else "trained"
         click.echo(
-            f"round {trained.round}: trained on {trained.frames} frames"
+            f"round {trained.round}: {again} on {counted(trained.frames, 'frame')}"
             f" ({trained.negatives} without objects): {trained.model}"
         )
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
-
-
-class Lines:
-    """Loss and time left: one line that is overwritten on a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._first: float | None = None
-        self._said = 0.0
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, at: Mapping[str, float]) -> None:
-        now, last = time.monotonic(), at["step"] >= at["steps"]
-        if self._first is None:
-            self._first = at["step"] - 1
-        wait = 0.2 if self._live else _EVERY
-        if not last and self._said and now - self._said < wait:
-            return
-        self._said = now
-        left = (now - self._began) / (at["step"] - self._first) * (at["steps"] - at["step"])
-        epoch = f" epoch {at['epoch']:.0f}/{at['epochs']:.0f}" if "epoch" in at else ""
-        step = f"step {at['step']:.0f}/{at['steps']:.0f}"
-        line = f"training{epoch} {step}: loss {at['loss']:.4f}, ETA {clock(left)}"
-        if self._live:
-            click.echo(f"\r\033[K{line}", err=True, nl=last)
-        else:
-            click.echo(line, err=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vidal.cli.train import Lines
+from vidal.api.watch import Lines
 
 
 @click.command("train-tracker")
@@ -75,12 +75,13 @@ def command(tracker: str, steps: int, batch: int, as_json: bool, quiet: bool, **
     vidal select --videos clips --tracker siamfc --tracker-option weights=siamfc.safetensors
     """
     from vidal.assemble.train_tracker import TrackerJob, train_tracker
+    from vidal.report.query_files import plain
     from vidal.track.siamfc_training import SiamFCTraining
 
     job = TrackerJob(**given, training=SiamFCTraining(steps=steps, batch=batch))
     found = train_tracker(tracker, job, progress=None if quiet or as_json else Lines())
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(plain(found), indent=2, allow_nan=False))
         return
     click.echo(
         f"{found['weights']}: {found['steps']} steps on {found['pictures']} pictures of"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from vidal.words import counted
+
 
 @click.command("withdraw")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -27,5 +29,6 @@ def command(folder: Path, as_json: bool) -> None:
         summary = {"round": entry.number, "withdrawn": waiting, "next": state["next"]}
         click.echo(json.dumps(summary, indent=2))
         return
-    click.echo(f"round {entry.number}: {waiting} frames are not asked for any more")
+    frames = f"{counted(waiting, 'frame')} {'is' if waiting == 1 else 'are'}"
+    click.echo(f"round {entry.number}: {frames} not asked for any more")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")

@@ -117,6 +117,8 @@ def _scipy(
     paid, earned = np.flatnonzero(source), np.flatnonzero(sink)
     rows = np.concatenate([ends[0], ends[1], np.full(len(paid), first), earned])
     columns = np.concatenate([ends[1], ends[0], paid, np.full(len(earned), last)])
+    # SciPy before 1.14 takes 32-bit indices alone.
+    rows, columns = rows.astype(np.int32), columns.astype(np.int32)
     values = np.concatenate([np.full(2 * len(ends[0]), weight), source[paid], sink[earned]])
     shape = (count + 2, count + 2)
     capacity = coo_array((values.astype(np.int32), (rows, columns)), shape=shape).tocsr()

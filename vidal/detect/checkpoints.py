@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vidal.detect.architectures import ARCHITECTURES, skeleton
+from vidal.detect.other_models import refuse_other_models
 from vidal.errors import OutputError, WeightsError
 
 _HEAD = "roi_heads.box_predictor.cls_score.weight"
@@ -85,6 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise WeightsError(path, "no such file")
+    refuse_other_models(path)
     return _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.errors import UnknownName, UsageError, WeightsError
+from vidal.plugins import Plugin, plugin, plugins
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -47,7 +48,8 @@ def load_detector(
             ``weights`` is given), ``scenes-tiny`` (shipped weights, for rendered scenes),
             ``detectron2`` (needs ``config`` and ``weights``), or ``auto``: the network that
             ``weights`` was made for, and without ``weights`` the COCO network that suits the device
-            (MobileNet on a processor, ResNet-50 on a GPU).
+            (MobileNet on a processor, ResNet-50 on a GPU). Or one of another package, see
+            ``vidal.plugins``.
         weights: a checkpoint of vidal's, or a torchvision state dict.
         classes: which classes are kept, by name. Default: all of a checkpoint's; of COCO's the
             road classes. A checkpoint that does not name its classes needs all names here, in
@@ -59,11 +61,11 @@ def load_detector(
 
     Raises:
         UnknownName: no such detector or class.
+        PluginError: another package's that cannot be used.
         UsageError: no such device.
         WeightsError: weights that are missing, corrupt or for another network; names the ways out.
     """
-    if name not in DETECTORS:
-        raise UnknownName("detector", name, tuple(DETECTORS))
+    foreign = find_detector(name)
     if classes is not None and (not classes or len(set(classes)) != len(classes)):
         raise UsageError("classes: none, or one twice.", hint="Name each class once.")
     request = _Request(
@@ -76,7 +78,31 @@ def load_detector(
     )
     if request.config is not None and name != "detectron2":
         raise UsageError(f"detector {name!r} has no configuration.", hint="Leave out --config.")
+    if foreign is not None:
+        from vidal.detect.foreign import load_foreign
+
+        return load_foreign(
+            foreign,
+            weights=request.weights,
+            classes=request.classes,
+            device=device,
+            options=request.options,
+        )  # type: ignore[return-value]
     return DETECTORS[name](name, request)
+
+
+def find_detector(name: str) -> Plugin | None:
+    """The plug-in of a name; None where it is one of vidal's own.
+
+    Raises:
+        UnknownName: there is none of that name.
+        PluginError: the name is taken twice.
+    """
+    own = tuple(DETECTORS)
+    found = plugin("detector", name, own)
+    if found is None and name not in own:
+        raise UnknownName("detector", name, (*own, *plugins("detector", own)))
+    return found
 
 
 def fresh_detector(

@@ -127,7 +127,7 @@ def training_losses(
     options: TrainOptions,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """The four losses of a batch.
+    """The four losses of a batch, all finite; a part that nothing was sampled for is 0.
 
     Args:
         network: a torchvision ``FasterRCNN`` in training mode.
@@ -151,10 +151,14 @@ def training_losses(
         proposals = propose(network.rpn, objectness, deltas, anchors, counts, sizes)
     heads = network.roi_heads
     regions, labels, aims = _sample_regions(heads, proposals, targets, options, generator)
-    padded = [(images.shape[2], images.shape[3])] * len(sizes)
-    pooled = heads.box_roi_pool(maps, regions, padded)
-    logits, boxes = heads.box_predictor(heads.box_head(pooled))
-    class_loss, box_loss = fastrcnn_loss(logits.float(), boxes.float(), labels, aims)
+    class_loss, box_loss = objectness_loss.new_zeros(()), objectness_loss.new_zeros(())
+    # Nothing is sampled where barred regions hold all proposals: a mean of nothing is 0/0, and
+    # batch norms in a head would take NaN into their running statistics.
+    if any(len(each) for each in regions):
+        padded = [(images.shape[2], images.shape[3])] * len(sizes)
+        pooled = heads.box_roi_pool(maps, regions, padded)
+        logits, boxes = heads.box_predictor(heads.box_head(pooled))
+        class_loss, box_loss = fastrcnn_loss(logits.float(), boxes.float(), labels, aims)
     return {
         "objectness": objectness_loss,
         "proposals": anchor_loss,

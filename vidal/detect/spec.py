@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidal.detect.load import DETECTORS, load_detector, shipped_checkpoint
+from vidal.detect.load import find_detector, load_detector, shipped_checkpoint
+from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
-from vidal.errors import UnknownName, UsageError, WeightsError
+from vidal.detect.other_models import refuse_other_models
+from vidal.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
@@ -25,7 +27,7 @@ class DetectorSpec:
     """A detector that can be loaded anywhere.
 
     Attributes:
-        name: of ``DETECTORS``.
+        name: of ``DETECTORS``, or another package's.
         weights: checkpoint of one's own, or None.
         classes: class names to keep, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -41,15 +43,15 @@ class DetectorSpec:
     config: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in DETECTORS:
-            raise UnknownName("detector", self.name, tuple(DETECTORS))
+        find_detector(self.name)
 
     @property
     def key(self) -> Mapping[str, Any]:
         """What detections depend on, as JSON values.
 
-        Weights count by their content, so that a file may be moved. torch is not imported: a run
-        whose evidence is complete never waits for it.
+        Weights count by their content, so that a file may be moved. Device and precision count as
+        what this machine makes of ``auto``: another machine may make something else of it. torch is
+        not imported where there is no GPU: a run whose evidence is complete never waits for it.
 
         Raises:
             WeightsError: the file cannot be read.
@@ -61,14 +63,36 @@ class DetectorSpec:
             from vidal.detect.detectron2_files import config_digest
 
             config = {"detector": self.name, "config": config_digest(self.config)}
+        foreign = find_detector(self.name)
+        if foreign is not None:
+            made = {"detector": self.name, "package": foreign.package}
+            config = {**made, "package_version": foreign.version}
         return {
             **config,
             "version": VERSION,
-            "weights": f"coco/{self.name}" if file is None else _digest(file, _stamp(file)),
+            "weights": self._default_weights() if file is None else _digest(file, _stamp(file)),
             "classes": None if self.classes is None else list(self.classes),
-            "device": self.device,
-            **asdict(self.options),
+            "device": self.resolved_device,
+            **asdict(self._resolved_options()),
         }
+
+    @property
+    def resolved_device(self) -> str:
+        """``cpu`` or ``cuda``, also where that was left to vidal."""
+        return this_machine().device(self.device)
+
+    def _resolved_options(self) -> DetectOptions:
+        """With the precision that will be computed in: it shapes the detections."""
+        if self.name == "detectron2" and self.options.precision == "auto":
+            return replace(self.options, precision="fp32")  # the only one it has
+        if find_detector(self.name) is not None:
+            return self.options  # what another package makes of ``auto`` is its own affair
+        chosen = this_machine().precision(self.options.precision, self.resolved_device)
+        return replace(self.options, precision=chosen)
+
+    def _default_weights(self) -> str | None:
+        """What stands for the weights where there is no file: another package brings its own."""
+        return f"coco/{self.name}" if find_detector(self.name) is None else None
 
     def check(self) -> None:
         """Refuse a checkpoint that is not there, before anything is computed.
@@ -79,6 +103,7 @@ class DetectorSpec:
         """
         if self.weights is not None:
             _stamp(self.weights)
+            refuse_other_models(self.weights)
         if self.config is not None:
             from vidal.detect.detectron2_files import check_config
 
@@ -89,6 +114,21 @@ class DetectorSpec:
             )
         if self.name == "detectron2" and self.weights is None:
             raise UsageError("detectron2 needs weights.", hint="Give --weights FILE.pth.")
+
+    def verify(self) -> None:
+        """Refuse weights that cannot be used, and classes that they do not have; fetch nothing.
+
+        Raises:
+            UnknownName, UsageError, WeightsError: as ``load_detector``.
+        """
+        self.check()
+        if self.weights is not None or self.name == "scenes-tiny":
+            self.load()
+        elif self.classes is not None and find_detector(self.name) is None:
+            from vidal.detect.architectures import choose_columns, coco_outputs
+
+            named = "fasterrcnn-mobilenet-320" if self.name == "auto" else self.name
+            choose_columns(coco_outputs(named), self.classes)  # all COCO networks have the same
 
     def fetch(self) -> None:
         """Make sure that COCO weights are here, once, before several processes want them.
@@ -109,8 +149,8 @@ class DetectorSpec:
             self.name,
             weights=self.weights,
             classes=self.classes,
-            device=self.device,
-            options=self.options,
+            device=self.resolved_device,
+            options=self._resolved_options(),
             config=self.config,
         )
 

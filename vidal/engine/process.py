@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any, Generic
 
 from vidal.engine import worker
@@ -171,7 +171,7 @@ class _Crew(Generic[Item]):
         mine, theirs = context.Pipe()
         arguments = (theirs, self.engine.initializer, self.engine.threads)
         process = context.Process(target=worker.serve, args=arguments, daemon=True)
-        with _inherited(self.engine.threads):
+        with _inherited(self.engine.threads), _undisturbed():
             process.start()
         theirs.close()
         return _Worker(process, mine)
@@ -198,6 +198,21 @@ def _ending(code: int | None) -> str:
     if code >= 0:
         return f"ended with exit status {code}"
     return f"was killed by {signal.Signals(-code).name}"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A process that starts in this block never hears the interrupt of the terminal.
+
+    It inherits the mask of signals, so that not even its interpreter's first lines can be
+    interrupted (and print where); an interrupt of this process waits until the block ends.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -31,8 +31,9 @@ class Picks:
         redundancy: mean distance in frames to the nearest other pick of the clip.
         balance: entropy of the classes of the picked objects over ln K; 1 = balanced.
         fp_precision, fp_recall, fn_precision, fn_recall: of the error estimates, over the pool.
-        fp_spearman, fn_spearman: rank correlation of estimated with true counts, frame by frame.
-        score_spearman: rank correlation of the strategy's score with the true number of errors.
+        fp_spearman, fn_spearman: rank correlation of estimated with true counts, frame by frame;
+            0 for an estimate that says the same of every frame, None where the truth does.
+        score_spearman: so of the strategy's score with the true number of errors.
     """
 
     frames: int
@@ -181,13 +182,13 @@ def labels_saved(curve: Curve, baseline: Curve) -> float:
     """Share of the baseline's labels that a strategy saves at equal quality, of the mean curves.
 
     The target is the best mean that both reach, so that both numbers exist. Negative = it needs
-    more labels than the baseline.
+    more labels than the baseline. NaN where the baseline needs none: nothing can be saved of that.
     """
     mine, theirs = curve.values.mean(axis=0), baseline.values.mean(axis=0)
     target = min(float(mine.max()), float(theirs.max()))
     need = labels_needed(curve.labelled.mean(axis=0), mine, target)
     base = labels_needed(baseline.labelled.mean(axis=0), theirs, target)
-    return 1 - need / base
+    return 1 - need / base if base > 0 else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ class Summary:
         strategy: its name.
         labelled: labelled frames after the last round, mean over seeds.
         final, final_at_half: AP50 and AP50@0.5 after the last round.
-        relative: final AP50 as a share of that of all data; None without that reference.
+        relative: final AP50 as a share of that of all data; None without that reference, or
+            where it is 0.
         area: area under the learning curve.
         comparison: against the baseline; None for the baseline and for all data.
         picks: mean over seeds and rounds of every number of ``Picks`` that is known.
@@ -285,7 +287,7 @@ def summarise(rows: Sequence[Row], *, baseline: str = "random-r") -> list[Summar
                 labelled=float(curve.labelled[:, -1].mean()),
                 final=final,
                 final_at_half=mean_interval(at_half[name].values[:, -1]),
-                relative=None if reference is None else final.value / reference.final.value,
+                relative=_share(final, reference),
                 area=mean_interval(curve.areas()),
                 comparison=None if other is None or name == baseline else compare(curve, other),
                 picks=_mean_picks([row for row in rows if row.strategy == name]),
@@ -296,19 +298,31 @@ def summarise(rows: Sequence[Row], *, baseline: str = "random-r") -> list[Summar
 
 
 def _reference(rows: Sequence[Row]) -> Summary | None:
-    mine = [row for row in rows if row.strategy == ALL_DATA and row.ap50]
+    mine = [
+        (row.labelled, row.ap50, row.ap50_at_half)
+        for row in rows
+        if row.strategy == ALL_DATA and row.ap50 is not None and row.ap50_at_half is not None
+    ]
     if not mine:
         return None
+    labelled, ap50, at_half = zip(*mine, strict=True)
     return Summary(
         strategy=ALL_DATA,
-        labelled=float(np.mean([row.labelled for row in mine])),
-        final=mean_interval([row.ap50 or 0.0 for row in mine]),
-        final_at_half=mean_interval([row.ap50_at_half or 0.0 for row in mine]),
+        labelled=float(np.mean(labelled)),
+        final=mean_interval(ap50),
+        final_at_half=mean_interval(at_half),
         relative=1.0,
         area=None,
         comparison=None,
         picks={},
     )
+
+
+def _share(final: Interval, reference: Summary | None) -> float | None:
+    """Of the reference's AP50; None without one, or where it found nothing."""
+    if reference is None or reference.final.value == 0:
+        return None
+    return final.value / reference.final.value
 
 
 def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:

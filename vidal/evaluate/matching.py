@@ -190,13 +190,16 @@ def overlaps(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(P,) IoU and (P,) share of the first box's area inside the second, row by row, in float64.
 
-    Double precision, because verdicts at exactly the threshold must not depend on rounding.
+    Both are 0 where a box is empty. Double precision, because verdicts at exactly the threshold
+    must not depend on rounding.
     """
     a, b = first.astype(np.float64), second.astype(np.float64)
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     both = np.prod(np.maximum(high - low, 0), axis=1)
     own = np.prod(a[:, 2:] - a[:, :2], axis=1)
-    return both / (own + np.prod(b[:, 2:] - b[:, :2], axis=1) - both), both / own
+    union = own + np.prod(b[:, 2:] - b[:, :2], axis=1) - both
+    iou = np.divide(both, union, out=np.zeros_like(both), where=both > 0)
+    return iou, np.divide(both, own, out=np.zeros_like(both), where=both > 0)
 
 
 class _Pairs(NamedTuple):

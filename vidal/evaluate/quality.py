@@ -112,14 +112,29 @@ def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(np.clip((a @ b) / norm, -1, 1)) if norm > 0 else float("nan")
 
 
+def rank_agreement(estimated: NDArray[Any], true: NDArray[Any]) -> float:
+    """As ``rank_correlation``, but 0 for an estimate that is constant where the truth is not.
+
+    Who says the same of every frame has told nothing: that is a result, not a missing one. So
+    whether there is a number depends on the truth alone, and estimates are compared on the same
+    frames. NaN where the truth is constant.
+
+    Raises:
+        ValueError: other lengths.
+    """
+    if len(estimated) == len(true) and len(true) and np.ptp(true) > 0 and np.ptp(estimated) == 0:
+        return 0.0
+    return rank_correlation(estimated, true)
+
+
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Rank correlation of per-frame counts.
+    """Rank correlation of per-frame counts; see ``rank_agreement``.
 
     Attributes:
-        pooled: over all frames; mostly differences between clips.
-        within: mean over clips in which both sides vary; NaN where there are none.
-        clips: how many those are.
+        pooled: over all frames; mostly differences between clips. NaN where the truth is constant.
+        within: mean over clips in which the truth varies; NaN where there are none.
+        clips: how many those are: the same for every estimate.
     """
 
     pooled: float
@@ -133,14 +148,12 @@ def correlate(estimated: Sequence[NDArray[Any]], true: Sequence[NDArray[Any]]) -
     Raises:
         ValueError: other numbers of clips or frames.
     """
-    each = np.array(
-        [rank_correlation(mine, due) for mine, due in zip(estimated, true, strict=True)]
-    )
+    each = np.array([rank_agreement(mine, due) for mine, due in zip(estimated, true, strict=True)])
     if not len(each):
         return Correlation(float("nan"), float("nan"), 0)
     inside = each[~np.isnan(each)]
     return Correlation(
-        pooled=rank_correlation(np.concatenate(estimated), np.concatenate(true)),
+        pooled=rank_agreement(np.concatenate(estimated), np.concatenate(true)),
         within=float(inside.mean()) if len(inside) else float("nan"),
         clips=len(inside),
     )

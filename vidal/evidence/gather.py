@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,17 +13,17 @@ import numpy as np
 from vidal.coherence import CoherenceOptions, estimate, prepare
 from vidal.detect.spec import DetectorSpec
 from vidal.engine.progress import report
-from vidal.errors import CampaignError, UnreadableClip
+from vidal.errors import EvidenceLost, UnreadableClip
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.motion import KALMAN, MotionSource, tracked_motion, tracks_key
 from vidal.evidence.places import store_at
 from vidal.evidence.scan import scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
-from vidal.store import content_key, from_arrays, to_arrays
+from vidal.store import PLAIN, content_key, from_arrays, plain_fields, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
 from vidal.track.kalman import KalmanMotion
-from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+from vidal.types import BoolArray, Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
@@ -110,17 +111,23 @@ class ClipEvidence:
 
 
 def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
-    """What the store holds of a clip, if that is all that is wanted; else None."""
+    """What the store holds of a clip, if that is all that is wanted; else None.
+
+    Only the few bytes that say so are read: the content is checked when it is used.
+    """
     keys = job.plan.keys(job.clip)
-    detections = _load(store, keys.detections, Detections)
-    if detections is None:
+    found = store.peek(keys.detections, (PLAIN, "scanned"))
+    if found is None:
         return None
-    verdicts = None if keys.estimate is None else _load(store, keys.estimate, ErrorEstimate)
+    verdicts = None if keys.estimate is None else store.peek(keys.estimate, (PLAIN, "rows"))
     if keys.estimate is not None and verdicts is None:
         return None
-    if keys.expected is not None and store.get(keys.expected) is None:
+    if keys.expected is not None and store.peek(keys.expected, ()) is None:
         return None
-    return _summary(job, keys, detections, verdicts)
+    judged = (0, 1.0)
+    if verdicts is not None:
+        judged = len(verdicts["rows"]), float(plain_fields(verdicts)["link_share"])
+    return _summary(job, keys, found["scanned"], plain_fields(found)["classes"], judged)
 
 
 def gather(job: EvidenceJob) -> ClipEvidence | SkippedClip:
@@ -131,24 +138,26 @@ def gather(job: EvidenceJob) -> ClipEvidence | SkippedClip:
         detections, verdicts = _compute(job, keys, store)
     except UnreadableClip as error:
         return SkippedClip(job.clip.path, error.why)
-    return _summary(job, keys, detections, verdicts)
+    judged = (0, 1.0) if verdicts is None else (len(verdicts.rows), verdicts.link_share)
+    return _summary(job, keys, detections.scanned, detections.classes, judged)
 
 
 def _summary(
     job: EvidenceJob,
     keys: EvidenceKeys,
-    detections: Detections,
-    verdicts: ErrorEstimate | None,
+    scanned: BoolArray,
+    classes: Sequence[str],
+    judged: tuple[int, float],
 ) -> ClipEvidence | SkippedClip:
     given = isinstance(job.plan.detector, GivenDetections)
-    if not detections.scanned.any():
+    if not scanned.any():
         return SkippedClip(job.clip.path, "no frame could be decoded")
     return ClipEvidence(
         keys=keys,
-        classes=detections.classes,
-        lost=0 if given else int((~detections.scanned).sum()),
-        link_share=1.0 if verdicts is None else verdicts.link_share,
-        judged=0 if verdicts is None else len(verdicts.rows),
+        classes=tuple(classes),
+        lost=0 if given else int((~scanned).sum()),
+        link_share=judged[1],
+        judged=judged[0],
     )
 
 
@@ -229,7 +238,7 @@ def clip_evidence(
     *,
     size: tuple[int, int],
 ) -> Evidence:
-    """Carry all detections above the floor and gather the evidence of a clip.
+    """Carry the detections that are looked at and gather the evidence of a clip.
 
     Args:
         detections: the clip's table.
@@ -237,13 +246,21 @@ def clip_evidence(
         verdicts: of temporal coherence, ``rows`` of ``detections``; None = not known.
         options: threshold, floor and window are used.
         size: (H, W) of the frames.
+
+    Raises:
+        ValueError: verdicts on detections that are not looked at, because they were made with a
+            lower threshold.
     """
-    kept = np.flatnonzero(detections.scores > options.floor)
+    kept = np.flatnonzero(detections.scores > options.least_score)
     table = detections
     if len(kept) < len(detections):
         table = detections.keep(kept)
         if verdicts is not None:
-            verdicts = replace(verdicts, rows=np.searchsorted(kept, verdicts.rows))
+            place = np.full(len(detections), -1, np.int64)
+            place[kept] = np.arange(len(kept))
+            if (place[verdicts.rows] < 0).any():
+                raise ValueError("verdicts: on detections with scores that are not looked at")
+            verdicts = replace(verdicts, rows=place[verdicts.rows])
     sure = np.flatnonzero(table.scores > min(options.carry, options.threshold))
     carried = propagate(table.keep(sure), motion, window=options.window, size=size)
     carried = replace(carried, origin=sure[carried.origin])
@@ -268,9 +285,7 @@ def load_evidence(store: Store, keys: EvidenceKeys) -> Evidence | None:
 
 def _must(table: Any) -> Any:
     if table is None:
-        raise CampaignError(
-            "evidence has vanished from the store while it was used.", hint="Run the command again."
-        )
+        raise EvidenceLost
     return table
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidal.detect.spec import DetectorSpec
-from vidal.errors import CampaignError, InputError
+from vidal.errors import EvidenceLost, InputError
 from vidal.formats.detections import Transform, find_files
 
 VERSION = 1
@@ -93,6 +93,14 @@ class GivenDetections(DetectorSpec):
     def check(self) -> None:
         """Nothing to check that ``of`` has not."""
 
+    def verify(self) -> None:
+        """Nothing to verify: the files are read before anything is computed."""
+
+    @property
+    def resolved_device(self) -> str:
+        """Nothing is computed."""
+        return "cpu"
+
     def fetch(self) -> None:
         """Nothing to fetch: the detections are in the store."""
 
@@ -100,8 +108,6 @@ class GivenDetections(DetectorSpec):
         """There is no detector.
 
         Raises:
-            CampaignError: detections that were in the store are gone.
+            EvidenceLost: detections that were in the store are gone.
         """
-        raise CampaignError(
-            "evidence has vanished from the store while it was used.", hint="Run the command again."
-        )
+        raise EvidenceLost

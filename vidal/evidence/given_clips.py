@@ -16,13 +16,14 @@ from fractions import Fraction
 import numpy as np
 
 from vidal import boxes as geometry
-from vidal.errors import LabelsMismatch, NoClips, UsageError
+from vidal.errors import LabelsMismatch, NoClips, UnknownName, UsageError
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.names import ClipNames
 from vidal.formats.detections import DetectedClip, DetectionFiles, read
 from vidal.protocols import Store
 from vidal.store import to_arrays
 from vidal.types import BoolArray, Clip, Detections, IntArray, SkippedClip
+from vidal.words import counted
 
 _BUILT = (
     "The detections hold no class distributions: each was taken as its score on its label and the"
@@ -88,6 +89,7 @@ def take_in(
     """
     source = read(given.path, images=given.images, classes=given.classes, transform=given.transform)
     _check_needs(source, needs, strategy)
+    _check_classes(given, source)
     counts = _Counts()
     pairs = _pairs(given, source, clips, rate, counts)
     kept, skipped = [], []
@@ -104,6 +106,17 @@ def take_in(
     if clips is None:
         notes = (_BARE, *notes)
     return TakenIn(tuple(kept), tuple(skipped), notes)
+
+
+def _check_classes(given: GivenDetections, source: DetectionFiles) -> None:
+    """Names that keep nothing were meant otherwise.
+
+    Raises:
+        UnknownName: there are detections, and none of a class that was asked for.
+    """
+    if given.classes and source.others and not any(len(clip.labels) for clip in source.clips):
+        there = [name for name, _ in sorted(source.others, key=lambda pair: -pair[1])]
+        raise UnknownName("class in --classes", ", ".join(given.classes), there)
 
 
 def _check_needs(source: DetectionFiles, needs: frozenset[str], strategy: str) -> None:
@@ -287,8 +300,9 @@ def _notes(
             given.frames == "auto" and any(entry.listed is not None for entry in source.clips)
         )
         taken = _NEVER_LOOKED if listed else _EMPTY
-        count = f"{counts.silent:,} of {counts.frames:,} frames"
-        notes.append(f"{count} are not in the detections: taken {taken}.")
+        count = f"{counts.silent:,} of {counted(counts.frames, 'frame')}"
+        are = "is" if counts.silent == 1 else "are"
+        notes.append(f"{count} {are} not in the detections: taken {taken}.")
     if not source.distributions and needs & {"regions", "class_mass"}:
         notes.append(_BUILT)
     if source.unlike_logits:
@@ -296,16 +310,15 @@ def _notes(
     if source.others:
         dropped = sum(count for _, count in source.others)
         names = ", ".join(name for name, _ in source.others[:5])
-        notes.append(f"{dropped:,} detections of other classes were left out ({names}).")
+        notes.append(f"{counted(dropped, 'detection')} of other classes left out ({names}).")
     if len(source.skipped):
         path, where, why = source.skipped.entries[0]
         first = f"{path.name}, {where}: {why}"
         notes.append(f"Boxes left out: {len(source.skipped):,}; the first: {first}.")
     if counts.outside:
-        notes.append(f"{counts.outside:,} boxes lie outside their frames and were left out.")
+        notes.append(f"{counted(counts.outside, 'box', 'boxes')} outside of the frame left out.")
     if counts.unmatched:
         first = counts.unmatched[0]
-        notes.append(
-            f"The detections name {len(counts.unmatched)} clips that are not here, {first} for one."
-        )
+        clips = counted(len(counts.unmatched), "clip that is", "clips that are")
+        notes.append(f"The detections name {clips} not here, such as {first}.")
     return tuple(notes)

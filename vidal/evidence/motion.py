@@ -41,7 +41,7 @@ def _reach(
     """Which detections have to be tracked (score above), and how far."""
     score, window = coherence.score_threshold, coherence.window
     if expected is not None:
-        carried = max(expected.floor, min(expected.carry, expected.threshold))
+        carried = max(expected.least_score, min(expected.carry, expected.threshold))
         score, window = min(score, carried), max(window, expected.window)
     return {"score": score, "window": window}
 

@@ -8,8 +8,9 @@ examples anyway, because it adds its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -219,49 +220,66 @@ def _estimator(
     seed: int,
     columns: tuple[str, ...],
 ) -> _Estimator:
-    weights = np.ones(len(examples))
-    if options.correction == "importance":
-        weights = importance(examples.evidence, pool)
-    estimator = _Estimator(examples, weights, options, seed, columns)
+    """Fitted and corrected as the options say."""
+    estimator = _uncalibrated(examples, pool, options, seed, columns)
     if options.correction == "calibration" and examples.random.any():
-        held_out = _out_of_fold(examples, weights, options, seed, columns)
+        fitted = partial(_uncalibrated, pool=pool, options=options, seed=seed, columns=columns)
+        held_out = _out_of_fold(examples, fitted)
         estimator.calibration = calibrate(
             held_out[examples.random], examples.error[examples.random]
         )
     return estimator
 
 
-def cross_probabilities(
-    judged: Judged, seed: int, options: ExpectedErrorsOptions
-) -> tuple[ScoreArray, ScoreArray]:
-    """Probabilities of the judged rows by models that did not see their clip (or frame).
+def _uncalibrated(
+    examples: Examples,
+    pool: FloatArray,
+    options: ExpectedErrorsOptions,
+    seed: int,
+    columns: tuple[str, ...],
+) -> _Estimator:
+    weights = np.ones(len(examples))
+    if options.correction == "importance":
+        weights = importance(examples.evidence, pool)
+    return _Estimator(examples, weights, options, seed, columns)
 
-    What calibration curves and Brier scores are made of. Folds are clips where there are at least
-    as many as folds, else frames.
+
+def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
+    """Probabilities of a model's own rows by models that did not see their clip (or frame).
+
+    What calibration curves and Brier scores are made of. Every fold is fitted as the model was:
+    same options, seed and pool, so weighted or calibrated where the model is. Folds are clips
+    where there are at least as many as folds, else frames.
 
     Returns:
         (R,) of the detections and of the candidates.
     """
+    judged = model.judged
+    kinds = zip((judged.detections, judged.candidates), model.pool, strict=True)
     first, second = (
-        _out_of_fold(examples, np.ones(len(examples)), options, seed + shift, judged.columns)
-        for shift, examples in enumerate((judged.detections, judged.candidates))
+        _out_of_fold(
+            examples,
+            partial(
+                _estimator,
+                pool=pool,
+                options=model.options,
+                seed=model.seed + shift,
+                columns=judged.columns,
+            ),
+        )
+        for shift, (examples, pool) in enumerate(kinds)
     )
     return first, second
 
 
-def _out_of_fold(
-    examples: Examples,
-    weights: ScoreArray,
-    options: ExpectedErrorsOptions,
-    seed: int,
-    columns: tuple[str, ...],
-) -> ScoreArray:
+def _out_of_fold(examples: Examples, fitted: Callable[[Examples], _Estimator]) -> ScoreArray:
+    """(R,) probability of every row by what is fitted to the rows of the other folds."""
     result = np.zeros(len(examples))
     fold = _folds(examples)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any():
-            rest = _Estimator(examples.keep(~inside), weights[~inside], options, seed, columns)
+            rest = fitted(examples.keep(~inside))
             result[inside] = rest.probability(examples.evidence[inside])
     return result
 

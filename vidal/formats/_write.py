@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name[:40]}-{secrets.token_hex(6)}.vidal-tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8", newline="\n") as stream:

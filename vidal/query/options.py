@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vidal.errors import UnknownName, UsageError
 
@@ -44,26 +44,58 @@ class Option:
         return tuple(str(choice) for choice in get_args(self.type)) if _is_literal(self) else ()
 
 
-def options_of(cls: type) -> list[Option]:
-    """The options of a dataclass, in the order of its fields.
+@dataclass(frozen=True, slots=True)
+class Preset(Generic[T]):
+    """A dataclass with some of its fields given: one entry of a table that shares a class.
+
+    Attributes:
+        cls: the dataclass.
+        what: it does, in one sentence.
+        given: fields that are no options, and other defaults of some that are.
+    """
+
+    cls: type[T]
+    what: str
+    given: Mapping[str, Any]
+
+    def __call__(self, **values: Any) -> T:
+        """An instance; values take the place of what is given."""
+        return self.cls(**{**self.given, **values})
+
+
+def summary(kind: type | Preset[Any]) -> str:
+    """What a dataclass or preset does, in one line."""
+    if isinstance(kind, Preset):
+        return kind.what
+    return (inspect.getdoc(kind) or "").splitlines()[0]
+
+
+def options_of(kind: type | Preset[Any]) -> list[Option]:
+    """The options of a dataclass or preset, in the order of the fields.
 
     A field with ``metadata={"option": False}`` is none: it is set by other means (``gap``), or
     holds an inner strategy.
     """
+    cls, given = (kind.cls, kind.given) if isinstance(kind, Preset) else (kind, {})
     hints = get_type_hints(cls)
     helps = _helps(cls)
     return [
-        Option(f.name, hints[f.name], _default(cls, f), helps.get(f.name, ""))
+        Option(
+            f.name,
+            hints[f.name],
+            given[f.name] if f.name in given else _default(cls, f),
+            helps.get(f.name, ""),
+        )
         for f in fields(cls)
         if f.init and f.metadata.get("option", True)
     ]
 
 
-def build(cls: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
+def build(cls: type[T] | Preset[T], values: Mapping[str, Any], **fixed: Any) -> T:
     """An instance from options as text (command line) or as plain values (YAML).
 
     Args:
-        cls: the dataclass.
+        cls: the dataclass, or a preset of one.
         values: option name -> text or value.
         fixed: fields that are no options, passed as they are.
 

@@ -1,21 +1,26 @@
-"""Least confidence, margin and entropy of the detections of a frame.
+"""Scores of frames from the class distributions of their detections: a table of formulas.
 
 The baselines of Zolfaghari Bengar et al., "Temporal Coherence for Active Learning in Videos",
 ICCV Workshops 2019, section 4: each detection is scored by its class distribution, and a frame by
 the mean (least confidence, entropy) or the sum (margin) over its detections. Frames without
 detections score 0. A distribution has the K classes and, last, the background, which counts as a
 class of its own wherever two columns are compared; so K = 1 is no special case.
+
+The pure functions take the columns that they are given; which columns a strategy gives them, and
+what it makes of the value, stands in ``FORMULAS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.errors import UnknownName
+from vidal.query.options import Preset
 from vidal.query.pools import regions_of
 from vidal.types import Explanation, IntArray, Pool, Regions, ScoreArray
 
@@ -23,26 +28,26 @@ Aggregate = Literal["mean", "sum", "max"]
 
 
 def least_confidence(probs: NDArray[Any]) -> ScoreArray:
-    """1 - max_k p_k over the K classes without the background; (N, K+1) -> (N,) in [0, 1].
+    """1 - max_k p_k; (N, K) -> (N,) in [0, 1].
 
     Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994.
     """
-    return 1.0 - np.max(probs[:, :-1], axis=1, initial=0.0).astype(np.float64)
+    return 1.0 - np.max(probs, axis=1, initial=0.0).astype(np.float64)
 
 
 def margin(probs: NDArray[Any]) -> ScoreArray:
-    """(1 - (p1 - p2))^2 of the two largest columns, background too; (N, K+1) -> (N,) in [0, 1].
+    """1 - (p1 - p2) of the two largest columns; (N, K) -> (N,) in [0, 1]; 0 where K = 1.
 
-    Brust et al., "Active learning for deep object detection", VISAPP 2019, the 1-vs-2 margin.
+    Scheffer, Decomain and Wrobel, "Active hidden Markov models for information extraction", 2001.
     """
     if probs.shape[1] < 2:
-        raise ValueError(f"probs: expected at least 2 columns, got {probs.shape[1]}")
+        return np.zeros(len(probs))
     top = np.partition(probs.astype(np.float64), probs.shape[1] - 2, axis=1)[:, -2:]
-    return (1.0 - (top[:, 1] - top[:, 0])) ** 2
+    return np.asarray(1.0 - (top[:, 1] - top[:, 0]))
 
 
 def entropy(probs: NDArray[Any]) -> ScoreArray:
-    """-sum_k p_k ln p_k over classes and background, 0 ln 0 = 0; (N, K+1) -> (N,) in [0, ln(K+1)].
+    """-sum_k p_k ln p_k, 0 ln 0 = 0; (N, K) -> (N,) in [0, ln K].
 
     Shannon, "A mathematical theory of communication", 1948; Settles, "Active learning literature
     survey", 2009, section 3.1.
@@ -50,6 +55,16 @@ def entropy(probs: NDArray[Any]) -> ScoreArray:
     p = probs.astype(np.float64)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
     return np.maximum(0.0, -(p * logs).sum(axis=1))
+
+
+def _foreground_least_confidence(probs: NDArray[Any]) -> ScoreArray:
+    """Of the K classes: how sure the detector is of the background does not count."""
+    return least_confidence(probs[:, :-1])
+
+
+def _squared_margin(probs: NDArray[Any]) -> ScoreArray:
+    """The 1-vs-2 margin of Brust et al., "Active learning for deep object detection", 2019."""
+    return margin(probs) ** 2
 
 
 def aggregate(values: ScoreArray, pos: IntArray, frames: int, how: Aggregate) -> ScoreArray:
@@ -68,101 +83,98 @@ def aggregate(values: ScoreArray, pos: IntArray, frames: int, how: Aggregate) ->
 
 
 @dataclass(frozen=True, slots=True)
-class LeastConfidence:
-    """How little the detector is sure of the class it chose.
+class Formula:
+    """One line of the table.
 
     Attributes:
-        aggregate: how detections make a frame: mean (the paper's), sum or max.
+        of: class distributions (N, K+1), background last -> (N,) float64 >= 0, higher = ask.
+        words: its name in the reasons of a query.
+        what: in one sentence, for the list of strategies.
+        aggregate: how the paper makes a frame of detections.
     """
 
+    of: Callable[[NDArray[Any]], ScoreArray]
+    words: str
+    what: str
+    aggregate: Aggregate
+
+
+FORMULAS: Mapping[str, Formula] = {
+    "entropy": Formula(
+        entropy,
+        "entropy",
+        "How evenly a detection's probability is spread over classes and background.",
+        "mean",
+    ),
+    "least-confidence": Formula(
+        _foreground_least_confidence,
+        "least confidence",
+        "How little the detector is sure of the class it chose.",
+        "mean",
+    ),
+    "margin": Formula(
+        _squared_margin,
+        "margin score",
+        "How close the two most likely classes of a detection are.",
+        "sum",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionScore:
+    """A formula of class distributions, folded from detections into frames.
+
+    Attributes:
+        formula: a key of ``FORMULAS``.
+        aggregate: how detections make a frame: mean, sum or max; the default is the paper's.
+    """
+
+    formula: str = field(metadata={"option": False})
     aggregate: Aggregate = "mean"
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions"})
     positive_first: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if self.formula not in FORMULAS:
+            raise UnknownName("formula", self.formula, tuple(FORMULAS))
+
     def score(self, pool: Pool) -> ScoreArray:
-        """(F,) float64 in [0, 1] for mean and max."""
-        return _score(pool, least_confidence, self.aggregate)
+        """(F,) float64 >= 0; in the formula's range for mean and max."""
+        regions = regions_of(pool)
+        return aggregate(self._values(regions), regions.pos, len(pool), self.aggregate)
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The frame's value, how many detections it has, and the least certain of them."""
-        return _explain(pool, positions, least_confidence, self.aggregate, "least confidence")
+        regions, name = regions_of(pool), FORMULAS[self.formula].words
+        values = self._values(regions)
+        scores = aggregate(values, regions.pos, len(pool), self.aggregate)[positions]
+        counts = np.bincount(regions.pos, minlength=len(pool))[positions]
+        firsts = np.searchsorted(regions.pos, positions)
+        words, highest = [], np.zeros(len(positions), dtype=np.float64)
+        for i, (first, count) in enumerate(zip(firsts.tolist(), counts.tolist(), strict=True)):
+            if not count:
+                words.append("no detections")
+                continue
+            row = first + int(np.argmax(values[first : first + count]))
+            highest[i] = values[row]
+            plural = "s" if count > 1 else ""
+            words.append(
+                f"{self.aggregate} {name} {scores[i]:.3f} over {count} detection{plural}; "
+                f"least certain: {_named(pool.classes, regions, row)}"
+            )
+        parts = {"detections": counts.astype(np.int64), "highest": highest}
+        return Explanation(tuple(words), parts)
+
+    def _values(self, regions: Regions) -> ScoreArray:
+        return FORMULAS[self.formula].of(regions.probs)
 
 
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """How close the two most likely classes of a detection are.
-
-    Attributes:
-        aggregate: how detections make a frame: sum (the paper's), mean or max.
-    """
-
-    aggregate: Aggregate = "sum"
-
-    needs: ClassVar[frozenset[str]] = frozenset({"regions"})
-    positive_first: ClassVar[bool] = True
-
-    def score(self, pool: Pool) -> ScoreArray:
-        """(F,) float64; in [0, 1] for mean and max."""
-        return _score(pool, margin, self.aggregate)
-
-    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """The frame's value, how many detections it has, and the least certain of them."""
-        return _explain(pool, positions, margin, self.aggregate, "margin score")
-
-
-@dataclass(frozen=True, slots=True)
-class Entropy:
-    """How evenly a detection's probability is spread over classes and background.
-
-    Attributes:
-        aggregate: how detections make a frame: mean (the paper's), sum or max.
-    """
-
-    aggregate: Aggregate = "mean"
-
-    needs: ClassVar[frozenset[str]] = frozenset({"regions"})
-    positive_first: ClassVar[bool] = True
-
-    def score(self, pool: Pool) -> ScoreArray:
-        """(F,) float64; in [0, ln(K+1)] nats for mean and max."""
-        return _score(pool, entropy, self.aggregate)
-
-    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """The frame's value, how many detections it has, and the least certain of them."""
-        return _explain(pool, positions, entropy, self.aggregate, "entropy")
-
-
-Formula = Callable[[NDArray[Any]], ScoreArray]
-
-
-def _score(pool: Pool, formula: Formula, how: Aggregate) -> ScoreArray:
-    regions = regions_of(pool)
-    return aggregate(formula(regions.probs), regions.pos, len(pool), how)
-
-
-def _explain(
-    pool: Pool, positions: IntArray, formula: Formula, how: Aggregate, name: str
-) -> Explanation:
-    regions = regions_of(pool)
-    values = formula(regions.probs)
-    scores = aggregate(values, regions.pos, len(pool), how)[positions]
-    counts = np.bincount(regions.pos, minlength=len(pool))[positions]
-    firsts = np.searchsorted(regions.pos, positions)
-    words, highest = [], np.zeros(len(positions), dtype=np.float64)
-    for i, (first, count) in enumerate(zip(firsts.tolist(), counts.tolist(), strict=True)):
-        if not count:
-            words.append("no detections")
-            continue
-        row = first + int(np.argmax(values[first : first + count]))
-        highest[i] = values[row]
-        plural = "s" if count > 1 else ""
-        words.append(
-            f"{how} {name} {scores[i]:.3f} over {count} detection{plural}; "
-            f"least certain: {_named(pool.classes, regions, row)}"
-        )
-    parts = {"detections": counts.astype(np.int64), "highest": highest}
-    return Explanation(tuple(words), parts)
+def region_score(formula: str) -> Preset[RegionScore]:
+    """The strategy of one line of the table, with the paper's aggregate as the default."""
+    line = FORMULAS[formula]
+    return Preset(RegionScore, line.what, {"formula": formula, "aggregate": line.aggregate})
 
 
 def _named(classes: tuple[str, ...], regions: Regions, row: int) -> str:

@@ -7,7 +7,7 @@ every clip its counts and a downsampled score.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,10 @@ class Marks:
 
     def __len__(self) -> int:
         return len(self.kind)
+
+
+_NONE = np.zeros(0, np.int64)
+_NO_MARKS = Marks(_NONE, np.zeros((0, 4), np.float32), _NONE, np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +120,9 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
     for done, name in enumerate(result.clips, start=1):
         loaded = result.load(name)
         chosen = sorted(picks[name], key=lambda pick: pick[1])
-        for _, index in chosen:
-            marks[FrameRef(name, index)] = _marks(loaded, index, result.threshold)
+        indices = [index for _, index in chosen]
+        for index, each in zip(indices, _marks(loaded, indices, result.threshold), strict=True):
+            marks[FrameRef(name, index)] = each
         summaries.append(_summary(loaded, tuple(chosen), result, points))
         selectable += int(np.count_nonzero(loaded.selectable))
         detected |= loaded.detections is not None
@@ -142,32 +147,54 @@ def _judged(
     return rows, kind[rows], confidence[rows]
 
 
-def _marks(loaded: ClipResult, index: int, threshold: float) -> Marks:
+def _marks(loaded: ClipResult, indices: Sequence[int], threshold: float) -> list[Marks]:
+    """The marks of some frames of a clip, in their order."""
     found, estimate = loaded.detections, loaded.estimate
     if found is None:
-        none = np.zeros(0)
-        empty = np.zeros(0, np.int64)
-        return Marks(empty, np.zeros((0, 4), np.float32), empty, none, none)
+        return [_NO_MARKS] * len(indices)
     rows, kind, confidence = _judged(found, estimate, threshold)
-    here = found.frame[rows] == index
-    rows = rows[here]
-    parts = [(kind[here], found.boxes[rows], found.labels[rows], found.scores[rows])]
-    sure = [confidence[here]]
+    columns = [
+        (found.frame[rows], kind, found.boxes[rows], found.labels[rows], found.scores[rows]),
+    ]
+    sure = [confidence]
     if estimate is not None:
-        gone = estimate.missed & (estimate.missed_frame == index)
-        count = int(np.count_nonzero(gone))
-        boxes, labels = estimate.missed_boxes[gone], estimate.missed_label[gone]
-        parts.append((np.full(count, MISS), boxes, labels, np.full(count, np.nan, np.float32)))
+        gone = np.flatnonzero(estimate.missed)
+        unscored = np.full(len(gone), np.nan, np.float32)
+        columns.append(
+            (
+                *(estimate.missed_frame[gone], np.full(len(gone), MISS)),
+                *(estimate.missed_boxes[gone], estimate.missed_label[gone], unscored),
+            )
+        )
         sure.append(estimate.missed_confidence[gone].astype(np.float64))
-    kinds, boxes, labels, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    boxes = box.clip(boxes, loaded.clip.size)
+    frame, *rest = (np.concatenate(column) for column in zip(*columns, strict=True))
+    order = np.argsort(frame, kind="stable")  # detections of a frame stay before its misses
+    kinds, boxes, labels, scores = (column[order] for column in rest)
+    surety = np.concatenate(sure)[order]
+    ends = np.searchsorted(frame[order], np.add.outer([0, 1], indices))
+    return [
+        _marks_of(loaded.clip, kinds[at], boxes[at], labels[at], scores[at], surety[at])
+        for at in (slice(first, last) for first, last in ends.T)
+    ]
+
+
+def _marks_of(
+    clip: Clip,
+    kinds: IntArray,
+    boxes: FloatArray,
+    labels: IntArray,
+    scores: FloatArray,
+    confidence: ScoreArray,
+) -> Marks:
+    """Of one frame: cut to the image, without what lies outside."""
+    boxes = box.clip(boxes, clip.size)
     inside = box.area(boxes) > 0
     return Marks(
         kinds[inside],
         boxes[inside],
         labels[inside],
         scores[inside].astype(np.float64),
-        np.concatenate(sure)[inside],
+        confidence[inside],
         int(np.count_nonzero(~inside)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -20,19 +21,23 @@ _THUMB_QUALITY = 72
 _THUMB_SIZE = (360, 440)
 """Largest height and width of a thumbnail: about 20 to 25 kB each."""
 
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\s]')
+_UNSAFE = re.compile(
+    r"""[\x00-\x1f\x7f/\\:*?"'<>|%#\s\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"""
+)
+_LONGEST = 160
+"""Bytes of a file name before the frame's number: file systems take 255, annotation tools less."""
 
 
 def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
     """A file name for each frame: ``<clip id>_<index>.jpg``, six digits at least.
 
-    Characters that some file system refuses become ``_``; ids that are the same after that (or
-    differ in case only) get a number.
+    Characters that some file system refuses become ``_``, and a long id is cut and gets a digest of
+    the whole; ids that are the same after that (or differ in case only) get a number.
     """
     stems: dict[str, str] = {}
     taken: set[str] = set()
     for clip in dict.fromkeys(ref.clip for ref in frames):
-        base = stem = _UNSAFE.sub("_", clip).lstrip(".-") or "clip"
+        base = stem = _cut(clip, _UNSAFE.sub("_", clip).lstrip(".-") or "clip")
         number = 1
         while stem.casefold() in taken:
             number += 1
@@ -40,6 +45,15 @@ def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
         taken.add(stem.casefold())
         stems[clip] = stem
     return {ref: f"{stems[ref.clip]}_{ref.index:06d}.jpg" for ref in frames}
+
+
+def _cut(clip: str, stem: str) -> str:
+    """``stem``, or its beginning and a digest of the id where it is long."""
+    data = stem.encode()
+    if len(data) <= _LONGEST:
+        return stem
+    digest = hashlib.blake2b(clip.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{data[: _LONGEST - 9].decode(errors='ignore')}-{digest}"
 
 
 def picture_path(clip: Clip, name: str) -> str:

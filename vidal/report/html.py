@@ -23,6 +23,7 @@ from vidal.report.frames import FOLDER, picture_path
 from vidal.report.query_files import plain
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef, IntArray
+from vidal.words import printable
 
 MOST_THUMBNAILS = 240
 """Pictures inside the report; further selected frames are in ``frames/`` and in the timelines."""
@@ -54,7 +55,8 @@ def write_report(
     )
     environment.filters.update(short=figures.short, thousands=lambda count: f"{count:,}")
     template = environment.get_template("report.html.j2")
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    # What holds a name that is not UTF-8 (a class, a reason) shows it escaped.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(template.generate(**_context(result, evidence, names, thumbnails)))
 
 
@@ -83,8 +85,11 @@ def _context(
         "class_choices": _class_choices(result, evidence, shown),
         "settings": list(_flat(plain(result.settings))),
         "versions": list(result.versions.items()),
-        "skipped": result.skipped,
-        "notes": result.notes,
+        "skipped": [
+            {"path": printable(each.path), "reason": printable(each.reason)}
+            for each in result.skipped
+        ],
+        "notes": [printable(note) for note in result.notes],
         "forecast": reliability.section(result.forecast),
         **_clips_and_classes(result, evidence),
     }
@@ -168,7 +173,7 @@ def _card(
     return {
         "rank": at + 1,
         "clip": ref.clip,
-        "path": str(clip.path),
+        "path": printable(clip.path),
         "index": ref.index,
         "time": figures.clock(clip.seconds(ref.index)),
         "score": float(result.query.scores[at]),
@@ -247,7 +252,7 @@ def _timelines(
         yield {
             "open": position < opened,
             "name": summary.clip.id,
-            "path": str(summary.clip.path),
+            "path": printable(summary.clip.path),
             "frames": figures.plural(summary.clip.frames, "frame"),
             "length": figures.clock(_duration(summary)),
             "picks": len(summary.picks),

@@ -16,7 +16,7 @@ from typing import Any
 
 from vidal.report.evidence import ALARM, CORRECT, MISS, Marks
 from vidal.report.frames import picture_path
-from vidal.report.query_files import plain, portable
+from vidal.report.query_files import clean, path_fields, plain
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 
@@ -49,12 +49,17 @@ def write_coco(
             "boxes_left_out_as_outside_the_image": outside,
         },
         "videos": [
-            {"id": video_ids[name], "name": name, "path": portable(result.clips[name].path, out)}
+            {
+                "id": video_ids[name],
+                "name": clean(name),
+                **path_fields(result.clips[name].path, out),
+            }
             for name in used
         ],
         "images": images,
         "categories": [
-            {"id": number, "name": name} for number, name in enumerate(result.classes, start=1)
+            {"id": number, "name": clean(name)}
+            for number, name in enumerate(result.classes, start=1)
         ],
         "annotations": annotations,
     }

@@ -1,12 +1,20 @@
 """``query.json`` and ``query.csv``: which frames were chosen, for programs and spreadsheets.
 
 ``query.json`` (``format`` "vidal-query", ``schema`` 1) holds no NaN: a missing score is ``null``.
-Frame ordinals are zero-based, in presentation order; ``pts`` counts ticks of ``time_base``.
+Frame ordinals are zero-based, in presentation order; ``pts`` counts ticks of ``time_base``. A path
+that is not UTF-8 is percent-escaped, and ``path_encoding`` "percent" stands beside it; any other
+path stands as it is. ``files`` lists what else was written beside it, and ``digest`` seals the
+file: by these vidal knows its own output.
+
+In ``query.csv`` a text that a spreadsheet would take for a formula (it begins with ``=``, ``+``,
+``-``, ``@``, a tab or a carriage return) gets an apostrophe in front, and so does a text that
+begins with an apostrophe: dropping one leading apostrophe gives the text back (``csv_value``).
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -15,6 +23,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 
@@ -22,9 +31,11 @@ from vidal.errors import FormatError
 from vidal.report.frames import picture_path
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
+from vidal.words import printable, ratio
 
 SCHEMA = 1
-_FORMAT = "vidal-query"
+FORMAT = "vidal-query"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +82,52 @@ def plain(value: Any) -> Any:
     """A JSON value: NumPy unpacked, NaN and infinity as None, anything else unknown as text."""
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist())
-    if isinstance(value, bool | int | str) or value is None:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {clean(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(plain(item) for item in value)
-    return str(value)
+    return clean(str(value))
+
+
+def clean(text: str) -> str:
+    """The text as UTF-8 can hold it: bytes of a name that are not become ``\\xe9`` and the like."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(printable(one) if "\ud800" <= one <= "\udfff" else one for one in text)
+    return text
+
+
+def path_fields(path: Path, folder: Path) -> dict[str, str]:
+    """``path`` as seen from ``folder``, in JSON: with ``path_encoding`` where it is not UTF-8."""
+    text = portable(path, folder)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return {"path": quote(os.fsencode(text)), "path_encoding": "percent"}
+    return {"path": text}
+
+
+def read_path(entry: Mapping[str, Any], folder: Path) -> Path:
+    """The absolute path that ``path_fields`` stated.
+
+    Raises:
+        KeyError, TypeError, ValueError: an entry that it did not write.
+    """
+    text, encoding = entry["path"], entry.get("path_encoding")
+    if encoding not in (None, "percent"):
+        raise ValueError(f"path_encoding {encoding!r}")
+    if encoding == "percent":
+        text = os.fsdecode(unquote_to_bytes(text))
+    return Path(os.path.abspath(folder / text))  # noqa: PTH100 (resolve() would follow links)
 
 
 def portable(path: Path, folder: Path) -> str:
@@ -101,15 +147,15 @@ def rows(result: SelectionResult, names: Mapping[FrameRef, str], out: Path) -> l
         clip = result.clips[ref.clip]
         row = {
             "rank": at + 1,
-            "clip": ref.clip,
-            "path": portable(clip.path, out),
+            "clip": clean(ref.clip),
+            **path_fields(clip.path, out),
             "ordinal": ref.index,
             "pts": int(clip.pts[ref.index]),
             "time_base": f"{clip.time_base.numerator}/{clip.time_base.denominator}",
             "seconds": round(clip.seconds(ref.index), 6),
             "score": plain(float(query.scores[at])),
             "parts": {name: values[at] for name, values in parts.items()},
-            "reason": query.explanation.words[at],
+            "reason": clean(query.explanation.words[at]),
             "file": picture_path(clip, names[ref]),
         }
         table.append(row)
@@ -117,11 +163,16 @@ def rows(result: SelectionResult, names: Mapping[FrameRef, str], out: Path) -> l
 
 
 def write_json(
-    result: SelectionResult, table: Sequence[Mapping[str, Any]], path: Path, out: Path
+    result: SelectionResult,
+    table: Sequence[Mapping[str, Any]],
+    path: Path,
+    out: Path,
+    *,
+    files: Mapping[str, Any],
 ) -> None:
-    """Write ``query.json`` to ``path``; clip paths count from ``out``."""
+    """Write ``query.json`` to ``path``; clip paths count from ``out``; ``files`` lie beside it."""
     content = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "schema": SCHEMA,
         "round": result.query.round,
         "strategy": result.strategy,
@@ -131,20 +182,39 @@ def write_json(
             "asked": result.query.budget,
             "selected": len(result.query),
         },
-        "classes": list(result.classes),
+        "classes": plain(result.classes),
         "threshold": plain(result.threshold),
         "clips": len(result.clips),
         "frames": list(table),
         "skipped": [
-            {"path": portable(item.path, out), "cause": item.reason} for item in result.skipped
+            {**path_fields(item.path, out), "cause": clean(item.reason)} for item in result.skipped
         ],
         "settings": plain(result.settings),
         "versions": plain(result.versions),
-        "notes": list(result.notes),
+        "notes": plain(result.notes),
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
+        "files": files,
     }
+    content["digest"] = content_digest(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """Of everything in a query file but the digest itself; the order of keys is irrelevant."""
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def csv_text(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def csv_value(cell: str) -> str:
+    """The text that ``csv_text`` made safe."""
+    return cell[1:] if cell.startswith("'") else cell
 
 
 def write_csv(table: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -155,8 +225,9 @@ def write_csv(table: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*fixed, *(f"part.{name}" for name in names), "reason", "file"])
         for row in table:
-            values = [row[name] for name in fixed] + [row["parts"][name] for name in names]
-            writer.writerow([*values, row["reason"], row["file"]])
+            values = [*(row[name] for name in fixed), *(row["parts"][name] for name in names)]
+            cells = [*values, row["reason"], row["file"]]
+            writer.writerow([csv_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def read_query(path: Path) -> QueryFile:
@@ -166,7 +237,7 @@ def read_query(path: Path) -> QueryFile:
         FormatError: not a query file, of a later schema, or a value is missing or wrong.
         OSError: it cannot be read.
     """
-    content = _content(path)
+    content = read_content(path)
     where = "query"
     try:
         frames = []
@@ -179,7 +250,7 @@ def read_query(path: Path) -> QueryFile:
             strategy=str(content["strategy"]),
             frames=tuple(frames),
             skipped=tuple(
-                (_resolve(item["path"], path.parent), item["cause"]) for item in content["skipped"]
+                (read_path(item, path.parent), item["cause"]) for item in content["skipped"]
             ),
             settings=content["settings"],
             versions=content["versions"],
@@ -187,18 +258,23 @@ def read_query(path: Path) -> QueryFile:
         )
     except KeyError as error:
         raise FormatError(path, where, f"{error.args[0]!r} is missing") from error
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError) as error:
         raise FormatError(path, where, f"a wrong value ({error})") from error
 
 
-def _content(path: Path) -> dict[str, Any]:
-    """The JSON object of a query file of this schema."""
+def read_content(path: Path) -> dict[str, Any]:
+    """The JSON object of a query file of this schema.
+
+    Raises:
+        FormatError: not a query file, or of a later schema.
+        OSError: it cannot be read.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(path, "", f"not a JSON file ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise FormatError(path, "format", f"not {_FORMAT!r}", hint="Give the query.json of a run.")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise FormatError(path, "format", f"not {FORMAT!r}", hint="Give the query.json of a run.")
     if content.get("schema") != SCHEMA:
         raise FormatError(
             path,
@@ -209,17 +285,13 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _resolve(path: str, folder: Path) -> Path:
-    return Path(os.path.abspath(folder / path))  # noqa: PTH100 (resolve() would follow links)
-
-
 def _frame(row: Mapping[str, Any], folder: Path) -> QueryFrame:
     score = row["score"]
     return QueryFrame(
         ref=FrameRef(str(row["clip"]), int(row["ordinal"])),
-        path=_resolve(row["path"], folder),
+        path=read_path(row, folder),
         pts=int(row["pts"]),
-        time_base=Fraction(row["time_base"]),
+        time_base=ratio(row["time_base"]),
         seconds=float(row["seconds"]),
         rank=int(row["rank"]),
         score=math.nan if score is None else float(score),

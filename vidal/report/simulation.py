@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidal.evaluate.curves import ALL_DATA, ENOUGH_SEEDS, Curve, Summary, curves
+from vidal.evaluate.curves import ALL_DATA, ENOUGH_SEEDS, Comparison, Curve, Summary, curves
 from vidal.evaluate.intervals import Interval
 from vidal.report import charts, figures
 from vidal.simulation.results import SimulationResult
@@ -114,7 +114,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _kind(comparison: Any) -> str:
+def _kind(comparison: Comparison) -> str:
     if not comparison.conclusive:
         return "open"
     return "better" if comparison.final.value > 0 else "worse"

@@ -6,7 +6,9 @@ which spec it shows and which version of the renderer drew it.
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -27,7 +29,8 @@ from vidal.scenes import (
     FrameTruth,
     SceneSpec,
 )
-from vidal.store import atomic
+from vidal.store import atomic, lock
+from vidal.store.own import OwnFiles
 from vidal.types import Annotations, Image, LabelledClip
 from vidal.video.write import VideoWriter
 
@@ -35,6 +38,8 @@ Layout = Literal["video", "synthia-al"]
 LAYOUTS: tuple[Layout, ...] = ("video", "synthia-al")
 Progress = Callable[[str, int, int], None]
 _RECORDS = ".scenes"
+_LISTING = "scenes.json"
+_FILES = {"video": ("labels.coco.json", _LISTING), "synthia-al": (_LISTING,)}
 
 
 def write_scenes(
@@ -61,7 +66,8 @@ def write_scenes(
         The video files or the clips' folders, in the order of ``specs``.
 
     Raises:
-        OutputError: a place that cannot be written.
+        OutputBusy: another run is writing there.
+        OutputError: a place that cannot be written, or a file that vidal did not write.
         UsageError: two clips of one name.
         UnknownName: no such layout.
     """
@@ -70,6 +76,22 @@ def write_scenes(
     if len({spec.name for spec in specs}) != len(specs):
         raise UsageError("two scenes of one name.")
     out = Path(out)
+    _make(out)
+    with lock.locked(out):
+        return _write(out, specs, layout, engine, progress)
+
+
+def _write(
+    out: Path,
+    specs: Sequence[SceneSpec],
+    layout: Layout,
+    engine: Engine | None,
+    progress: Progress | None,
+) -> list[Path]:
+    """``write_scenes`` in a folder that nobody else writes to."""
+    own = OwnFiles(out, _FILES[layout], earlier=lambda: _is_listing(out / _LISTING))
+    own.check()
+    _check_clips(out, specs, layout)
     _make(out / _RECORDS)
     paths = []
     jobs = [SceneJob(out, spec, layout) for spec in specs]
@@ -78,12 +100,12 @@ def write_scenes(
         if progress is not None:
             progress(specs[len(paths) - 1].name, len(paths), len(specs))
     if layout == "video":
-        coco_video.write(out / "labels.coco.json", _labelled(out, specs))
+        with own.replacing("labels.coco.json") as path:
+            coco_video.write(path, _labelled(out, specs))
     listing = {"vidal": __version__, "look": LOOK, "layout": layout}
-    atomic.write_text(
-        out / "scenes.json",
-        json.dumps({**listing, "clips": [asdict(spec) for spec in specs]}, indent=1) + "\n",
-    )
+    text = json.dumps({**listing, "clips": [asdict(spec) for spec in specs]}, indent=1) + "\n"
+    with own.replacing(_LISTING) as path:
+        atomic.write_text(path, text)
     return paths
 
 
@@ -131,6 +153,8 @@ def _video(out: Path, spec: SceneSpec) -> Path:
         return path
     _make(path.parent)
     _forget(out, spec, "video")
+    for stale in path.parent.glob(f".{glob.escape(path.stem)}.*.part{path.suffix}"):
+        stale.unlink(missing_ok=True)  # of a run that was killed
     truths: list[FrameTruth] = []
     rate = Fraction(spec.rate)
     with VideoWriter(path, rate) as writer:
@@ -192,7 +216,30 @@ def _record(out: Path, spec: SceneSpec, layout: Layout) -> None:
 
 
 def _forget(out: Path, spec: SceneSpec, layout: Layout) -> None:
-    _record_file(out, spec, layout).unlink(missing_ok=True)
+    """The clip is begun, not finished; what lies there from now on is vidal's."""
+    atomic.write_text(_record_file(out, spec, layout), "{}\n")
+
+
+def _check_clips(out: Path, specs: Sequence[SceneSpec], layout: Layout) -> None:
+    """Refuse to replace clips that vidal did not render.
+
+    Raises:
+        OutputError: names the first.
+    """
+    for spec in specs:
+        path = out / ("clips/" + spec.name + ".mp4" if layout == "video" else synthia_name(spec))
+        if os.path.lexists(path) and not _record_file(out, spec, layout).exists():
+            why = "vidal did not write it, and it would be replaced"
+            raise OutputError(path, why, hint="Choose another folder with --out.")
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether a ``scenes.json`` is one of vidal's."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"vidal", "look", "layout", "clips"} <= content.keys()
 
 
 def _make(folder: Path) -> None:

@@ -6,27 +6,24 @@ In a campaign the labels of earlier rounds were judged by detectors that had not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 
-from vidal.evidence.gather import EvidenceKeys, EvidencePlan, load_detections, load_evidence
+from vidal.evidence.gather import EvidenceKeys, load_detections, load_evidence
 from vidal.evidence.judge import judge
-from vidal.evidence.labels import LabelMatch
-from vidal.evidence.places import store_at
 from vidal.expected_errors import (
     ErrorModel,
     Evidence,
     ExpectedErrorsOptions,
     Judged,
-    Rows,
     fit,
 )
 from vidal.protocols import Store
-from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, Detections, FloatArray
+from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray
 
 Judging = Literal["unseen", "cross-fitted", "perhaps seen"]
 """By whom labels were judged: by a detector that had not seen them, by detectors trained on other
@@ -45,11 +42,14 @@ class JudgedRound:
         number: of the round.
         judged: its rows.
         how: by whom.
+        pool: reads what ``pool_evidence`` gave when the round was selected, or None where that is
+            not kept any more; None = no model selected the round.
     """
 
     number: int
     judged: Judged
     how: Judging
+    pool: Callable[[], Sequence[Evidence] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,92 +168,3 @@ def _with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
     lookup = [place.get(name.casefold(), UNKNOWN) for name in table.classes]
     labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
     return replace(table, classes=classes, labels=labels)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """What was learned for a selection.
-
-    Attributes:
-        rounds: what it was learned from.
-        model: None where that was too little, or nothing is expected.
-        remarks: for the report.
-    """
-
-    rounds: tuple[JudgedRound, ...] = ()
-    model: ErrorModel | None = None
-    remarks: tuple[str, ...] = ()
-
-
-def learn(
-    plan: EvidencePlan,
-    clips: Sequence[Clip],
-    labels: LabelMatch | None,
-    rng: Generator,
-    rounds: Sequence[JudgedRound] | None,
-) -> Lesson:
-    """Learn to expect errors.
-
-    Args:
-        plan: of the evidence; without ``expected`` there is no model and no remark.
-        clips: of the run.
-        labels: what is labelled.
-        rng: one number is drawn from it if a model is fitted.
-        rounds: what earlier rounds taught; None = there are none, and ``labels`` judge the detector
-            of this run, which may have been trained on them.
-    """
-    if plan.expected is None:
-        return Lesson()
-    if rounds is None:
-        keys = {clip.id: plan.keys(clip) for clip in clips}
-        tables = {} if labels is None else labels.annotations
-        own = judge_stored(store_at(plan.store), keys, tables, plan.expected)
-        rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
-    model = fit_expected_errors(
-        [each.judged for each in rounds], rng, plan.expected, pool=_pool(plan, clips)
-    )
-    if model is None:
-        return Lesson(
-            tuple(rounds),
-            None,
-            (
-                "Expected errors: too few labelled errors to learn from; unsure detections, weak"
-                " detections and temporal coherence were fused instead. The scores are sums of"
-                " standard deviations, no counts.",
-            ),
-        )
-    return Lesson(tuple(rounds), model, (_remark(model, [each.how for each in rounds]),))
-
-
-def _pool(plan: EvidencePlan, clips: Sequence[Clip]) -> list[Evidence]:
-    """Evenly spaced rows of every clip's evidence, where the correction asks for them."""
-    if plan.expected is None or plan.expected.correction != "importance":
-        return []
-    store = store_at(plan.store)
-    found = (load_evidence(store, plan.keys(clip)) for clip in clips)
-    return [
-        replace(each, detections=_thinned(each.detections), candidates=_thinned(each.candidates))
-        for each in found
-        if each is not None
-    ]
-
-
-def _thinned(rows: Rows) -> Rows:
-    step = max(1, len(rows) // MOST_OF_A_CLIP)
-    names = ("frame", "boxes", "labels", "evidence")
-    return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
-
-
-def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:
-    learned = model.judged
-    remark = (
-        f"Expected errors were learned from {int(learned.detections.error.sum())} false positives"
-        f" and {learned.missed} missed objects of the labelled frames."
-    )
-    if "cross-fitted" in how:
-        remark += (
-            " Frames that every model has seen were judged by detectors trained on other clips."
-        )
-    if "perhaps seen" in how:
-        remark += " If the detector was trained on these frames, it makes more errors elsewhere."
-    return remark

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.random import Generator
 from vidal.evaluate.reliability import Reliability, reliability
 from vidal.expected_errors import (
     ErrorModel,
+    Evidence,
     ExpectedErrorsOptions,
     Judged,
     cross_probabilities,
@@ -70,21 +71,24 @@ def forecast(
     rng: Generator,
     options: ExpectedErrorsOptions,
 ) -> Forecast | None:
-    """A round's frames, as the labels of earlier rounds let expect them.
+    """A round's frames, as the model expected them that selected the round.
 
     Args:
         earlier: rounds with lower numbers.
         answered: the round.
-        rng: of its selection, so that the model is the one that was used then (but for weights
-            by importance, which depend on the pool of that time).
+        rng: of its selection; with it and the pool of that time the model is the one used then.
         options: of the estimate.
 
     Returns:
-        None where nothing could be learned from the earlier rounds.
+        None where nothing could be learned from the earlier rounds, or the model weighted its rows
+        by a pool whose evidence is not kept any more: another model's word would be no forecast.
     """
+    pool: Sequence[Evidence] | None = ()
     if options.correction == "importance":
-        options = replace(options, correction="none")
-    model = fit_expected_errors([each.judged for each in earlier], rng, options)
+        pool = None if answered.pool is None else answered.pool()
+    if not pool and options.correction == "importance":
+        return None
+    model = fit_expected_errors([each.judged for each in earlier], rng, options, pool=pool or ())
     if model is None:
         return None
     return _compare(answered.number, model.probabilities(answered.judged), answered.judged)
@@ -92,8 +96,7 @@ def forecast(
 
 def cross_forecast(model: ErrorModel) -> Forecast:
     """All rows that a model was fitted to, each expected from the labels of other clips."""
-    judged = model.judged
-    return _compare(None, cross_probabilities(judged, model.seed, model.options), judged)
+    return _compare(None, cross_probabilities(model), model.judged)
 
 
 def forecasts(

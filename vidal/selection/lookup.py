@@ -1,96 +1,95 @@
-"""Evidence by clip, read from the store when it is asked for."""
+"""What the pool and the report want to know of a clip, read from the store when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vidal.evidence.gather import (
-    ClipEvidence,
-    load_detections,
-    load_estimate,
-    load_evidence,
-)
-from vidal.evidence.places import store_at
+from vidal.evidence.gathered import Gathered
+from vidal.evidence.labels import LabelMatch
 from vidal.expected_errors import ErrorModel
-from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
-from vidal.types import Clip, Pool
+from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Lookup:
-    """Evidence by clip id, read from the store when it is asked for."""
+    """Clips with their evidence, what may be chosen of them, and what is expected of them.
 
-    def __init__(
-        self,
-        plan: SelectionPlan,
-        clips: Mapping[str, Clip],
-        evidence: Mapping[str, ClipEvidence],
-        prepared: Prepared,
-    ) -> None:
-        self._plan = plan
-        self.model: ErrorModel | None = None
-        self._clips = clips
-        self._evidence = evidence
-        self._labels = prepared.labels
-        self._barred = prepared.barred
-        self._store = store_at(plan.evidence.store)
-        self._unreadable: dict[str, set[int]] = {}
-        self._scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    Attributes:
+        gathered: the clips and where their evidence lies.
+        labels: what is labelled, or None.
+        barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
+        model: what was learned about errors; None = nothing.
+        unreadable: clip id -> frames that turned out not to decode.
+    """
 
-    def clip(self, clip_id: str) -> Clip:
-        """The clip of an id."""
-        return self._clips[clip_id]
+    gathered: Gathered
+    labels: LabelMatch | None
+    barred: Mapping[str, BoolArray]
+    model: ErrorModel | None = None
+    unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
-    def exclude(self, clip: str, frames: Sequence[int]) -> None:
-        """These frames turned out not to decode."""
-        self._unreadable.setdefault(clip, set()).update(frames)
-
-    def part(self, clip: Clip) -> PoolClip:
-        """The clip's evidence."""
-        labelled = (
-            np.zeros(clip.frames, np.bool_) if self._labels is None else self._labels.labelled(clip)
-        )
-        selectable = ~labelled
-        if clip.id in self._barred:
-            selectable &= ~self._barred[clip.id]
-        selectable[list(self._unreadable.get(clip.id, ()))] = False
-        known = self._evidence.get(clip.id)
-        if known is None:
-            return PoolClip(clip, selectable, labelled, None, None)
-        detections = load_detections(self._store, known.keys)
-        estimate = load_estimate(self._store, known.keys)
-        selectable = selectable & detections.scanned
-        return PoolClip(clip, selectable, labelled, detections, estimate)
+    def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
+        """The same, but these frames do not decode either."""
+        known = dict(self.unreadable)
+        for clip, frames in unreadable.items():
+            known[clip] = known.get(clip, frozenset()) | frames
+        return replace(self, unreadable=known)
 
     def parts(self) -> Iterator[PoolClip]:
-        """All clips, one at a time."""
-        return (self._expecting(self.part(clip)) for clip in self._clips.values())
+        """All clips, one at a time, with what is expected of them."""
+        return (self._expecting(self.part(clip)) for clip in self.gathered.clips.values())
+
+    def part(self, clip: Clip) -> PoolClip:
+        """A clip's evidence, and which of its frames may be chosen."""
+        labelled = (
+            np.zeros(clip.frames, np.bool_) if self.labels is None else self.labels.labelled(clip)
+        )
+        selectable = ~labelled
+        if clip.id in self.barred:
+            selectable &= ~self.barred[clip.id]
+        selectable[list(self.unreadable.get(clip.id, ()))] = False
+        detections = self.gathered.detections(clip.id)
+        if detections is not None:
+            selectable &= detections.scanned
+        estimate = self.gathered.estimate(clip.id)
+        return PoolClip(clip, selectable, labelled, detections, estimate)
 
     def _expecting(self, part: PoolClip) -> PoolClip:
-        known = self._evidence.get(part.clip.id)
-        if self.model is None or known is None or part.detections is None:
+        if self.model is None or part.detections is None:
             return part
-        rows = load_evidence(self._store, known.keys)
+        rows = self.gathered.rows(part.clip.id)
         if rows is None:
             return part
         return replace(part, expected=self.model.counts(rows, len(part.detections.classes)))
 
-    def keep_scores(self, pool: Pool, scores: np.ndarray) -> None:
-        """Remember each frame's score, for the report."""
-        for number, clip in enumerate(pool.frames.clips):
-            first, last = np.searchsorted(pool.frames.clip, (number, number + 1))
-            self._scores[clip] = (pool.frames.index[first:last], scores[first:last])
 
-    def result(self, clip_id: str) -> ClipResult:
-        """What the report wants to know of a clip."""
-        part = self.part(self._clips[clip_id])
+class Scored:
+    """The report's view of a run: its clips, with the score of every frame that could be chosen."""
+
+    def __init__(self, lookup: Lookup, frames: FrameSet, scores: ScoreArray) -> None:
+        """
+        Args:
+            lookup: the clips.
+            frames: the pool's.
+            scores: (F,) float64, one a frame.
+        """
+        self._lookup = lookup
+        self._frames = frames
+        self._scores = scores
+        self._number = {clip: number for number, clip in enumerate(frames.clips)}
+
+    def __call__(self, clip_id: str) -> ClipResult:
+        """One clip; hold one at a time."""
+        part = self._lookup.part(self._lookup.gathered.clips[clip_id])
+        number = self._number[clip_id]
+        first, last = np.searchsorted(self._frames.clip, (number, number + 1))
         scores = np.full(part.clip.frames, np.nan)
-        index, values = self._scores[clip_id]
-        scores[index] = values
+        scores[self._frames.index[first:last]] = self._scores[first:last]
         return ClipResult(
             part.clip, part.detections, part.estimate, scores, part.selectable, part.labelled
         )

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 import vidal
-from vidal.evidence.gather import ClipEvidence
+from vidal.evidence.gathered import Gathered
 from vidal.selection.plan import Prepared
-from vidal.types import Clip, Query
+from vidal.types import Query
+from vidal.words import counted
 
 LINK_SHARE_WARNING = 0.5
 """Below this share of linked detections the tracker, not the detector, is probably at fault."""
 
 
-def notes_on(
-    prepared: Prepared,
-    clips: Sequence[Clip],
-    evidence: Mapping[str, ClipEvidence],
-    query: Query,
-) -> tuple[str, ...]:
+def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
     """Remarks on a query, one sentence each."""
     notes = list(prepared.notes)
     if len(query) < prepared.wanted:
         notes.append(
-            f"Only {len(query)} of the {prepared.wanted} frames asked for could be chosen: the"
+            f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
         )
     if prepared.labels is not None and prepared.labels.others:
         others = prepared.labels.others
         notes.append(
-            f"The labels file names {len(others)} clips that are not here, {others[0]} for one."
+            f"The labels file names {counted(len(others), 'clip that is', 'clips that are')}"
+            f" not here, such as {others[0]}."
         )
-    cut = [clip for clip in clips if clip.truncated]
+    cut = [clip for clip in found.clips.values() if clip.truncated]
     if cut:
         notes.append(
-            f"{len(cut)} clips end early; their readable part was used:"
+            f"{counted(len(cut), 'clip ends', 'clips end')} early; what is readable was used:"
             f" {', '.join(clip.path.name for clip in cut[:5])}."
         )
-    lost = sum(known.lost for known in evidence.values())
+    lost = sum(known.lost for known in found.evidence.values())
     if lost:
-        notes.append(f"{lost} frames did not decode and could not be selected.")
-    judged = sum(known.judged for known in evidence.values())
+        notes.append(f"{counted(lost, 'frame')} did not decode and could not be selected.")
+    judged = sum(known.judged for known in found.evidence.values())
     if judged:
-        linked = sum(known.link_share * known.judged for known in evidence.values()) / judged
+        linked = sum(known.link_share * known.judged for known in found.evidence.values()) / judged
         if linked < LINK_SHARE_WARNING:
             notes.append(
                 f"Only {linked:.0%} of the detections were linked to a neighbouring frame: motion"

@@ -6,68 +6,76 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vidal.evidence.clips import open_clips
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
+from vidal.evidence.label_files import detect_format, read_labels
 from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.evidence.places import EngineMaker, store_at
-from vidal.formats import coco_video
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.types import BoolArray, Clip, SkippedClip
 
 
-class Watcher(Protocol):
-    """Who is told how far a run is. All methods may do nothing."""
-
-    def begin(self, clips: Sequence[Clip], known: int) -> None:
-        """Evidence of these clips will be gathered; that of ``known`` others is there."""
-        ...
-
-    def advance(self, item: int, done: int, total: int) -> None:
-        """Clip ``item`` has ``done`` of ``total`` frames."""
-        ...
-
-    def finish(self, item: int, remark: str) -> None:
-        """Clip ``item`` is done."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class SelectionPlan:
-    """What to select from, and how.
+class Inputs:
+    """What to select from.
 
     Attributes:
         videos: a clip or a folder of clips; None where given detections describe the clips.
+        labels: of frames that are labelled already, in a format of ``READERS``.
+        image_rate: nominal frames a second of folders of images.
+    """
+
+    videos: Path | None
+    labels: Path | None
+    image_rate: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """How many frames are chosen, and how.
+
+    Attributes:
         budget: how many frames.
         strategy: name of the query strategy.
         selector: the strategy, with its options and neighbour exclusion.
         seed: root of all randomness.
-        labels: COCO-video JSON of frames that are labelled already.
-        evidence: what is computed for each clip.
         threshold: detections with a higher score count (strict).
-        image_rate: nominal frames a second of folders of images.
-        settings: every option that shapes the result, for the record.
+        floor: lowest score of the weak detections in the fixed fusion of expected errors.
         random_share: of the budget that is drawn at random, in [0, 1).
         gap: frames excluded on either side of a chosen or labelled one, by the random share; the
             selector has its own.
     """
 
-    videos: Path | None
     budget: Budget
     strategy: str
     selector: Selector
     seed: int
-    labels: Path | None
-    evidence: EvidencePlan
     threshold: float
-    image_rate: Fraction
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    floor: float = 0.05
     random_share: float = 0.0
     gap: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionPlan:
+    """A selection: each stage is handed its own part.
+
+    Attributes:
+        inputs: read by ``prepare_selection``.
+        evidence: what is computed for each clip.
+        query: how frames are chosen.
+        settings: every option that shapes the result, for the record.
+    """
+
+    inputs: Inputs
+    evidence: EvidencePlan
+    query: QueryPlan
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,14 +117,17 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     Raises:
         NoClips, LabelsMismatch, FormatError, BudgetError: as the input deserves.
     """
+    given = plan.inputs
     clips, skipped, notes = _find_clips(plan, engines)
     labels = None
-    if plan.labels is not None:
-        labels = match_labels(plan.labels, coco_video.read(plan.labels), clips)
+    if given.labels is not None:
+        kind = detect_format(given.labels)
+        entries = read_labels(given.labels, kind, classes=None, clips=clips)
+        labels = match_labels(given.labels, entries, clips)
     base = sum(clip.frames for clip in clips)
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
-    wanted = plan.budget.frames(base)
-    plan.budget.check(wanted, base - labelled)
+    wanted = plan.query.budget.frames(base)
+    plan.query.budget.check(wanted, base - labelled)
     return Prepared(
         tuple(clips), tuple(skipped), labels, base, wanted, base - labelled, notes=notes
     )
@@ -126,22 +137,22 @@ def _find_clips(
     plan: SelectionPlan, engines: EngineMaker
 ) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
     """The clips, what cannot be used, and remarks; given detections are put into the store."""
-    given, store = plan.evidence.detector, plan.evidence.store
+    inputs, detector, store = plan.inputs, plan.evidence.detector, plan.evidence.store
     clips: Sequence[Clip] | None = None
     skipped: Sequence[SkippedClip] = ()
-    if plan.videos is not None:
+    if inputs.videos is not None:
         clips, skipped = open_clips(
-            plan.videos, engines=engines, store=store, image_rate=plan.image_rate
+            inputs.videos, engines=engines, store=store, image_rate=inputs.image_rate
         )
-    if not isinstance(given, GivenDetections):
+    if not isinstance(detector, GivenDetections):
         return clips or (), skipped, ()
     taken = take_in(
-        given,
+        detector,
         clips,
-        needs=plan.selector.needs,
-        strategy=plan.strategy,
+        needs=plan.query.selector.needs,
+        strategy=plan.query.strategy,
         store=store_at(store),
         key_of=lambda clip: plan.evidence.keys(clip).detections,
-        rate=plan.image_rate,
+        rate=inputs.image_rate,
     )
     return taken.clips, [*skipped, *taken.skipped], taken.notes

@@ -52,6 +52,7 @@ def build_pool(
     classes: tuple[str, ...],
     needs: frozenset[str],
     threshold: float,
+    floor: float = 0.05,
     truth: Mapping[str, Annotations] | None = None,
 ) -> Pool:
     """The pool of all selectable frames, with the columns that are needed and no others.
@@ -61,12 +62,13 @@ def build_pool(
         classes: the detector's classes.
         needs: as a strategy states them: pool columns, ``regions``, ``features``.
         threshold: detections with a higher score become regions.
+        floor: lowest score of the weak detections in the fixed fusion of ``expected``.
         truth: clip id -> annotations of all its frames, for the oracles of a simulation and for
             nobody else: gives the column ``truth_errors`` (F, K, 2), true false positives and
             false negatives of the detections above the threshold. Without it there is no such
             column, whatever ``needs`` says.
     """
-    parts = _Parts(classes, needs, threshold, truth)
+    parts = _Parts(classes, needs, threshold, floor, truth)
     for clip in clips:
         parts.add(clip)
     return parts.pool()
@@ -80,10 +82,12 @@ class _Parts:
         classes: tuple[str, ...],
         needs: frozenset[str],
         threshold: float,
+        floor: float,
         truth: Mapping[str, Annotations] | None,
     ) -> None:
         self._classes = classes
         self._threshold = threshold
+        self._floor = floor
         self._truth = {} if truth is None else truth
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
@@ -157,7 +161,7 @@ class _Parts:
             return part.expected
         if part.detections is None:
             return np.zeros((part.clip.frames, len(self._classes), len(SIGNALS)), np.float32)
-        return signals(part.detections, part.estimate, threshold=self._threshold)
+        return signals(part.detections, part.estimate, threshold=self._threshold, floor=self._floor)
 
     def _truth_errors(self, part: PoolClip) -> NDArray[Any]:
         truth = self._truth.get(part.clip.id)

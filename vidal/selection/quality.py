@@ -18,7 +18,7 @@ from vidal.evaluate.quality import (
     false_positive_verdicts,
     missed_verdicts,
     nearest_pick_distance,
-    rank_correlation,
+    rank_agreement,
 )
 from vidal.evaluate.true_errors import true_errors
 from vidal.protocols import Detector
@@ -120,11 +120,11 @@ class _Tally:
         spearman: list[float | None] = [None, None]
         if self.estimated:
             mine, due = np.concatenate(self.estimated), np.concatenate(self.true)
-            spearman = [_known(rank_correlation(mine[:, k], due[:, k])) for k in (0, 1)]
+            spearman = [_known(rank_agreement(mine[:, k], due[:, k])) for k in (0, 1)]
         ranked = None
         if self.scores:
             scores, wrong = np.concatenate(self.scores), np.concatenate(self.scored_errors)
-            ranked = _known(rank_correlation(scores, wrong))
+            ranked = _known(rank_agreement(scores, wrong))
         false, missed = self.verdicts
         return Picks(
             frames=frames,

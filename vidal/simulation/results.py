@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -67,17 +68,15 @@ class SimulationResult:
         return {"format": FORMAT, "version": 1, **plain}
 
 
-def write_results(result: SimulationResult, out: Path) -> dict[str, Path]:
-    """``results.json`` and ``results.csv`` in a folder, each whole or not at all.
+def write_results(result: SimulationResult, results: Path, table: Path) -> None:
+    """Write ``results.json`` and ``results.csv``, each whole or not at all.
 
     Raises:
         OutputError: the place cannot be written.
     """
-    files = {"json": out / "results.json", "csv": out / "results.csv"}
     text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
-    write_bytes(files["json"], text.encode("utf-8"))
-    write_bytes(files["csv"], csv_text(result.rows).encode("utf-8"))
-    return files
+    write_bytes(results, text.encode("utf-8"))
+    write_bytes(table, csv_text(result.rows).encode("utf-8"))
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -106,7 +105,7 @@ def _summary(line: Summary) -> dict[str, Any]:
         "area": None if line.area is None else _interval(line.area),
         "difference": None if other is None else _interval(other.final),
         "area_difference": None if other is None else _interval(other.area),
-        "labels_saved": None if other is None else other.saved,
+        "labels_saved": None if other is None or math.isnan(other.saved) else other.saved,
         "conclusive": None if other is None else other.conclusive,
         "picks": dict(line.picks),
     }

@@ -210,7 +210,7 @@ def run(job: RunJob) -> RunRows:
             simulation.step()
         simulation.tidy()
         spent = time.monotonic() - began + _seconds(job)
-        atomic.write_text(job.folder / "seconds.json", json.dumps(spent))
+        atomic.write_text(job.folder / "seconds.json", json.dumps(spent, allow_nan=False))
     return RunRows(rows_of(job), spent)
 
 
@@ -296,7 +296,7 @@ class _Run:
             picks = judge_query(
                 result.query, result.load, truth, threshold=result.threshold, detector=detector
             )
-        text = json.dumps(None if picks is None else asdict(picks))
+        text = json.dumps(None if picks is None else asdict(picks), allow_nan=False)
         atomic.write_text(folder / "picks.json", text)
 
     def _judge(self, number: int) -> None:
@@ -332,7 +332,7 @@ class _Run:
             picks=None if picks is None else Picks(**picks),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
-        atomic.write_text(path, json.dumps(row.as_dict()))
+        atomic.write_text(path, json.dumps(row.as_dict(), allow_nan=False))
         forget(plan, self._test)
         report(PER_ROUND * (number + 1), PER_ROUND * job.rounds)
 

@@ -2,6 +2,14 @@
 
 from vidal.store.keys import content_key
 from vidal.store.stores import FileStore, MemoryStore
-from vidal.store.tables import from_arrays, to_arrays
+from vidal.store.tables import PLAIN, from_arrays, plain_fields, to_arrays
 
-__all__ = ["FileStore", "MemoryStore", "content_key", "from_arrays", "to_arrays"]
+__all__ = [
+    "PLAIN",
+    "FileStore",
+    "MemoryStore",
+    "content_key",
+    "from_arrays",
+    "plain_fields",
+    "to_arrays",
+]

@@ -49,7 +49,7 @@ def open_new(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = _beside(path)
+    temporary = beside(path)
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,7 +80,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         if not replace and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise OutputError(path, "it exists already", hint="Name another place, or remove it.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
+        temporary = beside(path)
         temporary.mkdir()
         try:
             yield temporary
@@ -146,7 +146,7 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         new.replace(path)
         return
-    old = _beside(path)
+    old = beside(path)
     path.replace(old)
     try:
         new.replace(path)
@@ -156,5 +156,6 @@ def _swap(new: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """A hidden temporary name in the folder of a path, that no other run has."""
     return path.with_name(f".{path.name[:40]}-{secrets.token_hex(6)}{SUFFIX}")

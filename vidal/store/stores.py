@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import io
+import math
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,11 @@ from numpy.typing import NDArray
 from vidal.errors import InputError
 from vidal.store import atomic
 
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_CHUNK = 1 << 18
 _KEY = re.compile(r"[0-9a-f]{8,128}")
 
 # What zipfile and NumPy raise over damaged bytes: wrong checksum or structure, a member cut short,
@@ -40,8 +47,8 @@ class FileStore:
     """One uncompressed npz file per key, below a root folder.
 
     Several processes may use one root: an entry is written under a temporary name and renamed, and
-    equal keys mean equal content. A damaged entry (wrong checksum, cut short) counts as absent, so
-    that it is computed anew, and is listed in ``corrupt``.
+    equal keys mean equal content. A damaged entry (wrong checksum, cut short) counts as absent and
+    is removed, so that it is computed anew, and is listed in ``corrupt``.
 
     Attributes:
         root: the folder.
@@ -79,19 +86,35 @@ class FileStore:
         Raises:
             InputError: the file is there and cannot be read.
         """
+        return self._read(key, None)
+
+    def peek(self, key: str, names: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
+        """Some arrays of an entry; None as for ``get``.
+
+        The others are not read: that they are there, and how large, is checked, their content not.
+
+        Raises:
+            InputError: the file is there and cannot be read.
+        """
+        return self._read(key, names)
+
+    def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
         path = self.path(key)
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                return _parsed(file, names)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InputError(path, (error.strerror or str(error)).lower()) from error
-        try:
-            return _parsed(data)
+            if error.errno != errno.EINVAL:  # what seeking to a damaged place says
+                raise InputError(path, (error.strerror or str(error)).lower()) from error
         except _DAMAGE:
-            if path not in self.corrupt:
-                self.corrupt.append(path)
-            return None
+            pass
+        if path not in self.corrupt:
+            self.corrupt.append(path)
+        with suppress(OSError):  # else whoever only asks whether it is there would believe it
+            path.unlink()
+        return None
 
     def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays; afterwards they are on disk whole or, after a crash, not at all.
@@ -118,6 +141,11 @@ class MemoryStore:
         entry = self._entries.get(key)
         return None if entry is None else {name: array.copy() for name, array in entry.items()}
 
+    def peek(self, key: str, names: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
+        """Copies of some arrays of an entry, or None."""
+        entry = self._entries.get(key)
+        return None if entry is None else {n: a.copy() for n, a in entry.items() if n in names}
+
     def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep copies of arrays.
 
@@ -141,17 +169,38 @@ def _write(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         archive.comment = _seal(archive)
 
 
-def _parsed(data: bytes) -> dict[str, NDArray[Any]]:
-    """Reads each member whole, so that its checksum is verified before a header is believed."""
+def _parsed(file: IO[bytes], names: Collection[str] | None) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, or all; memory for the arrays themselves, and for nothing else."""
     arrays = {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(file) as archive:
         if archive.comment != _seal(archive):
             raise zipfile.BadZipFile("the list of members is damaged")
         for info in archive.infolist():
-            member = io.BytesIO(archive.read(info))
             name = info.filename.removesuffix(".npy")
-            arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+            if names is None or name in names:
+                arrays[name] = _array(archive, info)
     return arrays
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """One member; a header that claims another size than the sealed one is not believed."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        header = _HEADERS.get(version)
+        if header is None:
+            raise ValueError(f"npy version {version}")
+        shape, fortran, dtype = header(member)
+        if dtype.hasobject:
+            raise ValueError("an array of objects")
+        size = math.prod(shape) * dtype.itemsize
+        if member.tell() + size != info.file_size:
+            raise ValueError("the header does not fit the member")
+        data = np.empty(size, np.uint8)
+        at = 0
+        while chunk := member.read(_CHUNK):  # to the end, where the checksum is verified
+            data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            at += len(chunk)
+    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _seal(archive: zipfile.ZipFile) -> bytes:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
-_PLAIN = "@"
+PLAIN = "@"
+"""Name of the array that holds every field that is none."""
 
 
 def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
@@ -40,7 +41,7 @@ def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
         else:
             plain[field.name] = _to_json(value)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    arrays[_PLAIN] = np.frombuffer(text.encode(), dtype=np.uint8)
+    arrays[PLAIN] = np.frombuffer(text.encode(), dtype=np.uint8)
     return arrays
 
 
@@ -50,9 +51,9 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
     Raises:
         ValueError: the arrays are not those of a ``cls``.
     """
-    if _PLAIN not in arrays:
-        raise ValueError(f"not a stored {cls.__name__}: no array {_PLAIN!r}")
-    plain = json.loads(arrays[_PLAIN].tobytes())
+    if PLAIN not in arrays:
+        raise ValueError(f"not a stored {cls.__name__}: no array {PLAIN!r}")
+    plain = json.loads(arrays[PLAIN].tobytes())
     if plain.pop("@type") != cls.__name__:
         raise ValueError(f"not a stored {cls.__name__}")
     hints = get_type_hints(cls)
@@ -69,6 +70,12 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
         else:
             raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
     return cls(**values)
+
+
+def plain_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The fields of a stored table that are no arrays, as JSON has them; needs the array ``@``."""
+    fields_: dict[str, Any] = json.loads(arrays[PLAIN].tobytes())
+    return fields_
 
 
 def _to_json(value: Any) -> Any:

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from vidal.campaign.answer_formats import detect_format
 from vidal.campaign.answers import frame_of
 from vidal.errors import FormatError, InputError, UsageError
+from vidal.evidence.label_files import detect_format
 from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.types import Annotations, FrameRef, LabelledClip
 

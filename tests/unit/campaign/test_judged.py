@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
+from vidal.assemble.evaluation import _queries
+from vidal.campaign import judged
+from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import parse_config
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.judged import judge_rounds
@@ -13,11 +16,17 @@ from vidal.campaign.loop import answer_round, select_round, train_round
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
+from vidal.detect import load_detector
+from vidal.detect.checkpoints import load_checkpoint
 from vidal.evaluate.matching import match_clip
 from vidal.evidence.gather import load_detections
 from vidal.evidence.places import store_at
 from vidal.scenes import plan
 from vidal.scenes.scene_files import write_scenes
+from vidal.selection.draws import LEARN, step_rng
+from vidal.selection.expected import learn
+from vidal.selection.forecast import forecasts
+from vidal.selection.quality import judge_query
 
 
 class Quiet:
@@ -47,7 +56,7 @@ def make(tmp_path, scenes):
     """Begins a campaign on rendered clips, opened."""
     opened = []
 
-    def begin(start="weights", **selection):
+    def begin(start="weights", detector=None, **selection):
         name = f"w{len(opened)}"
         values = {
             "data": {
@@ -55,7 +64,7 @@ def make(tmp_path, scenes):
                 "labels": str(scenes / "labels.coco.json"),
                 "classes": ["car", "pedestrian", "cyclist", "wheelchair"],
             },
-            "detector": {"name": "scenes-tiny", "start": start, "device": "cpu"},
+            "detector": detector or {"name": "scenes-tiny", "start": start, "device": "cpu"},
             "selection": {
                 "initial": 6, "budget": 3, "gap": 1,
                 "strategy": "expected-errors", "threshold": 0.3,
@@ -147,6 +156,43 @@ def test_each_round_is_judged_by_the_detector_that_had_not_seen_it(make):
     assert not second.judged.detections.random.any()
 
 
+def test_a_round_is_forecast_by_the_weighted_model_that_selected_it(make):
+    campaign = make(expected={"correction": "importance", "estimator": "logistic"})
+    one_round(campaign)
+    job = plan_round(campaign)
+    clips = campaign.clips(job.engines)
+    one_round(campaign)
+    rounds = judge(campaign, before=2)
+    # The model of that selection, by the route that the selection takes.
+    draw = step_rng(campaign.config.seed, 1, LEARN)
+    lesson = learn(job.plan.evidence, list(clips.values()), None, draw, rounds[:1])
+    due = [p.sum() for p in lesson.model.probabilities(rounds[1].judged)]
+    (told,) = forecasts(rounds, campaign.config.seed, job.plan.evidence.expected)
+    assert (told.false_positives.said, told.misses.said) == pytest.approx(due)
+    assert len(lesson.model.pool[0]) > 0
+    # Weights need the pool of that time: without its evidence there is no forecast.
+    for path in campaign.evidence.rglob("*.npz"):
+        path.unlink()
+    again = [replace(each, pool=rounds[1].pool) for each in rounds]
+    assert forecasts(again, campaign.config.seed, job.plan.evidence.expected) == []
+
+
+def test_queries_are_judged_by_the_scores_that_chose_them_or_by_none(make):
+    campaign = make()
+    one_round(campaign)
+    result = one_round(campaign)
+    clips = campaign.clips(plan_round(campaign).engines)
+    answers = {name: campaign.record.annotations(name, clips[name].frames) for name in clips}
+    due = judge_query(result.query, result.load, answers, threshold=result.threshold)
+    assert due.score_spearman is not None
+    found = {number: (name, picks) for number, name, picks in _queries(campaign, Quiet())}
+    assert found[1] == ("expected-errors", due)
+    changed = campaign.config.changed(selection={"strategy": "entropy"})
+    other = {n: picks for n, _, picks in _queries(replace(campaign, config=changed), Quiet())}
+    assert other[1].score_spearman is None
+    assert other[1].false_positives == due.false_positives
+
+
 def test_judged_rows_are_kept_when_the_evidence_is_gone(make):
     campaign = make()
     one_round(campaign)
@@ -177,6 +223,60 @@ def test_labels_that_every_model_has_seen_are_cross_fitted_by_clips(make):
     assert campaign.fold(0, 0).exists()
     assert campaign.fold(0, 1).exists()
     assert campaign.newest_model() == campaign.model(0)
+
+
+def test_no_fold_is_judged_by_a_detector_that_was_trained_on_its_clips(make):
+    campaign = make(start="fresh", initial=9)
+    one_round(campaign)
+    job = plan_round(campaign)
+    clips = campaign.clips(job.engines)
+    bench = judged._Bench(campaign, job.plan.evidence, clips, job.engines, Quiet())
+    (entry,) = campaign.record.rounds()
+    tables = judged._labels(campaign, clips, entry)
+    assert len(tables) == 3
+    seen = []
+    for spec, mine in judged._cross_fitted(bench, entry, tables):
+        trained = set(load_checkpoint(spec.weights).notes[TRAINED_ON])
+        assert trained | set(mine) == set(tables)
+        assert not trained & set(mine)
+        seen += mine
+    assert sorted(seen) == sorted(tables)
+
+
+def test_labels_of_later_rounds_judge_nothing_of_earlier_ones(make):
+    campaign = make()
+    one_round(campaign)
+    one_round(campaign)
+    (first,) = judge(campaign, before=1)
+    names = sorted(campaign.clips(plan_round(campaign).engines))
+    rows = (first.judged.detections, first.judged.candidates)
+    judged_frames = {
+        (names[clip], frame)
+        for kind in rows
+        for clip, frame in zip(kind.clip.tolist(), kind.frame.tolist(), strict=True)
+    }
+    asked = [{(r.clip, r.index) for r in campaign.record.queried_in(n)} for n in (0, 1)]
+    assert judged_frames
+    assert judged_frames <= asked[0]
+    assert not judged_frames & asked[1]
+    assert [each.number for each in judge(campaign, before=2)] == [0, 1]
+
+
+def test_clips_that_the_starting_weights_were_trained_on_judge_nothing(make, tmp_path):
+    plain = make()
+    first, *rest = sorted(plain.clips(plan_round(plain).engines))
+    weights = tmp_path / "mine.safetensors"
+    load_detector("scenes-tiny", device="cpu").save(weights, {TRAINED_ON: [first]})
+    campaign = make(detector={"name": "scenes-tiny", "weights": str(weights), "device": "cpu"})
+    one_round(campaign)
+    (found,) = judge(campaign, before=1)
+    assert found.how == "unseen"
+    clips = np.r_[found.judged.detections.clip, found.judged.candidates.clip]
+    assert {ref.clip for ref in campaign.record.queried_in(0)} == {first, *rest}
+    assert set(clips.tolist()) == {1, 2}
+    # What a model was trained on before is handed down with its weights.
+    notes = load_checkpoint(campaign.model(0)).notes[TRAINED_ON]
+    assert notes == sorted([first, *rest])
 
 
 def labelled(campaign):

@@ -9,7 +9,9 @@ import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign import loop
+from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import parse_config
+from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import (
     answer_round,
@@ -21,6 +23,7 @@ from vidal.campaign.loop import (
 )
 from vidal.campaign.oracle import GivenOracle, PeopleOracle, TruthOracle, only
 from vidal.campaign.training import LabelledFrames
+from vidal.detect import fresh_detector
 from vidal.detect.checkpoints import load_checkpoint
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError, UnreadableClip
 from vidal.protocols import Oracle
@@ -193,6 +196,47 @@ def test_a_model_that_was_saved_but_not_recorded_is_not_trained_again(work, monk
     assert work.record.rounds()[0].state == "trained"
 
 
+def test_no_frame_of_a_test_clip_is_asked_for_or_trained_on(work):
+    test = {entry.id for entry in work.record.clips("test")}
+    assert len(test) == 1
+    for number in range(2):
+        asked = {ref.clip for ref in select(work).query.frames}
+        assert asked
+        assert not asked & test
+        answer(work)
+        # Labels of the test clip lie beside those of the training clips.
+        refs, _ = labelled_frames(work, opened(work))
+        assert not {ref.clip for ref in refs} & test
+        train_round(work, opened(work))
+        trained = load_checkpoint(work.model(number)).notes[TRAINED_ON]
+        assert trained
+        assert not set(trained) & test
+
+
+def test_a_model_says_what_the_weights_that_it_began_with_were_trained_on(work, tmp_path):
+    select(work)
+    answer(work)
+    clips = opened(work)
+    refs, tables = labelled_frames(work, clips)
+    before = tmp_path / "before.safetensors"
+    fresh_detector("scenes-tiny", ("car",), np.random.default_rng(0), device="cpu").save(
+        before, {TRAINED_ON: ["elsewhere-0123abcd"]}
+    )
+    job = Fitting(
+        config=work.config,
+        classes=("car",),
+        before=before,
+        start=step_rng(0, 0, 1),
+        rng=step_rng(0, 0, 2),
+        target=tmp_path / "after.safetensors",
+        state=tmp_path / "state",
+        notes={},
+    )
+    fit_model(job, refs, clips, tables, None)
+    trained = load_checkpoint(job.target).notes[TRAINED_ON]
+    assert trained == sorted({"elsewhere-0123abcd", *(ref.clip for ref in refs)})
+
+
 def test_skipped_frames_are_not_offered_again(work):
     result = select(work)
     answer_round(work, PeopleOracle(), skipped=result.query.frames)
@@ -201,6 +245,22 @@ def test_skipped_frames_are_not_offered_again(work):
     assert prepared.selectable == 2 * FRAMES - 4
     assert sum(int(mask.sum()) for mask in prepared.barred.values()) == 4
     assert not set(select(work).query.frames) & set(result.query.frames)
+
+
+def test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for(work):
+    taken = set(select(work).query.frames)
+    skipped = set(list(taken)[:2])
+    tables = {entry.id: truth() for entry in work.record.clips("train")}
+    answer_round(work, TruthOracle(tables), skipped=skipped)
+    clips = opened(work)
+    train_round(work, clips)
+    # A strategy that keeps no distance, and a budget for everything.
+    everything = {"strategy": "random", "budget": "1000"}
+    greedy = replace(work, config=work.config.changed(selection=everything))
+    asked = select(greedy).query.frames
+    every = {FrameRef(name, index) for name in clips for index in range(FRAMES)}
+    assert len(taken - skipped) == len(skipped) == 2
+    assert set(asked) == every - taken
 
 
 def test_a_round_is_told_again_as_it_was(work):

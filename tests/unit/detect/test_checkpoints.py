@@ -11,6 +11,7 @@ from numpy.random import default_rng
 
 from vidal.detect import checkpoints, fresh_detector, load_detector
 from vidal.detect.checkpoints import Checkpoint
+from vidal.detect.spec import DetectorSpec
 from vidal.errors import OutputError, UnknownName, UsageError, VidalError, WeightsError
 
 CLASSES = ("car", "pedestrian")
@@ -95,6 +96,16 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
 class _Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (print, ("executed",))
+
+
+@pytest.mark.parametrize("name", ["yolox.onnx", "net.ENGINE", "net.tflite", "yolov4.weights"])
+def test_a_model_of_another_kind_is_told_to_give_its_detections(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"x")
+    for refuse in (checkpoints.load_checkpoint, lambda path: DetectorSpec(weights=path).check()):
+        with pytest.raises(WeightsError, match="does not run") as caught:
+            refuse(path)
+        assert "--detections" in caught.value.hint
 
 
 def test_a_pickle_is_not_executed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

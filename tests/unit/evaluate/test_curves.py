@@ -154,6 +154,22 @@ def test_the_table_states_quality_relative_to_all_data():
     assert third.comparison is None
 
 
+def test_a_reference_that_found_nothing_is_stated_and_nothing_is_a_share_of_it():
+    rows = [a_row(ALL_DATA, 0, 1, 0.0), *(a_row("random-r", 0, n, 0.1) for n in range(2))]
+    whole, line = summarise(rows)
+    assert (whole.strategy, whole.final.value) == (ALL_DATA, 0.0)
+    assert line.relative is None
+    # A reference without a number is none.
+    assert [each.strategy for each in summarise([a_row(ALL_DATA, 0, 1, None), *rows[1:]])] == [
+        "random-r"
+    ]
+
+
+def test_of_no_labels_none_can_be_saved():
+    flat = a_curve("x", [0.3, 0.3, 0.3], labelled=(0, 10, 20))
+    assert np.isnan(labels_saved(flat, flat))
+
+
 def test_numbers_of_the_picks_are_averaged_where_they_are_known():
     picks = [Picks(5, false_positives=4), Picks(5, false_positives=6), Picks(5)]
     rows = [a_row("tc", 0, r, 0.1, picks[r]) for r in range(3)]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidal import boxes as box_math
-from vidal.evaluate.matching import ClipMatch, assign, match_clip
+from vidal.evaluate.matching import ClipMatch, assign, match_clip, overlaps
 from vidal.types import Annotations, Detections
 
 CLASSES = ("car", "person")
@@ -236,3 +236,11 @@ def test_a_match_cannot_be_written_to():
     match: ClipMatch = match_clip(detections([(0, 0, 0, 9, 9, 0, 0.9)]), truth([]))
     with pytest.raises(ValueError, match="read-only"):
         match.true_positive[0] = True
+
+
+def test_empty_boxes_overlap_nothing():
+    boxes = np.array([[5, 5, 5, 5], [5, 5, 5, 9], [0, 0, 10, 10]], np.float32)
+    left, right = (each.reshape(-1) for each in np.mgrid[:3, :3])
+    with np.errstate(all="raise"):
+        iou, cover = overlaps(boxes[left], boxes[right])
+    assert iou.tolist() == cover.tolist() == [0] * 8 + [1]

@@ -18,6 +18,7 @@ from vidal.evaluate.quality import (
     false_positive_verdicts,
     missed_verdicts,
     nearest_pick_distance,
+    rank_agreement,
     rank_correlation,
     stability,
 )
@@ -136,6 +137,28 @@ def test_within_clip_correlation_is_blind_to_differences_between_clips():
     result = correlate(estimated, true)
     assert (result.within, result.clips) == (-1.0, 2)
     assert result.pooled > 0.7
+
+
+def test_a_constant_estimate_counts_as_nothing_told_on_the_clips_that_all_are_compared_on():
+    true = [np.array([0, 1, 2]), np.array([2, 1, 0]), np.array([1, 1, 1])]
+    sharp = [np.array([0.0, 1.0, 2.0])] * 3
+    blunt = [np.array([0.0, 1.0, 2.0]), np.zeros(3), np.zeros(3)]
+    first, second, none = (correlate(each, true) for each in (sharp, blunt, [np.zeros(3)] * 3))
+    assert (first.within, second.within, none.within) == (0.0, 0.5, 0.0)
+    # The clips that count depend on the truth alone: the same for every estimate.
+    assert first.clips == second.clips == none.clips == 2
+    assert none.pooled == 0
+    assert math.isnan(correlate(sharp[:1], true[2:]).pooled)
+    assert math.isnan(correlate(sharp[:1], true[2:]).within)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=6))
+def test_whether_there_is_an_agreement_depends_on_the_truth_alone(rows):
+    mine, due = np.array(rows).T
+    found = rank_agreement(mine, due)
+    assert math.isnan(found) == (len(set(due)) == 1)
+    if len(set(mine)) > 1 and len(set(due)) > 1:
+        assert found == rank_correlation(mine, due)
 
 
 def test_capture_is_the_share_of_random_and_of_the_oracle():

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.errors import CampaignError, InputError, LabelsMismatch, NoClips, UsageError
+from vidal.errors import (
+    EvidenceLost,
+    FormatError,
+    InputError,
+    LabelsMismatch,
+    NoClips,
+    UnknownName,
+    UsageError,
+)
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
 from vidal.store import MemoryStore, from_arrays
@@ -116,7 +124,7 @@ def test_boxes_are_cut_to_the_frame_and_those_outside_are_counted(tmp_path):
     file.write_text("0,-5,-5,10,100,0.5\n1,70,5,80,9,0.5\n")
     taken, tables = take(file, [clip(frames=2)], needs=("errors",))
     assert tables["a-00000000"].boxes.tolist() == [[0, 0, 10, 48]]
-    assert taken.notes == ("1 boxes lie outside their frames and were left out.",)
+    assert taken.notes == ("1 box outside of the frame left out.",)
 
 
 def test_a_stated_size_has_to_be_the_clips(tmp_path):
@@ -143,13 +151,42 @@ def test_one_nameless_file_belongs_to_the_only_clip(tmp_path):
     assert len(take(write(tmp_path / "whatever.csv"), [clip()])[0].clips) == 1
 
 
+def test_classes_that_match_no_detection_are_refused_with_those_that_are_there(tmp_path):
+    record = {"frame": 0, "dets": [{"xyxy": [1, 2, 9, 9], "label": "car", "score": 0.5}]}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(UnknownName, match="lorry") as caught:
+        take(path.parent, [clip()], classes=("lorry", "tram"))
+    assert "car" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("notes.txt", "Recorded on a rainy day.\n"),
+        ("query.json", '{"format": "vidal-query", "schema": 1}'),
+        ("package.json", '{"name": "x"}'),
+        ("table.csv", "a;b;c\n1;2;3\n"),
+    ],
+)
+def test_another_file_among_the_detections_is_refused_by_name_with_the_way_out(
+    tmp_path, name, text
+):
+    write(tmp_path / "a.csv")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError) as caught:
+        take(tmp_path, [clip()])
+    assert caught.value.path.name == name
+    assert "move it away, or name the others by a pattern" in caught.value.hint
+
+
 def test_clips_and_files_without_partner_are_told(tmp_path):
     write(tmp_path / "a.csv")
     write(tmp_path / "z.csv")
     other = clip("b-00000000", "videos/b.mp4")
     taken, _ = take(tmp_path, [clip(), other])
     assert [each.path for each in taken.skipped] == [other.path]
-    assert taken.notes[-1] == "The detections name 1 clips that are not here, z for one."
+    assert taken.notes[-1] == "The detections name 1 clip that is not here, such as z."
     with pytest.raises(LabelsMismatch, match=r"detections for other clips \(a, z\)"):
         take(tmp_path, [other, clip("c-0", "videos/c.mp4")])
 
@@ -219,5 +256,5 @@ def test_the_key_follows_the_content_and_the_options_not_the_place(tmp_path):
     assert first.key == moved.key
     assert first.key != changed.key
     assert first.key != GivenDetections.of(first.path, transform="sigmoid").key
-    with pytest.raises(CampaignError, match="vanished"):
+    with pytest.raises(EvidenceLost, match="vanished"):
         first.load()

@@ -23,6 +23,7 @@ from vidal.expected_errors.correction import Calibration, calibrate, importance
 from vidal.store import from_arrays, to_arrays
 
 COLUMNS = ("a", "b")
+EMPTY = (np.zeros((0, 2), np.float32),) * 2
 TREES, LOGISTIC = ExpectedErrorsOptions(), ExpectedErrorsOptions(estimator="logistic")
 
 
@@ -130,15 +131,49 @@ def test_joined_rounds_keep_all_rows_in_order():
 
 def test_out_of_fold_probabilities_do_not_know_their_own_rows():
     noise = judged(400, rate=0.5)
-    p, _ = cross_probabilities(noise, 0, TREES)
-    seen = fit(noise, np.random.default_rng(0), TREES).false_positive(
-        rows_of(noise.detections.evidence)
-    )
+    model = fit(noise, np.random.default_rng(0), TREES)
+    p, _ = cross_probabilities(model)
+    seen = model.false_positive(rows_of(noise.detections.evidence))
     error = noise.detections.error
     brier = ((p - error) ** 2).mean()
     # Noise cannot be predicted: at least the 1/4 of always saying 1/2.
     assert brier > 0.25
     assert ((seen - error) ** 2).mean() < brier - 0.05
+
+
+@pytest.mark.parametrize(("clips", "frames"), [(40, 1), (3, 14)], ids=["clips", "frames"])
+def test_rows_of_one_clip_or_frame_do_not_teach_one_another(clips, frames):
+    # Every group has a look and a verdict of its own: who has seen one row of it knows them all.
+    rng = np.random.default_rng(2)
+    clip = np.repeat(np.arange(clips), frames * 20)
+    frame = np.tile(np.repeat(np.arange(frames), 20), clips)
+    group = clip * frames + frame
+    verdict, look = rng.random(clips * frames) < 0.5, rng.normal(size=(clips * frames, 2))
+    table = Examples(
+        look[group].astype(np.float32), verdict[group], clip, frame, np.ones(len(group), bool)
+    )
+    p, _ = cross_probabilities(refit(Judged(COLUMNS, table, table, 0), 0, TREES, EMPTY))
+    assert ((p - table.error) ** 2).mean() > 0.2
+    # Every fold is used, and what one fold cannot know another does not tell it.
+    assert len(np.unique(p.round(6))) > 5
+
+
+def test_calibration_is_learned_from_rows_that_the_estimator_had_not_seen():
+    # A faint sign: on its own rows an ensemble is too sure and yet too right.
+    rng = np.random.default_rng(3)
+    evidence = rng.normal(size=(800, 2)).astype(np.float32)
+    error = rng.random(800) < 0.5 + 0.15 * np.sign(evidence[:, 0])
+    number = np.arange(800)
+    table = Examples(evidence, error, number % 8, number, np.ones(800, bool))
+    plain, calibrated = (
+        refit(Judged(COLUMNS, table, table, 0), 0, replace(TREES, correction=name), EMPTY)
+        for name in ("none", "calibration")
+    )
+    rows = rows_of(rng.normal(size=(2000, 2)))
+    due = np.where(rows.evidence[:, 0] > 0, 0.65, 0.35)
+    off = [np.abs(model.missed(rows) - due).mean() for model in (plain, calibrated)]
+    assert calibrated.missed(rows).std() < 0.8 * plain.missed(rows).std()
+    assert off[1] < 0.9 * off[0]
 
 
 def test_of_many_rows_each_member_learns_from_its_own_part(monkeypatch):

@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from vidal.errors import UnknownName, UsageError
-from vidal.query.options import Option, build, options_of
+from vidal.query.options import Option, Preset, build, options_of, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +94,13 @@ def test_unknown_options_are_refused_with_the_valid_ones():
         build(Sample, {"gap": "1"})
     with pytest.raises(UsageError, match="unknown option 'a'"):
         build(Bare, {"a": "1"})
+
+
+def test_a_preset_gives_fields_and_other_defaults_and_can_be_changed():
+    quiet = Preset(Sample, "A quiet thing.", {"gap": 7, "count": 9})
+    assert quiet() == build(quiet, {}) == Sample(count=9, gap=7)
+    assert build(quiet, {"count": "4"}) == Sample(count=4, gap=7)
+    assert [o.default for o in options_of(quiet)] == ["up", 9, 0.5, False, "x", None]
+    assert (summary(quiet), summary(Sample)) == ("A quiet thing.", "A thing.")
+    with pytest.raises(UnknownName, match="gap"):
+        build(quiet, {"gap": 1})

@@ -10,7 +10,7 @@ from vidal.query.baselines import EveryNth, Random
 from vidal.query.exclusion import away_from_labelled, neighbourhoods, thin
 from vidal.query.pools import restrict
 from vidal.query.select import RoundRobin, Spread, TopScores, lift, round_robin
-from vidal.query.uncertainty import Entropy
+from vidal.query.uncertainty import region_score
 from vidal.types import Explanation, FrameSet, Pool, Regions
 
 FRAMES = st.lists(
@@ -169,7 +169,7 @@ def test_spread_asks_again_until_the_budget_is_filled():
 
 
 def test_lift_wraps_scorers_and_sets_the_gap_of_selectors():
-    assert lift(Entropy(), 4) == RoundRobin(Entropy(), 4)
+    assert lift(region_score("entropy")(), 4) == RoundRobin(region_score("entropy")(), 4)
     assert lift(EveryNth(), 4) == EveryNth(gap=4)
     assert lift(Random(), 4) == Random()
     with pytest.raises(UsageError, match="gap -2"):

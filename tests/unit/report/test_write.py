@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidal.errors import OutputError, UnreadableClip
+from vidal.errors import OutputBusy, OutputError, UnreadableClip
+from vidal.report.place import FILES, claimed
 from vidal.report.query_files import read_query
-from vidal.report.write import check_writable, write_outputs
+from vidal.report.write import write_outputs
 from vidal.types import (
     Explanation,
     FrameRef,
@@ -90,7 +94,7 @@ def test_a_failure_while_moving_into_place_puts_the_earlier_result_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no space left"):
         write_outputs(build.random(video), tmp_path)
     assert contents(tmp_path) == before
 
@@ -104,9 +108,128 @@ def test_files_of_the_user_in_the_frames_folder_are_never_removed(build, video, 
     mine.unlink()
     write_outputs(build.result(video), tmp_path)
     (tmp_path / "frames" / "labels.txt").write_text("by hand")
-    with pytest.raises(OutputError, match=r"labels\.txt"):
-        check_writable(tmp_path)
+    with pytest.raises(OutputError, match=r"labels\.txt"), claimed(tmp_path):
+        pass
     assert (tmp_path / "frames" / "labels.txt").read_text() == "by hand"
+
+
+OUTPUTS = ("report.html", "query.csv", "query.json", "preannotations.coco.json", "frames/a.jpg")
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("text", ["mine", "{}", '{"format": "vidal-query", "schema": 1}', ""])
+def test_a_file_of_the_user_with_the_name_of_an_output_is_named_and_kept(
+    build, video, tmp_path, name, text
+):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text(text)
+    with pytest.raises(OutputError, match=name.replace(".", r"\.")) as caught:
+        write_outputs(build.result(video), tmp_path)
+    assert "--out" in caught.value.hint
+    assert contents(tmp_path) == {name: text.encode()}
+
+
+@pytest.mark.parametrize("name", ["report.html", "query.csv", "preannotations.coco.json"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_users_file_beside_vidals_own_result_is_kept(build, video, tmp_path, name, first):
+    """Beside a result without that file, and instead of the file that vidal had written."""
+    write_outputs(build.result(video), tmp_path, report=not first)
+    if first and name != "report.html":
+        (tmp_path / name).unlink()
+    (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match=name.replace(".", r"\.")):
+        write_outputs(build.result(video), tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_result_that_was_edited_by_hand_is_kept(build, video, tmp_path):
+    for name, old, new in (
+        ("preannotations.coco.json", '"iscrowd":0', '"iscrowd":1'),
+        ("query.json", "Few links.", "My remark."),
+        ("query.csv", "no score", "a note"),
+    ):
+        out = tmp_path / name
+        write_outputs(build.result(video), out)
+        path = out / name
+        path.write_text(path.read_text().replace(old, new))
+        before = contents(out)
+        with pytest.raises(OutputError, match=r"was changed since"):
+            write_outputs(build.result(video), out)
+        assert contents(out) == before
+
+
+def test_a_picture_that_was_drawn_upon_is_kept(build, video, tmp_path):
+    write_outputs(build.result(video), tmp_path)
+    picture = next((tmp_path / "frames").iterdir())
+    picture.write_bytes(picture.read_bytes() + b"drawn upon")
+    with pytest.raises(OutputError, match=picture.name):
+        write_outputs(build.result(video), tmp_path)
+    assert picture.read_bytes().endswith(b"drawn upon")
+
+
+def test_links_are_no_files_of_vidals(build, video, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "frames").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="frames"):
+        write_outputs(build.result(video), out)
+    (out / "frames").unlink()
+    (out / "report.html").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="report"):
+        write_outputs(build.result(video), out)
+    assert (out / "report.html").is_symlink()
+
+
+def test_other_files_beside_a_result_stay(build, video, tmp_path):
+    mine = {".writing/notes.txt": b"a", "notes.txt": b"b", "old/query.json": b"c"}
+    for name, data in mine.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    for _ in range(2):
+        write_outputs(build.result(video), tmp_path)
+    assert mine.items() <= contents(tmp_path).items()
+
+
+def test_a_result_of_a_version_that_kept_no_list_may_be_replaced(build, video, tmp_path):
+    write_outputs(build.result(video), tmp_path)
+    path = tmp_path / "query.json"
+    content = json.loads(path.read_text())
+    del content["files"], content["digest"]
+    path.write_text(json.dumps(content))
+    write_outputs(build.result(video), tmp_path)
+    assert "files" in json.loads(path.read_text())
+
+
+def test_a_result_that_was_copied_or_moved_is_still_vidals_own(build, video, tmp_path):
+    write_outputs(build.result(video), tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    write_outputs(build.random(video), tmp_path / "b")
+
+
+def test_a_second_run_into_one_folder_is_refused_while_the_first_works(build, video, tmp_path):
+    with claimed(tmp_path) as place:
+        with pytest.raises(OutputBusy, match="is writing there") as caught:
+            write_outputs(build.result(video), tmp_path)
+        assert caught.value.pid == os.getpid()
+        write_outputs(build.result(video), place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    write_outputs(build.result(video), tmp_path)
+
+
+def test_a_claim_that_came_to_nothing_leaves_no_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError), claimed(tmp_path / "out"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lock_that_a_killed_run_left_means_nothing(build, video, tmp_path):
+    (tmp_path / ".vidal-lock").write_text("1\n")
+    write_outputs(build.result(video), tmp_path)
+    assert not (tmp_path / ".vidal-lock").exists()
 
 
 def test_an_output_place_that_is_a_file_is_refused_before_any_work(build, video, tmp_path):
@@ -118,8 +241,8 @@ def test_an_output_place_that_is_a_file_is_refused_before_any_work(build, video,
 
     with pytest.raises(OutputError):
         write_outputs(build.result(video, load=load), place)
-    with pytest.raises(OutputError):
-        check_writable(place / "below")
+    with pytest.raises(OutputError), claimed(place / "below"):
+        pass
 
 
 def test_progress_counts_frames_and_clips_to_the_end(build, video, tmp_path):
@@ -137,7 +260,7 @@ class Killed(BaseException):
 def test_a_run_killed_while_moving_leaves_the_earlier_result_to_the_next(
     build, video, tmp_path, monkeypatch, moves
 ):
-    import vidal.report.write as module
+    import vidal.report.place as module
 
     write_outputs(build.result(video), tmp_path)
     before = contents(tmp_path)
@@ -156,7 +279,8 @@ def test_a_run_killed_while_moving_leaves_the_earlier_result_to_the_next(
         patch.setattr(module.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             write_outputs(replace(result, query=changed), tmp_path, report=False)
-    check_writable(tmp_path)
+    with claimed(tmp_path):
+        pass
     assert contents(tmp_path) == before
     write_outputs(replace(result, query=changed), tmp_path, report=False)
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from vidal import scenes
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import OutputBusy, OutputError, UnknownName, UsageError
 from vidal.formats import coco_video, synthia_al
 from vidal.scenes.scene_files import LAYOUTS, synthia_name, write_scenes
+from vidal.store import lock
 
 SPECS = scenes.plan(2, 3, frames=(3, 5), size=(96, 160))
 
@@ -99,3 +100,29 @@ def test_unknown_layouts_and_repeated_names_are_refused(tmp_path: Path) -> None:
         write_scenes(tmp_path, SPECS, layout="zip")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="one name"):
         write_scenes(tmp_path, [SPECS[0], SPECS[0]])
+
+
+@pytest.mark.parametrize("name", ["labels.coco.json", "scenes.json", "clips/SPEC.mp4"])
+def test_files_of_the_user_are_named_and_kept(tmp_path: Path, name: str) -> None:
+    specs = scenes.plan(1, 3, frames=(4, 4), size=(64, 96))
+    mine = tmp_path / name.replace("SPEC", specs[0].name)
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match="vidal did not write it") as caught:
+        write_scenes(tmp_path, specs)
+    assert caught.value.path == mine
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+
+
+def test_rendering_again_into_one_folder_replaces_the_listing(tmp_path: Path) -> None:
+    for clips in (1, 2):
+        write_scenes(tmp_path, scenes.plan(clips, 3, frames=(4, 4), size=(64, 96)))
+    assert len(json.loads((tmp_path / "scenes.json").read_text())["clips"]) == 2
+    assert not list(tmp_path.rglob("*.vidal-tmp"))
+
+
+def test_two_renderings_into_one_folder_are_not_mixed(tmp_path: Path) -> None:
+    with lock.locked(tmp_path), pytest.raises(OutputBusy):
+        write_scenes(tmp_path, scenes.plan(1, 3, frames=(4, 4), size=(64, 96)))
+    assert list(tmp_path.iterdir()) == []

@@ -8,12 +8,14 @@ import pytest
 
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
-from vidal.evidence.gather import EvidencePlan, clip_evidence
+from vidal.evidence.gather import ClipEvidence, EvidencePlan, clip_evidence, estimate_errors
+from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.selection.expected import JudgedRound, judge_stored, learn
+from vidal.selection.expected import JudgedRound, judge_stored
+from vidal.selection.learn import learn
 from vidal.selection.pool import PoolClip, build_pool
 from vidal.store import to_arrays
 from vidal.track import FlowOptions
@@ -93,6 +95,57 @@ def test_labels_judge_detections_and_candidates():
     assert sorted(judged.candidates.error.tolist()) == [False, False, True]
     assert judged.missed == 2
     assert judged.detections.clip.tolist() == [4, 4, 4]
+
+
+SCORES = [0.0, 0.02, 0.05, 0.3, 0.5, 0.50001, 0.9, 1.0]
+
+
+def at_every_score():
+    """A detection of every score on each of three frames, far from one another."""
+    return detections(
+        [(f, 0, score, 22 * n) for f in range(3) for n, score in enumerate(SCORES)], 3
+    )
+
+
+def evidence_at(table, threshold, floor):
+    verdicts = estimate_errors(
+        table, Still(), CoherenceOptions(score_threshold=threshold), size=SIZE
+    )
+    options = ExpectedErrorsOptions(threshold=threshold, floor=floor)
+    return clip_evidence(table, Still(), verdicts, options, size=SIZE), options
+
+
+@pytest.mark.parametrize("threshold", [0, 0.02, 0.3, 0.5, 1])
+@pytest.mark.parametrize("floor", [0, 0.05, 0.3, 0.5, 1])
+def test_what_scores_above_the_threshold_is_never_left_out_whatever_the_floor(threshold, floor):
+    table = at_every_score()
+    found, options = evidence_at(table, threshold, floor)
+    assert found.rows.tolist() == np.flatnonzero(table.scores > threshold).tolist()
+    np.testing.assert_array_equal(found.detections.column("score"), table.scores[found.rows])
+    np.testing.assert_array_equal(found.detections.boxes, table.boxes[found.rows])
+    # Weak detections lie strictly above the floor; at most the threshold.
+    weak = found.candidates.column("score")[found.candidates.column("is detection") == 1]
+    due = table.scores[(table.scores > min(floor, threshold)) & (table.scores <= threshold)]
+    assert sorted(weak.tolist()) == sorted(due.tolist())
+    judged = judge(found, table, labels([], [1, 1, 1]), threshold=threshold)
+    assert judged.detections.error.sum() == (table.scores > threshold).sum()
+    # A floor above the threshold is no floor: the same evidence under the same key.
+    same, other = evidence_at(table, threshold, min(floor, threshold))
+    np.testing.assert_array_equal(found.detections.evidence, same.detections.evidence)
+    np.testing.assert_array_equal(found.candidates.evidence, same.candidates.evidence)
+    assert options.evidence_key == other.evidence_key
+
+
+def test_the_key_of_evidence_still_tells_floors_below_the_threshold_apart():
+    keys = [ExpectedErrorsOptions(floor=floor).evidence_key for floor in (0.05, 0.1)]
+    assert keys[0] != keys[1]
+
+
+def test_verdicts_on_detections_that_are_not_looked_at_are_refused():
+    table = at_every_score()
+    verdicts = estimate_errors(table, Still(), CoherenceOptions(score_threshold=0.02), size=SIZE)
+    with pytest.raises(ValueError, match="verdicts"):
+        clip_evidence(table, Still(), verdicts, ExpectedErrorsOptions(floor=0.3), size=SIZE)
 
 
 def test_frames_without_labels_judge_nothing():
@@ -178,9 +231,19 @@ def test_stored_evidence_is_judged_under_the_names_of_the_detectors_classes(tmp_
     assert judge_stored(store_at(plan.store), keys, {}, OPTIONS) is None
 
 
+def found_by(plan, clips):
+    """The evidence of a run, as its store holds it."""
+    known = {clip.id: ClipEvidence(plan.keys(clip), CLASSES, 0, 1.0, 0) for clip in clips}
+    return Gathered({clip.id: clip for clip in clips}, known, (), plan.store)
+
+
+def a_lesson(plan, clips, labels, rounds):
+    return learn(found_by(plan, clips), plan.expected, labels, rounds, seed=0, number=0)
+
+
 def test_labels_given_to_a_selection_teach_it(tmp_path):
     plan, clips, tables = a_run(tmp_path)
-    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), None)
+    lesson = a_lesson(plan, clips, LabelMatch(tables, ()), None)
     model, remarks = lesson.model, lesson.remarks
     evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1))
     p = model.false_positive(evidence.detections)
@@ -193,7 +256,7 @@ def test_labels_given_to_a_selection_teach_it(tmp_path):
 def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
     plan, clips, _ = a_run(tmp_path, frames=4)
     for match in (None, LabelMatch({}, ())):
-        lesson = learn(plan, clips, match, np.random.default_rng(0), None)
+        lesson = a_lesson(plan, clips, match, None)
         assert lesson.model is None
         assert "too few labelled errors" in lesson.remarks[0]
 
@@ -203,12 +266,12 @@ def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
     keys = {clip.id: plan.keys(clip) for clip in clips}
     earlier = judge_stored(store_at(plan.store), keys, tables, OPTIONS)
     rounds = [JudgedRound(0, earlier, "cross-fitted"), JudgedRound(1, earlier, "unseen")]
-    lesson = learn(plan, clips, None, np.random.default_rng(0), rounds)
+    lesson = a_lesson(plan, clips, None, rounds)
     model, remarks = lesson.model, lesson.remarks
     assert len(model.judged.detections) == 2 * len(earlier.detections)
     assert "trained on these frames" not in remarks[0]
     assert "trained on other clips" in remarks[0]
-    lesson = learn(plan, clips, LabelMatch(tables, ()), np.random.default_rng(0), [])
+    lesson = a_lesson(plan, clips, LabelMatch(tables, ()), [])
     assert lesson.model is None
 
 

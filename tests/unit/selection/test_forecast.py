@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vidal.expected_errors import Examples, ExpectedErrorsOptions, Judged
+from vidal.expected_errors import Evidence, Examples, ExpectedErrorsOptions, Judged, Rows
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.selection.forecast import cross_forecast, forecasts, newest_forecast
@@ -40,6 +40,10 @@ def test_a_round_is_expected_by_the_earlier_rounds_alone():
         [each.judged for each in rounds[:2]], step_rng(9, 4, LEARN), OPTIONS
     )
     due = model.probabilities(rounds[2].judged)
+    only = fit_expected_errors([rounds[0].judged], step_rng(9, 2, LEARN), OPTIONS)
+    assert said(told[0]) == pytest.approx(
+        sum(p.sum() for p in only.probabilities(rounds[1].judged))
+    )
     last = told[1]
     assert last.false_positives.said == pytest.approx(due[0].sum())
     assert last.false_positives.found == int(rounds[2].judged.detections.error.sum())
@@ -71,3 +75,103 @@ def test_a_forecast_is_json_also_where_nothing_was_judged():
     assert plain["round"] == 1
     nothing = replace(earlier, judged=empty.judged)
     assert forecasts([nothing, earlier], 0, OPTIONS) == []
+
+
+CALIBRATED = replace(OPTIONS, correction="calibration")
+WEIGHTED = replace(OPTIONS, correction="importance")
+
+
+def chosen_round(number, seed, rows=800):
+    """Chosen frames hold twice the errors that the same evidence means among drawn ones."""
+    rng = np.random.default_rng(seed)
+    kinds = []
+    for _ in range(2):
+        table = examples(rng, rows)
+        drawn = rng.random(rows) < 0.5
+        error = table.error & (~drawn | (rng.random(rows) < 0.5))
+        kinds.append(replace(table, error=error, random=drawn))
+    judged = Judged(("p",), *kinds, int(kinds[1].error.sum()))
+    return JudgedRound(number, judged, "unseen")
+
+
+def a_pool(low, high, rows=500):
+    """Evidence of one clip, evenly between two values of the column."""
+    p = np.linspace(low, high, rows, dtype=np.float32)[:, None]
+    table = Rows(
+        np.zeros(rows, int), np.tile([0, 0, 1, 1], (rows, 1)), np.zeros(rows, int), p, ("p",)
+    )
+    return [Evidence(1, ("p",), table, np.arange(rows), table)]
+
+
+def said(told):
+    return told.false_positives.said + told.misses.said
+
+
+def test_labels_of_other_clips_are_expected_by_a_model_calibrated_like_the_one_that_selects():
+    judged = chosen_round(0, 3)
+    model, plain = (
+        fit_expected_errors([judged.judged], step_rng(0, 1, LEARN), options)
+        for options in (CALIBRATED, OPTIONS)
+    )
+    # What the model that selects expects of these frames: far less than an uncalibrated one.
+    due = sum(p.sum() for p in model.probabilities(judged.judged))
+    told = said(newest_forecast([judged], model, 0))
+    assert told == pytest.approx(due, rel=0.1)
+    assert said(newest_forecast([judged], plain, 0)) > 1.25 * told
+
+
+def test_labels_of_other_clips_are_expected_by_a_model_weighted_like_the_one_that_selects():
+    # Errors do not follow the column in one line: which part of it counts changes the fit.
+    rng = np.random.default_rng(8)
+    p = rng.uniform(0, 1, 1500).astype(np.float32)
+    error = rng.random(1500) < np.where(p < 0.5, 0.8, 0.2) * (1 - p)
+    table = replace(examples(rng, 1500), evidence=p[:, None], error=error)
+    judged = Judged(("p",), table, table, int(error.sum()))
+    logistic = replace(WEIGHTED, estimator="logistic")
+    low, high = (
+        fit_expected_errors([judged], step_rng(0, 1, LEARN), logistic, pool=a_pool(*ends))
+        for ends in ((0.0, 0.3), (0.7, 1.0))
+    )
+    rounds = [JudgedRound(0, judged, "unseen")]
+    for model in (low, high):
+        due = sum(p.sum() for p in model.probabilities(judged))
+        assert said(newest_forecast(rounds, model, 0)) == pytest.approx(due, rel=0.05)
+    assert abs(said(cross_forecast(low)) - said(cross_forecast(high))) > 50
+
+
+def test_a_round_is_expected_with_the_weights_of_the_pool_it_was_selected_from():
+    asked = []
+
+    def pool():
+        asked.append(1)
+        return a_pool(0.0, 0.2)
+
+    first, second = chosen_round(0, 4), replace(chosen_round(1, 5), pool=pool)
+    (told,) = forecasts([first, second], 0, WEIGHTED)
+    model = fit_expected_errors(
+        [first.judged], step_rng(0, 1, LEARN), WEIGHTED, pool=a_pool(0.0, 0.2)
+    )
+    due = sum(p.sum() for p in model.probabilities(second.judged))
+    assert said(told) == pytest.approx(due, rel=1e-9)
+    plain = fit_expected_errors([first.judged], step_rng(0, 1, LEARN), OPTIONS)
+    assert abs(due - sum(p.sum() for p in plain.probabilities(second.judged))) > 1
+    assert asked == [1]
+
+
+def test_a_calibrated_round_is_expected_by_the_calibrated_model_of_the_time():
+    first, second = chosen_round(0, 4), chosen_round(1, 5)
+    (told,) = forecasts([first, second], 0, CALIBRATED)
+    model = fit_expected_errors([first.judged], step_rng(0, 1, LEARN), CALIBRATED)
+    assert said(told) == pytest.approx(sum(p.sum() for p in model.probabilities(second.judged)))
+
+
+@pytest.mark.parametrize("gone", [None, lambda: None], ids=["no model", "evidence deleted"])
+def test_without_the_pool_of_the_time_no_other_model_speaks_for_a_weighted_one(gone):
+    rounds = [chosen_round(0, 4), replace(chosen_round(1, 5), pool=gone)]
+    assert forecasts(rounds, 0, WEIGHTED) == []
+    model = fit_expected_errors(
+        [each.judged for each in rounds], step_rng(0, 2, LEARN), WEIGHTED, pool=a_pool(0, 1)
+    )
+    assert newest_forecast(rounds, model, 0).round is None
+    # The others need no pool.
+    assert [each.round for each in forecasts(rounds, 0, OPTIONS)] == [1]

@@ -174,3 +174,15 @@ def test_without_truth_there_is_no_such_column_even_if_it_is_needed():
 def test_with_truth_there_is_no_such_column_unless_it_is_needed():
     truth = {"a": truth_of(4, [])}
     assert set(truth_pool(truth, needs=("errors",)).columns) == {"errors"}
+
+
+def test_the_fixed_fusion_looks_at_weak_detections_above_the_floor_only() -> None:
+    # One weak detection a frame; at a floor of 0.3 the first frame has no sign of an error left.
+    part = a_part("a", 3, rows=[(0, 0, 0.2), (1, 0, 0.4), (2, 0, 0.45)])
+    pools = [
+        build_pool([part], classes=CLASSES, needs=frozenset({"expected"}), threshold=0.5, **floor)
+        for floor in ({}, {"floor": 0.3})
+    ]
+    low, high = (pool.column("expected")[:, 0, 1] for pool in pools)
+    assert (low > 0).tolist() == [True, True, True]
+    assert (high > 0).tolist() == [False, True, True]

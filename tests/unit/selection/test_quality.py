@@ -116,6 +116,10 @@ def test_the_score_is_ranked_against_the_number_of_errors():
     assert judged(a_query(0), scores=[1, 1, 0, 0, 1, 0]).score_spearman == pytest.approx(-1.0)
 
 
+def test_a_score_that_is_the_same_everywhere_has_told_nothing():
+    assert judged(a_query(0), scores=[2, 2, 2, 2, 2, 2]).score_spearman == 0
+
+
 def test_without_detections_errors_stay_unknown():
     picks = judged(a_query(0, 5), detections=None)
     assert picks.false_positives is None

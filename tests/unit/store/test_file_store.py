@@ -1,9 +1,12 @@
+import io
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 
 from vidal.errors import InputError, OutputError
 from vidal.store.atomic import DAY, SUFFIX
-from vidal.store.stores import FileStore
+from vidal.store.stores import FileStore, _seal
 
 KEY, OTHER = "ab" * 16, "cd" * 16
 ENTRY = {"boxes": np.arange(40, dtype=np.float32).reshape(10, 4), "labels": np.arange(10)}
@@ -74,6 +77,44 @@ def test_an_entry_cut_short_is_absent_and_listed(tmp_path, share):
     assert store.get(KEY) is None
     assert store.get(KEY) is None
     assert store.corrupt == [store.path(KEY)]
+
+
+def test_reading_takes_no_more_memory_than_the_arrays(tmp_path):
+    store = a_store(tmp_path)
+    store.put(KEY, {"large": np.arange(4_000_000, dtype=np.float32), "small": np.ones(3)})
+    tracemalloc.start()
+    back = store.get(KEY)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    store.peek(KEY, ("small",))
+    now, peeked = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.1 * back["large"].nbytes
+    assert peeked - now < 200_000
+
+
+def test_a_damaged_entry_is_removed_so_that_nobody_believes_it_is_there(tmp_path):
+    store = a_store(tmp_path)
+    store.put(KEY, ENTRY)
+    raw = bytearray(store.path(KEY).read_bytes())
+    raw[raw.index(ENTRY["boxes"].tobytes()) + 5] ^= 1
+    store.path(KEY).write_bytes(raw)
+    assert store.peek(KEY, ("labels",)) is not None
+    assert store.get(KEY) is None
+    assert store.peek(KEY, ()) is None
+    assert not store.path(KEY).exists()
+
+
+def test_a_header_that_claims_more_than_there_is_is_not_believed(tmp_path):
+    store = a_store(tmp_path)
+    store.path(KEY).parent.mkdir(parents=True)
+    with store.path(KEY).open("wb") as file, zipfile.ZipFile(file, "w") as archive:
+        member = io.BytesIO()
+        head = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}
+        np.lib.format.write_array_header_1_0(member, head)
+        archive.writestr("boxes.npy", member.getvalue() + bytes(64))
+        archive.comment = _seal(archive)
+    assert store.get(KEY) is None
 
 
 def test_putting_a_damaged_entry_anew_repairs_it(tmp_path):
@@ -145,7 +186,7 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from vidal.store.stores import FileStore
+from vidal.store.stores import FileStore, _seal
 store = FileStore(Path(sys.argv[1]))
 print("ready", flush=True)
 version = 0

@@ -56,7 +56,12 @@ def read(
     clips: list[FoundClip] = []
     used = False
     for file, names in zip(files, _names(files), strict=True):
-        found, coco = _read_file(file, names, images)
+        try:
+            found, coco = _read_file(file, names, images)
+        except FormatError as error:
+            if whole:
+                raise
+            raise _among_others(error, path) from error
         clips.extend(found)
         used = used or coco
         if not whole and coco:
@@ -66,6 +71,15 @@ def read(
             "--detections-images is for lists of COCO results only.", hint=f"{files[0]} is none."
         )
     return settle(clips, classes=classes, transform=transform)
+
+
+def _among_others(error: FormatError, path: Path) -> FormatError:
+    """The same, with the way out where the file is one of many."""
+    shown = path / f"*{error.path.suffix}" if path.is_dir() else path
+    way = f"If it holds no detections, move it away, or name the others by a pattern: '{shown}'."
+    told = FormatError(error.path, "", error.why, hint=f"{error.hint} {way}".strip())
+    told.where = error.where
+    return told
 
 
 def find_files(path: Path) -> list[Path]:

@@ -1,4 +1,7 @@
-"""Progress of long work: live bars with ETA on a terminal, plain lines elsewhere. On stderr."""
+"""Progress of long work: live bars with ETA on a terminal or in a notebook, plain lines elsewhere.
+
+On stderr, so that what a command prints can be piped.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
+
+from vidal.words import counted, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -29,7 +34,7 @@ class ClipProgress:
         names: of the clips, in order.
         frames: of each clip.
         quiet: print nothing.
-        unit: what is counted, in the lines of finished clips; empty = not said.
+        unit: what is counted (one of it), in the lines of finished clips; empty = not said.
     """
 
     def __init__(
@@ -39,7 +44,7 @@ class ClipProgress:
         frames: Sequence[int],
         *,
         quiet: bool = False,
-        unit: str = "frames",
+        unit: str = "frame",
     ) -> None:
         self._title = title
         self._unit = unit
@@ -54,7 +59,7 @@ class ClipProgress:
         self._of_clip: dict[int, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
+        if not self._quiet and shows_bars():
             self._open_bars()
         return self
 
@@ -93,8 +98,8 @@ class ClipProgress:
         done, total = sum(self._done), sum(self._frames)
         left = gone / done * (total - done) if done else 0.0
         eta = f", ETA {clock(left)}" if self._finished < len(self._names) else ""
-        note = f" ({remark})" if remark else ""
-        count = f": {self._frames[item]} {self._unit}" if self._unit else ""
+        note = f" ({printable(remark)})" if remark else ""
+        count = f": {counted(self._frames[item], self._unit)}" if self._unit else ""
         done_of = f"[{self._finished}/{len(self._names)}]"
         return f"{self._title} {done_of} {self._names[item]}{count}{note}{eta}"
 
@@ -102,6 +107,11 @@ class ClipProgress:
         self._bars = stage_bars()
         self._overall = self._bars.add_task(self._title, total=sum(self._frames))
         self._bars.start()
+
+
+def shows_bars() -> bool:
+    """Whether stderr is a terminal, or a notebook shows what is printed."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 def stage_bars() -> Progress:
@@ -117,7 +127,7 @@ def stage_bars() -> Progress:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -1,0 +1,143 @@
+"""The Python door: its names, what an import costs, and the examples of the documentation."""
+
+import doctest
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vidal
+from vidal.api import options, selections
+from vidal.assemble.config import KEYS
+from vidal.assemble.selection import plan_selection
+from vidal.errors import UnknownName
+
+ROOT = Path(__file__).parents[3]
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def test_the_public_names_are_these():
+    assert vidal.__all__ == [
+        "Campaign",
+        "SelectedFrame",
+        "Selection",
+        "VidalError",
+        "__version__",
+        "read_labels",
+        "select",
+        "simulate",
+    ]
+    for name in vidal.__all__:
+        assert getattr(vidal, name) is not None
+        assert name in dir(vidal)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = vidal.nonsense
+
+
+def test_every_public_method_has_a_docstring():
+    for owner in (vidal.Campaign, vidal.Selection, vidal.SelectedFrame):
+        for name, member in inspect.getmembers(owner):
+            if not name.startswith("_") and callable(member):
+                assert inspect.getdoc(member), f"{owner.__name__}.{name}"
+
+
+def test_importing_vidal_imports_nothing_heavy():
+    code = "import sys, vidal; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "cv2", "av", "rich", "click", "yaml"} & set(done.stdout.split())
+
+
+def test_the_options_of_select_are_those_of_the_plan_and_of_the_command_line():
+    from vidal.cli.select import command
+
+    own = {"videos", "out", "budget", "strategy"}
+    names = set(options.SelectOptions.__annotations__)
+    assert names == set(inspect.signature(plan_selection).parameters) - own
+    shown = {"campaign", "no_report", "dry_run", "as_json", "quiet"}
+    assert names | own == {each.name for each in command.params} - shown
+
+
+def test_the_options_of_create_are_those_of_the_command_line():
+    from vidal.cli.init import command
+
+    shown = {"folder", "file", "changes", "initial_labels", "as_json", "quiet"}
+    given = {each.name.rstrip("_") for each in command.params} - shown
+    assert set(KEYS) == given
+
+
+def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
+    with pytest.raises(UnknownName, match="threshold"):
+        vidal.select(tmp_path, treshold=0.3, progress=False)
+    with pytest.raises(UnknownName, match="classes"):
+        vidal.Campaign.create(tmp_path / "work", videos=tmp_path, clases=["car"])
+
+
+@pytest.fixture(scope="module")
+def here(rendered, tmp_path_factory):
+    """The working directory of the examples."""
+    folder = tmp_path_factory.mktemp("door")
+    shutil.copytree(rendered / "clips", folder / "clips")
+    shutil.copy(rendered / "labels.coco.json", folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+def run(text, name):
+    parsed = doctest.DocTestParser().get_doctest(text, {"vidal": vidal}, name, name, 0)
+    assert parsed.examples
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    told = []
+    runner.run(parsed, out=told.append)
+    assert not runner.failures, "".join(told)
+
+
+def test_the_examples_of_the_page_give_what_it_says(here):
+    run((ROOT / "docs/python.md").read_text("utf-8"), "python.md")
+
+
+@pytest.mark.parametrize(
+    "member", [vidal.select, vidal.read_labels], ids=lambda each: each.__name__
+)
+def test_the_examples_of_docstrings_give_what_they_say(here, member):
+    run(inspect.getdoc(member), member.__name__)
+
+
+def test_the_example_of_a_campaign_gives_what_it_says(here):
+    shutil.rmtree(here / "work", ignore_errors=True)
+    run(inspect.getdoc(vidal.Campaign), "Campaign")
+
+
+def test_a_selection_from_python_is_that_of_the_command_line(here):
+    from vidal.cli import main
+    from vidal.report import read_query
+
+    chosen = vidal.select(
+        "clips", budget=4, detector="scenes-tiny", cache=".vidal", seed=3, progress=False
+    )
+    options = {"--budget": "4", "--detector": "scenes-tiny", "--cache": ".vidal", "--seed": "3"}
+    given = [text for pair in options.items() for text in pair]
+    line = ["select", "--videos", "clips", "--out", "line", "--no-report", "--quiet", *given]
+    assert not main(line)
+    query = read_query(Path("line/query.json"))
+    assert [str(frame.ref) for frame in query.frames] == [str(frame) for frame in chosen]
+    assert [frame.reason for frame in query.frames] == [frame.reason for frame in chosen]
+
+
+def test_a_selection_without_frames_has_an_empty_table(here):
+    chosen = vidal.select("clips", strategy="random", budget=1, progress=False)
+    result = chosen.result
+    nothing = type(result.query)(
+        0, (), result.query.scores[:0], type(result.query.explanation)((), {}), 1
+    )
+    empty = selections.Selection(
+        type(result)(**{n: getattr(result, n) for n in result.__slots__} | {"query": nothing})
+    )
+    table = empty.to_dataframe()
+    assert len(table) == 0
+    assert list(table.columns)[:3] == ["rank", "clip", "index"]

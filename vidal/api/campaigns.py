@@ -1,0 +1,211 @@
+"""``vidal.Campaign``: rounds of selecting, annotating and training, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vidal.api.options import PathLike
+from vidal.api.selections import Selection
+from vidal.api.watch import Console, Lines
+from vidal.assemble.campaign import begin_campaign, engines_of, plan_round
+from vidal.assemble.config import campaign_config
+from vidal.assemble.evaluation import Evaluation, evaluate_campaign
+from vidal.assemble.imports import give_labels
+from vidal.campaign.answers import Imported
+from vidal.campaign.folder import open_campaign
+from vidal.campaign.loop import Trained, select_round, train_round
+from vidal.campaign.record import Round, Split
+from vidal.campaign.status import describe
+from vidal.evidence.again import again
+from vidal.report import write_outputs
+
+
+class Campaign:
+    """A campaign in a folder: it holds no state of its own, so several processes may have one.
+
+    Every method locks the folder for its own time; another process that works on it meanwhile is
+    answered with ``CampaignBusy``. A method that was interrupted is called again, and ends as if
+    it had not been.
+
+    >>> work = vidal.Campaign.create(
+    ...     "work", videos="clips/", classes=["car", "pedestrian", "cyclist", "wheelchair"],
+    ...     detector="scenes-tiny", budget="3", initial="2")
+    >>> asked = work.select(report=False, progress=False)
+    >>> len(asked)
+    2
+    >>> done = work.import_("labels.coco.json")
+    >>> done.labelled, done.waiting
+    (2, 0)
+    >>> work.status()["frames"]["labelled"]
+    2
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: PathLike) -> None:
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        return f"<Campaign in {self.folder}>"
+
+    @classmethod
+    def open(cls, folder: PathLike) -> Campaign:
+        """The campaign that was begun in a folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        with open_campaign(Path(folder), lock=False):
+            return cls(folder)
+
+    @classmethod
+    def create(
+        cls,
+        folder: PathLike,
+        *,
+        config: PathLike | Mapping[str, Any] | None = None,
+        initial_labels: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Campaign:
+        """Begin a campaign; one of the same configuration that is there already is opened.
+
+        Args:
+            folder: made if it is not there.
+            config: a YAML file, or its content as a mapping (``data``, ``detector``, ``selection``,
+                ``training``, ...); relative paths count from the file, or from here.
+            initial_labels: whether labels of training clips are round 0. Default: where ``labels``
+                are given.
+            settings: any key of the configuration by its dotted name:
+                ``{"selection.gap": 1, "training.epochs": 6}``.
+            options: those of ``vidal init`` by name: ``videos``, ``labels``, ``format``,
+                ``test_videos``, ``test_labels``, ``test``, ``validation``, ``classes``,
+                ``detector``, ``weights``, ``device``, ``strategy``, ``tracker``, ``budget``,
+                ``initial``, ``rounds``, ``seed``; they change what ``config`` says.
+
+        Raises:
+            UsageError: a key or value that cannot be meant.
+            InputError: clips, labels or weights that cannot be used.
+            CampaignError: there is another campaign here already.
+        """
+        where = Path(folder)
+        wanted = campaign_config(where, config, options, settings)
+        initial = wanted.data.labels is not None if initial_labels is None else initial_labels
+        begin_campaign(where, wanted, initial_labels=initial)
+        return cls(where)
+
+    def select(self, *, report: bool = True, progress: bool = True) -> Selection:
+        """Choose the next round's frames, and write the query's files into ``folder/queries``.
+
+        Raises:
+            AwaitingAnnotation: the last query is not answered.
+            CampaignError: the last round is not trained, or no frame can be chosen.
+        """
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            job = plan_round(campaign)
+            write = partial(write_outputs, report=report, progress=console.writing)
+            clips = campaign.clips(job.engines)
+            result = again(
+                lambda: select_round(
+                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
+                )
+            )
+        return Selection(result)
+
+    def import_(
+        self,
+        source: PathLike,
+        *,
+        format: str = "auto",  # noqa: A002 (the option's name)
+        skipped: Iterable[str] = (),
+        split: Split = "train",
+        **options: bool,
+    ) -> Imported:
+        """Give the frames that wait their labels; what an annotation tool has exported.
+
+        Args:
+            source: a file or folder.
+            format: as of ``vidal import --format``.
+            skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
+            split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
+            options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
+                ``unknown_ok``, ``skip_rest``, ``strict``.
+
+        Raises:
+            InputError, FormatError: it cannot be read; says where.
+            LabelsMismatch: labels of other clips, sizes or (``strict``) classes.
+            CampaignError: no query waits.
+        """
+        with open_campaign(self.folder) as campaign:
+            return give_labels(
+                campaign, Path(source), format_=format, skipped=skipped, split=split, **options
+            )
+
+    def train(self, *, epochs: int | None = None, progress: bool = True) -> Trained | None:
+        """Fit the detector to all labelled frames; None where there is nothing new to train on.
+
+        Args:
+            epochs: for this round only.
+            progress: show loss and time left.
+
+        Raises:
+            AwaitingAnnotation: a query waits for its answer.
+            UsageError: the training diverges.
+        """
+        with open_campaign(self.folder) as campaign:
+            if epochs is not None:
+                changes = {"epochs": epochs, "initial_epochs": None}
+                campaign = replace(campaign, config=campaign.config.changed(training=changes))
+            needed = campaign.record.labelled_clips()
+            clips = campaign.clips(engines_of(campaign.config), only=needed)
+            return train_round(campaign, clips, progress=Lines() if progress else None)
+
+    def evaluate(
+        self,
+        *,
+        split: Split = "test",
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        queries: bool = True,
+        progress: bool = True,
+    ) -> Evaluation:
+        """Average precision of a model on the clips set aside, and what the queries were worth.
+
+        Args:
+            split: which clips.
+            round: whose model; None = the newest.
+            queries: also judge what was picked.
+            progress: show how far it is.
+
+        Raises:
+            CampaignError: no such model.
+            UsageError: no labelled clips in the split.
+        """
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            return evaluate_campaign(
+                campaign, split=split, number=round, queries=queries, watcher=console
+            )
+
+    def withdraw(self) -> Round:
+        """Take back the query that waits for its answer.
+
+        Raises:
+            CampaignError: no query waits.
+        """
+        with open_campaign(self.folder) as campaign:
+            return campaign.record.withdraw()
+
+    def status(self) -> dict[str, Any]:
+        """Where it stands and what comes next, as ``vidal status --json`` says it."""
+        with open_campaign(self.folder, lock=False) as campaign:
+            return describe(campaign)
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The target classes, in the order of their labels."""
+        with open_campaign(self.folder, lock=False) as campaign:
+            return campaign.record.classes

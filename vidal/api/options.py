@@ -1,0 +1,70 @@
+"""The options of a selection by name, for editors and type checkers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+PathLike = str | os.PathLike[str]
+
+
+class SelectOptions(TypedDict, total=False):
+    """What ``vidal.select`` takes besides videos, budget and strategy; all of it may be left out.
+
+    Attributes:
+        errors: which estimated errors count: ``"fp"``, ``"fn"`` or ``"fp+fn"``.
+        options: of the strategy, by name; ``vidal strategies`` lists them.
+        gap: frames excluded on either side of a chosen or labelled one. Default 3.
+        labels: labels of frames that are labelled already: never chosen, and learned from.
+        seed: root of all randomness. Default 0.
+        detector: as of ``vidal select --detector``. Default ``"auto"``.
+        weights: a checkpoint of your own.
+        config: of your own model, for detector ``"detectron2"``.
+        classes: names to keep, or to give to a checkpoint without names.
+        threshold: detections with a higher score count, in [0, 1]. Default 0.5.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        batch: frames the detector sees at once; 0 = what suits the device.
+        coherence, flow, expected: options of temporal coherence, of the optical flow and of
+            expected errors, by name.
+        random_share: of the budget that is drawn at random, in [0, 1).
+        tracker: what carries boxes to neighbouring frames. Default ``"auto"``.
+        tracker_options: of the tracker, by name.
+        cache: where evidence is kept between runs. Default: ``.vidal`` in ``out``, or here.
+        workers: processes; 0 = one a core on a CPU, one on a GPU.
+        image_rate: frames a second of folders of images. Default 10.
+        detections: your own detections instead of a detector: a file, a folder or a pattern.
+        detections_images: the file with ``images`` and ``categories`` of COCO results.
+        detections_frames: which frames were looked at: ``"auto"``, ``"all"`` or ``"listed"``.
+        score_transform: ``"sigmoid"`` where the given scores are logits.
+        size: ``"WIDTHxHEIGHT"`` of frames that nothing else tells.
+    """
+
+    errors: str | None
+    options: Mapping[str, Any]
+    gap: int
+    labels: PathLike | None
+    seed: int
+    detector: str
+    weights: PathLike | None
+    config: PathLike | None
+    classes: Sequence[str] | str | None
+    threshold: float
+    device: str
+    precision: str
+    batch: int
+    coherence: Mapping[str, Any]
+    flow: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    random_share: float
+    tracker: str
+    tracker_options: Mapping[str, Any]
+    cache: PathLike | None
+    workers: int
+    image_rate: str | float
+    detections: PathLike | None
+    detections_images: PathLike | None
+    detections_frames: Literal["auto", "all", "listed"]
+    score_transform: Literal["none", "sigmoid"]
+    size: str | None

@@ -1,0 +1,269 @@
+"""``vidal.select``: the main job as one function call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Unpack
+
+from vidal.api.options import PathLike, SelectOptions
+from vidal.api.watch import Console
+from vidal.assemble.selection import SelectionJob, plan_selection
+from vidal.errors import UnknownName, UsageError
+from vidal.evidence.again import again
+from vidal.evidence.watch import Watcher
+from vidal.report import claimed, write_outputs
+from vidal.report.query_files import plain
+from vidal.selection.plan import Prepared, prepare_selection
+from vidal.selection.result import SelectionResult
+from vidal.selection.run import run_selection
+from vidal.types import SkippedClip
+
+if TYPE_CHECKING:
+    import pandas
+
+Writing = Callable[[str, int, int], None]
+"""Told of the files that are written: a stage, how much of it is done, and how much there is."""
+
+_PATHS = ("labels", "weights", "config", "detections", "detections_images")
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedFrame:
+    """One chosen frame.
+
+    Attributes:
+        clip: id of the clip: its name and a digest of its content.
+        index: 0-based presentation ordinal in the clip.
+        path: the clip's file, or its folder of images.
+        seconds: since the clip's first frame.
+        score: of the strategy, higher = ask; NaN where it does not score.
+        reason: in words.
+        parts: named parts of the score.
+    """
+
+    clip: str
+    index: int
+    path: Path
+    seconds: float
+    score: float
+    reason: str
+    parts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.clip}@{self.index:06d}"
+
+
+class Selection(Sequence[SelectedFrame]):
+    """The chosen frames, most wanted first, and all that was found out about the clips.
+
+    Attributes:
+        result: with the evidence of every clip, as the report sees it.
+    """
+
+    def __init__(self, result: SelectionResult) -> None:
+        self.result = result
+
+    @cached_property
+    def frames(self) -> tuple[SelectedFrame, ...]:
+        """The chosen frames, most wanted first."""
+        query = self.result.query
+        parts = query.explanation.parts
+        found = []
+        for at, ref in enumerate(query.frames):
+            clip = self.result.clips[ref.clip]
+            found.append(
+                SelectedFrame(
+                    clip=ref.clip,
+                    index=ref.index,
+                    path=clip.path,
+                    seconds=clip.seconds(ref.index),
+                    score=float(query.scores[at]),
+                    reason=query.explanation.words[at],
+                    parts=MappingProxyType({n: plain(values[at]) for n, values in parts.items()}),
+                )
+            )
+        return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on the result, one sentence each."""
+        return self.result.notes
+
+    @property
+    def skipped(self) -> tuple[SkippedClip, ...]:
+        """Inputs that were not used, with the cause."""
+        return self.result.skipped
+
+    def __len__(self) -> int:
+        return len(self.result.query)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.frames[at]
+
+    def __iter__(self) -> Iterator[SelectedFrame]:
+        return iter(self.frames)
+
+    def __repr__(self) -> str:
+        result, count = self.result, len(self)
+        return (
+            f"<Selection of {count} frame{'' if count == 1 else 's'} ({result.budget_text} of"
+            f" {result.budget_base}) by {result.strategy}>"
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a frame: rank, clip, index, path, seconds, score, reason, and ``part.<name>``.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UsageError(
+                "pandas is not installed.", hint="pip install pandas; or use `.frames`."
+            ) from error
+        rows = [
+            {
+                "rank": rank,
+                "clip": frame.clip,
+                "index": frame.index,
+                "path": str(frame.path),
+                "seconds": frame.seconds,
+                "score": frame.score,
+                "reason": frame.reason,
+                **{f"part.{name}": value for name, value in frame.parts.items()},
+            }
+            for rank, frame in enumerate(self.frames, start=1)
+        ]
+        fixed = ["rank", "clip", "index", "path", "seconds", "score", "reason"]
+        return pd.DataFrame(rows, columns=None if rows else fixed)
+
+    def save(
+        self, out: PathLike, *, report: bool = True, progress: Writing | None = None
+    ) -> dict[str, Path]:
+        """Write what ``vidal select`` writes: query, pictures, pre-annotations and the report.
+
+        Args:
+            out: a folder; made if it is not there.
+            report: write ``report.html``.
+            progress: told how far it is.
+
+        Returns:
+            The path of each thing written, by its name.
+
+        Raises:
+            OutputError: ``out`` cannot be written, or holds files of the same names that vidal did
+                not write.
+            UnreadableClip: a chosen frame cannot be decoded any more.
+        """
+        return write_outputs(self.result, Path(out), report=report, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelectionAhead:
+    """A selection that has been checked: the clips are open, the budget is settled.
+
+    Attributes:
+        job: what will be done, and where.
+        prepared: the clips, and what may be chosen of them.
+    """
+
+    job: SelectionJob
+    prepared: Prepared
+
+    def run(self, watcher: Watcher) -> Selection:
+        """Gather what is missing, and choose."""
+        result = run_selection(
+            self.job.plan, self.prepared, engines=self.job.engines, watcher=watcher
+        )
+        return Selection(result)
+
+
+def prepare(
+    videos: PathLike | None,
+    *,
+    budget: str,
+    strategy: str,
+    out: PathLike | None = None,
+    **options: Unpack[SelectOptions],
+) -> SelectionAhead:
+    """Everything that can be refused before any work is done; the arguments are ``select``'s.
+
+    ``out`` is where the result will go; nothing is written there yet.
+    """
+    given: dict[str, Any] = dict(options)
+    for name in given:
+        if name not in SelectOptions.__annotations__:
+            raise UnknownName("option", name, sorted(SelectOptions.__annotations__))
+    for name in _PATHS:
+        given[name] = None if given.get(name) is None else Path(given[name])
+    if not isinstance(given.get("classes"), str | None):
+        given["classes"] = ",".join(given["classes"])
+    given["image_rate"] = str(given.get("image_rate", "10"))
+    folder = Path(out or ".")
+    given["cache"] = Path(given.get("cache") or folder / ".vidal")
+    job = plan_selection(
+        videos=None if videos is None else Path(videos),
+        out=folder,
+        budget=budget,
+        strategy=strategy,
+        **given,
+    )
+    return SelectionAhead(job, prepare_selection(job.plan, engines=job.engines))
+
+
+def select(
+    videos: PathLike | None = None,
+    *,
+    budget: str | int = "2%",
+    strategy: str = "expected-errors",
+    out: PathLike | None = None,
+    report: bool = True,
+    progress: bool = True,
+    **options: Unpack[SelectOptions],
+) -> Selection:
+    """Choose the frames that are most worth annotating.
+
+    >>> chosen = vidal.select("clips/", budget=3, detector="scenes-tiny", progress=False)
+    >>> len(chosen.frames)
+    3
+    >>> files = chosen.save("selection")
+    >>> sorted(files)
+    ['frames', 'preannotations.coco.json', 'query.csv', 'query.json', 'report.html']
+
+    Args:
+        videos: a clip, or a folder of clips; None where ``detections`` describe the clips.
+        budget: ``"2%"`` of all readable frames (rounded down, at least one), or a number of frames.
+        strategy: a query strategy, as ``vidal strategies`` lists them.
+        out: a folder to write the result to as well; see ``Selection.save``.
+        report: write ``report.html`` there, too.
+        progress: show how far it is, on stderr or in the notebook.
+        options: see ``vidal.api.options.SelectOptions``: detector, weights, classes, labels, seed,
+            detections, ... by the names that the command line has, too.
+
+    Returns:
+        The frames with scores and reasons. Same input, same seed: same frames.
+
+    Raises:
+        UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
+        InputError: (NoClips, FormatError, WeightsError, ...) files that cannot be used.
+        OutputError: ``out`` or ``cache`` cannot be written.
+    """
+    with (
+        nullcontext() if out is None else claimed(Path(out)) as place,
+        Console(quiet=not progress) as console,
+    ):
+
+        def attempt() -> Selection:
+            ahead = prepare(videos, budget=str(budget), strategy=strategy, out=out, **options)
+            chosen = ahead.run(console)
+            if place is not None:
+                write_outputs(chosen.result, place, report=report, progress=console.writing)
+            return chosen
+
+        return again(attempt)

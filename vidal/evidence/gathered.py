@@ -1,0 +1,102 @@
+"""The evidence of many clips: gathered by an engine where it is missing, read clip by clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidal.evidence.gather import (
+    ClipEvidence,
+    EvidenceJob,
+    EvidenceKeys,
+    EvidencePlan,
+    gather,
+    known_evidence,
+    load_detections,
+    load_estimate,
+    load_evidence,
+)
+from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.watch import Watcher
+from vidal.expected_errors import Evidence
+from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """The clips of a run and what the store holds of them.
+
+    Attributes:
+        clips: clip id -> clip, of those that can be used, in the order they were given.
+        evidence: clip id -> what was done; empty where no evidence was wanted.
+        skipped: clips that cannot be used, with the cause.
+        store: root of the evidence store.
+    """
+
+    clips: Mapping[str, Clip]
+    evidence: Mapping[str, ClipEvidence] = field(default_factory=dict)
+    skipped: tuple[SkippedClip, ...] = ()
+    store: Path = Path()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The detector's; empty where none ran."""
+        return next((each.classes for each in self.evidence.values()), ())
+
+    @property
+    def keys(self) -> dict[str, EvidenceKeys]:
+        """Clip id -> where its evidence lies."""
+        return {name: each.keys for name, each in self.evidence.items()}
+
+    def detections(self, clip: str) -> Detections | None:
+        """A clip's detections; None where no detector ran."""
+        known = self.evidence.get(clip)
+        return None if known is None else load_detections(store_at(self.store), known.keys)
+
+    def estimate(self, clip: str) -> ErrorEstimate | None:
+        """The verdicts on a clip; None where none were wanted."""
+        known = self.evidence.get(clip)
+        return None if known is None else load_estimate(store_at(self.store), known.keys)
+
+    def rows(self, clip: str) -> Evidence | None:
+        """A clip's rows for expected errors; None where none were wanted."""
+        known = self.evidence.get(clip)
+        return None if known is None else load_evidence(store_at(self.store), known.keys)
+
+
+def gather_clips(
+    plan: EvidencePlan, clips: Sequence[Clip], *, engines: EngineMaker, watcher: Watcher
+) -> Gathered:
+    """Make sure that the evidence of clips is in the store.
+
+    Raises:
+        CampaignError: evidence vanished while it was used.
+    """
+    jobs = [EvidenceJob(clip, plan) for clip in clips]
+    outcomes = gather_jobs(jobs, store=plan.store, engines=engines, watcher=watcher)
+    pairs = list(zip(clips, outcomes, strict=True))
+    skipped = tuple(found for _, found in pairs if isinstance(found, SkippedClip))
+    evidence = {clip.id: found for clip, found in pairs if isinstance(found, ClipEvidence)}
+    used = {clip.id: clip for clip in clips if clip.id in evidence}
+    return Gathered(used, evidence, skipped, plan.store)
+
+
+def gather_jobs(
+    jobs: Iterable[EvidenceJob], *, store: Path, engines: EngineMaker, watcher: Watcher
+) -> list[ClipEvidence | SkippedClip]:
+    """What became of each job, in order; those that the store knows already cost nothing."""
+    wanted = list(jobs)
+    outcomes = [known_evidence(job, store_at(store)) for job in wanted]
+    missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    work = [wanted[number] for number in missing]
+    if work:
+        for detector in dict.fromkeys(job.plan.detector for job in work):
+            detector.fetch()
+        watcher.begin([job.clip for job in work], len(wanted) - len(work))
+    engine = engines(len(work), heavy=True, listener=watcher.advance)
+    for item, outcome in enumerate(engine.map(gather, work)):
+        outcomes[missing[item]] = outcome
+        remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
+        watcher.finish(item, remark)
+    return [outcome for outcome in outcomes if outcome is not None]

@@ -1,0 +1,215 @@
+"""The formats that annotation tools export: which a file has, and how it is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from vidal.errors import FormatError, InputError
+from vidal.evidence.names import names_of
+from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
+from vidal.formats._cvat import FILES as _CVAT
+from vidal.formats._cvat import flavour
+from vidal.formats._files import visible
+from vidal.formats._rows import load_json
+from vidal.formats._tree import is_file, is_folder, is_zip, tree_of
+from vidal.types import Clip, FrameRef, LabelledClip, Skipped
+
+Names = Callable[[str], FrameRef | None]
+"""From the name of a picture to its frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a reader of answers is given.
+
+    Attributes:
+        path: the file or folder.
+        classes: of the campaign.
+        clips: by id: those that may be labelled.
+        names: how pictures of the query are named.
+        skipped: receives what is left out.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    clips: Mapping[str, Clip]
+    names: Names
+    skipped: Skipped
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Frames of each clip, under every name that means one clip only."""
+        return {name: clip.frames for name, clip in self._named().items()}
+
+    @property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """(height, width) of each clip, under every name that means one clip only."""
+        return {name: clip.size for name, clip in self._named().items()}
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What most readers take: names of pictures, lengths and sizes of clips."""
+        return {"names": self.names, "frames": self.lengths, "sizes": self.sizes}
+
+    def _named(self) -> dict[str, Clip]:
+        """Readers look clips up by id, or by the name of a file that they belong to."""
+        return by_any_name(self.clips.values())
+
+
+def by_any_name(clips: Iterable[Clip]) -> dict[str, Clip]:
+    """Clips under every name that means one of them only."""
+    known = list(clips)
+    every = Counter(name for clip in known for name in set(names_of(clip)))
+    named = {name: clip for clip in known for name in names_of(clip) if every[name] == 1}
+    return {**named, **{clip.id: clip for clip in known}}
+
+
+def _cvat(request: Request) -> Iterator[LabelledClip]:
+    return cvat.read(request.path, skipped=request.skipped)
+
+
+def _cvat_images(request: Request) -> Iterator[LabelledClip]:
+    return cvat_images.read(
+        request.path, skipped=request.skipped, names=request.names, frames=request.lengths
+    )
+
+
+def _label_studio(request: Request) -> Iterator[LabelledClip]:
+    return label_studio.read(request.path, skipped=request.skipped, **request.known)
+
+
+def _yolo(request: Request) -> Iterator[LabelledClip]:
+    order = request.classes or None
+    return yolo.read(request.path, order=order, skipped=request.skipped, **request.known)
+
+
+def _coco_video(request: Request) -> Iterator[LabelledClip]:
+    return coco_video.read(request.path, skipped=request.skipped, **request.known)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """How a format is read, and what it says.
+
+    Attributes:
+        read: the labelled clips of a request.
+        states_empty: a frame that it gives without boxes was looked at by somebody. CVAT, YOLO and
+            COCO list every picture of a task, done or not.
+    """
+
+    read: Callable[[Request], Iterator[LabelledClip]]
+    states_empty: bool = False
+
+
+READERS: Mapping[str, AnswerFormat] = {
+    "cvat": AnswerFormat(_cvat),
+    "cvat-images": AnswerFormat(_cvat_images),
+    "label-studio": AnswerFormat(_label_studio, states_empty=True),
+    "yolo": AnswerFormat(_yolo),
+    "coco-video": AnswerFormat(_coco_video),
+}
+"""Formats that annotation tools export."""
+
+
+def detect_format(path: Path) -> str:
+    """The format of a file that an annotation tool has exported, by what it holds.
+
+    Raises:
+        InputError: it is not there, or cannot be read.
+        FormatError: it is none of those in ``READERS``.
+    """
+    if is_folder(path):
+        return flavour(path) if visible(path, *_CVAT) else "yolo"
+    if not is_file(path):
+        raise InputError(path, "no such file or folder")
+    name = path.name.lower()
+    if name.endswith((".yaml", ".yml")):
+        return "yolo"
+    if is_zip(path):
+        return _zip_format(path)
+    if name.endswith((".json", ".json.gz")):
+        return _json_format(path)
+    if name.endswith((".xml", ".xml.gz")):
+        return flavour(path)
+    raise FormatError(path, "", "of no known format", hint=_choices())
+
+
+def _zip_format(path: Path) -> str:
+    """By the kinds of files in it; a data set of YOLO may hold JSON beside its labels."""
+    with tree_of(path) as tree:
+        kinds = {file.suffix.lower() for file in tree.files(path)}
+    if ".xml" in kinds:
+        return flavour(path)
+    if ".txt" in kinds or kinds & {".yaml", ".yml"}:
+        return "yolo"
+    if ".json" in kinds:
+        return _json_format(path)
+    raise FormatError(path, "", "a zip of no known format", hint=_choices())
+
+
+def _json_format(path: Path) -> str:
+    value: Any = load_json(path, "*.json")
+    if isinstance(value, list):
+        return "label-studio"
+    if isinstance(value, dict) and ("videos" in value or {"images", "categories"} <= value.keys()):
+        return "coco-video"
+    raise FormatError(path, "", "of no known format", hint=_choices())
+
+
+def _choices() -> str:
+    return f"Name it with --format: {', '.join(READERS)}."
+
+
+def read_labels(
+    path: Path, name: str, *, classes: tuple[str, ...] | None, clips: Sequence[Clip]
+) -> Iterator[LabelledClip]:
+    """The entries of a file of labels beside clips, whatever its format.
+
+    Formats of annotation tools (``READERS``) are told the lengths and sizes of the clips. Frames
+    that CVAT lists without boxes are not labelled: it lists those that nobody looked at, too. Data
+    sets in YOLO or COCO are taken at their word.
+
+    Raises:
+        InputError, FormatError: it cannot be read.
+    """
+    if name not in READERS:
+        yield from reader(name)(path, classes=classes)
+        return
+    ids = {clip.id: clip for clip in clips}
+    names = picture_of({name: clip.id for name, clip in by_any_name(clips).items()})
+    request = Request(path, classes or (), ids, names, Skipped())
+    for entry in READERS[name].read(request):
+        table = entry.annotations
+        if name in ("cvat", "cvat-images"):
+            boxed = np.zeros(table.frames, np.bool_)
+            boxed[table.frame] = True
+            table = replace(table, labelled=table.labelled & boxed)
+        yield replace(entry, annotations=table)
+
+
+def picture_of(ids: Mapping[str, str]) -> Names:
+    """From the name of a picture (``<clip>_000012.jpg``) to its frame.
+
+    Args:
+        ids: from what stands for the clip in the name, to the clip's id.
+    """
+
+    def find(name: str) -> FrameRef | None:
+        clip, _, index = PurePosixPath(name.replace("\\", "/")).stem.rpartition("_")
+        given = clip in ids and index.isdecimal() and index.isascii() and len(index) < 19
+        return FrameRef(ids[clip], int(index)) if given else None
+
+    return find
+
+
+def reader(name: str) -> Any:
+    """The reader of a format of ``FORMATS``: ``read(path, classes=...)`` -> labelled clips."""
+    read = import_module(f"vidal.formats.{name.replace('-', '_')}").read
+    return read

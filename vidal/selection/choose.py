@@ -1,0 +1,151 @@
+"""From a pool to a query: which frames, with which score and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vidal.query.random_share import select_with_random
+from vidal.selection.draws import SELECT, step_rng
+from vidal.selection.lookup import Lookup, Scored
+from vidal.selection.plan import QueryPlan
+from vidal.selection.pool import build_pool
+from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query
+from vidal.video import read_frames
+
+_DRAWN = "drawn at random, as a sample of all frames"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A query, and the scores of all frames it was chosen from.
+
+    Attributes:
+        query: the chosen frames.
+        scored: clip id -> its evidence with the score of every frame.
+        drawn: how many of the last chosen frames were drawn at random.
+    """
+
+    query: Query
+    scored: Scored
+    drawn: int
+
+
+def choose(
+    plan: QueryPlan,
+    lookup: Lookup,
+    *,
+    number: int,
+    wanted: int,
+    truth: Mapping[str, Annotations] | None = None,
+) -> Choice:
+    """Choose ``wanted`` frames for round ``number``.
+
+    A strategy that needs no evidence chooses frames that nobody has decoded yet: those that do
+    not decode leave the pool, and it chooses again, with the same random numbers.
+
+    Args:
+        plan: how.
+        lookup: from what.
+        number: of the round.
+        wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
+        truth: for the oracles of a simulation only; see ``build_pool``.
+    """
+    while True:
+        pool = _pool(plan, lookup, truth)
+        positions, drawn = select_with_random(
+            plan.selector,
+            pool,
+            min(wanted, len(pool)),
+            step_rng(plan.seed, number, SELECT),
+            share=plan.random_share,
+            gap=plan.gap,
+        )
+        lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
+        if not lost:
+            return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+        lookup = lookup.without(lost)
+
+
+def recall(
+    plan: QueryPlan,
+    lookup: Lookup,
+    frames: Sequence[FrameRef],
+    *,
+    number: int,
+    wanted: int,
+    drawn: int,
+) -> Choice:
+    """What an earlier run chose, told again; frames that are not in the pool are left out.
+
+    Args:
+        plan: how they were chosen.
+        lookup: from what.
+        frames: the chosen ones.
+        number: of the round.
+        wanted: its budget in frames.
+        drawn: how many of the last frames were drawn at random.
+    """
+    pool = _pool(plan, lookup, None)
+    where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
+    positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
+    return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+
+
+def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | None) -> Pool:
+    return build_pool(
+        lookup.parts(),
+        classes=lookup.gathered.classes,
+        needs=plan.selector.needs,
+        threshold=plan.threshold,
+        floor=plan.floor,
+        truth=truth,
+    )
+
+
+def _choice(
+    plan: QueryPlan,
+    lookup: Lookup,
+    pool: Pool,
+    positions: IntArray,
+    drawn: int,
+    *,
+    number: int,
+    wanted: int,
+) -> Choice:
+    scores = plan.selector.score(pool)
+    query = Query(
+        round=number,
+        frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
+        scores=scores[positions],
+        explanation=_explained(plan.selector.explain(pool, positions), drawn),
+        budget=wanted,
+    )
+    return Choice(query, Scored(lookup, pool.frames, scores), drawn)
+
+
+def _explained(explanation: Explanation, drawn: int) -> Explanation:
+    """The reasons, of the last frames that they were drawn at random."""
+    if not drawn:
+        return explanation
+    words = explanation.words[: len(explanation.words) - drawn]
+    return replace(explanation, words=(*words, *(_DRAWN,) * drawn))
+
+
+def _unreadable(
+    pool: Pool, positions: IntArray, clips: Mapping[str, Clip]
+) -> dict[str, frozenset[int]]:
+    """Clip id -> chosen frames that do not decode."""
+    chosen: dict[str, set[int]] = {}
+    for pos in positions:
+        ref = pool.frames.ref(int(pos))
+        if clips[ref.clip].pixels:
+            chosen.setdefault(ref.clip, set()).add(ref.index)
+    lost = {}
+    for name, frames in chosen.items():
+        decoded = {frame.ref.index for frame in read_frames(clips[name], sorted(frames))}
+        if frames - decoded:
+            lost[name] = frozenset(frames - decoded)
+    return lost

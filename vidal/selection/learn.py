@@ -1,0 +1,104 @@
+"""What labels teach a selection: a model of the detector's errors, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from vidal.evidence.gathered import Gathered
+from vidal.evidence.labels import LabelMatch
+from vidal.evidence.places import store_at
+from vidal.expected_errors import ErrorModel, Evidence, ExpectedErrorsOptions, Rows
+from vidal.selection.draws import LEARN, step_rng
+from vidal.selection.expected import JudgedRound, Judging, fit_expected_errors, judge_stored
+from vidal.selection.forecast import Forecast, newest_forecast
+
+MOST_OF_A_CLIP = 500
+"""Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
+_TOO_FEW = (
+    "Expected errors: too few labelled errors to learn from; unsure detections, weak detections and"
+    " temporal coherence were fused instead. The scores are sums of standard deviations, no counts."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What was learned for a selection.
+
+    Attributes:
+        model: None where there was too little to learn from, or nothing is expected.
+        forecast: how errors were expected of labelled frames and found; None without a model.
+        remarks: for the report.
+    """
+
+    model: ErrorModel | None = None
+    forecast: Forecast | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def learn(
+    found: Gathered,
+    options: ExpectedErrorsOptions | None,
+    labels: LabelMatch | None,
+    rounds: Sequence[JudgedRound] | None,
+    *,
+    seed: int,
+    number: int,
+) -> Lesson:
+    """Learn to expect errors.
+
+    Args:
+        found: evidence of the clips to select from.
+        options: of the estimate; None = nothing is expected: no model and no remark.
+        labels: what is labelled.
+        rounds: what earlier rounds taught; None = there are none, and ``labels`` judge the detector
+            of this run, which may have been trained on them.
+        seed: of the campaign or the run.
+        number: of the round that will be selected.
+    """
+    if options is None:
+        return Lesson()
+    if rounds is None:
+        tables = {} if labels is None else labels.annotations
+        own = judge_stored(store_at(found.store), found.keys, tables, options)
+        rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
+    judged = [each.judged for each in rounds]
+    pool: list[Evidence] = []
+    if options.correction == "importance":
+        pool = pool_evidence(found.rows(clip) for clip in found.clips)
+    model = fit_expected_errors(judged, step_rng(seed, number, LEARN), options, pool=pool)
+    if model is None:
+        return Lesson(remarks=(_TOO_FEW,))
+    told = newest_forecast(rounds, model, seed)
+    remark = _remark(model, [each.how for each in rounds])
+    return Lesson(model, told, (remark, *(() if told is None else (told.sentence,))))
+
+
+def pool_evidence(rows: Iterable[Evidence | None]) -> list[Evidence]:
+    """Evenly spaced rows of every clip's evidence, for the correction by importance."""
+    return [
+        replace(each, detections=_thinned(each.detections), candidates=_thinned(each.candidates))
+        for each in rows
+        if each is not None
+    ]
+
+
+def _thinned(rows: Rows) -> Rows:
+    step = max(1, len(rows) // MOST_OF_A_CLIP)
+    names = ("frame", "boxes", "labels", "evidence")
+    return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
+
+
+def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:
+    learned = model.judged
+    remark = (
+        f"Expected errors were learned from {int(learned.detections.error.sum())} false positives"
+        f" and {learned.missed} missed objects of the labelled frames."
+    )
+    if "cross-fitted" in how:
+        remark += (
+            " Frames that every model has seen were judged by detectors trained on other clips."
+        )
+    if "perhaps seen" in how:
+        remark += " If the detector was trained on these frames, it makes more errors elsewhere."
+    return remark

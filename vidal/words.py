@@ -1,0 +1,67 @@
+"""Text that people read: counts with their nouns, and names that may hold anything."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """``1 frame``, ``2 frames``, ``1,200 frames``; ``nouns`` where the plural takes no s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def distinct(paths: Sequence[Path]) -> list[str]:
+    """A short name for each path, printable: its last part, and as many folders as tell it apart.
+
+    ``a/video.mp4`` and ``b/video.mp4`` keep their folders, ``other.mp4`` needs none.
+    """
+    names = [""] * len(paths)
+    left, depth = list(range(len(paths))), 1
+    while left:
+        shown = {at: "/".join(paths[at].parts[-depth:]) for at in left}
+        count = Counter(shown.values())
+        longer = [at for at in left if count[shown[at]] > 1 and len(paths[at].parts) > depth]
+        for at in set(left) - set(longer):
+            names[at] = printable(shown[at])
+        left, depth = longer, depth + 1
+    return names
+
+
+_RATIO = r"\s*[-+]?[0-9._]{1,40}(?:[eE][-+]?[0-9]{1,2}|/[0-9_]{1,40})?\s*"
+
+
+def ratio(text: object) -> Fraction:
+    """A number as people write it: ``10``, ``12.5``, ``1e2``, ``30000/1001``.
+
+    Raises:
+        ValueError: it is none, or one of so many digits (``1e200000000``) that it cannot be meant.
+    """
+    found = re.fullmatch(
+        r"\s*[-+]?[0-9._]{1,40}(?:[eE][-+]?[0-9]{1,2}|/[0-9_]{1,40})?\s*", str(text)
+    )
+    if not found:
+        raise ValueError(f"{str(text)[:40]!r} is not a number")
+    try:
+        return Fraction(str(text))
+    except ZeroDivisionError as error:
+        raise ValueError(f"{text!r} divides by zero") from error
+
+
+def printable(text: object) -> str:
+    """One line that any terminal, HTML page or UTF-8 file can hold.
+
+    Control characters, line breaks, marks that turn the direction of writing, and bytes of file
+    names that are not UTF-8 become escapes, such as ``\\n``, ``\\u202e`` and ``\\xe9``.
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in str(text))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
