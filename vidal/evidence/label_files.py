@@ -86,8 +86,9 @@ def _label_studio(request: Request) -> Iterator[LabelledClip]:
 
 
 def _yolo(request: Request) -> Iterator[LabelledClip]:
-    order = request.classes or None
-    return yolo.read(request.path, order=order, skipped=request.skipped, **request.known)
+    # Without a list beside the labels their numbers mean nothing: the order of the campaign's own
+    # classes is not that of the tool.
+    return yolo.read(request.path, skipped=request.skipped, **request.known)
 
 
 def _coco_video(request: Request) -> Iterator[LabelledClip]:
