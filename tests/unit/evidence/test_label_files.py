@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -50,3 +51,19 @@ def test_labels_alone_get_length_and_size_of_the_clip_they_name(tmp_path, name, 
     assert (table.frames, entry.size) == (7, (96, 192))
     assert table.boxes.tolist() == [[48, 24, 144, 72]]
     assert table.classes[table.labels[0]] == "car"
+
+
+def test_a_folder_with_one_file_of_coco_is_that_and_with_notes_of_yolo_is_not(tmp_path):
+    value = {
+        "images": [{"id": 1, "file_name": "town_000003.jpg", "width": 192, "height": 96}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "README.txt").write_text("exported")
+    (tmp_path / "_annotations.coco.json").write_text(json.dumps(value))
+    assert detect_format(tmp_path) == "coco-video"
+    (entry,) = read_labels(tmp_path, "coco-video", classes=CLASSES, clips=[CLIP])
+    assert (entry.name, entry.annotations.frames, entry.size) == (CLIP.id, 7, (96, 192))
+    (tmp_path / "_annotations.coco.json").unlink()
+    (tmp_path / "notes.json").write_text('{"categories": []}')
+    assert detect_format(tmp_path) == "yolo"
