@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="What is labelled already: round 0 of the campaign.",
 )
-@click.option("--format", "format_", default=None, help="Format of --labels. [default: as the file says]")
+@click.option(
+    "--format", "format_", default=None, help="Format of --labels. [default: as the file says]"
+)
 @click.option("--test-videos", type=click.Path(path_type=Path), help="Clips for evaluation only.")
 @click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels.")
 @click.option(
