@@ -125,8 +125,8 @@ MUTATIONS = (
     Mutation(
         "test clips are asked for and trained on",
         "campaign/folder.py",
-        "self.record.clips(split),",
-        "self.record.clips(None),",
+        "for e in self.record.clips(split) if",
+        "for e in self.record.clips(None) if",
         (LOOP + "test_no_frame_of_a_test_clip_is_asked_for_or_trained_on",),
     ),
     Mutation(

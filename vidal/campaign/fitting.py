@@ -48,7 +48,7 @@ class Fitting:
 
 
 def labelled_frames(
-    campaign: Campaign, clips: Mapping[str, Clip], *, through: int
+    campaign: Campaign, clips: Mapping[str, Clip], *, through: int = 2**62
 ) -> tuple[list[FrameRef], dict[str, Annotations]]:
     """The labelled frames of rounds up to a number, by clip and index, and the labels.
 
