@@ -7,6 +7,7 @@ is repaired: a row that cannot be meant is left out and listed with its place an
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,7 @@ def load_json(path: Path, *members: str) -> Any:
     def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) < len(pairs):
-            names = [name for name, _ in pairs]
-            twin = next(name for at, name in enumerate(names) if name in names[:at])
+            twin = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise FormatError(path, "", f"the key {twin[:60]!r} twice in one object")
         return value
 
