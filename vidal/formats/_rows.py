@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError
-from vidal.formats._files import read_bytes
+from vidal.formats._files import printable, read_bytes
 from vidal.types import Annotations, BoolArray, IntArray, Skipped
 
 Row = tuple[int, tuple[float, float, float, float], int, int, bool, str]
@@ -33,8 +33,14 @@ def read_text(path: Path, *members: str) -> str:
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: it is not UTF-8 (says at which byte), or a broken archive or too large a one.
+        FormatError: it is not UTF-8 (says at which byte), holds control characters, or is a broken
+            archive or too large a one.
     """
+    text = _decoded(path, members)
+    return printable(path, "", text)
+
+
+def _decoded(path: Path, members: Sequence[str]) -> str:
     data = read_bytes(path, *members)
     try:
         return data.decode("utf-8-sig")
@@ -50,7 +56,7 @@ def load_json(path: Path, *members: str) -> Any:
         FormatError: it is not JSON (says at which line and column), or has one key twice in an
             object, where all but the last value would be lost.
     """
-    text = read_text(path, *members)
+    text = _decoded(path, members)
 
     def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
