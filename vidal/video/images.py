@@ -11,6 +11,9 @@ import numpy as np
 from vidal.errors import OutputError
 from vidal.types import Image
 
+MOST_PIXELS = 2**26
+"""Larger pictures (8192 x 8192) are not decoded: a few bytes can declare gigabytes."""
+
 
 def read_image(path: Path) -> Image | None:
     """An image file as RGB uint8 (H, W, 3), upright by its EXIF tag; None if it does not decode.

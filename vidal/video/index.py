@@ -23,6 +23,7 @@ from vidal.errors import UnreadableClip
 from vidal.types import Clip, IntArray
 from vidal.video import folder, opencv
 from vidal.video.identity import clip_id
+from vidal.video.keyframes import whole
 from vidal.video.source import NoVideo, Source
 
 _HEAD = 32
@@ -31,8 +32,9 @@ _HEAD = 32
 _BACK = 8
 """Keyframes to go further back before a frame at the end counts as lost."""
 
-_REORDERED = 16
-"""Most frames that can be shown after a damaged one that came last in the file (H.264, A.3.1)."""
+_REORDERED = 32
+"""More places than a frame can be stored away from where it is shown (16 frames or 32 fields in
+H.264 and HEVC): beyond that, the clock of a recording has jumped."""
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -117,6 +119,28 @@ class _Packets:
     missing: int
 
     @property
+    def one_clock(self) -> bool:
+        """Whether the times give the order: none twice, and none far from its place in the file.
+
+        Recordings joined end to end may begin their times anew.
+        """
+        rank = np.empty(len(self.pts), np.int64)
+        rank[np.argsort(self.pts, kind="stable")] = np.arange(len(self.pts))
+        moved = np.abs(rank - np.arange(len(rank)))
+        return len(np.unique(self.pts)) == len(self.pts) and bool((moved <= _REORDERED).all())
+
+    def at_end(self, lost: IntArray) -> IntArray:
+        """Those of the ``lost`` times behind which nothing else is stored, or nothing is shown.
+
+        What was lost before is damage: it keeps its place, with no picture.
+        """
+        found = ~np.isin(self.pts, lost)
+        if not found.any():
+            return lost
+        tail = self.pts[np.flatnonzero(found)[-1] + 1 :]
+        return lost[np.isin(lost, tail) | (lost > self.pts[found].max())]
+
+    @property
     def table(self) -> IntArray:
         """Presentation times in order."""
         return np.sort(self.pts)
@@ -129,6 +153,7 @@ class _Packets:
 
 def _demux(source: Source) -> _Packets | None:
     """The packets that are shown (not cut away by an edit list); None where one has no time."""
+    codec = source.stream.codec_context.name
     total, pts, key = 0, [], []
     for packet in source.packets():
         total += 1
@@ -137,7 +162,7 @@ def _demux(source: Source) -> _Packets | None:
         if packet.pts is None:
             return None
         pts.append(packet.pts)
-        key.append(packet.is_keyframe)
+        key.append(packet.is_keyframe and whole(packet, codec))
     missing = max(len(source.stream.index_entries) - total, 0)
     announced = max(source.stream.frames - total, 0)
     return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing)
@@ -147,13 +172,14 @@ def _by_time(path: Path) -> _Table | None:
     """The table by presentation time; None where the times cannot be trusted."""
     with Source(path) as source:
         packets = _demux(source)
-        if packets is None or len(np.unique(packets.pts)) != len(packets.pts):
+        if packets is None or not packets.one_clock:
             return None
         frames = source.restart()
         opening = next(frames, None)
-        if opening is None:
+        image = None if opening is None else source.image(opening)
+        if opening is None or image is None:
             return None
-        size = source.image(opening).shape
+        size = image.shape
         head = _times(chain([opening], islice(frames, _HEAD)))
         first = None if head is None else _first_shown(head, packets.table)
         if first is None:
@@ -161,7 +187,7 @@ def _by_time(path: Path) -> _Table | None:
         lost = _lost_at_end(source, packets)
         if lost is None:
             return None
-        lost = lost[lost >= first]
+        lost = packets.at_end(lost[lost >= first])
         kept = np.setdiff1d(packets.table[packets.table >= first], lost)
         if not len(kept):
             return None
@@ -253,19 +279,19 @@ def _by_order(path: Path) -> _Table:
     """The table of a file without usable times: one pass of decoding counts the frames."""
     with Source(path) as source:
         announced, size = source.stream.frames, None
-        count = seen = clean = 0  # frames; damaged ones among all; undamaged ones since the last
-        for frame in source.restart():
+        total = count = 0  # frames; up to the last one that is whole
+        for total, frame in enumerate(source.counted(), start=1):
+            if frame is None:
+                continue
+            count = total
             if size is None:
-                shape = source.image(frame).shape
-                size = (shape[0], shape[1])
-            count += 1
-            clean = clean + 1 if source.damaged == seen else 1
-            seen = source.damaged
+                image = source.image(frame)
+                size = None if image is None else (image.shape[0], image.shape[1])
         if size is None:
             raise NoVideo("not one of its frames decodes")
         rate = _rate(source, np.zeros(0, np.int64), 1 / _DEFAULT_RATE)
-    cut = source.damaged > seen or (seen > 0 and clean <= _REORDERED)
-    return _counted(count, rate, size, max(announced - count, 1) if cut else 0, "order")
+    cut = total - count + source.cut
+    return _counted(count, rate, size, max(announced - count, cut) if cut else 0, "order")
 
 
 def _cause(path: Path, error: Exception) -> str:
