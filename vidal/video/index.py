@@ -8,6 +8,7 @@ usable times, one pass of decoding counts the frames.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from vidal.errors import UnreadableClip
 from vidal.types import Clip, IntArray
 from vidal.video import folder, opencv
+from vidal.video.headers import breaks_off
 from vidal.video.identity import clip_id
 from vidal.video.keyframes import whole
 from vidal.video.source import NoVideo, Source
@@ -37,6 +39,10 @@ _REORDERED = 32
 H.264 and HEVC): beyond that, the clock of a recording has jumped."""
 
 _DEFAULT_RATE = Fraction(25)
+AV_TIME_BASE = 1_000_000  # FFmpeg's ticks a second of the durations of containers
+
+_MOST_UNRECEIVED = 10**9
+"""Damaged headers may announce any duration."""
 
 
 def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fraction(10)) -> Clip:
@@ -56,14 +62,19 @@ def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fr
     try:
         if path.is_dir():
             return folder.open_folder(path, root, image_rate)
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
+        if status.st_size == 0:
             raise UnreadableClip(path, "is an empty file")
         name = clip_id(path, [path], root)
         table = _index(path)
     except FFmpegError as error:
         raise UnreadableClip(path, error.strerror or str(error)) from error
-    except OSError as error:
-        raise UnreadableClip(path, (error.strerror or str(error)).lower()) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UnreadableClip(
+            path, (getattr(error, "strerror", None) or str(error)).lower()
+        ) from error
     return Clip(
         id=name,
         path=path,
@@ -198,7 +209,7 @@ def _by_time(path: Path) -> _Table | None:
             time_base=time_base,
             rate=_rate(source, kept, time_base),
             size=(size[0], size[1]),
-            truncated=_truncated(packets, len(lost)),
+            truncated=_truncated(packets, len(lost)) or _unreceived(source, path, kept),
             reader="pts",
         )
 
@@ -264,6 +275,18 @@ def _truncated(packets: _Packets, lost: int) -> int:
     """Packets missing at the end. What a header announced counts only where the end is cut."""
     cut = packets.missing + lost
     return max(cut, packets.announced + lost) if cut else 0
+
+
+def _unreceived(source: Source, path: Path, pts: IntArray) -> int:
+    """Frames after the end of a file that is shorter than its container says; at least 1."""
+    if not breaks_off(path):
+        return 0
+    base = source.stream.time_base
+    if source.container.duration is None or base is None or len(pts) < 2:
+        return 1
+    step = float((pts[-1] - pts[0]) * base) / (len(pts) - 1)
+    left = source.container.duration / AV_TIME_BASE - float(pts[-1] * base) - step
+    return max(1, min(round(left / step), _MOST_UNRECEIVED))
 
 
 def _rate(source: Source, pts: IntArray, time_base: Fraction) -> Fraction:

@@ -5,10 +5,12 @@ OpenCV's seeking by frame number returns wrong frames on variable frame rates an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -48,8 +50,17 @@ def read(path: Path, wanted: IntArray) -> Iterator[tuple[int, Image]]:
 
 @contextmanager
 def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path.absolute()))
-    try:
-        yield capture
-    finally:
-        capture.release()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its remarks do not name the file
+    name = str(path.absolute())
+    with TemporaryDirectory(prefix="vidal-") as folder:
+        if not name.isascii():  # OpenCV crashes on names that are not UTF-8
+            name = str(Path(folder, f"clip{path.suffix if path.suffix.isascii() else ''}"))
+            Path(name).symlink_to(path.absolute())
+        try:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        except cv2.error as error:
+            raise OSError(None, "OpenCV cannot read it") from error
+        try:
+            yield capture
+        finally:
+            capture.release()

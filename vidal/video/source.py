@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidal.types import Image
-from vidal.video.images import MOST_PIXELS
+from vidal.video.headers import MOST_PIXELS
 
 # FFmpeg writes its remarks on damaged files to stderr, without naming the file; the causes that
 # matter are raised as errors, and reported with the name.
