@@ -25,6 +25,7 @@ from vidal.query.options import build
 from vidal.query.random_share import check_share
 from vidal.selection.plan import SelectionPlan
 from vidal.track import FlowOptions
+from vidal.video.rates import parse_rate
 
 BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
@@ -219,11 +220,6 @@ def _size(text: str) -> tuple[int, int]:
 
 def _rate(text: str) -> Fraction:
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise UsageError(
-            f"--image-rate {text!r} is not a number of frames a second.", hint="Such as 10 or 12.5."
-        )
-    return rate
+        return parse_rate(text)
+    except ValueError as error:
+        raise UsageError(f"--image-rate {text!r} is {error}.", hint="Such as 10 or 12.5.") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -30,6 +29,7 @@ from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
+from vidal.video.rates import parse_rate
 
 DataFormat = Literal[
     "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo"
@@ -137,12 +137,7 @@ class DataConfig(_Model):
     @field_validator("image_rate", mode="before")
     @classmethod
     def _image_rate(cls, value: Any) -> str:
-        try:
-            rate = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
-            rate = Fraction(0)
-        if not 0 < rate <= 1000:
-            raise ValueError("not a number of frames a second")
+        parse_rate(str(value))
         return str(value)
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -20,6 +21,8 @@ from vidal.evidence.clips import open_clips, open_paths
 from vidal.evidence.labels import match_labels, names_of
 from vidal.evidence.places import EngineMaker
 from vidal.types import UNKNOWN, Annotations, Clip, SkippedClip
+from vidal.video.discover import numbered_images
+from vidal.video.identity import former_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +121,7 @@ class _Opener:
         if labels is not None:
             entries = reader(name)(labels, classes=self._data.classes)
             truth = match_labels(labels, entries, clips).annotations
-        itself = not videos.is_dir() or clips[0].path == videos.resolve()
+        itself = not videos.is_dir() or clips[0].path.samefile(videos)
         root = videos.parent if itself else videos
         for clip in clips:
             self._add(clip, root, split, truth.get(clip.id))
@@ -265,7 +268,11 @@ def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]
 
 def place(path: Path, folder: Path) -> str:
     """A path as a campaign writes it down: relative to its folder if inside, else absolute."""
-    whole, base = path.resolve(), folder.resolve()
+    # Links keep their names: a clip is called after the link, not after what it leads to.
+    whole, base = Path(os.path.abspath(path)), folder.resolve()  # noqa: PTH100
+    near = folder.absolute()
+    if not whole.is_relative_to(base):
+        whole = base / whole.relative_to(near) if whole.is_relative_to(near) else whole
     return str(whole.relative_to(base)) if whole.is_relative_to(base) else str(whole)
 
 
@@ -292,6 +299,8 @@ def reopen(
     for entry, clip in zip(entries, opened, strict=True):
         if isinstance(clip, SkippedClip):
             raise InputError(clip.path, clip.reason)
+        if clip.reader == "images" and clip.id != entry.id:
+            clip = _by_former_id(clip, entry, folder)
         if clip.id != entry.id or clip.frames != entry.frames:
             raise InputError(
                 clip.path,
@@ -300,3 +309,10 @@ def reopen(
             )
         clips[entry.id] = clip
     return dict(sorted(clips.items()))
+
+
+def _by_former_id(clip: Clip, entry: ClipEntry, folder: Path) -> Clip:
+    """A large folder of images under the id that an earlier version gave it, if it had that."""
+    files, _ = numbered_images(clip.path)
+    former = former_id(clip.path, files, (folder / entry.root).resolve())
+    return replace(clip, id=former) if former == entry.id else clip

@@ -14,11 +14,13 @@ from vidal.evidence.gather import (
     load_evidence,
 )
 from vidal.evidence.places import store_at
+from vidal.evidence.prints import known_prints
 from vidal.expected_errors import ErrorModel
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
 from vidal.types import Clip, Pool
+from vidal.video.prints import Prints
 
 
 class Lookup:
@@ -44,6 +46,11 @@ class Lookup:
     def clip(self, clip_id: str) -> Clip:
         """The clip of an id."""
         return self._clips[clip_id]
+
+    def prints(self, clip_id: str) -> Prints | None:
+        """How the clip's frames looked when they were scored; None where they were not."""
+        known = clip_id in self._evidence
+        return known_prints(self._store, self._clips[clip_id]) if known else None
 
     def exclude(self, clip: str, frames: Sequence[int]) -> None:
         """These frames turned out not to decode."""

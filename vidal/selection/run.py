@@ -96,6 +96,7 @@ def run_selection(
         ),
         drawn=drawn,
         forecast=told,
+        prints=lookup.prints,
     )
 
 
