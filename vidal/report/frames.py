@@ -21,19 +21,22 @@ _THUMB_QUALITY = 72
 _THUMB_SIZE = (360, 440)
 """Largest height and width of a thumbnail: about 20 to 25 kB each."""
 
+_LONGEST = 180
+"""Bytes of a clip's part of a file name: 255 in all is what most file systems take."""
+
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\s]')
 
 
 def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
     """A file name for each frame: ``<clip id>_<index>.jpg``, six digits at least.
 
-    Characters that some file system refuses become ``_``; ids that are the same after that (or
-    differ in case only) get a number.
+    Characters that some file system refuses become ``_``, long ids lose their middle; ids that are
+    the same after that (or differ in case only) get a number.
     """
     stems: dict[str, str] = {}
     taken: set[str] = set()
     for clip in dict.fromkeys(ref.clip for ref in frames):
-        base = stem = _UNSAFE.sub("_", clip).lstrip(".-") or "clip"
+        base = stem = _fitting(_UNSAFE.sub("_", clip).lstrip(".-") or "clip")
         number = 1
         while stem.casefold() in taken:
             number += 1
@@ -41,6 +44,14 @@ def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
         taken.add(stem.casefold())
         stems[clip] = stem
     return {ref: f"{stems[ref.clip]}_{ref.index:06d}.jpg" for ref in frames}
+
+
+def _fitting(name: str) -> str:
+    """The name, shortened where a file system could refuse it; its end tells clips apart."""
+    whole = name.encode("utf-8", "replace")
+    if len(whole) <= _LONGEST:
+        return whole.decode()
+    return whole[: _LONGEST - 20].decode(errors="ignore") + whole[-20:].decode(errors="ignore")
 
 
 def picture_path(clip: Clip, name: str) -> str:

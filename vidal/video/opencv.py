@@ -56,10 +56,14 @@ def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
         if not name.isascii():  # OpenCV crashes on names that are not UTF-8
             name = str(Path(folder, f"clip{path.suffix if path.suffix.isascii() else ''}"))
             Path(name).symlink_to(path.absolute())
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(0)
         try:
             capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         except cv2.error as error:
             raise OSError(None, "OpenCV cannot read it") from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
         try:
             yield capture
         finally:
