@@ -113,7 +113,7 @@ def holds_video(path: Path) -> bool:
     if data.startswith(b"RIFF"):
         return data[8:12] == b"AVI "
     starts = (
-        *(b"\x1aE\xdf\xa3", b"FLV\x01", b"DHAV", b"DKIF", b"YUV4MPEG2", b"IMKH"),
+        *(b"\x1aE\xdf\xa3", b"FLV\x01", b"nut/multimedia", b"DHAV", b"DKIF", b"YUV4MPEG2", b"IMKH"),
         *(b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x00\x01\x67", b"\x00\x00\x01\x67"),
         *(b"\x00\x00\x00\x01\x40\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x06\x0e+4\x02\x05\x01\x01"),
     )
