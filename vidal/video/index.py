@@ -195,6 +195,8 @@ def _by_time(path: Path) -> _Table | None:
         first = None if head is None else _first_shown(head, packets.table)
         if first is None:
             return None
+        if packets.key[0]:  # its first picture may be damaged: it is one of the clip all the same
+            first = min(first, int(packets.pts[0]))
         lost = _lost_at_end(source, packets)
         if lost is None:
             return None

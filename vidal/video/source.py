@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -11,6 +11,7 @@ from typing import Self, cast
 import av
 import av.logging
 import numpy as np
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -123,12 +124,19 @@ class Source:
     def counted(self) -> Iterator[VideoFrame | None]:
         """Every frame from the beginning, in presentation order; None where one is damaged.
 
-        For files without usable times: a damaged frame keeps its place in the count. Packets that
-        do not decode before the first frame does are not counted (a recording that starts between
-        keyframes), nor is the very last packet of the file where that is damaged (it was cut off).
+        For files without usable times: a damaged frame keeps its place in the count. In a recording
+        that starts between keyframes the count begins at the first whole frame; the very last
+        packet of a file does not count where it is damaged (it was cut off).
         """
         self._reopen()
-        return self._count()
+        # Frames that lack what they are predicted from are given out too, marked as damaged.
+        self.stream.codec_context.flags |= Flags.output_corrupt
+        packets = self.packets()
+        first = next(packets, None)
+        if first is None:
+            return iter(())
+        frames = self._count(chain([first], packets))
+        return frames if first.is_keyframe else dropwhile(lambda frame: frame is None, frames)
 
     def _reopen(self) -> None:
         if self._used:  # opening anew: seeking to the first packet is not exact in all containers
@@ -197,12 +205,12 @@ class Source:
         except Exception:  # FFmpeg: damage; PyAV: sizes or formats that damage has made up
             return None
 
-    def _count(self) -> Iterator[VideoFrame | None]:
+    def _count(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame | None]:
         broken: set[int] = set()
         lost: list[int] = []  # packets that did not decode and have no place yet, increasing
         placed: set[int] = set()
-        started, last = False, -1
-        for number, packet in _numbered(self.packets()):
+        last = -1
+        for number, packet in _numbered(packets):
             if packet is not None:
                 # Decoders hand a packet's time on to its frame: a number tells which one it was.
                 last, packet.pts = number, number
@@ -213,9 +221,6 @@ class Source:
                 lost.append(number)
             for frame in frames or ():
                 origin = last if frame.pts is None else frame.pts
-                if not started:
-                    lost = [number for number in lost if number > origin]
-                    started = True
                 while lost and lost[0] < origin:
                     placed.add(lost.pop(0))
                     yield None
@@ -229,7 +234,7 @@ class Source:
                 else:
                     self.cut = 1
         self.cut = max(self.cut, int(last in lost))
-        yield from [None] * sum(started and number != last for number in lost)
+        yield from [None] * sum(number != last for number in lost)
 
     def image(self, frame: VideoFrame) -> Image | None:
         """The frame as RGB uint8 (H, W, 3), upright by the file's display matrix.

@@ -1,4 +1,4 @@
-"""Damaged copies of small clips of every container: vidal's own errors or right frames, nothing else.
+"""Damaged copies of clips of every container: vidal's own errors or right frames, nothing else.
 
 A mutation overwrites, zeroes, removes, repeats or cuts bytes. Whatever comes of it:
 
@@ -141,7 +141,8 @@ def try_all(folder: Path, count: int, seed: int) -> Counter[str]:
         path = encode(folder / name, frames=FRAMES, **how)
         with av.open(str(path)) as container:
             packets = [bytes(each) for each in container.demux(video=0) if each.size > 200]
-        clips[name] = path.read_bytes(), packets
+        # A bare stream without its first parameters is one that starts between keyframes.
+        clips[name] = path.read_bytes(), packets[name.startswith("raw") :]
     rng = np.random.default_rng(seed)
     outcomes: Counter[str] = Counter()
     for number in range(count):
