@@ -122,12 +122,16 @@ def _counted(
 
 @dataclass(frozen=True)
 class _Packets:
-    """The shown packets of a file in decoding order, and how many the file had announced."""
+    """The shown packets of a file in decoding order, and how many the file had announced.
+
+    ``begins``: the file marks its first packet as a keyframe, so no earlier ones were cut away.
+    """
 
     pts: IntArray
     key: NDArray[np.bool_]
     announced: int
     missing: int
+    begins: bool
 
     @property
     def one_clock(self) -> bool:
@@ -165,9 +169,10 @@ class _Packets:
 def _demux(source: Source) -> _Packets | None:
     """The packets that are shown (not cut away by an edit list); None where one has no time."""
     codec = source.stream.codec_context.name
-    total, pts, key = 0, [], []
+    total, pts, key, begins = 0, [], [], False
     for packet in source.packets():
         total += 1
+        begins = packet.is_keyframe if total == 1 else begins
         if packet.is_discard:
             continue
         if packet.pts is None:
@@ -176,7 +181,7 @@ def _demux(source: Source) -> _Packets | None:
         key.append(packet.is_keyframe and whole(packet, codec))
     missing = max(len(source.stream.index_entries) - total, 0)
     announced = max(source.stream.frames - total, 0)
-    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing)
+    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing, begins)
 
 
 def _by_time(path: Path) -> _Table | None:
@@ -195,7 +200,7 @@ def _by_time(path: Path) -> _Table | None:
         first = None if head is None else _first_shown(head, packets.table)
         if first is None:
             return None
-        if packets.key[0]:  # its first picture may be damaged: it is one of the clip all the same
+        if packets.begins:  # its first picture may be damaged: it is one of the clip all the same
             first = min(first, int(packets.pts[0]))
         lost = _lost_at_end(source, packets)
         if lost is None:

@@ -1,8 +1,10 @@
 """Clips and labels of a configuration, and the split by whole clips."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ from vidal.errors import InputError, LabelsMismatch, UnknownName, UsageError
 from vidal.evidence.places import Engines
 from vidal.formats import coco_video
 from vidal.types import Annotations, Clip, LabelledClip
-from vidal.video import write_video
+from vidal.video import identity, write_video
 
 ENGINES = Engines(1, "cpu")
 
@@ -126,6 +128,44 @@ def test_the_record_finds_the_same_clips_again_and_notices_a_change(data, tmp_pa
     lost = [type(e)(e.id, e.path + "x", e.frames, e.split, e.root) for e in entries]
     with pytest.raises(InputError, match="is not there any more"):
         reopen(lost, tmp_path, **again)
+
+
+def test_linked_clips_and_folders_keep_their_names_in_the_record(data, tmp_path):
+    stored = tmp_path / "clips"
+    stored.mkdir()
+    (stored / "monday.mp4").symlink_to(data / "clips" / "a.mp4")
+    (stored / "north").symlink_to(data / "clips" / "far")
+    (tmp_path / "entrance").symlink_to(stored)
+    for videos in (stored, tmp_path / "entrance"):
+        config = parse_config({"data": {"videos": str(videos)}}, "x")
+        source = open_source(config, engines=ENGINES, store=tmp_path / "e", scenes=tmp_path / "s")
+        names = [name.rpartition("-")[0] for name in source.opened()]
+        assert names == ["monday", "north__c"]
+        for folder in (tmp_path, tmp_path / "work", tmp_path / "entrance"):
+            entries = list(entries_of(source.clips.values(), folder))
+            found = reopen(
+                entries, folder, engines=ENGINES, store=tmp_path / "e", image_rate=Fraction(10)
+            )
+            assert list(found) == list(source.opened())
+
+
+def test_large_folder_of_images_is_found_under_the_id_of_earlier_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "WHOLE", 100)
+    monkeypatch.setattr(identity, "BLOCKS", 2)
+    folder = tmp_path / "clips" / "drive"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), number, np.uint8))
+    config = parse_config({"data": {"videos": str(tmp_path / "clips")}}, "x")
+    source = open_source(config, engines=ENGINES, store=tmp_path / "e", scenes=tmp_path / "s")
+    (entry,) = entries_of(source.clips.values(), tmp_path)
+    former = identity.former_id(folder, sorted(folder.iterdir()), tmp_path / "clips")
+    assert former != entry.id
+    again = {"engines": ENGINES, "store": tmp_path / "e", "image_rate": Fraction(10)}
+    assert list(reopen([replace(entry, id=former)], tmp_path, **again)) == [former]
+    cv2.imwrite(str(folder / "0.png"), np.full((48, 64, 3), 99, np.uint8))
+    with pytest.raises(InputError, match="has changed since the campaign began"):
+        reopen([replace(entry, id=former)], tmp_path, **again)
 
 
 def test_paths_inside_the_campaign_are_relative(tmp_path):
