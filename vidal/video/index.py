@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidal.errors import UnreadableClip
@@ -172,7 +174,7 @@ def _demux(source: Source) -> _Packets | None:
     total, pts, key, begins = 0, [], [], False
     for packet in source.packets():
         total += 1
-        begins = packet.is_keyframe if total == 1 else begins
+        begins = _begins(source, packet) if total == 1 else begins
         if packet.is_discard:
             continue
         if packet.pts is None:
@@ -182,6 +184,14 @@ def _demux(source: Source) -> _Packets | None:
     missing = max(len(source.stream.index_entries) - total, 0)
     announced = max(source.stream.frames - total, 0)
     return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing, begins)
+
+
+def _begins(source: Source, first: Packet[VideoStream]) -> bool:
+    """Whether the first packet is a keyframe, by itself or (where it is damaged) by the index."""
+    entry = next(iter(source.stream.index_entries), None)
+    if first.is_keyframe or entry is None:
+        return first.is_keyframe
+    return entry.is_keyframe and entry.timestamp in (first.dts, first.pts)
 
 
 def _by_time(path: Path) -> _Table | None:
