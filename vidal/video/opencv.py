@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from vidal.types import Image, IntArray
+from vidal.video.headers import MOST_PIXELS
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -23,7 +24,9 @@ _DEFAULT_RATE = Fraction(25)
 def count(path: Path) -> tuple[int, tuple[int, int], Fraction] | None:
     """Number of frames, (height, width) and rate, by one pass; None if OpenCV reads no frame."""
     with _capture(path) as capture:
-        good, first = capture.read() if capture.isOpened() else (False, None)
+        pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        usable = capture.isOpened() and pixels <= MOST_PIXELS
+        good, first = capture.read() if usable else (False, None)
         if not good or first is None:
             return None
         frames = 1

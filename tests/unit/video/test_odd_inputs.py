@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -17,10 +18,14 @@ import numpy as np
 import pytest
 from stamped import B, encode, image_folder, stamp, stamped
 
+from vidal.campaign import folder
 from vidal.errors import NoClips, UnreadableClip
+from vidal.report import frames, query_files, write
 from vidal.video import discover, find_clips, open_clip, opencv, read_frame, read_frames, read_image
 from vidal.video.headers import MOST_PIXELS, broken_jpeg, declared_size, holds_video
 from vidal.video.rates import parse_rate
+
+discovery = import_module("vidal.video.discover")  # the package has a function of that name
 
 LATIN = os.fsdecode(b"caf\xe9.mp4")
 
@@ -52,6 +57,17 @@ def test_opencv_reads_names_that_are_not_utf8(tmp_path: Path) -> None:
     counted = opencv.count(path)
     assert counted is not None
     assert counted[0] == 3
+
+
+def test_opencv_says_nothing_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = encode(tmp_path / "a.mp4", frames=30, container={"movflags": "faststart"})
+    data = bytearray(path.read_bytes())
+    data[-6000:-3000] = bytes(3000)
+    path.write_bytes(data)
+    (tmp_path / "b.mp4").write_bytes(b"rubbish" * 99)
+    assert opencv.count(path) is not None
+    assert opencv.count(tmp_path / "b.mp4") is None
+    assert capfd.readouterr().err == ""
 
 
 def test_title_in_another_encoding_does_not_matter(tmp_path: Path) -> None:
@@ -222,6 +238,17 @@ def test_what_vidal_wrote_is_passed_over(tmp_path: Path) -> None:
     assert len(discover(tmp_path).skipped) == 4
     with pytest.raises(NoClips, match="holds what vidal wrote"):
         discover(tmp_path / "frames")
+
+
+def test_marks_of_what_vidal_wrote_are_those_it_writes() -> None:
+    assert discovery._QUERY == write.QUERY
+    assert discovery._FORMAT.decode() == query_files._FORMAT
+    assert discovery._PICTURES == frames.FOLDER
+    assert discovery._WRITING == write._WORK
+    assert discovery._RECORD == folder.RECORD
+    campaign = folder.Campaign(Path("work"), None, None)  # type: ignore[arg-type]
+    parts = (campaign.evidence, campaign.model(0).parent, campaign.query(0).parent)
+    assert tuple(part.name for part in parts) == discovery._OF_CAMPAIGN
 
 
 def test_frames_beside_another_query_json_are_a_clip(tmp_path: Path) -> None:
