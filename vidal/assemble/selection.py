@@ -25,7 +25,7 @@ from vidal.query.options import build
 from vidal.query.random_share import check_share
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
-from vidal.words import ratio
+from vidal.video.rates import parse_rate
 
 BATCHES = {"cpu": 4, "cuda": 16}
 """Frames the detector sees at once: more does not help on a CPU."""
@@ -231,11 +231,6 @@ def rate_of(text: str) -> Fraction:
         UsageError: not a number of frames a second.
     """
     try:
-        rate = ratio(text)
-    except ValueError:
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise UsageError(
-            f"--image-rate {text!r} is not a number of frames a second.", hint="Such as 10 or 12.5."
-        )
-    return rate
+        return parse_rate(text)
+    except ValueError as error:
+        raise UsageError(f"--image-rate {text!r} is {error}.", hint="Such as 10 or 12.5.") from None

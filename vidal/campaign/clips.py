@@ -14,6 +14,8 @@ from vidal.errors import InputError
 from vidal.evidence.clips import open_paths
 from vidal.evidence.places import EngineMaker
 from vidal.types import Clip, SkippedClip
+from vidal.video.discover import numbered_images
+from vidal.video.identity import former_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def find_clips(
             lost.append(Lost(entry, paths[entry.id][0], "is not there any more"))
         elif isinstance(clip, SkippedClip):
             lost.append(Lost(entry, clip.path, f"cannot be read: {clip.reason}"))
-        elif not same_content(entry, clip):
+        elif not (same_content(entry, clip) or _formerly(entry, clip, paths[entry.id][1])):
             why = f"has changed since the campaign began: the file is now {clip.id}"
             lost.append(Lost(entry, clip.path, why))
         else:
@@ -110,6 +112,14 @@ def same_content(entry: ClipEntry, clip: Clip) -> bool:
     """Whether a clip is the one of an entry, by the digest of its content and its length."""
     digests = {each.rpartition("-")[2] for each in (entry.id, clip.id)}
     return len(digests) == 1 and clip.frames == entry.frames
+
+
+def _formerly(entry: ClipEntry, clip: Clip, root: Path) -> bool:
+    """Whether a large folder of images is the one that an earlier version gave the entry's id."""
+    if clip.reader != "images" or clip.frames != entry.frames:
+        return False
+    files, _ = numbered_images(clip.path)
+    return former_id(clip.path, files, root.resolve()) == entry.id
 
 
 def ghost(clip_id: str, path: Path, frames: int) -> Clip:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -31,7 +30,7 @@ from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
-from vidal.words import ratio
+from vidal.video.rates import parse_rate
 
 # fmt: off
 DataFormat = Literal[
@@ -142,12 +141,7 @@ class DataConfig(_Model):
     @field_validator("image_rate", mode="before")
     @classmethod
     def _image_rate(cls, value: Any) -> str:
-        try:
-            rate = ratio(value)
-        except ValueError:
-            rate = Fraction(0)
-        if not 0 < rate <= 1000:
-            raise ValueError("not a number of frames a second")
+        parse_rate(str(value))
         return str(value)
 
     @model_validator(mode="after")

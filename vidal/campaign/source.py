@@ -133,7 +133,7 @@ class _Opener:
             classes = None if own else self._data.classes
             entries = read_labels(labels, kind, classes=classes, clips=clips)
             truth = match_labels(labels, entries, clips).annotations
-        itself = not videos.is_dir() or clips[0].path == videos.resolve()
+        itself = not videos.is_dir() or clips[0].path.samefile(videos)
         root = videos.parent if itself else videos
         for clip in clips:
             self._add(clip, root, split, truth.get(clip.id))

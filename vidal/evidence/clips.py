@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,9 +12,9 @@ from vidal.errors import NoClips, UnreadableClip
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
-from vidal.video import find_clips, open_clip
+from vidal.video import discover, open_clip
 
-VERSION = 1
+VERSION = 2
 """Raise it when the table of presentation times is computed differently."""
 
 
@@ -47,7 +48,8 @@ def open_clips(
     Raises:
         NoClips: nothing there, or nothing readable.
     """
-    paths = find_clips(videos)
+    searched = discover(videos)
+    paths = searched.clips
     root = videos if videos.is_dir() and videos not in paths else videos.parent
     found = open_paths(
         [(path, root) for path in paths], engines=engines, store=store, image_rate=image_rate
@@ -61,6 +63,7 @@ def open_clips(
             f"none of {len(skipped)} clips can be read; the first, {first.path.name}:"
             f" {first.reason}",
         )
+    skipped += searched.skipped
     return _distinct(clips, skipped), skipped
 
 
@@ -68,7 +71,7 @@ def open_paths(
     paths: Sequence[tuple[Path, Path]], *, engines: EngineMaker, store: Path, image_rate: Fraction
 ) -> list[Clip | SkippedClip]:
     """The clip at every (path, root), or why it cannot be used; known ones from the store."""
-    jobs = [OpenJob(path.resolve(), root.resolve(), image_rate, store) for path, root in paths]
+    jobs = [OpenJob(_placed(path, root), root.resolve(), image_rate, store) for path, root in paths]
     known = [store_at(store).get(_key(job)) for job in jobs]
     new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
     opened = iter(engines(len(new), heavy=False).map(open_new, new))
@@ -81,13 +84,30 @@ def _key(job: OpenJob) -> str:
 
 def _identity(job: OpenJob) -> Sequence[str]:
     """What tells that a path still holds the same: names, sizes and times of its files."""
-    files = sorted(job.path.iterdir()) if job.path.is_dir() else [job.path]
-    stats = [(file.name, file.stat()) for file in files]
-    return [
-        str(job.path),
-        str(job.root),
-        *(f"{name}|{stat.st_size}|{stat.st_mtime_ns}" for name, stat in stats),
-    ]
+    try:
+        files = sorted(job.path.iterdir()) if job.path.is_dir() else [job.path]
+    except OSError:
+        files = [job.path]
+    return [str(job.path), str(job.root), *(_state(file) for file in files)]
+
+
+def _state(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError as error:  # a link that leads nowhere: opening it says what is wrong
+        return f"{file.name}|{error.errno}"
+    readable = "" if os.access(file, os.R_OK) else "|unreadable"
+    return f"{file.name}|{status.st_size}|{status.st_mtime_ns}{readable}"
+
+
+def _placed(path: Path, root: Path) -> Path:
+    """An absolute path below the real root in which the clip's own links keep their names."""
+    if ".." in path.parts:
+        return path.resolve()
+    whole, base = path.absolute(), root.absolute()
+    if whole.is_relative_to(base):
+        return root.resolve() / whole.relative_to(base)
+    return whole.parent.resolve() / whole.name
 
 
 def _distinct(clips: Sequence[Clip], skipped: list[SkippedClip]) -> list[Clip]:

@@ -17,7 +17,8 @@ from vidal.errors import EvidenceLost, UnreadableClip
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.motion import KALMAN, MotionSource, tracked_motion, tracks_key
 from vidal.evidence.places import store_at
-from vidal.evidence.scan import scan_clip
+from vidal.evidence.prints import keep_prints
+from vidal.evidence.scan import gaps_after, scan_clip
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
 from vidal.protocols import Detector, Motion, Store
 from vidal.store import PLAIN, content_key, from_arrays, plain_fields, to_arrays
@@ -25,6 +26,7 @@ from vidal.track import FlowField, FlowMeter, FlowOptions, propagate
 from vidal.track.kalman import KalmanMotion
 from vidal.types import BoolArray, Clip, Detections, ErrorEstimate, SkippedClip
 from vidal.video import read_frames
+from vidal.video.prints import printed
 
 VERSIONS = {"detections": 1, "flow": 1, "estimate": 1, "expected": 1}
 """Raise a number when the stage computes something else from the same options."""
@@ -59,7 +61,9 @@ class EvidencePlan:
             return EvidenceKeys(detections, None, None)
         flow, tracks, moves = None, None, dict(KALMAN)
         if clip.pixels and self.tracker == "flow":
-            flow = content_key("flow", VERSIONS["flow"], [clip.id], self.flow.key)
+            # Only clips with gaps have other keys than before gaps were seen.
+            gaps = {"gaps": ends.tolist()} if len(ends := gaps_after(clip)) else {}
+            flow = content_key("flow", VERSIONS["flow"], [clip.id], {**self.flow.key, **gaps})
             moves = dict(self.flow.motion_key)
         elif clip.pixels and not isinstance(self.tracker, str):
             tracks = tracks_key(detections, self.tracker, self.coherence, self.expected)
@@ -117,7 +121,7 @@ def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip
     """
     keys = job.plan.keys(job.clip)
     found = store.peek(keys.detections, (PLAIN, "scanned"))
-    if found is None:
+    if found is None or len(found["scanned"]) != job.clip.frames:
         return None
     verdicts = None if keys.estimate is None else store.peek(keys.estimate, (PLAIN, "rows"))
     if keys.estimate is not None and verdicts is None:
@@ -166,20 +170,24 @@ def _compute(
 ) -> tuple[Detections, ErrorEstimate | None]:
     """Scan for what is missing, then estimate; everything is put where it belongs."""
     plan, clip = job.plan, job.clip
-    detections = _load(store, keys.detections, Detections)
+    detections = _detections_of(clip, store, keys)
     motion = None if keys.flow is None else _load(store, keys.flow, FlowField)
+    if motion is not None and len(motion.valid) != max(clip.frames - 1, 0):
+        motion = None
     meter = None
     if plan.flow is not None and keys.flow is not None and motion is None:
         meter = FlowMeter(plan.flow, frames=clip.frames, size=clip.size)
     if meter is not None or (detections is None and clip.pixels):
+        prints = np.zeros(clip.frames, np.uint64)
         found, measured = scan_clip(
             clip,
-            read_frames(clip),
+            printed(read_frames(clip), prints),
             detector=_detector(plan.detector) if detections is None else None,
             meter=meter,
             batch=plan.batch,
             report=report,
         )
+        keep_prints(store, clip, prints)
         if found is not None:
             detections = found
             store.put(keys.detections, to_arrays(found))
@@ -281,6 +289,12 @@ def load_estimate(store: Store, keys: EvidenceKeys) -> ErrorEstimate | None:
 def load_evidence(store: Store, keys: EvidenceKeys) -> Evidence | None:
     """The rows for expected errors that ``gather`` has put there; None where none were wanted."""
     return None if keys.expected is None else _must(_load(store, keys.expected, Evidence))
+
+
+def _detections_of(clip: Clip, store: Store, keys: EvidenceKeys) -> Detections | None:
+    """What is stored; None also where an earlier version counted the frames differently."""
+    detections = _load(store, keys.detections, Detections)
+    return detections if detections is None or len(detections.scanned) == clip.frames else None
 
 
 def _must(table: Any) -> Any:

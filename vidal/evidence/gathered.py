@@ -18,9 +18,11 @@ from vidal.evidence.gather import (
     load_evidence,
 )
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.prints import known_prints
 from vidal.evidence.watch import Watcher
 from vidal.expected_errors import Evidence
 from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+from vidal.video.prints import Prints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,12 @@ class Gathered:
         """A clip's rows for expected errors; None where none were wanted."""
         known = self.evidence.get(clip)
         return None if known is None else load_evidence(store_at(self.store), known.keys)
+
+    def prints(self, clip: str) -> Prints | None:
+        """How a clip's frames looked when they were scored; None where they were not."""
+        if clip not in self.evidence:
+            return None
+        return known_prints(store_at(self.store), self.clips[clip])
 
 
 def gather_clips(

@@ -9,15 +9,27 @@ from contextvars import copy_context
 from functools import partial
 from itertools import islice
 
+import numpy as np
+
 from vidal.evidence.channel import Channel, ChannelCancelled
 from vidal.protocols import Detector
 from vidal.track import FlowField, FlowMeter
-from vidal.types import Clip, Detections, Frame
+from vidal.types import Clip, Detections, Frame, IntArray
 
 DETECTION_WAITS = 2
 """Batches that may wait for the detector."""
 FLOW_WAITS = 16
 """Frames that may wait for the flow: enough to use the cores while the detector prepares."""
+
+
+GAP = 4
+"""Frames are no neighbours if more than this many of the clip's usual steps lie between them."""
+
+
+def gaps_after(clip: Clip) -> IntArray:
+    """Indices of frames that have no neighbour after them: the clip leaves out a stretch there."""
+    steps = np.diff(clip.pts)
+    return np.flatnonzero(steps > GAP * np.median(steps)) if len(steps) else np.zeros(0, np.int64)
 
 
 def batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
@@ -61,7 +73,7 @@ def scan_clip(
         if meter is not None:
             # Only one branch reports: the detector where there is one, being the slower.
             ticks = report if detector is None else None
-            measure = partial(_measure, meter, to_meter, clip.frames, ticks)
+            measure = partial(_measure, meter, to_meter, clip, ticks)
             tasks.append(threads.submit(copy_context().run, measure))
         try:
             found = None
@@ -93,14 +105,17 @@ def _decode(frames: Iterable[Frame], channels: Sequence[Channel[Frame]]) -> None
 def _measure(
     meter: FlowMeter,
     frames: Channel[Frame],
-    total: int,
+    clip: Clip,
     report: Callable[[int, int], None] | None,
 ) -> None:
+    gaps = set(gaps_after(clip).tolist())
     try:
         for done, frame in enumerate(frames, start=1):
             meter.push(frame)
+            if frame.ref.index in gaps:
+                meter.forget()
             if report is not None and done % 8 == 0:
-                report(done, total)
+                report(done, clip.frames)
     except BaseException:
         frames.cancel()
         raise

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vidal.errors import UnreadableClip
 from vidal.report.evidence import Progress
-from vidal.types import Clip, FrameRef
+from vidal.types import Clip, Frame, FrameRef
 from vidal.video import read_frames, resize, save_jpeg
+from vidal.video.prints import Prints, same
 
 FOLDER = "frames"
 """Name of the folder of pictures in the output folder."""
@@ -68,6 +69,7 @@ def write_frames(
     *,
     thumbnails: Path | None = None,
     small: Collection[FrameRef] = (),
+    prints: Callable[[str], Prints | None] | None = None,
     progress: Progress | None = None,
 ) -> dict[FrameRef, str]:
     """Write each frame as a JPEG file, decoding every clip once; clips without pixels have none.
@@ -77,12 +79,15 @@ def write_frames(
         clips: by id.
         folder: where to; exists.
         thumbnails: where small pictures of the frames in ``small`` go, under the same names.
+        prints: clip id -> fingerprints of its frames as they were scored; None = not known. A
+            picture that differs is decoded again from the beginning of its clip.
 
     Returns:
         The file name of each frame.
 
     Raises:
-        UnreadableClip: a frame cannot be decoded any more; names it.
+        UnreadableClip: a frame cannot be decoded any more, or not to the picture that was scored;
+            names it.
         OutputError: a picture cannot be written.
     """
     names = frame_names(frames)
@@ -92,7 +97,7 @@ def write_frames(
             wanted[ref.clip].add(ref.index)
     done, count = 0, sum(len(indices) for indices in wanted.values())
     for name, missing in wanted.items():
-        for frame in read_frames(clips[name], sorted(missing)):
+        for frame in _verified(clips[name], missing, None if prints is None else prints(name)):
             save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
             if thumbnails is not None and frame.ref in small:
                 picture = resize(frame.image, _thumb_height(*frame.image.shape[:2]))
@@ -104,6 +109,25 @@ def write_frames(
         if missing:
             raise _lost(clips[name], min(missing))
     return names
+
+
+def _verified(clip: Clip, wanted: Collection[int], prints: Prints | None) -> Iterator[Frame]:
+    """Frames that look as they did when they were scored; sought first, else read in sequence."""
+    left = set(wanted)
+    for seek in (True, False):
+        for frame in read_frames(clip, sorted(left), seek=seek) if left else ():
+            if same(frame, prints):
+                left.remove(frame.ref.index)
+                yield frame
+            elif not seek:
+                raise UnreadableClip(
+                    clip.path,
+                    f"selected frame {frame.ref.index} is not the picture that was scored",
+                    hint="Has the file changed? Run the selection again; if that does not help,"
+                    " with another --cache.",
+                )
+        if prints is None:
+            return
 
 
 def _lost(clip: Clip, index: int) -> UnreadableClip:

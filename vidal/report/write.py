@@ -71,6 +71,7 @@ def _build(
         new / FOLDER,
         thumbnails=thumbnails,
         small=shown,
+        prints=result.prints,
         progress=progress,
     )
     if names and not any(result.clips[ref.clip].pixels for ref in names):

@@ -16,6 +16,7 @@ from vidal.types import (
     ScoreArray,
     SkippedClip,
 )
+from vidal.video.prints import Prints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,10 @@ class ClipResult:
     labelled: BoolArray
 
 
+def _unknown(clip: str) -> None:
+    del clip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectionResult:
     """One finished selection.
@@ -59,6 +64,7 @@ class SelectionResult:
         drawn: how many of the last frames were drawn at random beside the strategy's.
         forecast: how errors were expected of labelled frames and found; None where nothing was
             learned.
+        prints: clip id -> fingerprints of its frames as they were scored; None where not known.
     """
 
     query: Query
@@ -75,3 +81,4 @@ class SelectionResult:
     notes: tuple[str, ...]
     drawn: int = 0
     forecast: Forecast | None = None
+    prints: Callable[[str], Prints | None] = _unknown

@@ -120,4 +120,5 @@ def _result(
         notes=(*lesson.remarks, *notes_on(prepared, found, choice.query)),
         drawn=choice.drawn,
         forecast=lesson.forecast,
+        prints=found.prints,
     )

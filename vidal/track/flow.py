@@ -82,6 +82,10 @@ class FlowMeter:
             self._between(last[0].index, last[1], grey)
         self._last = frame.ref, grey
 
+    def forget(self) -> None:
+        """The next frame follows after a gap: no flow across it."""
+        self._last = None
+
     def _between(self, pair: int, before: Image, after: Image) -> None:
         forward = self._measure.flow(before, after)
         backward = self._measure.flow(after, before)

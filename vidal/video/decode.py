@@ -2,8 +2,10 @@
 
 A decoded frame is identified by its presentation time, never by counting from where a seek is
 believed to have landed, so a wrong frame cannot come out; a frame that does not decode, or in which
-the decoder reports damage, is absent. Frames that were predicted from a damaged one, up to the next
-keyframe, come as the decoder conceals the damage, which may depend on where decoding began.
+the decoder reports damage, is absent. Seeks go to keyframes that are whole pictures only: where a
+stream refreshes its picture bit by bit, decoding begins at the last whole one. Frames that were
+predicted from a damaged one, up to the next keyframe, come as the decoder conceals the damage,
+which may depend on where decoding began: ``prints`` tells whether a picture is the same.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ frames before them, e.g. gradual refresh)."""
 
 
 def read_frames(
-    clip: Clip, indices: Iterable[int] | None = None, *, threads: int = 1
+    clip: Clip, indices: Iterable[int] | None = None, *, threads: int = 1, seek: bool = True
 ) -> Iterator[Frame]:
     """The frames of a clip, in increasing order, each once.
 
@@ -36,6 +38,8 @@ def read_frames(
         clip: as returned by ``open_clip``.
         indices: the wanted frames in any order; None = all.
         threads: threads of the decoder; they change nothing in the output.
+        seek: skip what is not wanted where a keyframe allows it; False = decode from the first
+            frame on, as when a clip is read whole.
 
     Returns:
         An iterator with a few frames in memory at a time. A frame that does not decode, or not
@@ -51,7 +55,7 @@ def read_frames(
     if len(wanted) and (wanted[0] < 0 or wanted[-1] >= clip.frames):
         wrong = int(wanted[0] if wanted[0] < 0 else wanted[-1])
         raise ValueError(f"{clip.id}: no frame {wrong}, it has frames 0..{clip.frames - 1}")
-    return _frames(clip, wanted, threads)
+    return _frames(clip, wanted, threads, seek)
 
 
 def read_frame(clip: Clip, index: int, *, threads: int = 1) -> Frame:
@@ -66,12 +70,12 @@ def read_frame(clip: Clip, index: int, *, threads: int = 1) -> Frame:
     raise UnreadableClip(clip.path, f"frame {index} does not decode")
 
 
-def _frames(clip: Clip, wanted: IntArray, threads: int) -> Iterator[Frame]:
+def _frames(clip: Clip, wanted: IntArray, threads: int, seek: bool) -> Iterator[Frame]:
     if not len(wanted):
         return
     try:
-        for index, image in _images(clip, wanted, threads):
-            if image.shape[:2] == clip.size:
+        for index, image in _images(clip, wanted, threads, seek):
+            if image is not None and image.shape[:2] == clip.size:
                 yield Frame(FrameRef(clip.id, index), image)
     except NoVideo as error:
         raise UnreadableClip(clip.path, str(error)) from error
@@ -79,7 +83,9 @@ def _frames(clip: Clip, wanted: IntArray, threads: int) -> Iterator[Frame]:
         raise UnreadableClip(clip.path, (error.strerror or str(error)).lower()) from error
 
 
-def _images(clip: Clip, wanted: IntArray, threads: int) -> Iterator[tuple[int, Image]]:
+def _images(
+    clip: Clip, wanted: IntArray, threads: int, seek: bool
+) -> Iterator[tuple[int, Image | None]]:
     if clip.reader == "images":
         yield from folder.read(clip, wanted)
     elif clip.reader == "opencv":
@@ -89,16 +95,17 @@ def _images(clip: Clip, wanted: IntArray, threads: int) -> Iterator[tuple[int, I
             if clip.reader == "order":
                 yield from _by_order(source, wanted)
             else:
-                for run in _runs(clip, wanted):
-                    yield from _run(source, clip, run)
+                for run in _runs(clip, wanted) if seek else [wanted]:
+                    yield from _run(source, clip, run, seek)
 
 
-def _by_order(source: Source, wanted: IntArray) -> Iterator[tuple[int, Image]]:
+def _by_order(source: Source, wanted: IntArray) -> Iterator[tuple[int, Image | None]]:
     left = iter(wanted.tolist())
     target = next(left)
-    for index, frame in enumerate(source.restart()):
+    for index, frame in enumerate(source.counted()):
         if index == target:
-            yield index, source.image(frame)
+            if frame is not None:
+                yield index, source.image(frame)
             if (target := next(left, -1)) < 0:
                 return
 
@@ -112,11 +119,13 @@ def _runs(clip: Clip, wanted: IntArray) -> list[IntArray]:
     return np.split(wanted, np.flatnonzero(start[1:] - wanted[:-1] > _WORTH_A_SEEK) + 1)
 
 
-def _run(source: Source, clip: Clip, run: IntArray) -> Iterator[tuple[int, Image]]:
+def _run(
+    source: Source, clip: Clip, run: IntArray, seek: bool
+) -> Iterator[tuple[int, Image | None]]:
     """Decode one run; where a frame is missing, once more from further back."""
     done, tried = 0, -1  # frames of the run dealt with; keyframes gone back for the next one
     while done < len(run):
-        key, back = _start(clip, int(run[done]), tried)
+        key, back = _start(clip, int(run[done]), tried) if seek else (None, 0)
         frames = source.restart() if key is None else source.start_at(int(clip.pts[key]))
         if frames is None:
             tried = back

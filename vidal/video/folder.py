@@ -12,7 +12,7 @@ from vidal.errors import UnreadableClip
 from vidal.types import Clip, Image, IntArray
 from vidal.video.discover import numbered_images
 from vidal.video.identity import clip_id
-from vidal.video.images import read_image
+from vidal.video.images import read_image, why_unreadable
 
 
 def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
@@ -27,7 +27,10 @@ def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
         raise UnreadableClip(path, "holds no numbered images")
     image = next((found for found in map(read_image, files) if found is not None), None)
     if image is None:
-        raise UnreadableClip(path, f"none of its {len(files)} images decodes")
+        why = why_unreadable(files[0])
+        raise UnreadableClip(
+            path, f"none of its {len(files)} images decodes; the first, {files[0].name}: {why}"
+        )
     return Clip(
         id=clip_id(path, files, root),
         path=path,

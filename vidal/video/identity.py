@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from stat import S_ISREG
 
 WHOLE = 64 * 2**20
-"""Content up to this many bytes is digested whole, larger content in blocks."""
+"""A file up to this many bytes is digested whole, a larger one in blocks. Folders of images are
+always digested whole: images are rewritten one by one, and decoding them takes far longer."""
 
 BLOCKS = 64
 BLOCK = 2**20
@@ -30,9 +32,12 @@ def clip_id(path: Path, files: Sequence[Path], root: Path | None) -> str:
     Raises:
         OSError: a file cannot be read.
     """
+    return _named(path, root, _digest(path, files))
+
+
+def _named(path: Path, root: Path | None, digest: blake2b) -> str:
     parts = _name_parts(path, root)
     cleaned = [re.sub(r"[^A-Za-z0-9._-]", "_", part) for part in parts]
-    digest = _digest(path, files)
     if cleaned != parts or any("__" in part for part in parts):
         digest.update("/".join(parts).encode("utf-8", "surrogateescape"))  # the name lost something
     return f"{'__'.join(cleaned)}-{digest.hexdigest()}"
@@ -50,17 +55,31 @@ def _name_parts(path: Path, root: Path | None) -> list[str]:
     return [*below.parts[:-1], below.name if path.is_dir() else below.stem]
 
 
-def _digest(path: Path, files: Sequence[Path]) -> blake2b:
+def former_id(path: Path, files: Sequence[Path], root: Path | None) -> str:
+    """The id that an image folder over ``WHOLE`` bytes had in campaigns of earlier versions.
+
+    It told the content by 64 of the images: when others were rewritten, it stayed the same.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    return _named(path, root, _digest(path, files, sampled=True))
+
+
+def _digest(path: Path, files: Sequence[Path], *, sampled: bool = False) -> blake2b:
+    folder = path.is_dir()
     digest = blake2b(digest_size=4)
-    sizes = [file.stat().st_size for file in files]
-    if path.is_dir():
+    sizes = [_size(file) if folder else file.stat().st_size for file in files]
+    if folder:
         for file, size in zip(files, sizes, strict=True):
             digest.update(f"{file.name}\0{size}\n".encode("utf-8", "surrogateescape"))
     digest.update(f"{sum(sizes)}\n".encode())
-    if sum(sizes) <= WHOLE:
+    if folder and (sum(sizes) <= WHOLE or not sampled):
         for file in files:
-            digest.update(file.read_bytes())
-    elif path.is_dir():
+            _add(digest, file)
+    elif sum(sizes) <= WHOLE:
+        digest.update(path.read_bytes())
+    elif folder:
         for file in _spread(files):
             with file.open("rb") as stream:
                 digest.update(stream.read(BLOCK))
@@ -70,6 +89,27 @@ def _digest(path: Path, files: Sequence[Path]) -> blake2b:
                 stream.seek((sizes[0] - BLOCK) * n // (BLOCKS - 1))
                 digest.update(stream.read(BLOCK))
     return digest
+
+
+def _size(file: Path) -> int:
+    """Bytes of an image; 0 where there is no file that can be read."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0
+    return status.st_size if S_ISREG(status.st_mode) else 0
+
+
+def _add(digest: blake2b, file: Path) -> None:
+    """An image that cannot be read adds nothing: one of them does not cost the others."""
+    try:
+        if not S_ISREG(file.stat().st_mode):
+            return
+        with file.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+    except OSError:
+        return
 
 
 def _spread(files: Sequence[Path]) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import cv2
@@ -10,29 +11,50 @@ import numpy as np
 
 from vidal.errors import OutputError
 from vidal.types import Image
+from vidal.video.headers import MOST_PIXELS, broken_jpeg, declared_size
 
 
 def read_image(path: Path) -> Image | None:
     """An image file as RGB uint8 (H, W, 3), upright by its EXIF tag; None if it does not decode.
 
-    A JPEG that breaks off does not count as decoded: OpenCV would fill the rest with grey.
+    A JPEG that breaks off or whose data are damaged does not count as decoded: OpenCV would fill
+    the rest with grey or rubbish. Neither does a file that is no JPEG, PNG, BMP or WebP by content,
+    or one that declares more than ``MOST_PIXELS``.
     """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return None
-    if not len(data) or _cut_jpeg(data.tobytes()):
+    data = _content(path)
+    size = declared_size(data)
+    if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS or broken_jpeg(data):
         return None
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
     return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _cut_jpeg(data: bytes) -> bool:
-    """Whether a JPEG has no end marker after its last scan (a thumbnail's lies before it)."""
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+def why_unreadable(path: Path) -> str:
+    """In words, why ``read_image`` has nothing for a file."""
+    if not _regular(path):
+        return "it is no file that may be read"
+    size = declared_size(_content(path))
+    if size is not None and size[0] * size[1] > MOST_PIXELS:
+        return f"it declares {size[1]} x {size[0]} pixels, more than the limit of {MOST_PIXELS:,}"
+    return "it does not decode"
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; none where it cannot be read, or is no plain file (a pipe waits)."""
+    try:
+        return path.read_bytes() if _regular(path) else b""
+    except OSError:
+        return b""
+
+
+def _regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode) and os.access(path, os.R_OK)
+    except (OSError, ValueError):
+        return False
 
 
 def encode_jpeg(image: Image, quality: int = 92) -> bytes:

@@ -8,6 +8,7 @@ usable times, one pass of decoding counts the frames.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,13 +17,17 @@ from pathlib import Path
 
 import numpy as np
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidal.errors import UnreadableClip
 from vidal.types import Clip, IntArray
 from vidal.video import folder, opencv
+from vidal.video.headers import breaks_off
 from vidal.video.identity import clip_id
+from vidal.video.keyframes import whole
 from vidal.video.source import NoVideo, Source
 
 _HEAD = 32
@@ -31,10 +36,15 @@ _HEAD = 32
 _BACK = 8
 """Keyframes to go further back before a frame at the end counts as lost."""
 
-_REORDERED = 16
-"""Most frames that can be shown after a damaged one that came last in the file (H.264, A.3.1)."""
+_REORDERED = 32
+"""More places than a frame can be stored away from where it is shown (16 frames or 32 fields in
+H.264 and HEVC): beyond that, the clock of a recording has jumped."""
 
 _DEFAULT_RATE = Fraction(25)
+AV_TIME_BASE = 1_000_000  # FFmpeg's ticks a second of the durations of containers
+
+_MOST_UNRECEIVED = 10**9
+"""Damaged headers may announce any duration."""
 
 
 def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fraction(10)) -> Clip:
@@ -54,14 +64,19 @@ def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fr
     try:
         if path.is_dir():
             return folder.open_folder(path, root, image_rate)
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
+        if status.st_size == 0:
             raise UnreadableClip(path, "is an empty file")
         name = clip_id(path, [path], root)
         table = _index(path)
     except FFmpegError as error:
         raise UnreadableClip(path, error.strerror or str(error)) from error
-    except OSError as error:
-        raise UnreadableClip(path, (error.strerror or str(error)).lower()) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UnreadableClip(
+            path, (getattr(error, "strerror", None) or str(error)).lower()
+        ) from error
     return Clip(
         id=name,
         path=path,
@@ -109,12 +124,38 @@ def _counted(
 
 @dataclass(frozen=True)
 class _Packets:
-    """The shown packets of a file in decoding order, and how many the file had announced."""
+    """The shown packets of a file in decoding order, and how many the file had announced.
+
+    ``begins``: the file marks its first packet as a keyframe, so no earlier ones were cut away.
+    """
 
     pts: IntArray
     key: NDArray[np.bool_]
     announced: int
     missing: int
+    begins: bool
+
+    @property
+    def one_clock(self) -> bool:
+        """Whether the times give the order: none twice, and none far from its place in the file.
+
+        Recordings joined end to end may begin their times anew.
+        """
+        rank = np.empty(len(self.pts), np.int64)
+        rank[np.argsort(self.pts, kind="stable")] = np.arange(len(self.pts))
+        moved = np.abs(rank - np.arange(len(rank)))
+        return len(np.unique(self.pts)) == len(self.pts) and bool((moved <= _REORDERED).all())
+
+    def at_end(self, lost: IntArray) -> IntArray:
+        """Those of the ``lost`` times behind which nothing else is stored, or nothing is shown.
+
+        What was lost before is damage: it keeps its place, with no picture.
+        """
+        found = ~np.isin(self.pts, lost)
+        if not found.any():
+            return lost
+        tail = self.pts[np.flatnonzero(found)[-1] + 1 :]
+        return lost[np.isin(lost, tail) | (lost > self.pts[found].max())]
 
     @property
     def table(self) -> IntArray:
@@ -129,39 +170,52 @@ class _Packets:
 
 def _demux(source: Source) -> _Packets | None:
     """The packets that are shown (not cut away by an edit list); None where one has no time."""
-    total, pts, key = 0, [], []
+    codec = source.stream.codec_context.name
+    total, pts, key, begins = 0, [], [], False
     for packet in source.packets():
         total += 1
+        begins = _begins(source, packet) if total == 1 else begins
         if packet.is_discard:
             continue
         if packet.pts is None:
             return None
         pts.append(packet.pts)
-        key.append(packet.is_keyframe)
+        key.append(packet.is_keyframe and whole(packet, codec))
     missing = max(len(source.stream.index_entries) - total, 0)
     announced = max(source.stream.frames - total, 0)
-    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing)
+    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing, begins)
+
+
+def _begins(source: Source, first: Packet[VideoStream]) -> bool:
+    """Whether the first packet is a keyframe, by itself or (where it is damaged) by the index."""
+    entry = next(iter(source.stream.index_entries), None)
+    if first.is_keyframe or entry is None:
+        return first.is_keyframe
+    return entry.is_keyframe and entry.timestamp in (first.dts, first.pts)
 
 
 def _by_time(path: Path) -> _Table | None:
     """The table by presentation time; None where the times cannot be trusted."""
     with Source(path) as source:
         packets = _demux(source)
-        if packets is None or len(np.unique(packets.pts)) != len(packets.pts):
+        if packets is None or not packets.one_clock:
             return None
         frames = source.restart()
         opening = next(frames, None)
-        if opening is None:
+        image = None if opening is None else source.image(opening)
+        if opening is None or image is None:
             return None
-        size = source.image(opening).shape
+        size = image.shape
         head = _times(chain([opening], islice(frames, _HEAD)))
         first = None if head is None else _first_shown(head, packets.table)
         if first is None:
             return None
+        if packets.begins:  # its first picture may be damaged: it is one of the clip all the same
+            first = min(first, int(packets.pts[0]))
         lost = _lost_at_end(source, packets)
         if lost is None:
             return None
-        lost = lost[lost >= first]
+        lost = packets.at_end(lost[lost >= first])
         kept = np.setdiff1d(packets.table[packets.table >= first], lost)
         if not len(kept):
             return None
@@ -172,7 +226,7 @@ def _by_time(path: Path) -> _Table | None:
             time_base=time_base,
             rate=_rate(source, kept, time_base),
             size=(size[0], size[1]),
-            truncated=_truncated(packets, len(lost)),
+            truncated=_truncated(packets, len(lost)) or _unreceived(source, path, kept),
             reader="pts",
         )
 
@@ -240,6 +294,18 @@ def _truncated(packets: _Packets, lost: int) -> int:
     return max(cut, packets.announced + lost) if cut else 0
 
 
+def _unreceived(source: Source, path: Path, pts: IntArray) -> int:
+    """Frames after the end of a file that is shorter than its container says; at least 1."""
+    if not breaks_off(path):
+        return 0
+    base = source.stream.time_base
+    if source.container.duration is None or base is None or len(pts) < 2:
+        return 1
+    step = float((pts[-1] - pts[0]) * base) / (len(pts) - 1)
+    left = source.container.duration / AV_TIME_BASE - float(pts[-1] * base) - step
+    return max(1, min(round(left / step), _MOST_UNRECEIVED))
+
+
 def _rate(source: Source, pts: IntArray, time_base: Fraction) -> Fraction:
     for rate in (source.stream.average_rate, source.stream.guessed_rate):
         if rate is not None and 0 < rate <= 1000:
@@ -253,19 +319,19 @@ def _by_order(path: Path) -> _Table:
     """The table of a file without usable times: one pass of decoding counts the frames."""
     with Source(path) as source:
         announced, size = source.stream.frames, None
-        count = seen = clean = 0  # frames; damaged ones among all; undamaged ones since the last
-        for frame in source.restart():
+        total = count = 0  # frames; up to the last one that is whole
+        for total, frame in enumerate(source.counted(), start=1):
+            if frame is None:
+                continue
+            count = total
             if size is None:
-                shape = source.image(frame).shape
-                size = (shape[0], shape[1])
-            count += 1
-            clean = clean + 1 if source.damaged == seen else 1
-            seen = source.damaged
+                image = source.image(frame)
+                size = None if image is None else (image.shape[0], image.shape[1])
         if size is None:
             raise NoVideo("not one of its frames decodes")
         rate = _rate(source, np.zeros(0, np.int64), 1 / _DEFAULT_RATE)
-    cut = source.damaged > seen or (seen > 0 and clean <= _REORDERED)
-    return _counted(count, rate, size, max(announced - count, 1) if cut else 0, "order")
+    cut = total - count + source.cut
+    return _counted(count, rate, size, max(announced - count, cut) if cut else 0, "order")
 
 
 def _cause(path: Path, error: Exception) -> str:

@@ -5,15 +5,18 @@ OpenCV's seeking by frame number returns wrong frames on variable frame rates an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 
 from vidal.types import Image, IntArray
+from vidal.video.headers import MOST_PIXELS
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -21,7 +24,9 @@ _DEFAULT_RATE = Fraction(25)
 def count(path: Path) -> tuple[int, tuple[int, int], Fraction] | None:
     """Number of frames, (height, width) and rate, by one pass; None if OpenCV reads no frame."""
     with _capture(path) as capture:
-        good, first = capture.read() if capture.isOpened() else (False, None)
+        pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        usable = capture.isOpened() and pixels <= MOST_PIXELS
+        good, first = capture.read() if usable else (False, None)
         if not good or first is None:
             return None
         frames = 1
@@ -48,8 +53,21 @@ def read(path: Path, wanted: IntArray) -> Iterator[tuple[int, Image]]:
 
 @contextmanager
 def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path.absolute()))
-    try:
-        yield capture
-    finally:
-        capture.release()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its remarks do not name the file
+    name = str(path.absolute())
+    with TemporaryDirectory(prefix="vidal-") as folder:
+        if not name.isascii():  # OpenCV crashes on names that are not UTF-8
+            name = str(Path(folder, f"clip{path.suffix if path.suffix.isascii() else ''}"))
+            Path(name).symlink_to(path.absolute())
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(0)
+        try:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        except cv2.error as error:
+            raise OSError(None, "OpenCV cannot read it") from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        try:
+            yield capture
+        finally:
+            capture.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -11,6 +11,7 @@ from typing import Self, cast
 import av
 import av.logging
 import numpy as np
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -20,12 +21,16 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidal.types import Image
+from vidal.video.headers import MOST_PIXELS
 
 # FFmpeg writes its remarks on damaged files to stderr, without naming the file; the causes that
 # matter are raised as errors, and reported with the name.
 av.logging.set_libav_level(av.logging.PANIC)
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
+
+_LIMITS = {"max_pixels": str(MOST_PIXELS)}
+"""A few damaged bytes can declare a picture of gigabytes."""
 
 
 class NoVideo(Exception):
@@ -44,15 +49,16 @@ class Source:
         NoVideo: it has no video stream, or no decoder knows its codec.
 
     Attributes:
-        damaged: frames left out so far, because the decoder reported damage.
+        cut: 1 once ``counted`` has left out the last packet of the file, as damaged.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._path = path
         self._threads = threads
         self._used = False
+        self.cut = 0
         self._turn: _Turn | None = None
-        self.damaged = 0
+        self._delay = 0  # ticks by which keyframes are stored before they are shown
         self._rgb = VideoReformatter()
         self.container, self.stream = self._open()
 
@@ -69,10 +75,19 @@ class Source:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         # An absolute name cannot be taken for a URL ("12:30.mp4"), and a play list that calls
-        # itself .mp4 may not reach out to the network.
-        container = av.open(
-            str(self._path.absolute()), "r", container_options={"protocol_whitelist": "file"}
-        )
+        # itself .mp4 may not reach out to the network. Tags may be in any encoding: not needed.
+        try:
+            container = av.open(
+                str(self._path.absolute()),
+                "r",
+                options=_LIMITS,
+                container_options={"protocol_whitelist": "file"},
+                metadata_errors="replace",
+            )
+        except (FFmpegError, OSError):
+            raise
+        except Exception as error:  # PyAV trips over what damaged headers declare
+            raise NoVideo(f"is damaged ({error})") from error
         try:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream) or stream.disposition & _ATTACHED_PICTURE:
@@ -81,6 +96,7 @@ class Source:
                 raise NoVideo("no decoder for its video codec")
             stream.codec_context.thread_count = self._threads
             stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+            stream.codec_context.options = _LIMITS
         except BaseException:
             container.close()
             raise
@@ -93,8 +109,8 @@ class Source:
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError:  # the file breaks off: what came before stays usable
-                return
+            except Exception:  # FFmpeg: the file breaks off; PyAV: a stream that was not declared
+                return  # what came before stays usable
             if packet is None:
                 return
             if packet.size or packet.pts is not None or packet.dts is not None:
@@ -102,10 +118,30 @@ class Source:
 
     def restart(self) -> Iterator[VideoFrame]:
         """All undamaged frames, from the beginning, in the decoder's (presentation) order."""
+        self._reopen()
+        return self._decode(self.packets())
+
+    def counted(self) -> Iterator[VideoFrame | None]:
+        """Every frame from the beginning, in presentation order; None where one is damaged.
+
+        For files without usable times: a damaged frame keeps its place in the count. In a recording
+        that starts between keyframes the count begins at the first whole frame; the very last
+        packet of a file does not count where it is damaged (it was cut off).
+        """
+        self._reopen()
+        # Frames that lack what they are predicted from are given out too, marked as damaged.
+        self.stream.codec_context.flags |= Flags.output_corrupt
+        packets = self.packets()
+        first = next(packets, None)
+        if first is None:
+            return iter(())
+        frames = self._count(chain([first], packets))
+        return frames if first.is_keyframe else dropwhile(lambda frame: frame is None, frames)
+
+    def _reopen(self) -> None:
         if self._used:  # opening anew: seeking to the first packet is not exact in all containers
             self.container.close()
             self.container, self.stream = self._open()
-        return self._decode(self.packets())
 
     def start_at(self, key: int) -> Iterator[VideoFrame] | None:
         """Frames from a keyframe on, or from an earlier one where the container lands there.
@@ -117,16 +153,31 @@ class Source:
             Frames not earlier than the keyframe landed on: what an open group of pictures shows
             before its keyframe needs references from further back. None: it landed too late.
         """
+        landed = self._land(key - self._delay)
+        if landed is None:
+            return None
+        first, packets = landed
+        if first.pts is not None and first.dts is not None and first.pts > key:
+            # Some containers (MPEG-TS) seek by decoding times, which are earlier.
+            self._delay = max(self._delay, 2 * (first.pts - first.dts))
+            landed = self._land(key - self._delay)
+            if landed is None:
+                return None
+            first, packets = landed
+        if first.pts is None or first.pts > key:
+            return None
+        return self._from_key(first, first.pts, packets)
+
+    def _land(self, time: int) -> tuple[Packet[VideoStream], Iterator[Packet[VideoStream]]] | None:
+        """The first keyframe's packet after a seek, and the packets after it."""
         self._used = True
         try:
-            self.container.seek(key, stream=self.stream, backward=True)
-        except FFmpegError:
+            self.container.seek(time, stream=self.stream, backward=True)
+        except Exception:  # FFmpeg cannot seek there; OverflowError: a time beyond 64 bits
             return None
         packets = self.packets()
         first = next((packet for packet in packets if packet.is_keyframe), None)
-        if first is None or first.pts is None or first.pts > key:
-            return None
-        return self._from_key(first, first.pts, packets)
+        return None if first is None else (first, packets)
 
     def _from_key(
         self, first: Packet[VideoStream], key: int, rest: Iterator[Packet[VideoStream]]
@@ -141,26 +192,72 @@ class Source:
         for packet in chain(packets, [None]):
             if packet is not None and packet.is_corrupt:  # half a packet: the file breaks off
                 if packet.pts is None:
-                    self.damaged += 1
                     continue
                 broken.add(packet.pts)
-            try:
-                frames = self.stream.decode(packet)
-            except FFmpegError:  # this packet is damaged, its frame stays out; or the end
-                self.damaged += packet is not None
-                continue
-            for frame in frames:
-                if frame.is_corrupt or frame.pts in broken:
-                    self.damaged += 1
-                else:
+            for frame in self._frames(packet) or ():
+                if not frame.is_corrupt and frame.pts not in broken:
                     yield frame
 
-    def image(self, frame: VideoFrame) -> Image:
-        """The frame as RGB uint8 (H, W, 3), upright by the file's display matrix."""
-        if self._turn is None:
-            self._turn = _Turn.of(frame)
-        pixels = self._rgb.reformat(frame, format="rgb24").to_ndarray()
+    def _frames(self, packet: Packet[VideoStream] | None) -> list[VideoFrame] | None:
+        """What the decoder gives out for a packet (None = the end); None: it is damaged."""
+        try:
+            return self.stream.decode(packet)
+        except Exception:  # FFmpeg: damage; PyAV: sizes or formats that damage has made up
+            return None
+
+    def _count(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame | None]:
+        broken: set[int] = set()
+        lost: list[int] = []  # packets that did not decode and have no place yet, increasing
+        placed: set[int] = set()
+        last = -1
+        for number, packet in _numbered(packets):
+            if packet is not None:
+                # Decoders hand a packet's time on to its frame: a number tells which one it was.
+                last, packet.pts = number, number
+                if packet.is_corrupt:
+                    broken.add(number)
+            frames = self._frames(packet)
+            if frames is None and packet is not None:
+                lost.append(number)
+            for frame in frames or ():
+                origin = last if frame.pts is None else frame.pts
+                while lost and lost[0] < origin:
+                    placed.add(lost.pop(0))
+                    yield None
+                if lost and lost[0] == origin:
+                    lost.pop(0)
+                if origin in placed:
+                    continue  # it came after all, late: its place is taken
+                good = not frame.is_corrupt and origin not in broken
+                if good or packet is not None or origin != last:
+                    yield frame if good else None
+                else:
+                    self.cut = 1
+        self.cut = max(self.cut, int(last in lost))
+        yield from [None] * sum(number != last for number in lost)
+
+    def image(self, frame: VideoFrame) -> Image | None:
+        """The frame as RGB uint8 (H, W, 3), upright by the file's display matrix.
+
+        None where it cannot be converted: damage can make up formats and sizes.
+        """
+        try:
+            if self._turn is None:
+                self._turn = _Turn.of(frame)
+            pixels = self._rgb.reformat(frame, format="rgb24").to_ndarray()
+        except Exception:  # whatever PyAV makes of it, the frame has no picture
+            return None
         return self._turn.apply(pixels.astype(np.uint8, copy=False))
+
+
+def _numbered(
+    packets: Iterator[Packet[VideoStream]],
+) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
+    """Packets with their place in the file; None after the last, for what the decoder holds."""
+    number = -1
+    for number, packet in enumerate(packets):
+        yield number, packet
+    yield number + 1, None
 
 
 class _Turn:

@@ -1,15 +1,20 @@
 """Clips and labels of a configuration, and the split by whole clips."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidal.campaign.clips import find_clips
 from vidal.campaign.config import SplitConfig, parse_config
+from vidal.campaign.places import located
 from vidal.campaign.source import (
+    entries_of,
     open_source,
     split_clips,
     with_classes,
@@ -18,7 +23,7 @@ from vidal.errors import LabelsMismatch, UnknownName, UsageError
 from vidal.evidence.places import Engines
 from vidal.formats import coco_video
 from vidal.types import Annotations, Clip, LabelledClip
-from vidal.video import write_video
+from vidal.video import identity, write_video
 
 ENGINES = Engines(1, "cpu")
 
@@ -109,6 +114,52 @@ def test_clips_are_found_with_their_labels_in_the_classes_of_the_campaign(data, 
     assert len(source.opened("test")) == 1
     assert opened(data, tmp_path, labels=labels).classes == ("dog", "car")
     assert opened(data, tmp_path).classes is None
+
+
+def found_again(entries, folder, scratch):
+    return find_clips(
+        entries,
+        lambda path: located(path, folder, None),
+        engines=ENGINES,
+        store=scratch / "e",
+        image_rate=Fraction(10),
+    )
+
+
+def test_linked_clips_and_folders_keep_their_names_in_the_record(data, tmp_path):
+    stored = tmp_path / "clips"
+    stored.mkdir()
+    (stored / "monday.mp4").symlink_to(data / "clips" / "a.mp4")
+    (stored / "north").symlink_to(data / "clips" / "far")
+    (tmp_path / "entrance").symlink_to(stored)
+    for videos in (stored, tmp_path / "entrance"):
+        config = parse_config({"data": {"videos": str(videos)}}, "x")
+        source = open_source(config, engines=ENGINES, store=tmp_path / "e", scenes=tmp_path / "s")
+        names = [name.rpartition("-")[0] for name in source.opened()]
+        assert names == ["monday", "north__c"]
+        for folder in (tmp_path, tmp_path / "work", tmp_path / "entrance"):
+            entries = list(entries_of(source.clips.values(), folder))
+            found = found_again(entries, folder, tmp_path)
+            assert list(found.clips) == list(source.opened())
+
+
+def test_large_folder_of_images_is_found_under_the_id_of_earlier_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "WHOLE", 100)
+    monkeypatch.setattr(identity, "BLOCKS", 2)
+    folder = tmp_path / "clips" / "drive"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), number, np.uint8))
+    config = parse_config({"data": {"videos": str(tmp_path / "clips")}}, "x")
+    source = open_source(config, engines=ENGINES, store=tmp_path / "e", scenes=tmp_path / "s")
+    (entry,) = entries_of(source.clips.values(), tmp_path)
+    former = identity.former_id(folder, sorted(folder.iterdir()), tmp_path / "clips")
+    assert former != entry.id
+    earlier = [replace(entry, id=former)]
+    assert list(found_again(earlier, tmp_path, tmp_path).clips) == [former]
+    cv2.imwrite(str(folder / "0.png"), np.full((48, 64, 3), 99, np.uint8))
+    (lost,) = found_again(earlier, tmp_path, tmp_path).lost
+    assert "has changed since the campaign began" in lost.why
 
 
 def test_labels_of_other_clips_are_refused(data, tmp_path):

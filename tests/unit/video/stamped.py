@@ -55,8 +55,9 @@ def encode(
     pixels: str = "yuv420p",
     container: dict[str, str] | None = None,
     matrix: dict[str, Any] | None = None,
+    first: int = 0,
 ) -> Path:
-    """Write stamped frames 0, 1, ...; ``pts`` in milliseconds, else 25 frames a second."""
+    """Write stamped frames ``first``, ...; ``pts`` in milliseconds, else 25 frames a second."""
     base = Fraction(1, 1000) if pts is not None else Fraction(1, 25)
     with av.open(str(path), "w", options=container or {}) as output:
         stream = output.add_stream(codec, rate=25, options=options or {})
@@ -66,7 +67,7 @@ def encode(
         if matrix is not None:
             stream.set_display_rotation(**matrix)
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(stamp(number, size))
+            frame = av.VideoFrame.from_ndarray(stamp(first + number, size))
             frame.pts, frame.time_base = number if pts is None else pts[number], base
             output.mux(stream.encode(frame))
         output.mux(stream.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -75,6 +76,54 @@ def test_damage_in_the_middle_never_yields_a_wrong_frame(tmp_path: Path) -> None
             read_frame(clip, index)
     ends = [*range(15), *range(50, 60)]
     assert [stamped(frame.image) for frame in read_frames(clip, ends)] == ends
+
+
+def joined(folder: Path, name: str, starts: tuple[int, int]) -> Path:
+    """Two recordings of 60 frames end to end, frames 0..119; times in milliseconds."""
+    parts = [folder / f"{part}_{name}" for part in "ab"]
+    codec = "mpeg2video" if name.endswith("mpg") else "libx264"
+    for number, (path, start) in enumerate(zip(parts, starts, strict=True)):
+        pts = [start + 40 * n for n in range(60)]
+        encode(path, codec, options={"bf": "2", "g": "15"}, pts=pts, first=60 * number)
+    whole = folder / name
+    whole.write_bytes(b"".join(path.read_bytes() for path in parts))
+    return whole
+
+
+@pytest.mark.parametrize("starts", [(0, 0), (0, 13), (0, 60000), (60000, 0)])
+def test_recordings_joined_end_to_end_are_counted_through(
+    tmp_path: Path, starts: tuple[int, int]
+) -> None:
+    clip = open_clip(joined(tmp_path, "a.ts", starts))
+    assert (clip.frames, clip.truncated) == (120, 0)
+    dense = {frame.ref.index: stamped(frame.image) for frame in read_frames(clip)}
+    assert len(dense) >= 116  # the demuxer reports damage where the counters of packets jump
+    assert all(index == number for index, number in dense.items())
+    for index in (0, 17, 80, 99, 119):
+        assert stamped(read_frame(clip, index).image) == index
+
+
+@pytest.mark.parametrize("name", ["raw.h264", "h264.avi", "h264.mp4", "h264.ts", "h264.mkv"])
+@pytest.mark.parametrize("place", [0.45, 0.9])
+def test_damaged_slice_keeps_its_place_in_the_count(
+    tmp_path: Path, name: str, place: float
+) -> None:
+    path = encode(tmp_path / name, options={**B, "g": "20"}, frames=90)
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size > 600]
+    within = packets[int(len(packets) * place)][200:240]  # no start code or header is touched
+    data = bytearray(path.read_bytes())
+    at = data.find(within)
+    assert at > 0
+    noise = np.random.default_rng(5).integers(1, 256, len(within), dtype=np.uint8)
+    data[at : at + len(within)] = noise.tobytes()
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert (clip.frames, clip.truncated) == (90, 0)
+    near = range(int(90 * place) - 25, int(90 * place) + 25)
+    for frame in read_frames(clip):
+        if frame.ref.index not in near:
+            assert stamped(frame.image) == frame.ref.index
 
 
 @pytest.mark.parametrize(

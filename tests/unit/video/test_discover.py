@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stamped import encode, image_folder
 
-from vidal.errors import NoClips
+from vidal.errors import NoClips, UnreadableClip
 from vidal.video import find_clips, identity, open_clip
 from vidal.video.discover import natural_key, numbered_images
 
@@ -82,6 +82,48 @@ def test_single_image_is_no_clip(tmp_path: Path) -> None:
     [
         (["10.png", "9.png"], {"9.png": 9, "10.png": 10}),
         (["0001_cam2.png", "0003_cam2.png"], {"0001_cam2.png": 1, "0003_cam2.png": 3}),
+        (
+            ["10.04.png", "10.12.png", "10.2.png", "11.png"],
+            {"10.04.png": 0, "10.12.png": 1, "10.2.png": 2, "11.png": 3},
+        ),
+        (
+            ["t9.5s.png", "t10.0s.png", "t10.25s.png"],
+            {"t9.5s.png": 0, "t10.0s.png": 1, "t10.25s.png": 2},
+        ),
+        (  # parts and their frames, not times: nobody writes 1.10 for a time
+            ["1.2.png", "1.9.png", "1.10.png", "2.1.png"],
+            {"1.2.png": 0, "1.9.png": 1, "1.10.png": 2, "2.1.png": 3},
+        ),
+        (
+            ["video-2Ab3-frame-000006-x8q.png", "video-2Ab3-frame-000005-y9q.png"],
+            {"video-2Ab3-frame-000005-y9q.png": 5, "video-2Ab3-frame-000006-x8q.png": 6},
+        ),
+        (
+            ["d_mp4-9_jpg.rf.4b1e.png", "d_mp4-10_jpg.rf.0a77.png", "d_mp4-8_jpg.rf.e.png"],
+            {"d_mp4-8_jpg.rf.e.png": 8, "d_mp4-9_jpg.rf.4b1e.png": 9}
+            | {"d_mp4-10_jpg.rf.0a77.png": 10},
+        ),
+        (  # a random number of digits behind the frame's, and before it
+            ["f_005_901.png", "f_006_112.png", "f_007_533.png"],
+            {"f_005_901.png": 5, "f_006_112.png": 6, "f_007_533.png": 7},
+        ),
+        (
+            ["901_005.png", "112_006.png", "533_007.png"],
+            {"901_005.png": 5, "112_006.png": 6, "533_007.png": 7},
+        ),
+        (  # the prefix that Label Studio gives to uploads
+            ["0a1b2c3d-cam_07.png", "9f00aa11-cam_06.png", "5c5c5c5c-cam_05.png"],
+            {"5c5c5c5c-cam_05.png": 5, "9f00aa11-cam_06.png": 6, "0a1b2c3d-cam_07.png": 7},
+        ),
+        (  # nanoseconds, with a gap
+            [f"17000000{t}.png" for t in ("00000000000", "00033333333", "00133333333")],
+            {"1700000000000000000.png": 0, "1700000000033333333.png": 1}
+            | {"1700000000133333333.png": 3},
+        ),
+        (  # every 30th frame was kept: a counter
+            ["f0000.png", "f0030.png", "f0060.png"],
+            {"f0000.png": 0, "f0030.png": 30, "f0060.png": 60},
+        ),
         (["7.500.png", "7.25.png", "8.1.png"], {"7.25.png": 0, "7.500.png": 1, "8.1.png": 2}),
     ],
 )
@@ -92,6 +134,18 @@ def test_number_of_an_image_is_the_part_that_varies(
     files, values = numbered_images(tmp_path)
     assert dict(zip([file.name for file in files], values, strict=True)) == numbers
     assert values == sorted(values)
+
+
+def test_two_groups_that_say_different_orders_are_refused_by_name(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("1_8.png", "2_7.png", "3_9.png")))
+    with pytest.raises(UnreadableClip, match=r"not clear \(1_8\.png, 2_7\.png\)"):
+        numbered_images(tmp_path)
+
+
+def test_two_images_of_one_time_are_refused(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("1.05.png", "1.5.png", "1.50.png")))
+    with pytest.raises(UnreadableClip, match=r"the time 1\.50?: "):
+        numbered_images(tmp_path)
 
 
 @given(st.lists(st.text(alphabet="aB01 2٣_", min_size=1), unique=True))
@@ -138,6 +192,31 @@ def test_image_folder_id_depends_on_names_and_pixels(tmp_path: Path) -> None:
         for place, numbers in (("a", [1, 2]), ("b", [1, 2]), ("c", [1, 3]))
     ]
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_every_image_of_a_large_folder_counts_for_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "WHOLE", 1000)
+    monkeypatch.setattr(identity, "BLOCKS", 4)
+    folder = tmp_path / "drive"
+    touch(*(folder / f"{n:03d}.png" for n in range(20)))
+    for file in folder.iterdir():
+        file.write_bytes(bytes(100))
+    files, _ = numbered_images(folder)
+    before = identity.clip_id(folder, files, None), identity.former_id(folder, files, None)
+    files[8].write_bytes(b"\1" * 100)
+    after = identity.clip_id(folder, files, None), identity.former_id(folder, files, None)
+    assert before[0] != after[0]
+    assert before[1] == after[1]  # what campaigns of earlier versions go by
+
+
+def test_ids_of_small_folders_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    folder = tmp_path / "drive"
+    touch(folder / "1.png", folder / "2.png")
+    files, _ = numbered_images(folder)
+    assert identity.clip_id(folder, files, None) == "drive-1d21abfa"
+    assert identity.former_id(folder, files, None) == "drive-1d21abfa"
 
 
 def test_large_content_is_digested_in_blocks(
