@@ -93,11 +93,8 @@ def candidates(
 def _overlapping(
     frame: IntArray, track_boxes: FloatArray, threshold: float
 ) -> tuple[IntArray, IntArray]:
-    first, second = boxes.pairs_in_groups(frame, frame)
-    later = first < second
-    first, second = first[later], second[later]
-    close = boxes.iou_pairs(track_boxes[first], track_boxes[second]) > threshold
-    return first[close], second[close]
+    first, second, _ = boxes.overlapping_within((frame, track_boxes), threshold)
+    return first, second
 
 
 def _components(
