@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.types import ScoreArray
+from vidal.types import IntArray, ScoreArray
 
 
 def min_max(x: NDArray[Any]) -> ScoreArray:
@@ -31,3 +31,19 @@ def z_score(x: NDArray[Any], reference: NDArray[Any] | None = None) -> ScoreArra
         return np.zeros_like(values)
     deviation = of.std()
     return (values - of.mean()) / deviation if deviation > 0 else np.zeros_like(values)
+
+
+def components(count: int, first: IntArray, second: IntArray) -> IntArray:
+    """(count,) number of the connected component of every node, by rising first node.
+
+    Args:
+        count: nodes, at least one.
+        first, second: (E,) nodes that each edge joins.
+    """
+    # Imported here: a run whose evidence is known needs no graphs, and starts sooner without.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = np.ones(len(first), dtype=np.int8), (first, second)
+    graph = coo_array(edges, shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)

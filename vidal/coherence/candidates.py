@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes
+from vidal.arrays import components
 from vidal.coherence.options import CoherenceOptions
 from vidal.types import Detections, FloatArray, IntArray, Links, frozen
 
@@ -106,9 +105,7 @@ def _components(
     count = len(frame)
     if not count:
         return np.zeros(0, dtype=np.int64)
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    _, cluster = connected_components(graph, directed=False)
-    return cluster.astype(np.int64)
+    return components(count, first, second)
 
 
 def _greedy(frame: IntArray, track_boxes: FloatArray, threshold: float) -> IntArray:

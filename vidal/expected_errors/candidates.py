@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes as geometry
+from vidal.arrays import components
 from vidal.expected_errors.pairs import Meetings
 from vidal.types import BoolArray, Carried, Detections, FloatArray, IntArray
 
@@ -76,8 +75,7 @@ def _components(frame: IntArray, boxes: FloatArray) -> IntArray:
     if not count:
         return np.zeros(0, dtype=np.int64)
     left, right, _ = geometry.overlapping_within((frame, boxes), CLUSTER_IOU)
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))
-    _, cluster = connected_components(graph, directed=False)
+    cluster = components(count, left, right)
     first = np.unique(cluster, return_index=True)[1]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.lexsort((first, frame[first]))] = np.arange(len(first))

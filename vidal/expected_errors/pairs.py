@@ -8,10 +8,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes as geometry
+from vidal.arrays import components
 from vidal.types import BoolArray, Carried, Detections, FloatArray, IntArray
 
 LINK_IOU = 0.3
@@ -127,7 +126,4 @@ def tracks(best: IntArray, window: int) -> IntArray:
         follows[mutual] = after[mutual]
         followed[after[mutual]] = True
     linked = np.flatnonzero(follows >= 0)
-    graph = coo_array(
-        (np.ones(len(linked), dtype=np.int8), (linked, follows[linked])), shape=(count, count)
-    )
-    return connected_components(graph, directed=False)[1].astype(np.int64) if count else rows
+    return components(count, linked, follows[linked]) if count else rows
