@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="OpenCV's threads")
     given = parser.parse_args()
     cv2.setNumThreads(given.threads)
@@ -118,9 +119,14 @@ def main() -> None:
         f"median box {np.median(np.concatenate(sides)):.0f} px, OpenCV threads {given.threads}"
     )
     options = FlowOptions()
-    bare = bare_loop(clips, options)
-    spent, fields = meter(clips, options)
-    print(f"flow both ways: {spent:.2f} ms a frame; bare OpenCV {bare:.2f}; {spent / bare:.2f} x")
+    # In turn, and the median of the ratios: a machine that others use is not equally fast for long.
+    runs = []
+    for _ in range(given.repeat):
+        bare = bare_loop(clips, options)
+        spent, fields = meter(clips, options)
+        runs.append((spent / bare, spent, bare))
+    ratio, spent, bare = sorted(runs)[len(runs) // 2]
+    print(f"flow both ways: {spent:.2f} ms a frame; bare OpenCV {bare:.2f}; {ratio:.2f} x")
     cuts = sum(int((~field.valid).sum()) for field in fields)
     print(f"shot cuts seen (there are none): {cuts} of {sum(len(f.valid) for f in fields)}")
     show("no motion", clips, None)

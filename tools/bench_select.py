@@ -7,7 +7,8 @@ threads in all. The bare loop has its frames in memory and is timed from its fir
 last; `vidal select` is timed from start to exit: interpreter, imports, decoding, detection, flow,
 linking, cut, selection, pictures and report. The bare loop is measured both ways of using the
 cores: one process with all threads, and one single-threaded process a core; the ratio is given to
-the faster of the two as well.
+the faster of the two as well. On a machine that others use, wall time says little: the core time
+(user and system, of all processes) is measured beside it, and compared in the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -43,14 +45,15 @@ def bare_loop(videos: Path, threads: int, share: int, shares: int) -> None:
     ]
     detector.detect(frames[:BATCH])
     sys.stdin.readline()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     for start in range(0, len(frames), BATCH):
         detector.detect(frames[start : start + BATCH])
-    print(json.dumps({"seconds": time.perf_counter() - began, "frames": len(frames)}))
+    spent = {"seconds": time.perf_counter() - began, "core_s": time.process_time() - worked}
+    print(json.dumps({**spent, "frames": len(frames)}))
 
 
-def time_bare(videos: Path, processes: int, cores: int) -> float:
-    """Frames a second of ``processes`` bare loops that start together."""
+def time_bare(videos: Path, processes: int, cores: int) -> tuple[float, float]:
+    """Frames a second, and core seconds, of ``processes`` bare loops that start together."""
     crew = [
         subprocess.Popen(
             [
@@ -74,14 +77,15 @@ def time_bare(videos: Path, processes: int, cores: int) -> float:
         member.stdin.write("go\n")
         member.stdin.flush()
     results = [json.loads(member.communicate()[0]) for member in crew]
-    return sum(entry["frames"] for entry in results) / max(e["seconds"] for e in results)
+    rate = sum(entry["frames"] for entry in results) / max(e["seconds"] for e in results)
+    return rate, sum(entry["core_s"] for entry in results)
 
 
-def time_select(videos: Path, strategy: str, out: Path, *, keep: bool) -> float:
-    """Seconds of a whole `vidal select`."""
+def time_select(videos: Path, strategy: str, out: Path, *, keep: bool) -> tuple[float, float]:
+    """Seconds, and core seconds, of a whole `vidal select`."""
     if not keep:
         shutil.rmtree(out, ignore_errors=True)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _children()
     subprocess.run(
         [
             sys.executable,
@@ -107,7 +111,28 @@ def time_select(videos: Path, strategy: str, out: Path, *, keep: bool) -> float:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - began, _children() - worked
+
+
+def _children() -> float:
+    """Core seconds of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _compared(row: dict[str, float], frames: int) -> dict[str, float]:
+    """A row with the ratios."""
+    fps = frames / row["select_s"]
+    return {
+        **row,
+        "select_fps": fps,
+        "ratio_threads": fps / row["bare_threads_fps"],
+        "ratio_processes": fps / row["bare_processes_fps"],
+        "ratio_threads_core": row["bare_threads_core_s"] / row["select_core_s"],
+        "ratio_processes_core": row["bare_processes_core_s"] / row["select_core_s"],
+        "again_share": row["again_s"] / row["select_s"],
+        "again_share_core": row["again_core_s"] / row["select_core_s"],
+    }
 
 
 def main() -> None:
@@ -123,7 +148,7 @@ def main() -> None:
         videos, threads, share, shares = given.bare
         bare_loop(Path(videos), int(threads), int(share), int(shares))
         return
-    cores = len(os.sched_getaffinity(0))
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()
     total = given.clips * given.frames
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -149,14 +174,20 @@ def main() -> None:
         )
         videos, out = root / "clips", root / "out"
         for _ in range(given.repeats):
-            row = {"select_s": time_select(videos, "expected-errors", out, keep=False)}
-            row["again_s"] = time_select(videos, "entropy", out, keep=True)
-            row["bare_threads_fps"] = time_bare(videos, 1, cores)
-            row["bare_processes_fps"] = time_bare(videos, cores, cores)
-            row["select_fps"] = total / row["select_s"]
-            row["ratio_threads"] = row["select_fps"] / row["bare_threads_fps"]
-            row["ratio_processes"] = row["select_fps"] / row["bare_processes_fps"]
-            row["again_share"] = row["again_s"] / row["select_s"]
+            measured = {
+                ("select_s", "select_core_s"): time_select(
+                    videos, "expected-errors", out, keep=False
+                ),
+                ("again_s", "again_core_s"): time_select(videos, "entropy", out, keep=True),
+                ("bare_threads_fps", "bare_threads_core_s"): time_bare(videos, 1, cores),
+                ("bare_processes_fps", "bare_processes_core_s"): time_bare(videos, cores, cores),
+            }
+            row = {
+                name: value
+                for names, values in measured.items()
+                for name, value in zip(names, values, strict=True)
+            }
+            row = _compared(row, total)
             rows.append(row)
             print(json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
     medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
@@ -167,6 +198,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "frames": total,
         "batch": BATCH,
+        "load_before": load,
         "seed": 11,
         "medians": medians,
         "rows": rows,

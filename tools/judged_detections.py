@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from real_detections import sequences
 
-from vidal.boxes import pairs_in_groups
+from vidal.boxes import overlapping
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import ClipMatch, match_clip, overlaps
 from vidal.evaluate.true_errors import true_errors
@@ -135,7 +135,8 @@ def fixed(evidence: Evidence, probs: np.ndarray, temporal: np.ndarray) -> dict[s
 def literal_counts(verdicts: ErrorEstimate, match: ClipMatch) -> np.ndarray:
     """(F, 2) verdicts of temporal coherence without those in ignore regions."""
     truth = match.truth
-    left, right = pairs_in_groups(verdicts.missed_frame, truth.frame)
+    sides = (verdicts.missed_frame, verdicts.missed_boxes), (truth.frame, truth.boxes)
+    left, right, _ = overlapping(*sides)
     _, cover = overlaps(verdicts.missed_boxes[left], truth.boxes[right])
     counted = verdicts.missed & match.known[verdicts.missed_frame]
     counted[left[truth.ignore[right] & (cover > 0.5)]] = False

@@ -307,3 +307,19 @@ def _nearest(a: ScoreArray, b: ScoreArray, k: int, cosine: bool) -> IntArray:
     order = np.lexsort((column, distance, row))
     first = np.searchsorted(row[order], np.arange(len(a)))
     return column[order[first[:, None] + np.arange(k)]].astype(np.int64)
+
+
+def components(count: int, first: IntArray, second: IntArray) -> IntArray:
+    """(count,) number of the connected component of every node, by rising first node.
+
+    Args:
+        count: nodes, at least one.
+        first, second: (E,) nodes that each edge joins.
+    """
+    # Imported here: a run whose evidence is known needs no graphs, and starts sooner without.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = np.ones(len(first), dtype=np.int8), (first, second)
+    graph = coo_array(edges, shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)

@@ -80,7 +80,7 @@ class SimulationPlan:
     all_data: bool
 
     def jobs(self) -> list[RunJob]:
-        """All runs, one seed after the other; the longest, that of all data, last."""
+        """All runs, one seed after the other; that of all data last."""
         names = [*self.strategies, *([ALL_DATA] if self.all_data else [])]
         return [self.job(name, seed) for seed in self.seeds for name in names]
 
@@ -164,7 +164,8 @@ def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
     for job in jobs:
         begin_run(job, source)
     _scan_all(plan, [job for job in jobs if finished(job) is None], source, stages)
-    _run_all(plan, jobs, "runs", stages)
+    # The longest first: begun last, they would leave all but one core idle at the end.
+    _run_all(plan, sorted(jobs, key=lambda job: job.strategy != ALL_DATA), "runs", stages)
     return _result(plan, asked.config, source)
 
 

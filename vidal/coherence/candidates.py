@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes
+from vidal.arrays import components
 from vidal.coherence.options import CoherenceOptions
 from vidal.types import Detections, FloatArray, IntArray, Links, frozen
 
@@ -93,11 +92,8 @@ def candidates(
 def _overlapping(
     frame: IntArray, track_boxes: FloatArray, threshold: float
 ) -> tuple[IntArray, IntArray]:
-    first, second = boxes.pairs_in_groups(frame, frame)
-    later = first < second
-    first, second = first[later], second[later]
-    close = boxes.iou_pairs(track_boxes[first], track_boxes[second]) > threshold
-    return first[close], second[close]
+    first, second, _ = boxes.overlapping_within((frame, track_boxes), threshold)
+    return first, second
 
 
 def _components(
@@ -109,9 +105,7 @@ def _components(
     count = len(frame)
     if not count:
         return np.zeros(0, dtype=np.int64)
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    _, cluster = connected_components(graph, directed=False)
-    return cluster.astype(np.int64)
+    return components(count, first, second)
 
 
 def _greedy(frame: IntArray, track_boxes: FloatArray, threshold: float) -> IntArray:

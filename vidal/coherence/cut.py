@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
 
+from vidal.arrays import components
 from vidal.coherence.energy import Graph
 from vidal.coherence.options import Solver, Tie
 from vidal.errors import UsageError
@@ -80,10 +79,8 @@ def _with_candidates(graph: Graph) -> BoolArray:
     """(N + M,) bool: nodes of components that have a candidate."""
     if not graph.candidates:
         return np.zeros(graph.nodes, dtype=np.bool_)
-    ones = np.ones(len(graph.src), dtype=np.int8)
-    matrix = coo_array((ones, (graph.src, graph.dst)), shape=(graph.nodes, graph.nodes))
-    count, component = connected_components(matrix, directed=False)
-    touched = np.zeros(count, dtype=np.bool_)
+    component = components(graph.nodes, graph.src, graph.dst)
+    touched = np.zeros(int(component.max()) + 1, dtype=np.bool_)
     touched[component[graph.detections :]] = True
     return touched[component]
 
@@ -112,6 +109,9 @@ def _scipy(
     source: IntArray, sink: IntArray, ends: tuple[IntArray, IntArray], weight: int, tie: Tie
 ) -> tuple[BoolArray, int]:
     """SciPy's maximum flow, and a search of the residual graph from one terminal."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
     count = len(source)
     first, last = count, count + 1
     paid, earned = np.flatnonzero(source), np.flatnonzero(sink)

@@ -54,15 +54,15 @@ def _overlaps(
     detections: Detections, carried: Carried, options: CoherenceOptions, size: tuple[int, int]
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Carried row, detection row and IoU of every overlap above theta."""
-    track, row = boxes.pairs_in_groups(carried.frame, detections.frame)
-    if options.same_class:
-        same = detections.labels[carried.origin][track] == detections.labels[row]
-        track, row = track[same], row[same]
-    overlap = boxes.iou_pairs(
-        boxes.clip(carried.boxes, size)[track], boxes.clip(detections.boxes, size)[row]
+    track, row, overlap = boxes.overlapping(
+        (carried.frame, boxes.clip(carried.boxes, size)),
+        (detections.frame, boxes.clip(detections.boxes, size)),
+        options.theta,
     )
-    above = overlap > options.theta
-    return track[above], row[above], overlap[above]
+    if options.same_class:
+        same = detections.labels[carried.origin[track]] == detections.labels[row]
+        track, row, overlap = track[same], row[same], overlap[same]
+    return track, row, overlap
 
 
 def _merge_directions(

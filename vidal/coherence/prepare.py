@@ -45,10 +45,8 @@ def prepare(detections: Detections, options: CoherenceOptions) -> Prepared:
 
 def _duplicates(table: Detections) -> BoolArray:
     """(N,) bool: another row of the frame and class is the same box with a better score."""
-    first, second = boxes.pairs_in_groups(table.frame, table.frame)
-    later = (first < second) & (table.labels[first] == table.labels[second])
-    first, second = first[later], second[later]
-    same = boxes.iou_pairs(table.boxes[first], table.boxes[second]) > DUPLICATE_IOU
+    first, second, _ = boxes.overlapping_within((table.frame, table.boxes), DUPLICATE_IOU)
+    same = table.labels[first] == table.labels[second]
     first, second = first[same], second[same]
     # Of equal scores the earlier row stays.
     worse = np.where(table.scores[first] < table.scores[second], first, second)

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.boxes import pairs_in_groups
+from vidal.boxes import overlapping
 from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray, IntArray, frozen
 
 Rule = Literal["oracle", "pascal", "coco"]
@@ -214,7 +214,8 @@ class _Pairs(NamedTuple):
 
 
 def _touching(detections: Detections, truth: Annotations, judged: BoolArray) -> _Pairs:
-    left, right = pairs_in_groups(detections.frame, truth.frame)
+    sides = (detections.frame, detections.boxes), (truth.frame, truth.boxes)
+    left, right, _ = overlapping(*sides)
     use = judged[left]
     left, right = left[use], right[use]
     iou, cover = overlaps(detections.boxes[left], truth.boxes[right])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.boxes import pairs_in_groups
+from vidal.boxes import overlapping
 from vidal.evaluate.matching import ClipMatch, assign, overlaps
 from vidal.types import UNKNOWN, BoolArray, ErrorEstimate, IntArray, ScoreArray
 
@@ -77,7 +77,7 @@ def missed_verdicts(
     given = np.flatnonzero(estimate.missed & match.known[estimate.missed_frame])
     frame, label = estimate.missed_frame[given], estimate.missed_label[given]
     boxes, truth = estimate.missed_boxes[given], match.truth
-    left, right = pairs_in_groups(frame, truth.frame)
+    left, right, _ = overlapping((frame, boxes), (truth.frame, truth.boxes))
     overlap, cover = overlaps(boxes[left], truth.boxes[right])
     agrees = label[left] == truth.labels[right]
     if not same_class:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidal.boxes import pairs_in_groups
+from vidal.boxes import overlapping
 from vidal.evaluate.matching import ClipMatch, assign, match_clip, overlaps
 from vidal.expected_errors import Evidence, Examples, Judged, Rows
 from vidal.types import UNKNOWN, Annotations, BoolArray, Detections
@@ -64,7 +64,7 @@ def judge_candidates(candidates: Rows, match: ClipMatch) -> tuple[BoolArray, Boo
     for more than half in an ignore region (of their class, or of none).
     """
     truth = match.truth
-    left, right = pairs_in_groups(candidates.frame, truth.frame)
+    left, right, _ = overlapping((candidates.frame, candidates.boxes), (truth.frame, truth.boxes))
     iou, cover = overlaps(candidates.boxes[left], truth.boxes[right])
     agrees = candidates.labels[left] == truth.labels[right]
     pairs = agrees & match.missed[right] & (iou >= MISS_IOU)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vidal import boxes as geometry
-from vidal.expected_errors.pairs import Meetings, overlapping
+from vidal.arrays import components
+from vidal.expected_errors.pairs import Meetings
 from vidal.types import BoolArray, Carried, Detections, FloatArray, IntArray
 
 CLUSTER_IOU = 0.5
@@ -65,12 +64,8 @@ def expected(
     place = (np.stack(sides, axis=1) / total[:, None]).astype(np.float32)
     order = np.lexsort((origin, -detections.scores[origin], cluster))
     first = order[np.unique(cluster[order], return_index=True)[1]]
-    meetings = Meetings(
-        node=cluster,
-        other=origin,
-        offset=detections.frame[origin] - frame,
-        affinity=geometry.iou_pairs(boxes, place[cluster]).astype(np.float32),
-    )
+    affinity = geometry.iou_pairs(boxes, place[cluster]).astype(np.float32)
+    meetings = Meetings.of(cluster, origin, detections.frame[origin] - frame, affinity)
     return Expected(frame[first], place, detections.labels[origin[first]], meetings)
 
 
@@ -79,9 +74,8 @@ def _components(frame: IntArray, boxes: FloatArray) -> IntArray:
     count = len(frame)
     if not count:
         return np.zeros(0, dtype=np.int64)
-    left, right, _ = overlapping((frame, boxes), (frame, boxes), CLUSTER_IOU)
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))
-    _, cluster = connected_components(graph, directed=False)
+    left, right, _ = geometry.overlapping_within((frame, boxes), CLUSTER_IOU)
+    cluster = components(count, left, right)
     first = np.unique(cluster, return_index=True)[1]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.lexsort((first, frame[first]))] = np.arange(len(first))

@@ -7,7 +7,7 @@ of the clip, frames that were not scanned).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from vidal.expected_errors.pairs import (
     Meetings,
     best_by_offset,
     link_detections,
-    overlapping,
     tracks,
 )
 from vidal.types import (
@@ -154,12 +153,7 @@ def _nodes(detections: Detections, places: Expected, meetings: Meetings) -> _Nod
         boxes=np.concatenate([detections.boxes, places.boxes]),
         labels=np.concatenate([detections.labels, places.labels]),
         scores=np.concatenate([detections.scores, np.zeros(len(places), np.float32)]),
-        meetings=Meetings(
-            node=np.concatenate([meetings.node, more.node + n]),
-            other=np.concatenate([meetings.other, more.other]),
-            offset=np.concatenate([meetings.offset, more.offset]),
-            affinity=np.concatenate([meetings.affinity, more.affinity]),
-        ),
+        meetings=Meetings.join([meetings, replace(more, node=more.node + np.int32(n))]),
     )
 
 
@@ -192,7 +186,7 @@ def _own(detections: Detections, nodes: _Nodes, size: tuple[int, int]) -> Column
 def _linked(detections: Detections, nodes: _Nodes, strong: BoolArray, window: int) -> Columns:
     """What the neighbouring frames say."""
     n, count = len(detections), len(nodes.frame)
-    reached = nodes.frame[:, None] + np.arange(-window, window + 1)
+    reached = (nodes.frame + np.arange(-window, window + 1)[:, None]).T
     inside = (reached >= 0) & (reached < detections.frames)
     seen = inside & detections.scanned[np.where(inside, reached, 0)]
     seen[:, window] = False
@@ -256,18 +250,18 @@ def _along_track(
     order = np.lexsort((detections.frame, number[:n]))
     span = np.int64(detections.frames + 2 * FAR + 2)
     key = number[:n][order] * span + detections.frame[order] + FAR
-
-    def between(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-        return (
-            np.searchsorted(key, mine * span + low + FAR, side="left"),
-            np.searchsorted(key, mine * span + high + FAR, side="right"),
-        )
-
+    wanted = mine * span + nodes.frame + FAR
+    # Ascending questions are answered several times as fast.
+    rising = np.argsort(wanted)
+    low, high = np.empty(count, np.int64), np.empty(count, np.int64)
+    low[rising] = np.searchsorted(key, wanted[rising] - FAR, side="left")
+    high[rising] = np.searchsorted(key, wanted[rising] + FAR, side="right")
+    length = np.bincount(number[:n], minlength=len(number))
+    end = np.cumsum(length)[mine]
+    begin = end - length[mine]
     score = detections.scores.astype(np.float64)
     tables = {"score": score, "square": score**2, "strong": strong.astype(np.float64)}
     sums = {name: np.append(0.0, np.cumsum(values[order])) for name, values in tables.items()}
-    low, high = between(nodes.frame - FAR, nodes.frame + FAR)
-    begin, end = between(np.full(count, -FAR), np.full(count, detections.frames + FAR - 1))
     inside = np.maximum(high - low, 1)
     mean = (sums["score"][high] - sums["score"][low]) / inside
     variance = (sums["square"][high] - sums["square"][low]) / inside - mean**2
@@ -304,14 +298,13 @@ def _nearest(anyone: IntArray, scores: FloatArray, window: int) -> IntArray:
 
 def _same_frame(detections: Detections, nodes: _Nodes, strong: BoolArray) -> Columns:
     """What else is in the frame: overlapping boxes and crowding."""
-    count = len(nodes.frame)
-    order = np.argsort(nodes.frame, kind="stable")
-    left, right, iou = overlapping(
-        (nodes.frame[order], nodes.boxes[order]), (detections.frame, detections.boxes), 0.05
-    )
-    left = order[left]
-    apart = left != right
-    left, right, iou = left[apart], right[apart], iou[apart]
+    n, count = len(detections), len(nodes.frame)
+    table = detections.frame, detections.boxes
+    one, two, shared = geometry.overlapping_within(table, 0.05)
+    place, near, part = geometry.overlapping((nodes.frame[n:], nodes.boxes[n:]), table, 0.05)
+    left = np.concatenate([one, two, place + n])
+    right = np.concatenate([two, one, near])
+    iou = np.concatenate([shared, shared, part])
     better = detections.scores[right] > nodes.scores[left]
     overlap, overlap_better, above = (np.zeros(count, np.float32) for _ in range(3))
     np.maximum.at(overlap, left, iou)
@@ -340,7 +333,7 @@ def _cut(nodes: _Nodes, verdicts: ErrorEstimate | None) -> Columns:
         return {"cut verdict": verdict, "cut confidence": sure}
     verdict[:], sure[:] = 0, 0
     order = np.argsort(nodes.frame, kind="stable")
-    left, right, _ = overlapping(
+    left, right, _ = geometry.overlapping(
         (nodes.frame[order], nodes.boxes[order]),
         (verdicts.missed_frame, verdicts.missed_boxes),
         0.5,

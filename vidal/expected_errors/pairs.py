@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from numpy.typing import NDArray
 
 from vidal import boxes as geometry
+from vidal.arrays import components
 from vidal.types import BoolArray, Carried, Detections, FloatArray, IntArray
 
 LINK_IOU = 0.3
 """Overlap (strictly above) of a carried box and a detection that links the two. Lower than the 0.5
 of temporal coherence: the affinity itself is evidence, and the trees find their own threshold."""
+_LAST = np.int64(2**31 - 1)
+_AT_ONCE = 1 << 16
+"""Meetings that are looked at in one go: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meetings:
-    """Nodes that meet in time, both ways round.
+    """Nodes that meet in time. A clip has many, so the columns are narrow.
 
     Attributes:
-        node: (E,) int64.
-        other: (E,) int64: the node it meets; always a detection.
-        offset: (E,) int64: frames from the node to the other; never 0.
+        node: (E,) int32.
+        other: (E,) int32: the node it meets; always a detection.
+        offset: (E,) int16: frames from the node to the other; never 0.
         affinity: (E,) float32 in [0, 1].
     """
 
-    node: IntArray
-    other: IntArray
-    offset: IntArray
+    node: NDArray[np.int32]
+    other: NDArray[np.int32]
+    offset: NDArray[np.int16]
     affinity: FloatArray
 
+    @classmethod
+    def of(cls, node: IntArray, other: IntArray, offset: IntArray, affinity: FloatArray) -> Self:
+        """From columns of any width."""
+        ends = node.astype(np.int32), other.astype(np.int32)
+        return cls(*ends, offset.astype(np.int16), affinity)
 
-def overlapping(
-    first: tuple[IntArray, FloatArray], second: tuple[IntArray, FloatArray], least: float
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Pairs of boxes of one frame whose IoU is above ``least``: positions and IoU.
-
-    Args:
-        first, second: frame (N,), sorted, and boxes (N, 4) of each side.
-        least: in [0, 1).
-    """
-    left, right = geometry.pairs_in_groups(first[0], second[0])
-    a, b = first[1].T, second[1].T
-    # Most pairs do not even share a column of pixels: they leave before anything else is computed.
-    width = np.minimum(a[2][left], b[2][right]) - np.maximum(a[0][left], b[0][right])
-    touch = np.flatnonzero(width > 0)
-    left, right, width = left[touch], right[touch], width[touch]
-    height = np.minimum(a[3][left], b[3][right]) - np.maximum(a[1][left], b[1][right])
-    touch = np.flatnonzero(height > 0)
-    left, right, both = left[touch], right[touch], width[touch] * height[touch]
-    area_a, area_b = geometry.area(first[1]), geometry.area(second[1])
-    iou = both / (area_a[left] + area_b[right] - both)
-    above = np.flatnonzero(iou > least)
-    return left[above], right[above], iou[above].astype(np.float32)
+    @classmethod
+    def join(cls, parts: Iterable[Meetings]) -> Meetings:
+        """All of several."""
+        none = np.zeros(0, dtype=np.int64)
+        every = [cls.of(none, none, none, none.astype(np.float32)), *parts]
+        return cls(
+            *(np.concatenate([getattr(each, f.name) for each in every]) for f in fields(cls))
+        )
 
 
 def link_detections(detections: Detections, carried: Carried) -> tuple[Meetings, BoolArray]:
@@ -63,36 +59,24 @@ def link_detections(detections: Detections, carried: Carried) -> tuple[Meetings,
     The class plays no part: whether linked detections agree on it is evidence.
 
     Returns:
-        Every linked pair from both of its ends, with the larger affinity of the two directions;
-        and (P,) bool: carried boxes that meet a detection.
+        Every meeting from both of its ends, twice if either is carried onto the other; and (P,)
+        bool: carried boxes that meet a detection.
     """
-    track, row, iou = overlapping(
-        (carried.frame, carried.boxes), (detections.frame, detections.boxes), LINK_IOU
-    )
-    origin = carried.origin[track]
-    count = np.int64(max(len(detections), 1))
-    pair = np.minimum(origin, row) * count + np.maximum(origin, row)
-    order = np.lexsort((-iou, pair))
-    pair, iou = pair[order], iou[order]
-    new = np.ones(len(pair), dtype=np.bool_)
-    new[1:] = pair[1:] != pair[:-1]
-    low, high, affinity = pair[new] // count, pair[new] % count, iou[new]
-    gap = detections.frame[high] - detections.frame[low]
     met = np.zeros(len(carried), dtype=np.bool_)
-    met[track] = True
-    meetings = Meetings(
-        node=np.concatenate([low, high]),
-        other=np.concatenate([high, low]),
-        offset=np.concatenate([gap, -gap]),
-        affinity=np.concatenate([affinity, affinity]),
-    )
-    return meetings, met
+    gap = carried.frame - detections.frame[carried.origin]
+    parts = []
+    sides = (carried.frame, carried.boxes), (detections.frame, detections.boxes)
+    for track, row, iou in geometry.overlapping_parts(*sides, LINK_IOU):
+        met[track] = True
+        one = Meetings.of(carried.origin[track], row, gap[track], iou)
+        parts += [one, Meetings(one.other, one.node, -one.offset, iou)]
+    return Meetings.join(parts), met
 
 
 def best_by_offset(
     meetings: Meetings, nodes: int, window: int, among: BoolArray
 ) -> tuple[IntArray, FloatArray]:
-    """The meeting of largest affinity of every node and offset; of equals the first.
+    """The meeting of largest affinity of every node and offset; of equals that of the lowest other.
 
     Args:
         meetings: of the nodes.
@@ -102,19 +86,23 @@ def best_by_offset(
 
     Returns:
         (nodes, 2 * window + 1) the other, -1 without one, and its affinity, 0 without one; column
-        ``window + d`` is offset d.
+        ``window + d`` is offset d. Columns lie in one piece: what follows works column by column.
     """
     width = 2 * window + 1
-    use = np.flatnonzero(among[meetings.other])
-    slot = meetings.node[use] * width + meetings.offset[use] + window
-    best = geometry.best_of_each(slot, meetings.affinity[use], nodes * width)
-    slots = np.flatnonzero(best >= 0)
-    rows = use[best[slots]]
-    other = np.full(nodes * width, -1, dtype=np.int64)
-    affinity = np.zeros(nodes * width, dtype=np.float32)
-    other[slots] = meetings.other[rows]
-    affinity[slots] = meetings.affinity[rows]
-    return other.reshape(nodes, width), affinity.reshape(nodes, width)
+    best = np.zeros(nodes * width, dtype=np.int64)
+    for first in range(0, len(meetings.node), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        node, other, offset, affinity = (getattr(meetings, f.name)[part] for f in fields(Meetings))
+        if not among.all():
+            use = np.flatnonzero(among[other])
+            node, other, offset, affinity = node[use], other[use], offset[use], affinity[use]
+        # One number a meeting: the bits of a float that is not negative rise with it, and below
+        # them lies what is larger the lower the other is. The largest is the best meeting.
+        rank = affinity.view(np.int32).astype(np.int64) << 32 | (_LAST - other)
+        np.maximum.at(best, (offset + np.int64(window)) * nodes + node, rank)
+    affinity = (best >> 32).astype(np.int32).view(np.float32)
+    other = np.where(best > 0, _LAST - (best & _LAST), -1)
+    return other.reshape(width, nodes).T, affinity.reshape(width, nodes).T
 
 
 def tracks(best: IntArray, window: int) -> IntArray:
@@ -138,7 +126,4 @@ def tracks(best: IntArray, window: int) -> IntArray:
         follows[mutual] = after[mutual]
         followed[after[mutual]] = True
     linked = np.flatnonzero(follows >= 0)
-    graph = coo_array(
-        (np.ones(len(linked), dtype=np.int8), (linked, follows[linked])), shape=(count, count)
-    )
-    return connected_components(graph, directed=False)[1].astype(np.int64) if count else rows
+    return components(count, linked, follows[linked]) if count else rows

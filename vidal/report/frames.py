@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vidal.errors import UnreadableClip
@@ -17,6 +18,8 @@ from vidal.video.prints import Prints, same
 FOLDER = "frames"
 """Name of the folder of pictures in the output folder."""
 
+_AT_ONCE = 4
+"""Clips that are read at once, and so frames in memory."""
 _QUALITY = 92
 _THUMB_QUALITY = 72
 _THUMB_SIZE = (360, 440)
@@ -95,19 +98,32 @@ def write_frames(
     for ref in frames:
         if clips[ref.clip].pixels:
             wanted[ref.clip].add(ref.index)
-    done, count = 0, sum(len(indices) for indices in wanted.values())
-    for name, missing in wanted.items():
+    count = sum(len(indices) for indices in wanted.values())
+
+    def write(name: str) -> int:
+        """The pictures of one clip; how many."""
+        missing = wanted[name].copy()
         for frame in _verified(clips[name], missing, None if prints is None else prints(name)):
             save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
             if thumbnails is not None and frame.ref in small:
                 picture = resize(frame.image, _thumb_height(*frame.image.shape[:2]))
                 save_jpeg(thumbnails / names[frame.ref], picture, _THUMB_QUALITY)
             missing.remove(frame.ref.index)
-            done += 1
-            if progress is not None:
-                progress("frames", done, count)
         if missing:
             raise _lost(clips[name], min(missing))
+        return len(wanted[name])
+
+    # Decoding and encoding leave the interpreter to others: clips are written side by side.
+    done = 0
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        try:
+            for written in threads.map(write, wanted):
+                done += written
+                if progress is not None:
+                    progress("frames", done, count)
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
     return names
 
 

@@ -199,7 +199,10 @@ class _Measure:
         # scale, and changes that scale by itself where the longer side is short.
         least = 32 << options.finest_scale
         self._pad = tuple(max(0, least - side) for side in self._size)
-        self._unit = np.array([width / self._size[1], height / self._size[0]], dtype=np.float32)
+        unit = np.array([width / self._size[1], height / self._size[0]], dtype=np.float32)
+        self._near = 0.5 * unit.max()
+        # Written out in full: a product with two numbers over and over takes eight times as long.
+        self._unit = None if (unit == 1).all() else np.tile(unit, (rows, columns, 1))
         # Any: OpenCV's type stubs do not know that the initial flow may be None.
         self._dis: Any = cv2.DISOpticalFlow.create(_PRESETS[options.preset])
         self._dis.setFinestScale(options.finest_scale)
@@ -221,29 +224,41 @@ class _Measure:
                 np.pad(image, ((0, down), (0, right)), mode="edge") for image in (before, after)
             )
         full = self._dis.calc(before, after, None)[: self._size[0], : self._size[1]]
-        kept = _resize(full, self.kept) * self._unit
-        return np.clip(kept, -_LARGEST_FLOW, _LARGEST_FLOW)
+        kept = np.asarray(_resize(full, self.kept), dtype=np.float32)
+        if self._unit is not None:
+            kept *= self._unit
+        return np.clip(kept, -_LARGEST_FLOW, _LARGEST_FLOW, out=kept)
 
     def is_cut(
         self, before: Image, after: Image, forward: FloatArray, backward: FloatArray
     ) -> bool:
         """Whether the two frames belong to different shots."""
-        forward = np.ascontiguousarray(forward[::2, ::2])
-        x = self._x + forward[..., 0] * np.float32(self.kept[1] / self._frame[1])
-        y = self._y + forward[..., 1] * np.float32(self.kept[0] / self._frame[0])
-        there = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        apart = np.hypot(*np.moveaxis(forward + there, 2, 0))
-        length = np.hypot(*np.moveaxis(forward, 2, 0)) + np.hypot(*np.moveaxis(there, 2, 0))
         height, width = self.kept
-        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        agree = (apart < 0.5 * self._unit.max() + 0.05 * length) & inside
-        if agree.mean() >= CUT_CONSISTENCY:
-            return False
+        share = np.float32(width / self._frame[1]), np.float32(height / self._frame[0])
+        forward = np.ascontiguousarray(forward[::2, ::2])
+        x, y = self._x + forward[..., 0] * share[0], self._y + forward[..., 1] * share[1]
+        # Nearly everywhere within a shot every second row holds enough that agrees, of all pixels.
+        for rows in (slice(None, None, 2), slice(None)):
+            agreeing = self._agreeing(forward[rows], backward, x[rows], y[rows])
+            if agreeing / x.size >= CUT_CONSISTENCY:
+                return False
         first, moved = (_resize(image, self.kept).astype(np.float32) for image in (before, after))
         warped = cv2.remap(moved, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         here = first[::2, ::2]
         least = max(CUT_DIFFERENCE, CUT_CONTRAST * float(here.std()))
         return bool(np.abs(here - warped).mean() > least)
+
+    def _agreeing(
+        self, forward: FloatArray, backward: FloatArray, x: FloatArray, y: FloatArray
+    ) -> int:
+        """How many pixels come back to where they began; x, y: where they go."""
+        there = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        back = forward + there
+        apart = np.hypot(back[..., 0], back[..., 1])
+        length = np.hypot(forward[..., 0], forward[..., 1]) + np.hypot(there[..., 0], there[..., 1])
+        height, width = self.kept
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        return int(np.count_nonzero((apart < self._near + 0.05 * length) & inside))
 
 
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -69,16 +69,15 @@ class KalmanMotion:
         where it is if there is none. Trust is always 1: nothing here can tell a lost box.
         """
         order = np.argsort(before, kind="stable")
-        left, ghost = geometry.pairs_in_groups(before[order], self.frame)
-        box = order[left]
+        left, ghost, overlap = geometry.overlapping(
+            (before[order], boxes[order]), (self.frame, self.boxes)
+        )
         # A hundredth a frame settles near ties in favour of what was seen in this very frame.
-        overlap = geometry.iou_pairs(boxes[box], self.boxes[ghost])
         rank = overlap - np.float32(0.01) * self.near[ghost]
-        touching = np.flatnonzero(overlap > 0)
-        best = geometry.best_of_each(box[touching], rank[touching], len(boxes))
+        best = geometry.best_of_each(order[left], rank, len(boxes))
         velocity = np.zeros((len(boxes), 4), dtype=np.float32)
         moving = np.flatnonzero(best >= 0)
-        velocity[moving] = self.velocity[ghost[touching[best[moving]]]]
+        velocity[moving] = self.velocity[ghost[best[moving]]]
         direction = (after - before).astype(np.float32)[:, None]
         return _moved(boxes.astype(np.float32), velocity * direction), np.ones(
             len(boxes), dtype=np.float32
@@ -96,15 +95,14 @@ def _velocities(detections: Detections) -> FloatArray:
 
 def _matches(detections: Detections, velocity: FloatArray) -> tuple[IntArray, IntArray]:
     """Pairs of rows of neighbouring frames that are each other's best overlap, of one class."""
-    first, second = geometry.pairs_in_groups(detections.frame + 1, detections.frame)
-    same = detections.labels[first] == detections.labels[second]
-    first, second = first[same], second[same]
     half = velocity * np.float32(0.5)
-    overlap = geometry.iou_pairs(
-        _moved(detections.boxes, half)[first], _moved(detections.boxes, -half)[second]
+    first, second, overlap = geometry.overlapping(
+        (detections.frame + 1, _moved(detections.boxes, half)),
+        (detections.frame, _moved(detections.boxes, -half)),
+        LEAST_IOU,
     )
-    above = overlap > LEAST_IOU
-    first, second, overlap = first[above], second[above], overlap[above]
+    same = detections.labels[first] == detections.labels[second]
+    first, second, overlap = first[same], second[same], overlap[same]
     forward = geometry.best_of_each(first, overlap, len(detections))
     backward = geometry.best_of_each(second, overlap, len(detections))
     pairs = np.arange(len(first))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +39,9 @@ class PixelMotion:
     boxes: FloatArray
     moved: FloatArray
     trust: FloatArray
+    # Names of the steps, sorted, and the row of each: every step asked for is looked up in them.
+    _known: NDArray[Any] = field(init=False, repr=False)
+    _rows: IntArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -51,6 +54,10 @@ class PixelMotion:
         }
         for name, (dtype, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), dtype, shape, name))
+        names = _names(self.frame, self.toward, self.boxes)
+        order = np.argsort(names, kind="stable")
+        object.__setattr__(self, "_known", names[order])
+        object.__setattr__(self, "_rows", order)
 
     def step(
         self, before: IntArray, after: IntArray, boxes: FloatArray
@@ -65,18 +72,16 @@ class PixelMotion:
             raise ValueError("step: frames that are not neighbours")
         if not len(before):
             return boxes.astype(np.float32), np.zeros(0, dtype=np.float32)
-        known = _names(self.frame, self.toward, self.boxes)
         asked = _names(before, toward, boxes)
-        order = np.argsort(known, kind="stable")
-        place = np.searchsorted(known, asked, sorter=order)
-        rows = order[np.minimum(place, len(order) - 1)] if len(order) else place
-        if not len(order) or (known[rows] != asked).any():
+        place = np.minimum(np.searchsorted(self._known, asked), len(self._known) - 1)
+        if not len(self._known) or (self._known[place] != asked).any():
             raise ValueError("step: a box that was not tracked in that frame")
+        rows = self._rows[place]
         return self.moved[rows], self.trust[rows]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The steps as named arrays, for a store."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -86,7 +91,7 @@ class PixelMotion:
             KeyError: an array is missing.
             ValueError: shapes do not fit.
         """
-        return cls(**{each.name: arrays[each.name] for each in fields(cls)})
+        return cls(**{each.name: arrays[each.name] for each in fields(cls) if each.init})
 
 
 def _names(frame: IntArray, toward: IntArray, boxes: FloatArray) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from vidal.track import (
     PixelMotion,
     StillPropagator,
     TemplatePropagator,
+    pixel_motion,
     propagate,
     record_motion,
 )
@@ -204,3 +205,21 @@ def test_frames_out_of_order_outside_the_clip_or_of_another_size_are_refused() -
         record_motion(detections, frames(3), Right(), window=1, size=SIZE)
     with pytest.raises(ValueError, match="size"):
         record_motion(detections, [first], Right(), window=1, size=(10, 10))
+
+
+def test_a_step_does_not_sort_all_steps_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    detections = table([(i, [50 + i, 40, 80 + i, 70]) for i in range(9)], 9)
+    motion = record_motion(detections, frames(9), TemplatePropagator(), window=2, size=SIZE)
+    seen = []
+    names = pixel_motion._names
+    monkeypatch.setattr(
+        pixel_motion, "_names", lambda *columns: (seen.append(len(columns[0])), names(*columns))[1]
+    )
+    before = np.array([4, 2])
+    moved, trust = motion.step(before, before + 1, detections.boxes[before])
+    assert (trust > 0).all()
+    assert seen == [2]
+    again = PixelMotion.from_arrays(motion.arrays())
+    np.testing.assert_array_equal(
+        again.step(before, before + 1, detections.boxes[before])[0], moved
+    )
