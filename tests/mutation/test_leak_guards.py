@@ -132,8 +132,8 @@ MUTATIONS = (
     Mutation(
         "skipped frames are offered again",
         "selection/lookup.py",
-        "selectable &= ~self._barred[clip.id]",
-        "selectable &= self._barred[clip.id] | True",
+        "selectable &= ~self.barred[clip.id]",
+        "selectable &= self.barred[clip.id] | True",
         (LOOP + "test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for",),
     ),
     Mutation(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +14,13 @@ from vidal.api.watch import Console
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.errors import UnknownName, UsageError
 from vidal.evidence.again import again
-from vidal.evidence.watch import Watcher
 from vidal.report import claimed, write_outputs
 from vidal.report.query_files import plain
 from vidal.selection.plan import Prepared, prepare_selection
 from vidal.selection.result import SelectionResult
 from vidal.selection.run import run_selection
 from vidal.types import SkippedClip
+from vidal.words import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -111,7 +110,7 @@ class Selection(Sequence[SelectedFrame]):
     def __repr__(self) -> str:
         result, count = self.result, len(self)
         return (
-            f"<Selection of {count} frame{'' if count == 1 else 's'} ({result.budget_text} of"
+            f"<Selection of {counted(count, 'frame')} ({result.budget_text} of"
             f" {result.budget_base}) by {result.strategy}>"
         )
 
@@ -166,25 +165,43 @@ class Selection(Sequence[SelectedFrame]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectionAhead:
-    """A selection that has been checked: the clips are open, the budget is settled.
+    """A selection whose options are checked, and that has not begun.
 
     Attributes:
         job: what will be done, and where.
-        prepared: the clips, and what may be chosen of them.
     """
 
     job: SelectionJob
-    prepared: Prepared
 
-    def run(self, watcher: Watcher) -> Selection:
+    def check(self) -> Prepared:
+        """What it would select from; weights and classes are looked at, nothing is computed."""
+        if self.job.plan.query.selector.needs:
+            self.job.plan.evidence.detector.verify()
+        return prepare_selection(self.job.plan, engines=self.job.engines)
+
+    def run(self, console: Console) -> Selection:
         """Gather what is missing, and choose."""
-        result = run_selection(
-            self.job.plan, self.prepared, engines=self.job.engines, watcher=watcher
-        )
-        return Selection(result)
+        plan, engines = self.job.plan, self.job.engines
+        with console:
+            prepared = prepare_selection(plan, engines=engines)
+            return Selection(run_selection(plan, prepared, engines=engines, watcher=console))
+
+    def run_into(
+        self, out: Path, console: Console, *, report: bool = True
+    ) -> tuple[Selection, dict[str, Path]]:
+        """The same, and write the outputs, in a folder that nobody else writes to meanwhile."""
+        with claimed(out) as place:
+
+            def attempt() -> tuple[Selection, dict[str, Path]]:
+                chosen, writing = self.run(console), console.writing
+                with console:
+                    files = write_outputs(chosen.result, place, report=report, progress=writing)
+                return chosen, files
+
+            return again(attempt)
 
 
-def prepare(
+def ahead(
     videos: PathLike | None,
     *,
     budget: str,
@@ -192,7 +209,7 @@ def prepare(
     out: PathLike | None = None,
     **options: Unpack[SelectOptions],
 ) -> SelectionAhead:
-    """Everything that can be refused before any work is done; the arguments are ``select``'s.
+    """Everything that can be refused by the options alone; the arguments are ``select``'s.
 
     ``out`` is where the result will go; nothing is written there yet.
     """
@@ -214,7 +231,7 @@ def prepare(
         strategy=strategy,
         **given,
     )
-    return SelectionAhead(job, prepare_selection(job.plan, engines=job.engines))
+    return SelectionAhead(job)
 
 
 def select(
@@ -254,16 +271,8 @@ def select(
         InputError: (NoClips, FormatError, WeightsError, ...) files that cannot be used.
         OutputError: ``out`` or ``cache`` cannot be written.
     """
-    with (
-        nullcontext() if out is None else claimed(Path(out)) as place,
-        Console(quiet=not progress) as console,
-    ):
-
-        def attempt() -> Selection:
-            ahead = prepare(videos, budget=str(budget), strategy=strategy, out=out, **options)
-            chosen = ahead.run(console)
-            if place is not None:
-                write_outputs(chosen.result, place, report=report, progress=console.writing)
-            return chosen
-
-        return again(attempt)
+    coming = ahead(videos, budget=str(budget), strategy=strategy, out=out, **options)
+    console = Console(quiet=not progress)
+    if out is None:
+        return again(lambda: coming.run(console))
+    return coming.run_into(Path(out), console, report=report)[0]

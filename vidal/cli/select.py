@@ -19,8 +19,9 @@ HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
 
 
 if TYPE_CHECKING:
-    from vidal.assemble.selection import SelectionJob
+    from vidal.selection.plan import Prepared, SelectionPlan
     from vidal.selection.result import SelectionResult
+    from vidal.types import SkippedClip
 
 HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
@@ -257,55 +258,25 @@ def command(**given: Any) -> None:
         return
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
-    from vidal.assemble.selection import plan_selection
-    from vidal.selection.plan import prepare_selection
+    from vidal.api.selections import ahead
 
     for name in ("options", "coherence", "flow", "expected", "tracker_options"):
         given[name] = pairs(name, given[name])
-    job = plan_selection(**_arguments(given))
-    if given["dry_run"]:
-        if job.plan.query.selector.needs:
-            job.plan.evidence.detector.verify()
-        prepared = prepare_selection(job.plan, engines=job.engines)
-        _print_plan(job.plan, prepared, as_json=given["as_json"])
+    shown = {name: given.pop(name) for name in ("no_report", "dry_run", "as_json", "quiet")}
+    coming = ahead(given.pop("videos"), **given)
+    if shown["dry_run"]:
+        _print_plan(coming.job.plan, coming.check(), as_json=shown["as_json"])
         return
-    result, files = _run(job, given)
-    _print_summary(result, files, as_json=given["as_json"])
+    console = Console(quiet=shown["quiet"] or shown["as_json"])
+    chosen, files = coming.run_into(given["out"], console, report=not shown["no_report"])
+    _print_summary(chosen.result, files, as_json=shown["as_json"])
 
 
-def _run(job: SelectionJob, given: dict[str, Any]) -> tuple[SelectionResult, dict[str, Path]]:
-    """Select, and write the outputs, in a folder that nobody else writes to meanwhile."""
-    from vidal.evidence.again import again
-    from vidal.report import claimed, write_outputs
-    from vidal.selection.plan import prepare_selection
-    from vidal.selection.run import run_selection
-
-    console = Console(quiet=given["quiet"] or given["as_json"])
-    report = not given["no_report"]
-    with claimed(given["out"]) as place:
-
-        def attempt() -> tuple[SelectionResult, dict[str, Path]]:
-            with console:
-                prepared = prepare_selection(job.plan, engines=job.engines)
-                result = run_selection(job.plan, prepared, engines=job.engines, watcher=console)
-            with console:
-                files = write_outputs(result, place, report=report, progress=console.writing)
-            return result, files
-
-        return again(attempt)
-
-
-def _arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Those that shape the result; the others are the command's own."""
-    own = {"no_report", "dry_run", "as_json", "quiet"}
-    return {name: value for name, value in given.items() if name not in own}
-
-
-def _skipped_lines(skipped: Sequence[Any]) -> list[str]:
+def _skipped_lines(skipped: Sequence[SkippedClip]) -> list[str]:
     return [printable(f"skipped {entry.path}: {entry.reason}") for entry in skipped]
 
 
-def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
+def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> None:
     summary = {
         "clips": len(prepared.clips),
         "frames": prepared.base,
@@ -329,7 +300,7 @@ def _print_plan(plan: Any, prepared: Any, *, as_json: bool) -> None:
         click.echo(line)
 
 
-def _print_summary(result: Any, files: dict[str, Path], *, as_json: bool) -> None:
+def _print_summary(result: SelectionResult, files: dict[str, Path], *, as_json: bool) -> None:
     summary = {
         "selected": len(result.query),
         "budget": result.budget_text,

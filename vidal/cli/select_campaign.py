@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidal.api.watch import Console
 from vidal.words import counted, printable
+
+if TYPE_CHECKING:
+    from vidal.selection.plan import Prepared, SelectionPlan
 
 ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
@@ -81,7 +84,7 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 
-def _print_plan(number: int, plan: Any, prepared: Any, *, as_json: bool) -> None:
+def _print_plan(number: int, plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> None:
     summary = {
         "round": number,
         "budget": plan.query.budget.text,

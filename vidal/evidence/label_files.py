@@ -86,8 +86,9 @@ def _label_studio(request: Request) -> Iterator[LabelledClip]:
 
 
 def _yolo(request: Request) -> Iterator[LabelledClip]:
-    order = request.classes or None
-    return yolo.read(request.path, order=order, skipped=request.skipped, **request.known)
+    # Without a list beside the labels their numbers mean nothing: the order of the campaign's own
+    # classes is not that of the tool.
+    return yolo.read(request.path, skipped=request.skipped, **request.known)
 
 
 def _coco_video(request: Request) -> Iterator[LabelledClip]:
@@ -126,7 +127,7 @@ def detect_format(path: Path) -> str:
         FormatError: it is none of those in ``READERS``.
     """
     if is_folder(path):
-        return flavour(path) if visible(path, *_CVAT) else "yolo"
+        return flavour(path) if visible(path, *_CVAT) else _folder_format(path)
     if not is_file(path):
         raise InputError(path, "no such file or folder")
     name = path.name.lower()
@@ -139,6 +140,16 @@ def detect_format(path: Path) -> str:
     if name.endswith((".xml", ".xml.gz")):
         return flavour(path)
     raise FormatError(path, "", "of no known format", hint=_choices())
+
+
+def _folder_format(path: Path) -> str:
+    """COCO, where one JSON file is all that can be meant; a data set of YOLO may hold others."""
+    found = [file for file in visible(path, "*.json", deep=True) if file.name != "notes.json"]
+    if len(found) == 1:
+        value = load_json(found[0])
+        if isinstance(value, dict) and {"images", "categories"} <= value.keys():
+            return "coco-video"
+    return "yolo"
 
 
 def _zip_format(path: Path) -> str:

@@ -34,6 +34,7 @@ class Keys:
         self.tracks: dict[int, int] = {}
         self.names: list[int | None] = []
         self._tags: dict[str, int] = {}
+        self._words: list[str] = []
         self._columns = {name: array("q") for name in ("frame", "line", "track", "label", "tag")}
         self._flags = array("b")
         self._shape = array("d")
@@ -62,12 +63,15 @@ class Keys:
         ignore: bool,
     ) -> None:
         """Take in one key frame; ``shape`` None = it cannot be read."""
+        if tag not in self._tags:
+            self._tags[tag] = len(self._words)
+            self._words.append(tag)
         values = {
             "frame": frame,
             "line": line,
             "track": track,
             "label": self.labels.setdefault(label, len(self.labels)),
-            "tag": self._tags.setdefault(tag, len(self._tags)),
+            "tag": self._tags[tag],
         }
         for name, value in values.items():
             self._columns[name].append(value)
@@ -77,12 +81,11 @@ class Keys:
 
     def where(self, at: int) -> str:
         """Place of a key in the file."""
-        tag = list(self._tags)[self._columns["tag"][at]]
-        return f"line {self._columns['line'][at]}, <{tag}>"
+        return f"line {self._columns['line'][at]}, <{self.tag(at)}>"
 
     def tag(self, at: int) -> str:
         """The element of a key."""
-        return list(self._tags)[self._columns["tag"][at]]
+        return self._words[self._columns["tag"][at]]
 
     def column(self, name: str) -> IntArray:
         """(n,) int64: ``frame``, ``line``, ``track``, ``label`` or ``tag``."""

@@ -13,6 +13,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -34,6 +35,7 @@ LINE = 64 << 20
 """Bytes of the longest line of text that is read."""
 
 _CHUNK = 1 << 18
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x85]")
 _CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"))
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS = {
@@ -242,12 +244,25 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             if sum(map(len, rest)) > LINE:
                 raise FormatError(path, f"line {number}", "longer than any line can be")
             for line in more:
-                yield number, "".join(rest)
+                yield number, printable(path, f"line {number}", "".join(rest))
                 number, rest = number + 1, [line]
             if not data:
                 break
     if last := "".join(rest):
-        yield number, last
+        yield number, printable(path, f"line {number}", last)
+
+
+def printable(path: Path, where: str, text: str) -> str:
+    """Text without control characters but tab and line ends.
+
+    A damaged line end would join two lines into one of twice the columns, which may mean something.
+
+    Raises:
+        FormatError: there is one.
+    """
+    if found := _CONTROL.search(text):
+        raise FormatError(path, where, f"control character {found[0]!r}: not plain text")
+    return text
 
 
 def _pending(decoder: Any) -> int:

@@ -64,8 +64,8 @@ def of_clip(known: Mapping[str, T], name: str) -> T | None:
     if name in known:
         return known[name]
     pure = PurePosixPath(name)
+    bare = {key: key.rpartition("-")[0] for key in known}
     for wanted in dict.fromkeys((name.replace("/", "__"), pure.name, pure.stem)):
-        bare = {key: key.rpartition("-")[0] for key in known}
         same = [known[key] for key, value in bare.items() if value == wanted or key == wanted]
         same = same or [known[k] for k, value in bare.items() if value.endswith(f"__{wanted}")]
         if same:

@@ -7,6 +7,7 @@ is repaired: a row that cannot be meant is left out and listed with its place an
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError
-from vidal.formats._files import read_bytes
+from vidal.formats._files import printable, read_bytes
 from vidal.types import Annotations, BoolArray, IntArray, Skipped
 
 Row = tuple[int, tuple[float, float, float, float], int, int, bool, str]
@@ -32,8 +33,14 @@ def read_text(path: Path, *members: str) -> str:
 
     Raises:
         InputError: the file cannot be read.
-        FormatError: it is not UTF-8 (says at which byte), or a broken archive or too large a one.
+        FormatError: it is not UTF-8 (says at which byte), holds control characters, or is a broken
+            archive or too large a one.
     """
+    text = _decoded(path, members)
+    return printable(path, "", text)
+
+
+def _decoded(path: Path, members: Sequence[str]) -> str:
     data = read_bytes(path, *members)
     try:
         return data.decode("utf-8-sig")
@@ -49,13 +56,12 @@ def load_json(path: Path, *members: str) -> Any:
         FormatError: it is not JSON (says at which line and column), or has one key twice in an
             object, where all but the last value would be lost.
     """
-    text = read_text(path, *members)
+    text = _decoded(path, members)
 
     def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) < len(pairs):
-            names = [name for name, _ in pairs]
-            twin = next(name for at, name in enumerate(names) if name in names[:at])
+            twin = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise FormatError(path, "", f"the key {twin[:60]!r} twice in one object")
         return value
 

@@ -37,7 +37,7 @@ def image_size(file: Path, stream: IO[bytes] | None = None) -> Size:
             warnings.simplefilter("ignore")
             with Pillow.open(file if stream is None else stream) as image:
                 width, height = image.size
-                turned = image.getexif().get(_ORIENTATION) in _TURNED
+                turned = _exif(image).get(_ORIENTATION) in _TURNED
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
         raise InputError(file, "not an image that can be read") from error
     except OSError as error:
@@ -47,6 +47,16 @@ def image_size(file: Path, stream: IO[bytes] | None = None) -> Size:
     except Exception as error:  # Pillow's parsers raise what they like over damaged bytes
         raise InputError(file, "not an image that can be read") from error
     return (width, height) if turned else (height, width)
+
+
+def _exif(image: Pillow.Image) -> Pillow.Exif:
+    """What the head says; ``getexif`` of a PNG decodes it all to look behind the pixels, too."""
+    if image.format != "PNG":
+        return image.getexif()
+    found = Pillow.Exif()
+    if data := image.info.get("exif"):
+        found.load(data)
+    return found
 
 
 def same_size(path: Path, sizes: Iterable[tuple[str, Size | None]]) -> Size | None:

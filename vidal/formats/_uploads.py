@@ -32,17 +32,19 @@ def finder(names: Names, known: Collection[str] = ()) -> Callable[[str], FrameRe
     """From a picture's name to its frame, whatever a service has added to it.
 
     A name means what it says, unless that is no frame, or not of a ``known`` clip where its former
-    name is.
+    name is. ``<clip>_<index>`` of a ``known`` clip is understood whatever ``names`` says.
 
     Args:
         names: how frames are named; see ``vidal.formats._names``.
         known: clips, where they are known; none = any may be meant.
     """
-    resolve = resolver(names)
+    resolve, plain = resolver(names), resolver(None)
 
     def find(name: str) -> FrameRef | None:
         candidates = [name, *former_names(name)]
         found = [ref for each in candidates if (ref := resolve(each)) is not None]
-        return next((ref for ref in found if ref.clip in known), found[0] if found else None)
+        spelled = [ref for each in candidates if (ref := plain(each)) is not None]
+        usual = next((ref for ref in (*found, *spelled) if ref.clip in known), None)
+        return usual or (found[0] if found else None)
 
     return find

@@ -36,7 +36,7 @@ from vidal.formats._segmentation import extent
 from vidal.formats._sizes import Size, same_size
 from vidal.formats._tree import is_folder
 from vidal.formats._write import write_files
-from vidal.types import UNKNOWN, LabelledClip, Skipped
+from vidal.types import UNKNOWN, BoolArray, LabelledClip, Skipped
 
 CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 """The eight classes of the tracking task."""
@@ -93,25 +93,17 @@ def read(
     for file in files:
         whole, videos = _videos(file)
         for video, found in videos.items():
-            last = max(found)
-            length = (frames or {}).get(video, last + 1)
-            if last >= length:
-                raise FormatError(file, found[last][0], f"{video!r:.60} has {length} frames")
+            length = _length(file, video, found, (frames or {}).get(video))
             total = believable_sum(root, total + length)
             stated = same_size(file, [whole, *_sizes(file, found)]) or size
             reader = _Reader(Fields(file), skipped, inclusive, labels)
-            labelled = np.zeros(length, dtype=np.bool_)
-            rows: list[_Box] = []
-            for index, (where, frame) in found.items():
-                labelled[index] = frame.get("labels") is not None
-                rows += reader.boxes(where, index, frame.get("labels"))
-            numbered = _numbered(rows)
+            numbered = _numbered(list(reader.all_boxes(found)))
             refuse_twins(file, numbered)
             yield LabelledClip(
                 name=video,
                 annotations=build(
                     names,
-                    labelled,
+                    _labelled(found, length),
                     numbered,
                     path=file,
                     skipped=skipped,
@@ -179,6 +171,20 @@ def _videos(file: Path) -> tuple[tuple[str, Size | None], dict[str, _Frames]]:
     return whole, {video: dict(sorted(frames.items())) for video, frames in videos.items()}
 
 
+def _length(file: Path, video: str, frames: _Frames, stated: int | None) -> int:
+    """As stated, else up to the last frame."""
+    last = max(frames)
+    if stated is not None and last >= stated:
+        raise FormatError(file, frames[last][0], f"{video!r:.60} has {stated} frames")
+    return last + 1 if stated is None else stated
+
+
+def _labelled(frames: _Frames, length: int) -> BoolArray:
+    labelled = np.zeros(length, dtype=np.bool_)
+    labelled[[at for at, (_, frame) in frames.items() if frame.get("labels") is not None]] = True
+    return labelled
+
+
 def _spelling(frame: Mapping[str, Any], names: Sequence[str]) -> str:
     """The first of the names that is a key; the first of all where none is."""
     return next((name for name in names if name in frame), names[0])
@@ -199,6 +205,11 @@ class _Reader:
     inclusive: bool
     labels: Callable[[Path, str, str], int]
     incomplete: set[int] = field(default_factory=set)
+
+    def all_boxes(self, frames: _Frames) -> Iterator[_Box]:
+        """The labels of all frames."""
+        for index, (where, frame) in frames.items():
+            yield from self.boxes(where, index, frame.get("labels"))
 
     def boxes(self, where: str, index: int, items: Any) -> Iterator[_Box]:
         """The labels of a frame."""

@@ -24,12 +24,15 @@ from pathlib import Path
 
 import numpy as np
 
+from vidal.errors import FormatError, InputError
 from vidal.formats._coco_source import Source, Video
 from vidal.formats._coco_write import Document
 from vidal.formats._columns import refuse_twins
+from vidal.formats._files import visible
 from vidal.formats._names import Names
 from vidal.formats._rows import build, load_json
 from vidal.formats._sizes import Size, same_size
+from vidal.formats._tree import is_folder
 from vidal.formats._write import write_lines
 from vidal.types import LabelledClip, Skipped
 
@@ -46,7 +49,7 @@ def read(
     """The clips of a file, in its order.
 
     Args:
-        path: the JSON file (plain, ``.gz``, or the one JSON file of a zip).
+        path: the JSON file (plain or ``.gz``), or a folder or a zip with one such file in it.
         classes: class names; None = the file's categories in their order. Objects of other
             categories get label -1.
         skipped: receives boxes that cannot be meant (not finite, empty, outside the image), and
@@ -56,11 +59,11 @@ def read(
         sizes: (height, width) of clips, for files that do not state them.
 
     Raises:
-        InputError: the file cannot be read.
-        FormatError: not JSON, or not of this form; frames of one clip with different sizes; says
-            which key.
+        InputError: the file cannot be read, or there is none in the folder.
+        FormatError: several files in the folder or zip; not JSON, or not of this form;
+            frames of one clip with different sizes; says which key.
     """
-    path = Path(path)
+    path = only_file(Path(path))
     skip = Skipped() if skipped is None else skipped
     source = Source(path, load_json(path, "*.json"), classes, names, frames or {}, skip)
     for video in source.videos.values():
@@ -99,6 +102,25 @@ def write(path: Path, clips: Iterable[LabelledClip]) -> None:
     for clip in clips:
         document.add(clip)
     write_lines(path, [json.dumps(document.value(), allow_nan=False, indent=None), "\n"])
+
+
+def only_file(path: Path) -> Path:
+    """The path itself, or the one JSON file of a folder.
+
+    Raises:
+        InputError: no such file in the folder.
+        FormatError: several; names some.
+    """
+    if not is_folder(path):
+        return path
+    found = visible(path, "*.json", "*.json.gz", deep=True)
+    if not found:
+        raise InputError(path, "no .json file in it")
+    if len(found) > 1:
+        some = ", ".join(file.name for file in found[:3])
+        why = f"{len(found)} .json files ({some:.120}{', ...' if len(found) > 3 else ''})"
+        raise FormatError(path, "", why, hint="Name the one to read.")
+    return found[0]
 
 
 def _files(video: Video) -> tuple[str, ...]:

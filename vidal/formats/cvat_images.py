@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -159,8 +160,8 @@ class _Reader:
     ) -> Iterator[LabelledClip]:
         names = list(classes) if classes is not None else self.task.classes(self.label_from)
         if classes is None:  # one list for all clips of the file
-            for images in self.found.values():
-                names += sorted({label for _, _, label, _, _ in images.boxes}.difference(names))
+            met = [sorted({box[2] for box in images.boxes}) for images in self.found.values()]
+            names = list(dict.fromkeys(chain(names, *met)))
         number = {label: at for at, label in reversed(list(enumerate(names)))}
         total = 0
         for name, images in self.found.items():

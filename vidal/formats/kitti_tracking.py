@@ -80,26 +80,17 @@ def read(
     for name, file in files:
         rows = list(_rows(file, regions, labels))
         refuse_twins(file, rows)
-        images = numbered_images(root / "image_02" / name)
+        folder = root / "image_02" / name
+        images = numbered_images(folder)
         if images:
             rows = _on_images(file, rows, images, skipped)
-            length = len(images)
-        else:
-            last = max((row[0] for row in rows), default=-1)
-            length = (frames or {}).get(name, believable(file, "last frame", last + 1))
+        length = len(images) or _length(file, rows, (frames or {}).get(name))
         total = believable_sum(root, total + length)
-        folder = root / "image_02" / name
         size = size_of_images(folder, images.values()) or (sizes or {}).get(name)
+        every = np.ones(length, dtype=np.bool_)
         yield LabelledClip(
             name=name,
-            annotations=build(
-                names,
-                np.ones(length, dtype=np.bool_),
-                rows,
-                path=file,
-                skipped=skipped,
-                size=size,
-            ),
+            annotations=build(names, every, rows, path=file, skipped=skipped, size=size),
             files=tuple(f"image_02/{name}/{image}" for image in images.values()),
             path=folder if images else None,
             size=size,
@@ -144,6 +135,11 @@ def _type(name: str) -> str:
     """A type in lower case, under its first spelling: "Person" is "Person_sitting"."""
     lower = name.casefold()
     return _ALIASES.get(lower, lower)
+
+
+def _length(file: Path, rows: Sequence[Row], stated: int | None) -> int:
+    last = max((row[0] for row in rows), default=-1)
+    return believable(file, "last frame", last + 1) if stated is None else stated
 
 
 def _stem(file: Path) -> str:

@@ -13,6 +13,7 @@ is not read.
 from __future__ import annotations
 
 import configparser
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -157,7 +158,7 @@ def _sequence(
     own = _own_classes(truth.with_name("labels.txt"))
     names = (own or CLASSES) if classes is None else tuple(classes)
     labels = labeller(names, known=own or CLASSES, aliases={})
-    annotated = is_file(truth)
+    annotated = os.path.lexists(truth)  # a broken link is no sequence without labels
     rows = list(_rows(truth, own or CLASSES, labels)) if annotated else []
     refuse_twins(truth, rows)
     images = _image_folder(info, facts)

@@ -127,25 +127,18 @@ def read(
             continue
         images = numbered_images(folder / "RGB")
         texts = _label_files(folder / labels)
-        place = {number: at for at, number in enumerate(images)}
         for number in sorted(texts.keys() - images.keys()):
             if skipped is not None:
                 skipped.add(texts[number], "", "labels without an image")
         rows: list[Row] = []
-        for number, at in place.items():
+        for at, number in enumerate(images):
             if number in texts:
                 rows.extend(_rows(texts[number], at, label))
+        seen = np.array([number in texts for number in images], dtype=np.bool_)
         size = size_of_images(folder / "RGB", images.values())
         yield LabelledClip(
             name=name,
-            annotations=build(
-                names,
-                np.array([number in texts for number in images], dtype=np.bool_),
-                rows,
-                path=folder / labels,
-                skipped=skipped,
-                size=size,
-            ),
+            annotations=build(names, seen, rows, path=folder / labels, skipped=skipped, size=size),
             files=tuple(f"{name}/RGB/{image}" for image in images.values()),
             path=folder / "RGB",
             size=size,

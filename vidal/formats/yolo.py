@@ -26,10 +26,10 @@ import numpy as np
 import yaml
 
 from vidal.errors import FormatError, InputError, OutputError
-from vidal.formats._names import Names, believable, frame_name
+from vidal.formats._names import Names, believable, believable_sum, frame_name
 from vidal.formats._rows import Row, build
 from vidal.formats._sizes import Size, same_size, shape
-from vidal.formats._tree import Tree, decoded, tree_of
+from vidal.formats._tree import Tree, decoded, is_file, is_folder, tree_of
 from vidal.formats._uploads import finder
 from vidal.formats._write import write_lines
 from vidal.formats._yolo_lines import Unreadable, keypoints_of, parse
@@ -84,6 +84,8 @@ def read(
     """
     path = Path(path)
     skip = Skipped() if skipped is None else skipped
+    if not is_file(path) and not is_folder(path):
+        raise InputError(path, "no such file or folder")
     with tree_of(path) as tree:
         said = describe(tree, path)
         clips = _own_clips(said)
@@ -95,8 +97,11 @@ def read(
         for name in clips if split is None else ():
             found.setdefault(name, _Clip())  # all of its frames wait
         reader = _Reader(path, tree, said, own, _wanted(said, own, classes), skip)
+        total = 0
         for name in sorted(found):
-            yield reader.clip(name, found[name], sizes, frames)
+            clip = reader.clip(name, found[name], sizes, frames)
+            total = believable_sum(path, total + clip.annotations.frames)
+            yield clip
 
 
 def _wanted(

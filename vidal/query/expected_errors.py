@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vidal.errors import UnknownName, UsageError
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.words import counted
 
 _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
@@ -30,6 +31,7 @@ class ExpectedErrors:
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
     class, and ``learned`` (F,): whether they are counts learned from labels or, before there are
     labels, a fixed fusion of scores, weak detections and temporal coherence in standard deviations.
+    Then the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
@@ -39,7 +41,7 @@ class ExpectedErrors:
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
     weights: str = ""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned"})
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned", "errors"})
 
     def __post_init__(self) -> None:
         _parse(self.weights)
@@ -53,13 +55,14 @@ class ExpectedErrors:
         return self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """What is expected of which class, and whether that was learned."""
+        """What is expected of which class; before there are labels, what the verdicts say."""
         expected = pool.column("expected")[positions].astype(np.float64)
         learned = pool.column("learned")[positions].astype(bool)
-        counted = self._weighted(pool, np.ones_like(expected)) > 0
+        verdicts = pool.column("errors")[positions].astype(np.int64)
+        counts = self._weighted(pool, np.ones_like(expected)) > 0
         words = tuple(
-            _words(frame, mask, pool.classes, bool(known))
-            for frame, mask, known in zip(expected, counted, learned, strict=True)
+            _words(frame, mask, pool.classes) if known else _signs(frame, found, mask, pool.classes)
+            for frame, found, mask, known in zip(expected, verdicts, counts, learned, strict=True)
         )
         kinds = expected.sum(axis=1)
         return Explanation(words, {"false_positives": kinds[:, 0], "misses": kinds[:, 1]})
@@ -92,30 +95,16 @@ def _parse(text: str) -> Mapping[str, float]:
     return weights
 
 
-def _words(
-    expected: NDArray[Any], counted: NDArray[Any], classes: tuple[str, ...], learned: bool
-) -> str:
+def _words(expected: NDArray[Any], used: NDArray[Any], classes: tuple[str, ...]) -> str:
     """One frame's expectation (K, 2) as a sentence; what does not count is said apart."""
     said, aside = (
-        " and ".join(
-            filter(None, (_kind(expected[:, k], mask[:, k], classes, k, learned) for k in (0, 1)))
-        )
-        for mask in (counted, ~counted)
+        " and ".join(filter(None, (_kind(expected[:, k], mask[:, k], classes, k) for k in (0, 1))))
+        for mask in (used, ~used)
     )
-    if learned:
-        sentence = f"expects {said or 'no error'}"
-    else:
-        sentence = f"signs of {said}, in standard deviations" if said else "no sign of an error"
-    return sentence + (f"; not counted: {aside}" if aside else "")
+    return f"expects {said or 'no error'}" + (f"; not counted: {aside}" if aside else "")
 
 
-def _kind(
-    amounts: NDArray[Any],
-    mask: NDArray[Any],
-    classes: tuple[str, ...],
-    kind: int,
-    learned: bool,
-) -> str:
+def _kind(amounts: NDArray[Any], mask: NDArray[Any], classes: tuple[str, ...], kind: int) -> str:
     which = [
         (float(amount), name)
         for amount, use, name in zip(amounts, mask, classes, strict=True)
@@ -123,11 +112,48 @@ def _kind(
     ]
     if not which:
         return ""
-    if not learned:
-        which = sorted(which, key=lambda pair: -pair[0])[:_NAMED]
-        names = ", ".join(name for _, name in which)
-        return f"{_KINDS[kind][1]} {float(amounts[mask].sum()):.1f} ({names})"
     total = sum(amount for amount, _ in which)
     names = ", ".join(name if len(which) == 1 else f"{amount:.1f} {name}" for amount, name in which)
     word = _KINDS[kind][0] if f"{total:.1f}" == "1.0" else _KINDS[kind][1]
     return f"{total:.1f} {word} ({names})"
+
+
+def _signs(
+    strength: NDArray[Any],
+    verdicts: NDArray[Any],
+    used: NDArray[Any],
+    classes: tuple[str, ...],
+) -> str:
+    """What speaks for errors in a frame before anything was learned; all arrays are (K, 2).
+
+    Verdicts of temporal coherence are counted; where there is none of a kind, the scores alone
+    speak, and no number is given: their strength is no count.
+    """
+    said, aside = (
+        ", ".join(filter(None, (_sign(strength, verdicts, mask, classes, kind) for kind in (0, 1))))
+        for mask in (used, ~used)
+    )
+    return (said or "no sign of an error") + (f"; not counted: {aside}" if aside else "")
+
+
+def _sign(
+    strength: NDArray[Any],
+    verdicts: NDArray[Any],
+    mask: NDArray[Any],
+    classes: tuple[str, ...],
+    kind: int,
+) -> str:
+    found = np.where(mask[:, kind], verdicts[:, kind], 0)
+    if found.any():
+        number = int(found.sum())
+        what = counted(number, ("detection", "object")[kind])
+        verb = (("looks", "seems"), ("look", "seem"))[number > 1][kind]
+        rows = np.flatnonzero(found)
+        names = ", ".join(
+            classes[row] if len(rows) == 1 else f"{found[row]} {classes[row]}" for row in rows
+        )
+        return f"{what} {verb} {('false', 'missed')[kind]} ({names})"
+    amounts = np.where(mask[:, kind], strength[:, kind], 0)
+    rows = np.argsort(-amounts, kind="stable")[:_NAMED]
+    names = ", ".join(classes[row] for row in rows if amounts[row] >= _SAID)
+    return f"{('unsure', 'weak')[kind]} detections ({names})" if names else ""

@@ -91,7 +91,8 @@ class FileStore:
     def peek(self, key: str, names: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
         """Some arrays of an entry; None as for ``get``.
 
-        The others are not read: that they are there, and how large, is checked, their content not.
+        The others are not read: that they are there, and how large, is checked, their content not
+        (but once an entry was found damaged, whole entries are read: it is seldom the only one).
 
         Raises:
             InputError: the file is there and cannot be read.
@@ -102,7 +103,8 @@ class FileStore:
         path = self.path(key)
         try:
             with path.open("rb") as file:
-                return _parsed(file, names)
+                arrays = _parsed(file, None if self.corrupt else names)
+                return {n: a for n, a in arrays.items() if names is None or n in names}
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -20,12 +20,12 @@ from vidal.detect import load_detector
 from vidal.detect.checkpoints import load_checkpoint
 from vidal.evaluate.matching import match_clip
 from vidal.evidence.gather import load_detections
+from vidal.evidence.gathered import gather_clips
 from vidal.evidence.places import store_at
 from vidal.scenes import plan
 from vidal.scenes.scene_files import write_scenes
-from vidal.selection.draws import LEARN, step_rng
-from vidal.selection.expected import learn
 from vidal.selection.forecast import forecasts
+from vidal.selection.learn import learn
 from vidal.selection.quality import judge_query
 
 
@@ -164,17 +164,18 @@ def test_a_round_is_forecast_by_the_weighted_model_that_selected_it(make):
     one_round(campaign)
     rounds = judge(campaign, before=2)
     # The model of that selection, by the route that the selection takes.
-    draw = step_rng(campaign.config.seed, 1, LEARN)
-    lesson = learn(job.plan.evidence, list(clips.values()), None, draw, rounds[:1])
+    evidence, seed = job.plan.evidence, campaign.config.seed
+    found = gather_clips(evidence, list(clips.values()), engines=job.engines, watcher=Quiet())
+    lesson = learn(found, evidence.expected, None, rounds[:1], seed=seed, number=1)
     due = [p.sum() for p in lesson.model.probabilities(rounds[1].judged)]
-    (told,) = forecasts(rounds, campaign.config.seed, job.plan.evidence.expected)
+    (told,) = forecasts(rounds, seed, evidence.expected)
     assert (told.false_positives.said, told.misses.said) == pytest.approx(due)
     assert len(lesson.model.pool[0]) > 0
     # Weights need the pool of that time: without its evidence there is no forecast.
     for path in campaign.evidence.rglob("*.npz"):
         path.unlink()
     again = [replace(each, pool=rounds[1].pool) for each in rounds]
-    assert forecasts(again, campaign.config.seed, job.plan.evidence.expected) == []
+    assert forecasts(again, seed, evidence.expected) == []
 
 
 def test_queries_are_judged_by_the_scores_that_chose_them_or_by_none(make):

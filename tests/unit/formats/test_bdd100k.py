@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -170,3 +171,59 @@ def test_what_the_format_cannot_say_is_refused(tmp_path):
     with pytest.raises(OutputError, match="narrower than a pixel"):
         bdd100k.write(tmp_path, [a_clip(0, 0.5)])
     bdd100k.write(tmp_path, [a_clip(0, 0.5)], inclusive=False)
+
+
+def test_the_spelling_of_2020_is_read(tmp_path):
+    label = a_label(attributes={"Crowd": True, "Occluded": False})
+    frame = {"name": "v-1.jpg", "video_name": "v", "index": 1, "labels": [label]}
+    (clip,) = bdd100k.read(a_file(tmp_path, [frame]))
+    assert (clip.name, clip.annotations.ignore.tolist()) == ("v", [True])
+    assert clip.annotations.labelled.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ({"poly2d": [{"vertices": [[1, 2], [9, 2], [9, 8]], "closed": True}]}, [1, 2, 9, 8]),
+        ({"rle": {"size": [720, 1280], "counts": [725, 5, 720 * 1280 - 730]}}, [1, 5, 2, 10]),
+    ],
+)
+def test_a_label_without_box_has_the_extent_of_its_shape(tmp_path, shape, box):
+    (clip,) = bdd100k.read(a_file(tmp_path, [a_frame(a_label(box2d=None, **shape))]))
+    assert clip.annotations.boxes.tolist() == [box]
+
+
+def test_a_frame_lacks_an_object_without_box_but_no_lane(tmp_path):
+    lane = a_label(box2d=None, category="lane/crosswalk", id=None)
+    value = [a_frame(a_label(), lane), a_frame(a_label(box2d=None), index=1)]
+    skipped = Skipped()
+    (clip,) = bdd100k.read(a_file(tmp_path, value), skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [True, False]
+    assert [where for _, where, _ in skipped.entries] == ["frame 0, label 1", "frame 1, label 0"]
+
+
+def test_sizes_that_files_state_are_taken_and_have_to_agree(tmp_path):
+    size = {"width": 640, "height": 360}
+    (clip,) = bdd100k.read(a_file(tmp_path, [a_frame(size=size)]))
+    assert clip.size == (360, 640)
+    whole = {"config": {"imageSize": size}, "frames": [a_frame()]}
+    (clip,) = bdd100k.read(a_file(tmp_path, whole))
+    assert clip.size == (360, 640)
+    whole["frames"][0]["size"] = {"width": 1280, "height": 720}
+    with pytest.raises(FormatError, match=r"frame 0: 1280x720 pixels, but config\.imageSize has"):
+        list(bdd100k.read(a_file(tmp_path, whole)))
+
+
+def test_the_size_of_a_clip_survives_the_round_trip(tmp_path):
+    (clip,) = bdd100k.read(FIXTURE)
+    (file,) = bdd100k.write(tmp_path, [replace(clip, size=(360, 640))])
+    (back,) = bdd100k.read(file)
+    assert (back.size, back.annotations) == ((360, 640), clip.annotations)
+
+
+def test_a_known_length_is_kept_and_a_longer_file_refused(tmp_path):
+    file = a_file(tmp_path, [a_frame(index=2)])
+    (clip,) = bdd100k.read(file, frames={"v": 7})
+    assert clip.annotations.frames == 7
+    with pytest.raises(FormatError, match="frame 0: 'v' has 2 frames"):
+        list(bdd100k.read(file, frames={"v": 2}))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -479,3 +480,23 @@ def test_mutated_plain_files_give_clips_or_one_format_error(data: st.DataObject)
         except FormatError:
             return  # anything else that is raised fails the test
         assert all(isinstance(clip, LabelledClip) for clip in found)
+
+
+def test_a_folder_or_a_zip_with_one_file_is_read_as_that_file(tmp_path: Path) -> None:
+    folder = tmp_path / "set" / "annotations"
+    folder.mkdir(parents=True)
+    saved(folder, plain("a_0.jpg"))
+    (folder / "._labels.json").write_bytes(b"\0\5\x16\7")
+    (clip,) = read(tmp_path / "set")
+    with ZipFile(tmp_path / "set.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, f"annotations/{file.name}")
+    (other,) = read(tmp_path / "set.zip")
+    assert clip.annotations == other.annotations
+    assert len(clip.annotations) == 1
+    (folder / "more.json").write_text("{}")
+    with pytest.raises(FormatError, match=r"2 \.json files \(labels.json, more.json\)"):
+        list(read(tmp_path / "set"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no \.json file in it"):
+        list(read(tmp_path / "empty"))

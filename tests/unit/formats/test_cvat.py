@@ -366,17 +366,17 @@ def test_broken_and_hostile_files_give_one_format_error(one, text, message):
 
 def test_a_track_over_ten_million_frames_is_refused_within_a_second(one):
     text = document([(0, "car", [box(0, 10), box(9_999_998, 10, outside=1)])], size=9_999_999)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FormatError, match="9999998 boxes between 2 key frames"):
         one(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_long_track_is_read_in_seconds_and_memory_follows_the_boxes(one):
     text = document([(0, "car", [box(0, 10), box(1_000_000, 10, outside=1)])], size=1_000_001)
-    start = time.perf_counter()
+    start = time.process_time()
     found = one(text).annotations
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(found) == 1_000_000
     assert found.labelled.all()
 
@@ -403,6 +403,19 @@ def test_keys_far_off_the_clip_leave_no_frame_complete_that_lacks_a_box(one):
         "frame is outside the clip",
         "frames 3 to 4 after this shape are not stated: they wait",
     }
+
+
+def test_many_kinds_of_elements_cost_no_more_than_one(one):
+    elements = [f'<x{at} frame="{at % 10}"></x{at}>' for at in range(20_000)]
+    skipped = Skipped()
+    start = time.process_time()
+    found = one(
+        document([(0, "car", elements[:1])]).replace("</track>", "</track>" + "".join(elements)),
+        skipped=skipped,
+    )
+    assert time.process_time() - start < 4
+    assert not found.annotations.labelled.any()
+    assert len(skipped) == 20_001
 
 
 def test_hidden_files_in_folders_and_zips_are_passed_over(tmp_path):

@@ -209,9 +209,9 @@ def test_two_large_lists_of_values_are_read_in_no_time(many):
     values = "\n".join(str(at) for at in range(100_000))
     attribute = f"<attribute><name>a</name><values>{values}</values></attribute>"
     label = f"<label><name>car</name><attributes>{attribute * 2}</attributes></label>"
-    start = time.perf_counter()
+    start = time.process_time()
     many(document(image("c_0.jpg", BOX), meta=f"<labels>{label}</labels>"))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

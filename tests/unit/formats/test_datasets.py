@@ -16,6 +16,7 @@ NAMES = {
     "kitti_tracking",
     "mot17",
     "mot20",
+    "yolo",
     "rendered_scenes",
     "synthia_al",
     "youtube_vis",

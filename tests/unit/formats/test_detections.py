@@ -429,6 +429,82 @@ def test_a_mutated_file_gives_detections_or_one_error_of_ours(tmp_path, name, ch
         assert np.allclose(clip.probs.sum(axis=1), 1, atol=1e-3)
 
 
+def test_the_csv_of_supervision_is_read_as_its_json_is(tmp_path):
+    text = ",".join(SINK[0]) + "\r\n" + ",".join(map(str, SINK[0].values())) + "\r\n"
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "b.json").write_text(json.dumps(SINK))
+    (one,), (other,) = read(tmp_path / "a.csv").clips, read(tmp_path / "b.json").clips
+    assert read(tmp_path / "a.csv").classes == ("car",)
+    for name in ("number", "boxes", "scores", "labels"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x_min,y_min,x_max,y_max,confidence\n1,2,3,4,.5\n", "does not state its frame"),
+        ("x_min,y_min,x_max,y_max,confidence,frame\n1,2,3,4,.5\n", "line 2: 5 columns, 6 in"),
+        ("x_min,y_min,x_max,y_max,confidence,frame\n1,2,3,4,,0\n", "confidence is missing"),
+        ('x_min,y_min,x_max,y_max,confidence,frame\n1,2,3,4,".5"x,0\n', "line 2: not CSV"),
+        ("a,b,c\n1,2,3\n", "line 1: a header of no known format"),
+        ("image,label\n1,2\n", "COCO results, supervision or FiftyOne JSON"),
+    ],
+)
+def test_tables_that_cannot_be_meant_are_refused_and_the_formats_named(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(FormatError) as caught:
+        read(tmp_path / "a.csv")
+    assert message in str(caught.value)
+
+
+def test_images_of_one_clip_with_different_sizes_are_refused(tmp_path):
+    images = [dict(image) for image in IMAGES["images"]]
+    images[1]["width"] = 60
+    file, beside = tmp_path / "r.json", tmp_path / "i.json"
+    file.write_text(json.dumps(RESULTS))
+    beside.write_text(json.dumps({**IMAGES, "images": images}))
+    with pytest.raises(FormatError, match=r"images\[1\]: 60x48 pixels, but .* has 64x48"):
+        read(file, images=beside)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"images": [], "categories": [], "annotations": [], "videos": [{}]},
+        {"samples": [{"filepath": "a.mp4", "frames": 5}]},
+        {"samples": [{"filepath": "/"}]},
+        {"samples": [{"filepath": ".", "frames": {}}]},
+        {"samples": [{"filepath": "a.mp4", "frames": {"1_0": {}}}]},
+        {"samples": [{"filepath": "a.mp4", "frames": {}, "metadata": {"frame_rate": 1e300}}]},
+        [{"image_id": 10**4000}],
+        [{**SINK[0], "frame_index": 10**9}],
+        [{**SINK[0], "frame_index": 10**4000}],
+        [{**SINK[0], "x_min": 10**4000}],
+        [{**SINK[0], "class_id": -(10**22), "class_name": ""}],
+    ],
+)
+def test_wild_values_are_one_error_of_ours(tmp_path, value):
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    with pytest.raises(VidalError) as caught:
+        read(tmp_path / "a.json")
+    assert len(caught.value.message) < 300 + len(str(tmp_path))
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    (tmp_path / "a.txt").write_text(KITTI)
+    for name in ("._a.txt", "__MACOSX/a.txt", ".cache/b.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert len(read(tmp_path).clips) == 1
+    assert len(read(tmp_path / "*.txt").clips) == 1
+
+
+def test_an_archive_that_holds_gigabytes_is_refused(tmp_path):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"0" * (40 << 20)))
+    with pytest.raises(FormatError, match="expands to more than"):
+        read(tmp_path / "a.txt.gz")
+
+
 def test_fiftyone_detections_without_their_list_are_refused_rather_than_lost(tmp_path):
     sample = {"filepath": "d/1.jpg", "predictions": {"_cls": "Detections", "detectionS": []}}
     with pytest.raises(FormatError, match="no list of 'detections'"):

@@ -14,7 +14,7 @@ import pytest
 from vidal.errors import FormatError, InputError
 from vidal.formats import _files
 from vidal.formats._files import hidden, lines, read_bytes, visible
-from vidal.formats._rows import load_json
+from vidal.formats._rows import load_json, read_text
 
 APPLE = b"\0\5\x16\7\0\2\0\0Mac OS X        \xb0\0"
 
@@ -221,3 +221,11 @@ def test_an_error_is_one_short_line_whatever_the_file_holds():
     assert "\n" not in error.message
     assert len(error.message) < 300
     assert error.message.endswith("is not a whole number.")
+
+
+def test_a_damaged_line_end_is_refused_rather_than_two_lines_in_one(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"1 2 3\n4 5\x0b6 7\n")
+    with pytest.raises(FormatError, match=r"line 2: control character '\\x0b'"):
+        list(lines(tmp_path / "a.txt"))
+    with pytest.raises(FormatError, match="control character"):
+        read_text(tmp_path / "a.txt")

@@ -80,20 +80,21 @@ def test_the_fuzzer_tells_what_is_no_error_of_ours(mutations, tmp_path, read, wh
 
 
 @pytest.mark.parametrize(
-    ("now", "removes", "fills", "became"),
+    ("now", "kind", "removes", "fills", "became"),
     [
-        ((2, 1, 0), False, False, "read"),
-        ((1, 1, 0), False, False, "WRONG"),  # a box less, and nobody says so
-        ((1, 1, 1), False, False, "fewer"),  # an entry says so
-        ((1, 0, 0), False, False, "fewer"),  # the frame waits
-        ((1, 1, 0), True, False, "fewer"),  # something was removed
-        ((1, 1, 0), False, True, "fewer"),
+        ((2, 1, 0), "flip", False, False, "read"),
+        ((1, 1, 0), "flip", False, False, "WRONG"),  # a box less, and nobody says so
+        ((1, 1, 1), "flip", False, False, "fewer"),  # an entry says so
+        ((1, 0, 0), "flip", False, False, "fewer"),  # the frame waits
+        ((1, 1, 0), "flip", True, False, "fewer"),  # something was removed
+        ((1, 1, 0), "number", False, True, "fewer"),  # another key frame
+        ((1, 1, 0), "element renamed", False, True, "WRONG"),
     ],
 )
-def test_the_fuzzer_tells_a_loss_in_silence(mutations, tmp_path, now, removes, fills, became):
+def test_the_fuzzer_tells_a_loss_in_silence(mutations, tmp_path, now, kind, removes, fills, became):
     good = mutations.Reading(2, 1, 0, "")
     case = a_case(mutations, lambda _: mutations.Reading(*now, ""), fills=fills)
-    made = mutations.Mutant(b"", "flip", removes=removes)
+    made = mutations.Mutant(b"", kind, removes=removes)
     assert mutations.judge(case, good, made, tmp_path)[0] == became
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,44 @@ def test_clips_stream_so_a_broken_later_snippet_does_not_stop_the_first(tmp_path
     assert next(clips).name == TRAIN
     with pytest.raises(FormatError):
         next(clips)
+
+
+def test_a_far_number_makes_no_table_of_millions(tmp_path):
+    root = a_copy(tmp_path)
+    shutil.copy(xml(root), xml(root, 9_999_999))
+    tracemalloc.start()
+    _, val = imagenet_vid.read(root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert val.annotations.frames == 10_000_000
+    assert peak < 100 << 20
+    shutil.copy(xml(root), xml(root, 10_000_000))
+    with pytest.raises(FormatError, match="cannot be right"):
+        list(imagenet_vid.read(root))
+
+
+def test_a_known_length_is_kept_and_what_lies_beyond_is_listed(tmp_path):
+    root = a_copy(tmp_path)
+    skipped = Skipped()
+    _, val = imagenet_vid.read(root, frames={VAL: 2}, skipped=skipped)
+    assert val.annotations.labelled.tolist() == [True, True]
+    assert [why for *_, why in skipped.entries] == ["frame 2 has no image"]
+
+
+def test_files_that_state_different_sizes_are_refused(tmp_path):
+    root = a_copy(tmp_path)
+    file = xml(root, 2)
+    file.write_text(file.read_text().replace("<width>1280", "<width>640"))
+    with pytest.raises(FormatError, match=r"000002\.xml: 640x720 pixels, but 000000\.xml has"):
+        list(imagenet_vid.read(root))
+
+
+def test_lists_with_names_that_no_system_holds_are_refused(tmp_path):
+    file = tmp_path / "list.txt"
+    file.write_text("val/" + "x" * 5000 + "\n")
+    with pytest.raises(FormatError, match="line 1: no annotations of 'val/x") as caught:
+        list(imagenet_vid.read(FIXTURE, listed=file))
+    assert len(caught.value.message) < 300 + len(str(tmp_path))
 
 
 def test_a_box_outside_of_an_object_is_refused_rather_than_lost(tmp_path):

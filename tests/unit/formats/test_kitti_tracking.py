@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,6 +45,9 @@ def test_types_outside_the_classes_are_unknown_objects_or_on_demand_ignore_regio
     cyclists = next(kitti_tracking.read(FIXTURE, classes=("cyclist", "car")))
     assert cyclists.annotations.labels.tolist() == [-1, -1, 0, -1, -1]
     assert cyclists.annotations.ignore.tolist() == [True, False, False, False, False]
+    for name in ("Person_sitting", "Person", "person"):
+        nobody = next(kitti_tracking.read(FIXTURE, ignore=(name,)))
+        assert nobody.annotations.ignore.tolist() == [True, False, False, False, True]
     no_vans = next(kitti_tracking.read(FIXTURE, classes=("cyclist",), ignore=["Van"]))
     assert no_vans.annotations.ignore.tolist() == [True, True, False, True, False]
 
@@ -188,3 +192,28 @@ def test_every_line_of_the_real_labels_becomes_one_box():
         alias = types["Person"] if name == "Person_sitting" else 0
         assert np.count_nonzero(labels == label) == types[name] + alias
     assert np.count_nonzero(labels == 0) > 10_000  # cars
+
+
+def test_the_size_of_a_sequence_is_that_of_its_images(tmp_path):
+    a_file(tmp_path, LINE)
+    images = tmp_path / "image_02" / "0000"
+    images.mkdir(parents=True)
+    for number in range(2):
+        cv2.imwrite(str(images / f"{number:06d}.png"), np.zeros((37, 124, 3), np.uint8))
+    (clip,) = kitti_tracking.read(tmp_path)
+    assert clip.size == (37, 124)
+    cv2.imwrite(str(images / "000001.png"), np.zeros((37, 120, 3), np.uint8))
+    with pytest.raises(FormatError, match=r"000001\.png: 120x37 pixels, but .* 124x37"):
+        list(kitti_tracking.read(tmp_path))
+
+
+def test_lengths_and_sizes_may_be_given(tmp_path):
+    a_file(tmp_path, LINE)
+    (clip,) = kitti_tracking.read(tmp_path, frames={"0000": 5}, sizes={"0000": (37, 124)})
+    assert (clip.annotations.frames, clip.size) == (5, (37, 124))
+
+
+def test_a_frame_with_a_box_that_cannot_be_meant_is_not_annotated(tmp_path):
+    a_file(tmp_path, LINE + LINE.replace("0 1", "0 2").replace("10 20 30", "nan 20 30"))
+    (clip,) = kitti_tracking.read(tmp_path)
+    assert clip.annotations.labelled.tolist() == [False]

@@ -4,6 +4,7 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -175,3 +176,68 @@ def test_what_the_format_cannot_say_is_refused(tmp_path):
     for clip, why in ((partly, "not annotated"), (trams, "no class 'tram'"), (outside, "out of")):
         with pytest.raises(OutputError, match=why):
             mot.write(tmp_path, [clip])
+
+
+TRUTH = "1,1,11,21,40,40,1,1,1.0\n2,1,11,21,40,40,1,2,1.0\n"
+
+
+def test_labels_txt_names_the_numbers(tmp_path):
+    place = a_sequence(tmp_path, truth=TRUTH)
+    (place / "gt" / "labels.txt").write_text("Car\nTram\n")
+    (clip,) = mot.read(tmp_path)
+    table = clip.annotations
+    assert (table.classes, table.labels.tolist()) == (("Car", "Tram"), [0, 1])
+    (clip,) = mot.read(tmp_path, classes=("tram", "car"))
+    assert clip.annotations.labels.tolist() == [1, 0]
+    with pytest.raises(OutputError, match=r"labels\.txt lies beside it"):
+        mot.write(tmp_path, [LabelledClip("MOT17-02-DPM", table)])
+    (place / "gt" / "labels.txt").write_text("car\n")
+    with pytest.raises(FormatError, match=r"line 2: class: 2 is not in 1\.\.1"):
+        list(mot.read(tmp_path))
+    for text in ("car\nCar\n", "car\n\ntram\n", ""):
+        (place / "gt" / "labels.txt").write_text(text)
+        with pytest.raises(FormatError, match=r"labels.txt: expected one name a line"):
+            list(mot.read(tmp_path))
+
+
+def test_a_sequence_without_seqinfo_is_as_long_as_its_images_or_as_given(tmp_path):
+    place = a_sequence(tmp_path, truth=TRUTH)
+    (place / "seqinfo.ini").unlink()
+    (clip,) = mot.read(tmp_path)
+    assert (clip.name, clip.annotations.frames, clip.size) == ("MOT17-02-DPM", 2, None)
+    (clip,) = mot.read(tmp_path, frames={clip.name: 9}, sizes={clip.name: (50, 60)})
+    assert (clip.annotations.frames, clip.size) == (9, (50, 60))
+    (place / "img1").mkdir()
+    for number in range(1, 5):
+        cv2.imwrite(str(place / "img1" / f"{number:06d}.jpg"), np.zeros((70, 80, 3), np.uint8))
+    (clip,) = mot.read(tmp_path)
+    assert (clip.annotations.frames, clip.size) == (4, (70, 80))
+
+
+def test_images_of_another_size_than_stated_are_refused(tmp_path):
+    place = a_sequence(tmp_path)
+    (place / "img1").mkdir()
+    for number in range(1, 5):
+        cv2.imwrite(str(place / "img1" / f"{number:06d}.jpg"), np.zeros((70, 80, 3), np.uint8))
+    with pytest.raises(FormatError, match="80x70 pixels, but the file of labels has 1920x1080"):
+        list(mot.read(tmp_path))
+
+
+def test_what_counts_from_zero_is_refused_by_that(tmp_path):
+    place = a_sequence(tmp_path, truth=TRUTH.replace("1,1,11", "0,1,11", 1))
+    with pytest.raises(FormatError, match="line 1: frame: 0, but frames of MOT count from 1"):
+        list(mot.read(tmp_path))
+    (place / "gt" / "gt.txt").write_text(TRUTH)
+    (place / "img1").mkdir()
+    for number in range(4):
+        (place / "img1" / f"{number:06d}.jpg").touch()
+    with pytest.raises(FormatError, match="images in img1 are numbered from 0"):
+        list(mot.read(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["/etc", "../img1", "x" * 5000, "a/../../b"])
+def test_a_folder_of_images_that_leads_out_or_cannot_be_is_refused(tmp_path, name):
+    a_sequence(tmp_path, info=f"[Sequence]\nseqLength=4\nimDir={name}\n")
+    with pytest.raises(FormatError, match=r"imDir: .* is not a folder of the sequence") as caught:
+        list(mot.read(tmp_path))
+    assert len(caught.value.message) < 300 + len(str(tmp_path))

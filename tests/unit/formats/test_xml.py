@@ -88,10 +88,10 @@ def test_a_document_type_hidden_in_another_encoding_is_refused(tmp_path):
     ids=["attribute", "comment", "name"],
 )
 def test_a_tag_of_sixty_megabytes_is_refused_within_seconds(tmp_path, bomb):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FormatError, match="a tag of more than 8 MB"):
         read(tmp_path, bomb)
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 8
 
 
 def test_a_long_attribute_within_the_limit_is_read(tmp_path):

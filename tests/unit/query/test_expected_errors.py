@@ -9,6 +9,8 @@ CLASSES = ("car", "pedestrian")
 # frame -> class -> (false positives, misses)
 EXPECTED = [[[2.3, 0.0], [0.0, 0.8]], [[0.01, 0.0], [0.0, 0.02]], [[0.6, 0.0], [0.4, 1.5]]]
 
+VERDICTS = [[[2, 0], [0, 1]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+
 
 def a_pool(learned=True):
     f = len(EXPECTED)
@@ -17,7 +19,11 @@ def a_pool(learned=True):
         FrameSet(("a",), np.zeros(f, np.int64), np.arange(f)),
         CLASSES,
         FrameSet(("a",), none, none),
-        {"expected": np.array(EXPECTED, np.float32), "learned": np.full(f, learned)},
+        {
+            "expected": np.array(EXPECTED, np.float32),
+            "learned": np.full(f, learned),
+            "errors": np.array(VERDICTS, np.float32),
+        },
     )
 
 
@@ -55,13 +61,23 @@ def test_what_does_not_count_is_said_apart():
     )
 
 
-def test_without_labels_the_words_say_that_nothing_was_learned():
-    said = words(ExpectedErrors(), learned=False)
-    assert said == (
-        "signs of false alarms 2.3 (car) and misses 0.8 (pedestrian), in standard deviations",
+def test_without_labels_the_words_name_verdicts_and_give_no_number_without_one():
+    assert words(ExpectedErrors(), learned=False) == (
+        "2 detections look false (car), 1 object seems missed (pedestrian)",
         "no sign of an error",
-        "signs of false alarms 1.0 (car, pedestrian) and misses 1.5 (pedestrian),"
-        " in standard deviations",
+        "unsure detections (car, pedestrian), weak detections (pedestrian)",
+    )
+    assert words(ExpectedErrors("fn"), learned=False)[0] == (
+        "1 object seems missed (pedestrian); not counted: 2 detections look false (car)"
+    )
+
+
+def test_verdicts_on_several_classes_are_counted_by_class():
+    pool = a_pool(learned=False)
+    verdicts = np.array([[[1, 2], [2, 1]]] * 3, np.float32)
+    said = ExpectedErrors().explain(pool.with_columns(errors=verdicts), np.array([0])).words[0]
+    assert said == (
+        "3 detections look false (1 car, 2 pedestrian), 3 objects seem missed (2 car, 1 pedestrian)"
     )
 
 

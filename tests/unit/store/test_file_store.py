@@ -100,9 +100,12 @@ def test_a_damaged_entry_is_removed_so_that_nobody_believes_it_is_there(tmp_path
     raw[raw.index(ENTRY["boxes"].tobytes()) + 5] ^= 1
     store.path(KEY).write_bytes(raw)
     assert store.peek(KEY, ("labels",)) is not None
+    store.put(OTHER, ENTRY)
+    store.path(OTHER).write_bytes(raw)
     assert store.get(KEY) is None
-    assert store.peek(KEY, ()) is None
     assert not store.path(KEY).exists()
+    assert store.peek(KEY, ()) is None
+    assert store.peek(OTHER, ("labels",)) is None  # where one is damaged, others are looked at
 
 
 def test_a_header_that_claims_more_than_there_is_is_not_believed(tmp_path):
