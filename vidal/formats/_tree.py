@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from vidal.errors import FormatError, InputError
-from vidal.formats._files import FREE, RATIO, hidden, read_bytes, reporting, visible
+from vidal.formats._files import FREE, RATIO, hidden, printable, read_bytes, reporting, visible
 from vidal.formats._sizes import Size, image_size
 
 
@@ -153,10 +153,10 @@ def decoded(file: Path, data: bytes) -> str:
     """Bytes as UTF-8 (a byte order mark is allowed).
 
     Raises:
-        FormatError: they are not; says at which byte.
+        FormatError: they are not (says at which byte), or hold control characters.
     """
     try:
-        return data.decode("utf-8-sig")
+        return printable(file, "", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise FormatError(file, f"byte {error.start}", "not UTF-8 text") from error
 
