@@ -1,5 +1,7 @@
 """Evidence rows: hand-computed on tiny clips, equal to a plain loop, symmetric in time."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -299,3 +301,22 @@ def test_shares_and_overlaps_lie_between_0_and_1(clip):
                 values = rows.column(name)
                 known = values[~np.isnan(values)]
                 assert ((known >= 0) & (known <= 1 + 1e-6)).all(), name
+
+
+def test_no_memory_is_taken_for_the_pairs_of_boxes_of_a_clip():
+    rng = np.random.default_rng(0)
+    frames, n = 100, 60
+    rows = np.zeros((frames * n, 7))
+    rows[:, 0] = np.repeat(np.arange(frames), n)
+    rows[:, 2] = rng.uniform(0.06, 0.9, len(rows))
+    rows[:, 3:5] = np.tile(rng.uniform(0, [160, 70], (n, 2)), (frames, 1))
+    rows[:, 5:7] = np.tile(rng.uniform(5, 20, (n, 2)), (frames, 1))
+    detections = table(rows, frames)
+    carried = propagate(detections, Still(), window=3, size=SIZE)
+    tracemalloc.start()
+    evidence = gather_evidence(detections, carried, None, OPTIONS, size=SIZE)
+    high = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(evidence.detections) + len(evidence.candidates) >= len(rows)
+    # All pairs of a carried box and a box of its frame are 2.1 million: 68 MB at the worst moment.
+    assert high < 30e6
