@@ -304,6 +304,8 @@ def _nearest(a: ScoreArray, b: ScoreArray, k: int, cosine: bool) -> IntArray:
         mine, other = a[row[at : at + step]], b[column[at : at + step]]
         values = -(mine * other) if cosine else (mine - other) ** 2
         distance[at : at + step] = values.sum(axis=1)
+    if cosine:
+        distance = distance.round(12)  # equal but for the order of the sum: a tie
     order = np.lexsort((column, distance, row))
     first = np.searchsorted(row[order], np.arange(len(a)))
     return column[order[first[:, None] + np.arange(k)]].astype(np.int64)

@@ -17,6 +17,7 @@ NO_MEASURED_NUMBERS = {
     "vidal/cli/select.py",
     "vidal/cli/select_campaign.py",
     "vidal/cli/status.py",
+    "vidal/campaign/config_file.py",
     "vidal/cli/strategies.py",
     "vidal/cli/train.py",
     "vidal/cli/withdraw.py",

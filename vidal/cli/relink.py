@@ -64,7 +64,7 @@ def command(
             "missing": list(done.missing),
             "next": state["next"],
         }
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
         for line in _lines(done):
             click.echo(line)
