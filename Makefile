@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 DEMO_OUT ?= demo
+PYTEST_ARGS ?=
 
 .PHONY: demo test test-slow test-oldest coverage check format clean install
 
@@ -12,7 +13,7 @@ demo: install  ## render clips, run `vidal select --videos clips/ --budget 2%`, 
 	$(BIN)/vidal demo --out $(DEMO_OUT)
 
 test: install  ## the tests; markers that cannot run here are skipped with a reason
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS) $(PYTEST_ARGS)
 
 test-slow: install  ## all tests, the slow ones too: before a release
 	VIDAL_SLOW=1 $(BIN)/python -m pytest -q -n $(JOBS)
@@ -29,7 +30,7 @@ $(OLDEST)/.installed: pyproject.toml tools/oldest.py
 	@touch $@
 
 coverage: install  ## branches the tests leave out, in the rooms where answers and budgets are handled
-	$(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report=term-missing:skip-covered
+	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term-missing:skip-covered"
 
 check: install  ## lint, types, import contract
 	$(BIN)/ruff format --check .
