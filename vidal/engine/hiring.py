@@ -48,7 +48,7 @@ def hire(terms: Terms, modules: Sequence[str] = ()) -> Worker:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
     arguments = (theirs, terms.initializer, terms.threads, modules)
-    process = context.Process(target=worker.serve, args=arguments, daemon=True)
+    process = context.Process(target=worker.work, args=arguments, daemon=True)
     with _inherited(terms.threads), _undisturbed():
         process.start()
     theirs.close()
