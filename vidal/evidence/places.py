@@ -18,8 +18,9 @@ from vidal.store import FileStore
 FEW = 24
 """Clips that are opened faster here than worker processes start."""
 
-NEEDED = ("vidal.evidence.gather", "vidal.detect.faster_rcnn")
-"""Modules that workers import before their first item; named only: this process needs no torch."""
+GATHERING = ("vidal.evidence.gather",)
+DETECTING = ("vidal.detect.faster_rcnn",)
+"""Modules that early workers import; by name, because this process does without torch."""
 
 
 @lru_cache(maxsize=4)
@@ -51,12 +52,14 @@ class Engines:
         workers: processes; 0 = one a core, or one where a GPU does the work.
         device: of the detector: auto, cpu or cuda.
         detects: a detector runs at all.
+        modules: imported by workers that start early.
         standby: workers that start early; None = none do.
     """
 
     workers: int = 0
     device: str = "auto"
     detects: bool = True
+    modules: tuple[str, ...] = GATHERING + DETECTING
     standby: Standby | None = field(default=None, compare=False)
 
     @contextmanager
@@ -78,7 +81,7 @@ class Engines:
         if self.standby is not None and self.detects:
             coming = self._engine(items, listener, heavy=True)
             if isinstance(coming, ProcessEngine):
-                self.standby.start(coming.workers, coming.terms, NEEDED)
+                self.standby.start(coming.workers, coming.terms, self.modules)
         return LocalEngine(listener) if items <= FEW else self._engine(items, listener, heavy=False)
 
     def _engine(self, items: int, listener: Listener | None, *, heavy: bool) -> Engine:

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from vidal.assemble import selection
+from vidal.assemble.selection import plan_selection
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.evidence.places import FEW, Engines, cores
 
@@ -79,3 +82,12 @@ def test_the_engine_for_the_evidence_is_on_the_terms_of_those_that_wait():
         heavy = engines(3, heavy=True)
         assert set(heavy.map(partial(eval, "__import__('os').getpid()"), [{}] * 3)) <= set(waiting)
         assert first != second
+
+
+def test_early_workers_import_no_torch_for_another_packages_detector(monkeypatch):
+    given = {"videos": Path(), "out": Path(), "budget": "1", "strategy": "random"}
+    own = plan_selection(detector="scenes-tiny", **given)
+    monkeypatch.setattr(selection, "DETECTORS", {})  # now nobody's, as a plug-in's
+    other = plan_selection(detector="scenes-tiny", **given)
+    assert own.engines.modules == ("vidal.evidence.gather", "vidal.detect.faster_rcnn")
+    assert other.engines.modules == ("vidal.evidence.gather",)
