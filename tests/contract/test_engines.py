@@ -213,3 +213,18 @@ def test_no_worker_outlives_its_parent(tmp_path, number, status):
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_what_a_worker_printed_is_not_lost_and_its_end_is_not_waited_for(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.replace("note_and_sleep", "say").format(here=str(HERE)))
+    root = str(HERE.parent.parent)
+    done = subprocess.run(
+        [sys.executable, str(script), "one", "two"],
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n")) == ["", "said one", "said two"]

@@ -181,8 +181,8 @@ class SelectionAhead:
 
     def run(self, console: Console) -> Selection:
         """Gather what is missing, and choose."""
-        plan, engines = self.job.plan, self.job.engines
-        with console:
+        plan = self.job.plan
+        with console, self.job.engines.early() as engines:
             prepared = prepare_selection(plan, engines=engines)
             return Selection(run_selection(plan, prepared, engines=engines, watcher=console))
 

@@ -11,12 +11,13 @@ from typing import Any
 from vidal.assemble import build_strategy
 from vidal.assemble.tracking import build_tracker, named
 from vidal.coherence import CoherenceOptions
+from vidal.detect.load import DETECTORS
 from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import Frames, GivenDetections
-from vidal.evidence.places import Engines
+from vidal.evidence.places import DETECTING, GATHERING, Engines
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
 from vidal.protocols import Selector
@@ -148,7 +149,8 @@ def plan_selection(
         },
     )
     detects = bool(selector.needs) and detections is None
-    return SelectionJob(plan, Engines(workers, device, detects=detects))
+    modules = GATHERING + (DETECTING if detector in DETECTORS else ())
+    return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
 
 
 def _source(

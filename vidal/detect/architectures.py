@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from numpy.random import Generator
-from torch import Tensor, nn
-from torchvision.models import detection
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from vidal.detect import scenes_tiny
 from vidal.detect.options import TrainOptions
+from vidal.detect.vision import detection
 from vidal.errors import UnknownName, WeightsError
 
 ROAD_CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -95,20 +96,30 @@ def fresh(name: str, outputs: int, rng: Generator) -> Any:
 
 def blank(name: str, outputs: int) -> Any:
     """A network with weights of no meaning, to be overwritten; drawing some would take seconds."""
-    network = skeleton(name, outputs).to_empty(device="cpu")
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.num_batches_tracked is not None:
-            module.num_batches_tracked.zero_()  # the one buffer that a state dict may lack
-    anchors = network.rpn.anchor_generator
-    pairs = zip(anchors.sizes, anchors.aspect_ratios, strict=True)
-    anchors.cell_anchors = [anchors.generate_anchors(sizes, ratios) for sizes, ratios in pairs]
-    return network
+    with _Unfilled():
+        return architecture(name).build(outputs)
 
 
 def skeleton(name: str, outputs: int) -> Any:
     """A network without memory for weights, to compare names and shapes with."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         return architecture(name).build(outputs)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Weights are neither drawn nor set: they keep what their memory holds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWING:
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
+
+
+_DRAWING = (Tensor.normal_, Tensor.uniform_)
+"""What those of torch.nn.init call that are no torch functions themselves."""
 
 
 def coco_outputs(name: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
-from torchvision.models.detection.image_list import ImageList
 
 from vidal.detect import postprocess, training
 from vidal.detect.architectures import choose_columns, fresh
@@ -26,6 +25,7 @@ from vidal.detect.device import use_bf16
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.preprocess import prepare
 from vidal.detect.proposals import flatten_levels, propose
+from vidal.detect.vision import ImageList
 from vidal.types import Detections, Frame, Image, Sample
 
 _TOGETHER = {"cpu": 4, "cuda": 16}

@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from vidal.detect.options import TrainOptions
 from vidal.detect.proposals import flatten_levels, propose
+from vidal.detect.vision import ImageList, fastrcnn_loss
 
 _POSITIVE = {"anchors": 0.5, "rois": 0.25}
 """Share of objects among the sampled anchors and proposals, as in torchvision."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from vidal.detect.options import DetectOptions
+from vidal.detect.vision import nms
 
 _SMALLEST = 1e-2
 """Boxes thinner than this many network pixels are dropped, as torchvision does."""

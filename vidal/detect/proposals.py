@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, nms
+
+from vidal.detect.vision import batched_nms, nms
 
 
 def flatten_levels(maps: list[Tensor], width: int) -> Tensor:

@@ -12,10 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+
+from vidal.detect.vision import (
+    AnchorGenerator,
+    FasterRCNN,
+    FeaturePyramidNetwork,
+    MultiScaleRoIAlign,
+    RPNHead,
+)
 
 HEIGHT = 300
 """The short side of the images it looks at, in pixels."""

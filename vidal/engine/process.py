@@ -6,32 +6,19 @@ name it when the worker is killed; and no thread is needed, neither for results 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from typing import Any, Generic
 
-from vidal.engine import worker
+from vidal.engine.hiring import PATIENCE, Standby, Terms, Worker, dismiss, hire
 from vidal.engine.progress import Listener
 from vidal.errors import UsageError, WorkerLost
 from vidal.protocols import Item, Result
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# A network's buffers of tens of megabytes are freed and asked for again in every batch. glibc would
-# return each to the system at once, and the page faults took a seventh of the time of a selection;
-# other C libraries do not read these. What a user has set stays.
-_KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-}
-_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +37,7 @@ class ProcessEngine:
             importable by name.
         listener: told how far each item is.
         ahead: items that may be taken beyond the one whose result is due.
+        standby: workers that were started before; taken over where they are on the same terms.
     """
 
     workers: int
@@ -57,11 +45,17 @@ class ProcessEngine:
     initializer: Callable[[int], object] | None = None
     listener: Listener | None = None
     ahead: int = 64
+    standby: Standby | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}: {getattr(self, name)}.", hint="Give at least 1.")
+
+    @property
+    def terms(self) -> Terms:
+        """On which workers are hired."""
+        return Terms(self.initializer, self.threads)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of the items; the first exception is raised where it is due.
@@ -100,22 +94,14 @@ class _Answer:
         return self.value
 
 
-@dataclass(eq=False, slots=True)
-class _Worker:
-    process: Any
-    channel: connection.Connection[Any, Any]
-    position: int = -1
-    item: Any = None
-
-
 @dataclass(slots=True)
 class _Crew(Generic[Item]):
     """The workers of one ``map``."""
 
     engine: ProcessEngine
     function: Callable[[Item], Any]
-    idle: deque[_Worker] = field(default_factory=deque)
-    busy: dict[connection.Connection[Any, Any], _Worker] = field(default_factory=dict)
+    idle: deque[Worker] = field(default_factory=deque)
+    busy: dict[connection.Connection[Any, Any], Worker] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
@@ -150,33 +136,16 @@ class _Crew(Generic[Item]):
 
     def end(self, *, kindly: bool) -> None:
         """End all workers: by a word to those that wait, by a signal to those that work."""
-        everyone = [*self.idle, *self.busy.values()]
-        for worker_ in everyone:
-            if kindly:
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    worker_.channel.send(None)
-            else:
-                worker_.process.terminate()
-        for worker_ in everyone:
-            worker_.process.join(_PATIENCE)
-            if worker_.process.is_alive():
-                worker_.process.kill()
-                worker_.process.join()
-            worker_.channel.close()
+        dismiss([*self.idle, *self.busy.values()], kindly=kindly)
         self.idle.clear()
         self.busy.clear()
 
-    def _hire(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        arguments = (theirs, self.engine.initializer, self.engine.threads)
-        process = context.Process(target=worker.serve, args=arguments, daemon=True)
-        with _inherited(self.engine.threads), _undisturbed():
-            process.start()
-        theirs.close()
-        return _Worker(process, mine)
+    def _hire(self) -> Worker:
+        standby, terms = self.engine.standby, self.engine.terms
+        waiting = None if standby is None else standby.take(terms)
+        return waiting or hire(terms)
 
-    def _answer(self, worker_: _Worker, kind: str, content: list[Any]) -> _Answer:
+    def _answer(self, worker_: Worker, kind: str, content: list[Any]) -> _Answer:
         if kind == "result":
             return _Answer(content[0])
         error, text = content
@@ -184,9 +153,9 @@ class _Crew(Generic[Item]):
         error.add_note(f"in a worker process:\n{text}")
         return _Answer(None, error)
 
-    def _lost(self, worker_: _Worker) -> WorkerLost:
+    def _lost(self, worker_: Worker) -> WorkerLost:
         del self.busy[worker_.channel]
-        worker_.process.join(_PATIENCE)
+        worker_.process.join(PATIENCE)
         worker_.channel.close()
         return WorkerLost(repr(worker_.item), _ending(worker_.process.exitcode))
 
@@ -198,35 +167,3 @@ def _ending(code: int | None) -> str:
     if code >= 0:
         return f"ended with exit status {code}"
     return f"was killed by {signal.Signals(-code).name}"
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A process that starts in this block never hears the interrupt of the terminal.
-
-    It inherits the mask of signals, so that not even its interpreter's first lines can be
-    interrupted (and print where); an interrupt of this process waits until the block ends.
-    """
-    resource_tracker.ensure_running()  # it would lift the mask when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _inherited(threads: int) -> Iterator[None]:
-    """The environment that a new process inherits; libraries read it when they are loaded."""
-    wanted = {name: os.environ.get(name, value) for name, value in _KEEP_MEMORY.items()}
-    wanted |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from vidal.engine import Listener, LocalEngine, ProcessEngine
+from vidal.detect.machine import this_machine
+from vidal.engine import Listener, LocalEngine, ProcessEngine, Standby
 from vidal.protocols import Engine
 from vidal.store import FileStore
 
 FEW = 24
 """Clips that are opened faster here than worker processes start."""
+
+GATHERING = ("vidal.evidence.gather",)
+DETECTING = ("vidal.detect.faster_rcnn",)
+"""Modules that early workers import; by name, because this process does without torch."""
 
 
 @lru_cache(maxsize=4)
@@ -45,29 +52,54 @@ class Engines:
         workers: processes; 0 = one a core, or one where a GPU does the work.
         device: of the detector: auto, cpu or cuda.
         detects: a detector runs at all.
+        modules: imported by workers that start early.
+        standby: workers that start early; None = none do.
     """
 
     workers: int = 0
     device: str = "auto"
     detects: bool = True
+    modules: tuple[str, ...] = GATHERING + DETECTING
+    standby: Standby | None = field(default=None, compare=False)
+
+    @contextmanager
+    def early(self) -> Iterator[Engines]:
+        """Within the block, workers for heavy work start as soon as it is likely to come.
+
+        That is when clips are opened that were not opened before: no detector has seen them. The
+        workers import what they need while this process opens the clips.
+        """
+        with Standby() as standby:
+            yield replace(self, standby=standby)
 
     def __call__(self, items: int, *, heavy: bool, listener: Listener | None = None) -> Engine:
         """This process for little work, else worker processes that share the cores."""
-        if not items or (not heavy and items <= FEW):
+        if not items:
             return LocalEngine(listener)
+        if heavy:
+            return self._engine(items, listener, heavy=True)
+        if self.standby is not None and self.detects:
+            coming = self._engine(items, listener, heavy=True)
+            if isinstance(coming, ProcessEngine):
+                self.standby.start(coming.workers, coming.terms, self.modules)
+        return LocalEngine(listener) if items <= FEW else self._engine(items, listener, heavy=False)
+
+    def _engine(self, items: int, listener: Listener | None, *, heavy: bool) -> Engine:
+        """For as many items as make more than one worker worth while."""
         workers = self.workers or (cores() if not heavy or not self._on_gpu() else 1)
         workers = max(1, min(workers, items))
         if workers == 1:
             return LocalEngine(listener)
-        threads = max(1, cores() // workers)
-        return ProcessEngine(workers, threads, initializer=_limit_opencv, listener=listener)
+        return ProcessEngine(
+            workers,
+            threads=max(1, cores() // workers),
+            initializer=_limit_opencv,
+            listener=listener,
+            standby=self.standby if heavy else None,
+        )
 
     def _on_gpu(self) -> bool:
-        if not self.detects or self.device == "cpu":
-            return False
-        import torch
-
-        return torch.cuda.is_available()
+        return self.detects and self.device != "cpu" and this_machine().gpu
 
 
 def _limit_opencv(threads: int) -> None:
