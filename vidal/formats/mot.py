@@ -3,7 +3,9 @@
 ``gt.txt`` has nine columns: frame (1-based), id, left, top, width, height (pixels, 1-based),
 consider flag, class, visibility. Frames and corners become 0-based. A flag of 0 makes an ignore
 region: the benchmark leaves out what it covers, whatever its class. ``gt/labels.txt``, where it is
-there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n. Without
+there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n; the file then
+counts frames from 1 but pixels from 0, for Datumaro writes ``anno.x`` as it is
+(``MotSeqGtConverter.apply`` in ``datumaro/plugins/mot_format.py``, which CVAT exports with). Without
 ``seqinfo.ini`` (they write none) a sequence is as long as its folder of images. MOT17 comes three
 times, once for each public detector (``-DPM``, ``-FRCNN``, ``-SDP``), with the same images and
 labels; the first copy is read, the others are listed as skipped. ``det.txt`` holds detections and
@@ -159,7 +161,8 @@ def _sequence(
     names = (own or CLASSES) if classes is None else tuple(classes)
     labels = labeller(names, known=own or CLASSES, aliases={})
     annotated = os.path.lexists(truth)  # a broken link is no sequence without labels
-    rows = list(_rows(truth, own or CLASSES, labels)) if annotated else []
+    first = 0 if own else 1
+    rows = list(_rows(truth, own or CLASSES, labels, first)) if annotated else []
     refuse_twins(truth, rows)
     images = _image_folder(info, facts)
     files = numbered_images(folder / images)
@@ -267,8 +270,9 @@ def _rate(info: Path, facts: Mapping[str, str]) -> Fraction | None:
 
 
 def _rows(
-    file: Path, names: Sequence[str], labels: Callable[[Path, str, str], int]
+    file: Path, names: Sequence[str], labels: Callable[[Path, str, str], int], first: int
 ) -> Iterator[Row]:
+    """The boxes; the left- and topmost pixel of the file is ``first``."""
     for where, line in text_lines(file):
         parts = line.split(",")
         if len(parts) != _COLUMNS:
@@ -284,7 +288,8 @@ def _rows(
         if not 1 <= number <= len(names):
             raise FormatError(file, where, f"class: {number} is not in 1..{len(names)}")
         label = labels(file, where, names[number - 1])
-        box = (left - 1, top - 1, left - 1 + width, top - 1 + height)
+        left, top = left - first, top - first
+        box = (left, top, left + width, top + height)
         yield frame - 1, box, label, track, parts[6].strip() == "0", where
 
 

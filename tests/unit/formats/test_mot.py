@@ -241,3 +241,13 @@ def test_a_folder_of_images_that_leads_out_or_cannot_be_is_refused(tmp_path, nam
     with pytest.raises(FormatError, match=r"imDir: .* is not a folder of the sequence") as caught:
         list(mot.read(tmp_path))
     assert len(caught.value.message) < 300 + len(str(tmp_path))
+
+
+def test_pixels_count_from_1_in_the_benchmark_and_from_0_beside_labels_txt(tmp_path):
+    place = a_sequence(tmp_path, truth="1,-1,0,0,40,30,1,1,1.0\n1,-1,11,21,40,30,1,1,1.0\n")
+    (clip,) = mot.read(tmp_path)
+    assert clip.annotations.boxes.tolist() == [[-1, -1, 39, 29], [10, 20, 50, 50]]
+    (place / "gt" / "labels.txt").write_text("car\n")
+    (clip,) = mot.read(tmp_path)
+    assert clip.annotations.boxes.tolist() == [[0, 0, 40, 30], [11, 21, 51, 51]]
+    assert clip.annotations.frame.tolist() == [0, 0]
