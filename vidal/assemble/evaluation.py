@@ -91,10 +91,10 @@ def evaluate_campaign(
     config = campaign.config
     engines = engines_of(config)
     model = _model(campaign, number)
-    clips, truth = set_aside(campaign, split, engines)
+    clips, truth, told = set_aside(campaign, split, engines)
     settings = config.evaluation
     spec = detector_spec(config, model=model)
-    notes = _checked(spec, clips)
+    notes = (*told, *_checked(spec, clips))
     quality = judge_model(
         EvidencePlan(campaign.evidence, spec, _batch(config, spec), None, None),
         clips,
@@ -160,7 +160,7 @@ def evaluate_videos(
     clips, truth = list(source.opened().values()), source.truth()
     spec = detector_spec(config)
     spec.check()
-    notes = _checked(spec, clips)
+    notes = (*source.notes, *_checked(spec, clips))
     quality = judge_model(
         EvidencePlan(cache, spec, _batch(config, spec), None, None),
         clips,

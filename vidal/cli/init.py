@@ -98,6 +98,7 @@ def command(**given: Any) -> None:
         state = describe(campaign)
     skipped = [{"path": str(s.path), "reason": s.reason} for s in begun.source.skipped]
     summary = {**state, "new": begun.new, "given": begun.given, "unreadable": skipped}
+    summary["notes"] = list(begun.source.notes)
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -111,6 +112,8 @@ def command(**given: Any) -> None:
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
         click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
+    for note in begun.source.notes:
+        click.echo(f"  {note}")
     for entry in skipped:
         click.echo(f"  skipped {entry['path']}: {entry['reason']}")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")

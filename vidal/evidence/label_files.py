@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,7 @@ from vidal.formats._cvat import flavour
 from vidal.formats._files import visible
 from vidal.formats._rows import load_json
 from vidal.formats._tree import is_file, is_folder, is_zip, tree_of
-from vidal.types import Clip, FrameRef, LabelledClip, Skipped
+from vidal.types import Clip, FrameRef, IntArray, LabelledClip, Skipped
 
 Names = Callable[[str], FrameRef | None]
 """From the name of a picture to its frame."""
@@ -178,8 +178,26 @@ def _choices() -> str:
     return f"Name it with --format: {', '.join(READERS)}."
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """What was not taken of a file of labels.
+
+    Attributes:
+        skipped: what its reader left out.
+        empty: name of a clip -> (n,) int64, listed frames without boxes that are not taken.
+    """
+
+    skipped: Skipped = field(default_factory=Skipped)
+    empty: dict[str, IntArray] = field(default_factory=dict)
+
+
 def read_labels(
-    path: Path, name: str, *, classes: tuple[str, ...] | None, clips: Sequence[Clip]
+    path: Path,
+    name: str,
+    *,
+    classes: tuple[str, ...] | None,
+    clips: Sequence[Clip],
+    left: LeftOut | None = None,
 ) -> Iterator[LabelledClip]:
     """The entries of a file of labels beside clips, whatever its format.
 
@@ -187,20 +205,30 @@ def read_labels(
     that CVAT lists without boxes are not labelled: it lists those that nobody looked at, too. Data
     sets in YOLO or COCO are taken at their word.
 
+    Args:
+        path: a file or folder.
+        name: of its format.
+        classes: names to map to; None = the file's own.
+        clips: that it may be about.
+        left: receives what is not taken.
+
     Raises:
         InputError, FormatError: it cannot be read.
     """
+    left = LeftOut() if left is None else left
     if name not in READERS:
-        yield from reader(name)(path, classes=classes)
+        yield from reader(name)(path, classes=classes, skipped=left.skipped)
         return
     ids = {clip.id: clip for clip in clips}
     names = picture_of({name: clip.id for name, clip in by_any_name(clips).items()})
-    request = Request(path, classes or (), ids, names, Skipped())
+    request = Request(path, classes or (), ids, names, left.skipped)
     for entry in READERS[name].read(request):
         table = entry.annotations
         if name in ("cvat", "cvat-images"):
             boxed = np.zeros(table.frames, np.bool_)
             boxed[table.frame] = True
+            if len(empty := np.flatnonzero(table.labelled & ~boxed)):
+                left.empty[entry.name] = empty
             table = replace(table, labelled=table.labelled & boxed)
         yield replace(entry, annotations=table)
 

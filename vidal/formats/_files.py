@@ -14,6 +14,7 @@ import io
 import lzma
 import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -30,6 +31,8 @@ FREE = 32 << 20
 
 RATIO = 100
 """How many times its own size an archive may expand to beyond that."""
+
+UTF_8 = "Save it as UTF-8."
 
 LINE = 64 << 20
 """Bytes of the longest line of text that is read."""
@@ -125,6 +128,19 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: a pipe waits for ever, a device has no end.
+
+    Raises:
+        InputError: it is such, or not there.
+    """
+    with reporting(path):
+        mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        hint = "Write its content to a file, and name that."
+        raise InputError(path, "a pipe or a device, not a file", hint=hint)
+
+
 class Source:
     """The bytes of a file, expanded, within the limits."""
 
@@ -166,6 +182,7 @@ def opened(path: Path, *members: str) -> Iterator[Source]:
             member or with several; and as ``Source.read``.
     """
     path = Path(path)
+    check_regular(path)
     with ExitStack() as stack:
         with reporting(path):
             raw = stack.enter_context(path.open("rb"))
@@ -237,7 +254,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 text = newlines.decode(decoder.decode(data, final=not data), final=not data)
             except UnicodeDecodeError as error:
                 at = before + error.start
-                raise FormatError(path, f"byte {at}", "not UTF-8 text") from error
+                raise FormatError(path, f"byte {at}", "not UTF-8 text", hint=UTF_8) from error
             before += len(data) - _pending(decoder)
             first, *more = text.split("\n")
             rest.append(first)

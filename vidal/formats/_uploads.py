@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from vidal.formats._names import Names, resolver
 from vidal.types import FrameRef
@@ -22,6 +23,9 @@ def former_names(name: str) -> list[str]:
     """The names that a picture may have had, without folders: its own, then without additions."""
     pure = PurePosixPath(name.replace("\\", "/"))
     names = [pure.name]
+    if (plain := PurePosixPath(unquote(pure.name))).name != pure.name:
+        pure = PurePosixPath(plain.name)
+        names.append(pure.name)
     if ending := _ENDING.fullmatch(pure.stem):
         names.append(ending["stem"] + pure.suffix)
     names += [_PREFIX.sub("", each, count=1) for each in names if _PREFIX.match(each)]

@@ -195,8 +195,8 @@ class _Reader:
 
     def _ref(self, where: str, data: dict[str, Any], image: str) -> FrameRef | None:
         name, index = data.get("clip"), data.get("index")
-        if name is None and index is None:
-            return self.resolve(image)
+        if name is None or index is None:
+            return self.resolve(image)  # one alone is a column of the user's own
         if not isinstance(name, str) or type(index) is not int:
             raise FormatError(self.path, where, "data.clip and data.index: expected text and int")
         return FrameRef(name, index)

@@ -4,8 +4,8 @@
 consider flag, class, visibility. Frames and corners become 0-based. A flag of 0 makes an ignore
 region: the benchmark leaves out what it covers, whatever its class. ``gt/labels.txt``, where it is
 there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n; the file then
-counts frames from 1 but pixels from 0, for Datumaro writes ``anno.x`` as it is
-(``MotSeqGtConverter.apply`` in ``datumaro/plugins/mot_format.py``, which CVAT exports with). Without
+counts frames from 1 but pixels from 0, for Datumaro, with which CVAT exports, writes ``anno.x`` as
+it is (``MotSeqGtConverter.apply`` in its ``plugins/mot_format.py``). Without
 ``seqinfo.ini`` (they write none) a sequence is as long as its folder of images. MOT17 comes three
 times, once for each public detector (``-DPM``, ``-FRCNN``, ``-SDP``), with the same images and
 labels; the first copy is read, the others are listed as skipped. ``det.txt`` holds detections and
