@@ -56,7 +56,7 @@ def labels_beside(
     own = name in READERS and name != "yolo"
     left = LeftOut()
     entries = read_labels(path, name, classes=None if own else classes, clips=clips, left=left)
-    match = match_labels(path, entries, clips, absent=absent)
+    match = match_labels(path, entries, clips, absent=absent, skipped=left.skipped)
     return LabelsBeside(match, _notes(path, name, match, left))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -11,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vidal.errors import FormatError, InputError
-from vidal.evidence.names import names_of
+from vidal.errors import FormatError, InputError, LabelsMismatch
+from vidal.evidence.names import ClipNames, names_of
 from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.formats._cvat import FILES as _CVAT
 from vidal.formats._cvat import flavour
@@ -220,8 +221,7 @@ def read_labels(
         yield from reader(name)(path, classes=classes, skipped=left.skipped)
         return
     ids = {clip.id: clip for clip in clips}
-    names = picture_of({name: clip.id for name, clip in by_any_name(clips).items()})
-    request = Request(path, classes or (), ids, names, left.skipped)
+    request = Request(path, classes or (), ids, pictures_of(clips), left.skipped)
     for entry in READERS[name].read(request):
         table = entry.annotations
         if name in ("cvat", "cvat-images"):
@@ -231,6 +231,49 @@ def read_labels(
                 left.empty[entry.name] = empty
             table = replace(table, labelled=table.labelled & boxed)
         yield replace(entry, annotations=table)
+
+
+_LAYOUT = frozenset(
+    (
+        *("images", "image", "img", "imgs", "frames", "jpegimages", "labels", "annotations"),
+        *("data", "default", "train", "training", "val", "valid", "validation", "test", "testing"),
+        *("obj_train_data", "obj_valid_data", "obj_test_data"),
+    )
+)
+"""Folders that exporters put pictures and labels into; they say nothing of clips."""
+
+
+def pictures_of(clips: Iterable[Clip]) -> Names:
+    """From the name of a picture beside clips (``night/cam_000012.jpg``) to its frame.
+
+    The part before the number names the clip, as of ``ClipNames``: its folders tell clips of one
+    name apart, and rule out a clip of another folder.
+    """
+    known = ClipNames(clips)
+    found: dict[str, str | None] = {}
+
+    def clip_of(name: str) -> str | None:
+        *folders, last = PurePosixPath(name).parts
+        folders = [] if "upload" in folders else folders
+        bare = [each for each in folders if each.casefold() not in _LAYOUT]
+        for parts in dict.fromkeys(((*folders, last), (*bare, last))):
+            with suppress(LabelsMismatch):  # it could be several
+                if fitting := known.find(Path(), ["/".join(parts)]):
+                    return fitting[0].id
+        return None
+
+    def find(name: str) -> FrameRef | None:
+        pure = PurePosixPath(name.replace("\\", "/"))
+        clip, _, index = pure.stem.rpartition("_")
+        if not clip or not (index.isdecimal() and index.isascii() and len(index) < 19):
+            return None
+        place = str(pure.parent / clip)
+        if place not in found:
+            found[place] = clip_of(place)
+        named = found[place]
+        return None if named is None else FrameRef(named, int(index))
+
+    return find
 
 
 def picture_of(ids: Mapping[str, str]) -> Names:

@@ -38,7 +38,7 @@ class Task:
         values: allowed values of each attribute, in order, over all labels.
         kind: ``task``, ``job`` or ``project``, whichever was exported.
         height, width: of ``<original_size>``; 0 where absent.
-        source: base name of the video; empty where absent.
+        source: name of the video, with the folders that it has on a share; empty where absent.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Task:
         elif event.tag in ("width", "height") and inside == "original_size":
             setattr(self, event.tag, pixels(path, event.where, event.tag, event.text))
         elif event.tag == "source":
-            self.source = event.text.replace("\\", "/").rsplit("/", 1)[-1]
+            self.source = event.text.replace("\\", "/")
         elif inside in ("task", "job"):
             self.fields[event.tag] = event.text
         return attribute

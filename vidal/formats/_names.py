@@ -16,7 +16,8 @@ PATTERN = r"(?P<clip>.+)_(?P<index>\d+)"
 """How the stem of an image's name says clip and frame."""
 
 Names = Callable[[str], FrameRef | None] | Mapping[str, FrameRef] | str | None
-"""From an image's name to its frame: a function, a mapping, a regular expression with the groups
+"""From an image's name, with the folders that the file gives it, to its frame: a function, a
+mapping (with or without folders), a regular expression with the groups
 ``clip`` and ``index`` for the whole stem, or None for ``PATTERN``."""
 
 
@@ -34,7 +35,7 @@ def resolver(names: Names) -> Callable[[str], FrameRef | None]:
     if callable(names):
         return names
     if isinstance(names, Mapping):
-        return names.get
+        return lambda name: names.get(name, names.get(PurePosixPath(name.replace("\\", "/")).name))
     try:
         pattern = re.compile(PATTERN if names is None else names)
     except re.error as error:

@@ -36,16 +36,18 @@ def finder(names: Names, known: Collection[str] = ()) -> Callable[[str], FrameRe
     """From a picture's name to its frame, whatever a service has added to it.
 
     A name means what it says, unless that is no frame, or not of a ``known`` clip where its former
-    name is. ``<clip>_<index>`` of a ``known`` clip is understood whatever ``names`` says.
+    name is. ``<clip>_<index>`` of a ``known`` clip is understood whatever ``names`` says, unless
+    that is a function, which knows the clips itself.
 
     Args:
         names: how frames are named; see ``vidal.formats._names``.
         known: clips, where they are known; none = any may be meant.
     """
-    resolve, plain = resolver(names), resolver(None)
+    resolve, plain = resolver(names), resolver((lambda _: None) if callable(names) else None)
 
     def find(name: str) -> FrameRef | None:
-        candidates = [name, *former_names(name)]
+        folder = PurePosixPath(name.replace("\\", "/")).parent
+        candidates = [name, *(str(folder / each) for each in former_names(name))]
         found = [ref for each in candidates if (ref := resolve(each)) is not None]
         spelled = [ref for each in candidates if (ref := plain(each)) is not None]
         usual = next((ref for ref in (*found, *spelled) if ref.clip in known), None)

@@ -82,8 +82,8 @@ def describe(tree: Tree, path: Path) -> Description:
     home = folder if described is None else described.parent
     root, stated = _root(tree, home, keys, described)
     outside = not Path(os.path.abspath(root)).is_relative_to(os.path.abspath(home))  # noqa: PTH100
-    names = None if source is None else lists[source]
-    return Description(root, names, source, keys, stated, outside)
+    own = None if source is None else lists[source]
+    return Description(root, own, source, keys, stated, outside)
 
 
 def _root(

@@ -154,7 +154,7 @@ def _sequence(
     skipped: Skipped | None,
 ) -> LabelledClip:
     info, truth = folder / "seqinfo.ini", folder / "gt" / "gt.txt"
-    facts = _facts(info) if is_file(info) else {}
+    facts = _facts(info) if os.path.lexists(info) else {}
     relative = folder.relative_to(root)
     name = relative.as_posix() if relative.parts else folder.resolve().name
     own = _own_classes(truth.with_name("labels.txt"))
@@ -189,7 +189,7 @@ def _sequence(
 
 def _own_classes(file: Path) -> tuple[str, ...] | None:
     """The names of ``labels.txt``, one a line; None where there is none."""
-    if not is_file(file):
+    if not os.path.lexists(file):  # a broken link is no lack of names
         return None
     names = [line.strip() for line in read_text(file).strip().splitlines()]
     lower = [name.casefold() for name in names]

@@ -8,8 +8,8 @@ with a line that cannot be read is not annotated. The format has neither tracks 
 What the numbers stand for is read from the lists that exporters put beside the labels (see
 ``vidal.formats._yolo_names``). A ``path`` in ``data.yaml`` that does not exist here (that of
 another machine) is passed over; of one that leads out of the folder of ``data.yaml`` the folders of
-``train``, ``val`` and ``test`` are read, where they are there. The names of pictures may have a prefix of Label Studio's uploads
-(``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
+``train``, ``val`` and ``test`` are read, where they are there. The names of pictures may have a
+prefix of Label Studio's uploads (``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
 
 ``vidal``, a key of ``data.yaml``, is this writer's own: length and size of each clip, and the name
 of the class that stands for unknown objects.
@@ -38,7 +38,8 @@ from vidal.formats._yolo_names import HINT, Description, checked, describe
 from vidal.types import UNKNOWN, Annotations, FrameRef, LabelledClip, Skipped
 
 _IMAGES = ("*.jpg", "*.jpeg", "*.png", "*.bmp", "*.tif", "*.tiff", "*.webp")
-_NO_LABELS = frozenset(("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"))
+_LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")
+_NO_LABELS = frozenset((*_LISTS, "readme.roboflow.txt", "readme.dataset.txt"))
 """Text files of exporters that are not the labels of an image: names, and lists of images."""
 
 _OWN = "vidal"
@@ -199,10 +200,11 @@ def _files(
     every = {file for folder in folders for file in tree.files(folder, "*.txt", *_IMAGES)}
     for file in sorted(every):
         label = file.suffix.lower() == ".txt"
-        lower = file.name.lower()
-        if label and (lower in _NO_LABELS or lower.startswith("readme.")):
+        if label and file.name.lower() in _NO_LABELS:
             continue
-        if (ref := find(file.name)) is None:
+        inside = file.is_relative_to(said.root)
+        name = file.relative_to(said.root).as_posix() if inside else file.name
+        if (ref := find(name)) is None:
             skipped.add(file, "", "name does not say which frame it is")
             continue
         believable(file, "", ref.index + 1)
