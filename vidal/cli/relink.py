@@ -51,7 +51,7 @@ def command(
 
     if (old is None) is not (new is None):
         raise UsageError("--from and --to go together.")
-    move = None if old is None or new is None else Move(_absolute(old), _absolute(new))
+    move = Move.between(old, new)
     with open_campaign(folder) as campaign:
         done = relink(campaign, engines=engines_of(campaign.config), videos=videos, move=move)
     with open_campaign(folder, lock=False) as campaign:
@@ -93,9 +93,3 @@ def _lines(done: Any) -> list[str]:
     if len(done.missing) > _LISTED:
         lines.append(f"  missing {len(done.missing) - _LISTED:,} more")
     return lines
-
-
-def _absolute(path: Path) -> Path:
-    import os
-
-    return Path(os.path.abspath(path))  # noqa: PTH100 (a link stays a link)

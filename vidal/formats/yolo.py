@@ -148,7 +148,7 @@ def _folders(tree: Tree, said: Description, split: str | None) -> list[Path]:
     if split is None:
         named = [_named(said, key) or [] for key in ("train", "val", "test")]
         folders = [folder for each in named for folder in each if tree.is_dir(folder)]
-        if any(folder == Path(folder.anchor) for folder in folders or [said.root]):
+        if any(_is_disk(folder) for folder in folders or [said.root]):
             hint = "Name the folder of the data set with 'path', or leave 'path' out."
             raise FormatError(said.source or said.root, "path", "the whole disk", hint=hint)
         if not folders:
@@ -164,6 +164,11 @@ def _folders(tree: Tree, said: Description, split: str | None) -> list[Path]:
             raise InputError(folder, "no such folder")
     twins = (twin for folder in folders if (twin := _labels(folder)) != folder)
     return [*folders, *(twin for twin in twins if tree.is_dir(twin))]
+
+
+def _is_disk(folder: Path) -> bool:
+    place = folder.resolve()
+    return place == Path(place.anchor)
 
 
 def _named(said: Description, key: str) -> list[Path] | None:

@@ -397,8 +397,9 @@ def test_damaged_label_files_raise_nothing_but_input_errors(tmp_path_factory, da
 
 
 @pytest.mark.parametrize("keys", ["", "train: .\n", "train: /\n"])
-def test_the_root_of_the_disk_is_not_walked(tmp_path, keys):
-    (tmp_path / "data.yaml").write_text(f"path: /\nnames: [car]\n{keys}")
+@pytest.mark.parametrize("root", ["/", "/tmp/..", "/".join([".."] * 40)])
+def test_the_root_of_the_disk_is_not_walked(tmp_path, keys, root):
+    (tmp_path / "data.yaml").write_text(f"path: {root}\nnames: [car]\n{keys}")
     (tmp_path / "c_0.txt").write_text("")
     with pytest.raises(FormatError, match="path: the whole disk"):
         read(tmp_path)
