@@ -146,6 +146,12 @@ def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
             f" {clip.path.name} is {clip.size[1]}x{clip.size[0]}",
             hint="Annotate pictures of the clip's own size.",
         )
+    if len(table) and ((table.boxes >= 0) & (table.boxes <= 1)).all():
+        raise LabelsMismatch(
+            path,
+            f"every box of {entry.name!r} lies within the first pixel: shares of the picture?",
+            hint="Boxes are in pixels: scale them.",
+        )
     if table.frames == clip.frames:
         return table
     beyond = np.flatnonzero(table.labelled[clip.frames :])

@@ -5,7 +5,8 @@ consider flag, class, visibility. Frames and corners become 0-based. A flag of 0
 region: the benchmark leaves out what it covers, whatever its class. ``gt/labels.txt``, where it is
 there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n; the file then
 counts frames from 1 but pixels from 0, for Datumaro, with which CVAT exports, writes ``anno.x`` as
-it is (``MotSeqGtConverter.apply`` in its ``plugins/mot_format.py``). Without
+it is (``MotSeqGtConverter.apply`` in its ``plugins/mot_format.py``). Such a file does not say which
+frames somebody looked at: those without boxes are not annotated, and listed. Without
 ``seqinfo.ini`` (they write none) a sequence is as long as its folder of images. MOT17 comes three
 times, once for each public detector (``-DPM``, ``-FRCNN``, ``-SDP``), with the same images and
 labels; the first copy is read, the others are listed as skipped. ``det.txt`` holds detections and
@@ -18,6 +19,7 @@ import configparser
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path, PurePath
 
@@ -37,7 +39,7 @@ from vidal.formats._files import visible
 from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build, read_text
 from vidal.formats._sizes import Size
-from vidal.formats._tree import is_file, is_folder
+from vidal.formats._tree import is_file, is_folder, is_zip
 from vidal.formats._write import write_lines
 from vidal.formats._xml import pixels, real, shown, whole
 from vidal.types import UNKNOWN, LabelledClip, Skipped
@@ -71,6 +73,7 @@ def read(
     skipped: Skipped | None = None,
     frames: Mapping[str, int] | None = None,
     sizes: Mapping[str, Size] | None = None,
+    empty_is_labelled: bool = False,
 ) -> Iterator[LabelledClip]:
     """The sequences below a folder, in order of their paths; without ``gt.txt`` not annotated.
 
@@ -82,6 +85,7 @@ def read(
         frames: lengths of sequences by name, where neither ``seqinfo.ini`` nor images tell; else
             the last line's frame is the last.
         sizes: (height, width) of sequences by name, likewise.
+        empty_is_labelled: whether frames without boxes are annotated beside ``labels.txt``, too.
 
     Raises:
         InputError: no sequences there, or a file that cannot be read.
@@ -89,6 +93,8 @@ def read(
             images that are not numbered 1 to ``seqLength``, or of different sizes.
     """
     root = Path(path)
+    if is_zip(root):
+        raise InputError(root, "a zip archive", hint="Unpack it, and give the folder.")
     folders = _sequences(root)
     total = 0
     first: dict[Path, Path] = {}
@@ -97,6 +103,7 @@ def read(
         original = first.setdefault(folder.with_name(copy["sequence"]) if copy else folder, folder)
         if original == folder:
             clip = _sequence(root, folder, classes, frames or {}, sizes or {}, skipped)
+            clip = clip if empty_is_labelled else _boxed(clip, folder, skipped)
             total = believable_sum(root, total + clip.annotations.frames)
             yield clip
         elif skipped is not None:
@@ -185,6 +192,20 @@ def _sequence(
         size=size,
         rate=_rate(info, facts),
     )
+
+
+def _boxed(clip: LabelledClip, folder: Path, skipped: Skipped | None) -> LabelledClip:
+    """Without the empty frames of a tool's export; the benchmark's own are annotated."""
+    if not os.path.lexists(folder / "gt" / "labels.txt"):
+        return clip
+    table = clip.annotations
+    boxed = np.zeros(table.frames, np.bool_)
+    boxed[table.frame] = True
+    bare = int((table.labelled & ~boxed).sum())
+    if bare and skipped is not None:
+        why = f"{bare} frames without boxes wait: it does not say that somebody looked"
+        skipped.add(folder / "gt" / "gt.txt", "", why)
+    return replace(clip, annotations=replace(table, labelled=table.labelled & boxed))
 
 
 def _own_classes(file: Path) -> tuple[str, ...] | None:
