@@ -91,19 +91,30 @@ def visible(folder: Path, *patterns: str, deep: bool = False) -> list[Path]:
     Raises:
         InputError: no such folder, or one that cannot be read.
     """
-    folder = Path(folder)
     found: list[Path] = []
-
-    def refuse(error: OSError) -> None:
-        place = error.filename or folder
-        raise InputError(place, f"cannot be read ({error.strerror or error})") from error
-
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if deep and not hidden(name)]
-        for name in names:
-            if not hidden(name) and _matches(name, patterns):
-                found.append(Path(place, name))
+    left = [str(folder)]  # no recursion: folders may lie deeper than Python calls itself
+    while left:
+        place = left.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if hidden(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        left += [entry.path] if deep else []
+                    elif _matches(entry.name, patterns) and not _leads_to_folder(entry):
+                        found.append(Path(entry.path))
+        except OSError as error:
+            why = f"cannot be read ({error.strerror or error})"
+            raise InputError(error.filename or place, why) from error
     return sorted(found)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle: whoever reads it says so
+        return False
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
