@@ -128,7 +128,7 @@ def detect_format(path: Path) -> str:
         FormatError: it is none of those in ``READERS``.
     """
     if is_folder(path):
-        return flavour(path) if visible(path, *_CVAT) else _folder_format(path)
+        return _folder_format(path)
     if not is_file(path):
         raise InputError(path, "no such file or folder")
     name = path.name.lower()
@@ -144,22 +144,34 @@ def detect_format(path: Path) -> str:
 
 
 def _folder_format(path: Path) -> str:
-    """COCO, where one JSON file is all that can be meant; a data set of YOLO may hold others."""
+    """CVAT by its files, COCO by those that hold it; a data set of YOLO may hold other files."""
+    if visible(path, *_CVAT):
+        return flavour(path)
+    if _has_yolo(visible(path, "*.txt", "*.yaml", "*.yml", deep=True)):
+        return "yolo"
+    if visible(path, "*.xml", "*.xml.gz", deep=True):
+        return flavour(path)
     found = [file for file in visible(path, "*.json", deep=True) if file.name != "notes.json"]
-    if len(found) == 1:
+    if found:
         value = load_json(found[0])
         if isinstance(value, dict) and {"images", "categories"} <= value.keys():
             return "coco-video"
     return "yolo"
 
 
+def _has_yolo(files: Iterable[Path]) -> bool:
+    """Whether there are texts that are not just the notes that services put into every export."""
+    return any(not file.name.lower().startswith("readme") for file in files)
+
+
 def _zip_format(path: Path) -> str:
     """By the kinds of files in it; a data set of YOLO may hold JSON beside its labels."""
     with tree_of(path) as tree:
-        kinds = {file.suffix.lower() for file in tree.files(path)}
+        files = tree.files(path)
+    kinds = {file.suffix.lower() for file in files}
     if ".xml" in kinds:
         return flavour(path)
-    if ".txt" in kinds or kinds & {".yaml", ".yml"}:
+    if _has_yolo(file for file in files if file.suffix.lower() in (".txt", ".yaml", ".yml")):
         return "yolo"
     if ".json" in kinds:
         return _json_format(path)

@@ -127,6 +127,20 @@ class Grid:
         return mask
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or those of a folder: at its top, else in its folders (one a job, say).
+
+    Raises:
+        InputError: there is none in the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    files = visible(path, *FILES) or visible(path, *FILES, deep=True)
+    if not files:
+        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    return files
+
+
 def flavour(path: Path) -> Literal["cvat", "cvat-images"]:
     """Whether an XML file (or the first of a folder) is CVAT for video or CVAT for images.
 
@@ -136,9 +150,7 @@ def flavour(path: Path) -> Literal["cvat", "cvat-images"]:
         InputError: it cannot be read; FormatError: it is not CVAT's.
     """
     path = Path(path)
-    files = visible(path, *FILES) if path.is_dir() else [path]
-    if not files:
-        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    files = files_of(path)
     mode = ""
     for at, event in enumerate(events(files[0])):
         if at == 0 and event.tag != "annotations":

@@ -66,7 +66,8 @@ def of_clip(known: Mapping[str, T], name: str) -> T | None:
         return known[name]
     pure = PurePosixPath(name)
     bare = {key: key.rpartition("-")[0] for key in known}
-    for wanted in dict.fromkeys((name.replace("/", "__"), pure.name, pure.stem)):
+    tails = ("__".join(pure.parts[at:]) for at in range(len(pure.parts)))
+    for wanted in dict.fromkeys((*tails, pure.stem)):
         same = [known[key] for key, value in bare.items() if value == wanted or key == wanted]
         same = same or [known[k] for k, value in bare.items() if value.endswith(f"__{wanted}")]
         if same:

@@ -236,10 +236,12 @@ class _Reader:
     def _video(
         self, where: str, data: dict[str, Any], file: str, results: list[Any] | None
     ) -> None:
-        name = data.get("clip", PurePosixPath(file).stem)
+        name = data.get("clip", PurePosixPath(file.strip("/")).with_suffix("").as_posix())
         if not isinstance(name, str) or name in self.found:
             raise FormatError(self.path, where, f"clip {shown(name)} twice or not a text")
-        clip = self.found[name] = ClipTasks(video=file, answered=results is not None)
+        clip = ClipTasks(video=file, answered=results is not None)
+        clip.name = None if "clip" in data else PurePosixPath(file).stem
+        self.found[name] = clip
         if data.get("width") is not None and data.get("height") is not None:
             clip.size = (
                 pixels(self.path, where, data, "height"),
