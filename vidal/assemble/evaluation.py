@@ -19,7 +19,7 @@ from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.errors import CampaignError
+from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
@@ -92,6 +92,7 @@ def evaluate_campaign(
     engines = engines_of(config)
     model = _model(campaign, number)
     clips, truth, told = set_aside(campaign, split, engines)
+    _refuse_unlabelled(truth, told)
     settings = config.evaluation
     spec = detector_spec(config, model=model)
     notes = (*told, *_checked(spec, clips))
@@ -158,6 +159,7 @@ def evaluate_videos(
     engines: EngineMaker = Engines(workers, device)
     source = open_source(config, engines=engines, store=cache, scenes=cache)
     clips, truth = list(source.opened().values()), source.truth()
+    _refuse_unlabelled(truth, source.notes)
     spec = detector_spec(config)
     spec.check()
     notes = (*source.notes, *_checked(spec, clips))
@@ -177,6 +179,12 @@ def evaluate_videos(
         quality=quality,
         notes=(*notes, *_unknown_classes(quality, source.classes)),
     )
+
+
+def _refuse_unlabelled(truth: Mapping[str, Annotations], notes: tuple[str, ...]) -> None:
+    """Say, before any work, why there is nothing to judge by."""
+    if not any(table.labelled.any() for table in truth.values()):
+        raise UsageError("no labelled frames to judge the model by.", hint=" ".join(notes))
 
 
 def _model(campaign: Campaign, number: int | None) -> Path:

@@ -287,6 +287,7 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         "strategy": plan.query.strategy,
         "needs": sorted(plan.query.selector.needs),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
+        "notes": list(prepared.notes),
         "settings": plan.settings,
     }
     if as_json:
@@ -296,7 +297,7 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         f"would choose {counted(prepared.wanted, 'frame')} ({plan.query.budget.text} of"
         f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )
-    for line in _skipped_lines(prepared.skipped):
+    for line in [*map(printable, prepared.notes), *_skipped_lines(prepared.skipped)]:
         click.echo(line)
 
 

@@ -79,7 +79,8 @@ def _notes(path: Path, name: str, match: LabelMatch, left: LeftOut) -> tuple[str
         some = [f"{clip}@{at:06d}" for clip, each in here.items() for at in each[:_LISTED]]
         notes.append(
             f"{file}: {counted(empty, 'frame')} without boxes not taken, for {name} does not say"
-            f" that somebody looked: {_some(some, empty)}."
+            f" that somebody looked ({_some(some, empty)}). Exports as COCO or YOLO are taken at"
+            " their word."
         )
     if len(left.skipped):
         notes.append(left_out(path, left.skipped))

@@ -35,7 +35,8 @@ def test_frames_without_boxes_of_cvat_are_counted_and_named(tmp_path):
     assert beside.notes == (
         "a.xml: 1 frame labelled (0 of them without objects); read as cvat-images.",
         "a.xml: 2 frames without boxes not taken, for cvat-images does not say that somebody"
-        " looked: town-0a1b2c3d@000002, town-0a1b2c3d@000005.",
+        " looked (town-0a1b2c3d@000002, town-0a1b2c3d@000005). Exports as COCO or YOLO are taken at"
+        " their word.",
     )
 
 
