@@ -88,3 +88,26 @@ def test_evaluate_says_what_of_the_labels_was_not_taken(capsys, files):
     assert code == 2
     assert "no labelled frames to judge the model by." in said
     assert "3 frames without boxes not taken" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("import", "work", "--from", "a.xml", "--from", "b.xml"),
+        ("init", "work", "--videos", "a", "--videos", "b"),
+        ("init", "work", "--videos", "a", "--labels", "a", "--labels", "b"),
+        ("select", "--videos", "a", "--labels", "a", "--labels", "b"),
+        ("evaluate", "--videos", "a", "--labels", "a", "--labels", "b"),
+        ("relink", "work", "--videos", "a", "--videos", "b"),
+    ],
+)
+def test_a_file_that_is_named_twice_is_refused_and_not_replaced_by_the_second(capsys, line):
+    code, said = vidal(capsys, *line)
+    assert code == 2
+    assert f"{line[-2]} is given 2 times." in said
+
+
+def test_an_empty_name_is_not_the_folder_at_hand(capsys):
+    code, said = vidal(capsys, "import", "work", "--from", "")
+    assert code == 2
+    assert "--from is empty." in said

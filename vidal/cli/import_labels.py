@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vidal.cli.once import Once
 from vidal.words import counted, printable
 
 _FORMATS = ("auto", "cvat", "cvat-images", "label-studio", "yolo", "coco-video")
@@ -28,6 +29,7 @@ _WHY = {
 @click.option(
     "--from",
     "source",
+    cls=Once,
     type=click.Path(path_type=Path),
     required=True,
     help="What the annotation tool has exported.",

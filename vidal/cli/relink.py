@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vidal.cli.once import Once
 from vidal.words import counted
 
 _LISTED = 5
@@ -17,14 +18,18 @@ _LISTED = 5
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--videos",
+    cls=Once,
     default=None,
     type=click.Path(path_type=Path),
     help="Where the clips are now. [default: the folders of the configuration]",
 )
-@click.option("--from", "old", default=None, type=click.Path(path_type=Path), metavar="OLD")
+@click.option(
+    "--from", "old", cls=Once, default=None, type=click.Path(path_type=Path), metavar="OLD"
+)
 @click.option(
     "--to",
     "new",
+    cls=Once,
     default=None,
     type=click.Path(path_type=Path),
     metavar="NEW",

@@ -12,6 +12,7 @@ import click
 from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.cli.groups import Grouped
+from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, pairs
 from vidal.words import counted, printable
 
@@ -43,6 +44,7 @@ HEADINGS = {
 @click.command("select", cls=Grouped, headings=HEADINGS)
 @click.option(
     "--videos",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="A clip, or a folder of clips; a folder of numbered images is one clip.",
@@ -90,6 +92,7 @@ HEADINGS = {
 )
 @click.option(
     "--labels",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Frames that are labelled already (COCO, CVAT, YOLO, Label Studio): never chosen.",
@@ -100,6 +103,7 @@ HEADINGS = {
 )
 @click.option(
     "--weights",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Checkpoint of your own: vidal's, or a torchvision state dict.",
@@ -202,6 +206,7 @@ HEADINGS = {
 )
 @click.option(
     "--detections",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Your own detections instead of a detector: a file, a folder with one file a clip, or"
