@@ -22,7 +22,7 @@ class Once(click.Option):
         Raises:
             UsageError: several, or an empty one, which would be the folder at hand.
         """
-        if "" in (value or ()):
+        if isinstance(value, list | tuple) and "" in value:
             raise UsageError(f"{self.opts[0]} is empty.", hint="Was a variable not set?")
         values = super().process_value(ctx, value) or ()
         if len(values) > 1:
