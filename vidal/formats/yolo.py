@@ -293,7 +293,7 @@ class _Reader:
         height, width = size
         keypoints = keypoints_of(self.said.keys)
         text = decoded(file, self.tree.read(file))
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
             place = f"{self._relative(file)}, line {number}"

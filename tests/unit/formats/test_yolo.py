@@ -436,3 +436,13 @@ def test_seven_columns_that_end_in_a_whole_number_are_not_guessed_at(folder):
     (clip,) = read(root, skipped=skipped, sizes={"c": (100, 100)})
     assert clip.annotations.labelled.tolist() == [False, True, False]
     assert "a triangle, or a box with confidence and track" in skipped.entries[0][2]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(folder, end):
+    lines = ["0 .5 .5 .2 .2", "1 .5 .5 .1 .1", "1 .3 .3 .1 .1"]
+    root = folder({})
+    (root / "labels").mkdir()
+    (root / "labels" / "c_0.txt").write_bytes(("\ufeff" + end.join(lines) + end).encode())
+    (clip,) = read(root)
+    assert clip.annotations.labels.tolist() == [0, 1, 1]
