@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vidal as vidal_api
 from vidal.campaign.folder import open_campaign
 from vidal.cli import main
+from vidal.errors import InputError, UsageError
 from vidal.formats import coco_video
 from vidal.types import Annotations, FrameRef, LabelledClip
 from vidal.video import write_video
@@ -303,3 +305,24 @@ def test_classes_that_no_label_has_are_refused_with_those_that_it_has(capsys, pr
     assert "no label is of a class of --classes (vehicle)" in said
     assert "The labels have: car, sign" in said
     assert not os.path.lexists(project / "new" / "campaign.sqlite")
+
+
+def test_clips_are_relinked_from_python_as_by_the_command(capsys, project):
+    work, clips = vidal_api.Campaign(project / "work"), project / "clips"
+    (clips / "town.mp4").rename(project / "moved.mp4")
+    (clips / "day").rename(project / "dawn")
+    lost = set(work.status()["missing"])
+    assert len(lost) == 2
+    with pytest.raises(UsageError, match="old and new go together"):
+        work.relink(old=clips / "day")
+    with pytest.raises(InputError, match="no such file or folder"):
+        work.relink(project / "absent")
+    done = work.relink(old=clips / "day", new=project / "dawn")
+    assert [path for _, path in done.found] == [project / "dawn" / "cam.mp4"]
+    assert {*done.missing, *(name for name, _ in done.found)} == lost
+    (project / "elsewhere").mkdir()
+    shutil.copy(clips / "night" / "cam.mp4", project / "elsewhere" / "town.mp4")
+    done = work.relink(project / "elsewhere")
+    assert [path.name for _, path in done.other] == ["town.mp4"]
+    assert work.relink(str(project)).missing == ()
+    assert work.status()["missing"] == []

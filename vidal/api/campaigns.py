@@ -19,6 +19,7 @@ from vidal.campaign.answers import Imported
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import Trained, select_round, train_round
 from vidal.campaign.record import Round, Split
+from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
 from vidal.evidence.again import again
 from vidal.report import write_outputs
@@ -198,6 +199,36 @@ class Campaign:
         """
         with open_campaign(self.folder) as campaign:
             return campaign.record.withdraw()
+
+    def relink(
+        self,
+        videos: PathLike | None = None,
+        *,
+        old: PathLike | None = None,
+        new: PathLike | None = None,
+    ) -> Relinked:
+        """Find the clips that are not where they were, and write down where they are.
+
+        Clips are known by their content, whatever they are called; a file of another content is
+        never taken. A project that was moved as a whole needs no relinking.
+
+        Args:
+            videos: a folder that holds them, at any depth. Default: those of the configuration.
+            old, new: what lay below ``old`` lies below ``new``: clips, labels and weights.
+
+        Returns:
+            ``there``, ``found`` (id, path), ``missing`` ids, and ``other``: (id, path) of files in
+            a clip's place, or of its name, that hold another clip.
+
+        Raises:
+            InputError: a folder that is not there.
+            UsageError: ``old`` without ``new``, or the other way round.
+            OutputError: the campaign cannot be written.
+        """
+        move = Move.between(old, new)
+        where = None if videos is None else Path(videos)
+        with open_campaign(self.folder) as campaign:
+            return relink(campaign, engines=engines_of(campaign.config), videos=where, move=move)
 
     def status(self) -> dict[str, Any]:
         """Where it stands and what comes next, as ``vidal status --json`` says it."""

@@ -19,7 +19,7 @@ from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
-from vidal.errors import CampaignError
+from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
@@ -91,10 +91,11 @@ def evaluate_campaign(
     config = campaign.config
     engines = engines_of(config)
     model = _model(campaign, number)
-    clips, truth = set_aside(campaign, split, engines)
+    clips, truth, told = set_aside(campaign, split, engines)
+    _refuse_unlabelled(truth, told)
     settings = config.evaluation
     spec = detector_spec(config, model=model)
-    notes = _checked(spec, clips)
+    notes = (*told, *_checked(spec, clips))
     quality = judge_model(
         EvidencePlan(campaign.evidence, spec, _batch(config, spec), None, None),
         clips,
@@ -158,9 +159,10 @@ def evaluate_videos(
     engines: EngineMaker = Engines(workers, device)
     source = open_source(config, engines=engines, store=cache, scenes=cache)
     clips, truth = list(source.opened().values()), source.truth()
+    _refuse_unlabelled(truth, source.notes)
     spec = detector_spec(config)
     spec.check()
-    notes = _checked(spec, clips)
+    notes = (*source.notes, *_checked(spec, clips))
     quality = judge_model(
         EvidencePlan(cache, spec, _batch(config, spec), None, None),
         clips,
@@ -177,6 +179,12 @@ def evaluate_videos(
         quality=quality,
         notes=(*notes, *_unknown_classes(quality, source.classes)),
     )
+
+
+def _refuse_unlabelled(truth: Mapping[str, Annotations], notes: tuple[str, ...]) -> None:
+    """Say, before any work, why there is nothing to judge by."""
+    if not any(table.labelled.any() for table in truth.values()):
+        raise UsageError("no labelled frames to judge the model by.", hint=" ".join(notes))
 
 
 def _model(campaign: Campaign, number: int | None) -> Path:

@@ -13,16 +13,15 @@ from vidal.campaign.held import held
 from vidal.campaign.record import Split
 from vidal.campaign.source import open_source, with_classes
 from vidal.errors import UsageError
-from vidal.evidence.label_files import detect_format, read_labels
-from vidal.evidence.labels import match_labels
+from vidal.evidence.beside import labels_beside
 from vidal.evidence.places import EngineMaker
 from vidal.types import Annotations, Clip
 
 
 def set_aside(
     campaign: Campaign, split: Split, engines: EngineMaker
-) -> tuple[list[Clip], dict[str, Annotations]]:
-    """The clips of a split as the record has it, and their labels.
+) -> tuple[list[Clip], dict[str, Annotations], tuple[str, ...]]:
+    """The clips of a split as the record has it, their labels, and remarks on these.
 
     Labels are those of the files that the configuration names and, for frames that have some, those
     of `vidal import --split`.
@@ -35,8 +34,10 @@ def set_aside(
     classes = campaign.record.classes
     imported = {e.id: held(campaign.record, e.id, e.frames) for e in entries}
     truth = {name: table for name, table in imported.items() if table.labelled.any()}
+    notes: tuple[str, ...] = ()
     if entries:
-        for name, table in _stated(campaign, split, engines).items():
+        stated, notes = _stated(campaign, split, engines)
+        for name, table in stated.items():
             if name in imported:
                 truth[name] = _merged(with_classes(table, classes), imported[name])
     if not truth:
@@ -45,34 +46,38 @@ def set_aside(
             hint=_way_out(campaign, split),
         )
     clips = campaign.clips(engines, split, only=truth)
-    return list(clips.values()), truth
+    return list(clips.values()), truth, notes
 
 
-def _stated(campaign: Campaign, split: Split, engines: EngineMaker) -> Mapping[str, Annotations]:
+def _stated(
+    campaign: Campaign, split: Split, engines: EngineMaker
+) -> tuple[Mapping[str, Annotations], tuple[str, ...]]:
     """The labels of the configuration's files, whatever split they had: the record knows that."""
     data = campaign.config.data
     if data.root is not None or data.scenes is not None:
         whole = data.model_copy(update={"split": SplitConfig()})
-        return open_source(
+        source = open_source(
             campaign.config.model_copy(update={"data": whole}),
             engines=engines,
             store=campaign.evidence,
             scenes=campaign.folder / "scenes",
-        ).truth()
+        )
+        return source.truth(), source.notes
     files = [(data.labels, data.format), (data.test_labels, None)]
     if not any(path for path, _ in files):
-        return {}
+        return {}, ()
     found = campaign.found(engines, split)
     others = [e for e in campaign.record.clips() if e.id not in found.clips]
     absent = [ghost(e.id, campaign.place_of(e.path), e.frames) for e in others]
     clips = list(found.clips.values())
     truth: dict[str, Annotations] = {}
+    notes: list[str] = []
     for path, name in files:
         if path is not None:
-            kind = name or detect_format(path)
-            entries = read_labels(path, kind, classes=data.classes, clips=clips)
-            truth.update(match_labels(path, entries, clips, absent=absent).annotations)
-    return truth
+            beside = labels_beside(path, clips, kind=name, classes=data.classes, absent=absent)
+            truth.update(beside.match.annotations)
+            notes += beside.notes if beside.match.annotations else ()
+    return truth, tuple(notes)
 
 
 def _merged(stated: Annotations, imported: Annotations) -> Annotations:

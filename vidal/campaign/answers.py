@@ -21,7 +21,7 @@ from vidal.campaign.oracle import GivenOracle, by_clip, known, only
 from vidal.campaign.proposals import Proposals
 from vidal.campaign.source import with_classes
 from vidal.errors import CampaignError, LabelsMismatch, UsageError
-from vidal.evidence.label_files import READERS, Names, Request, detect_format
+from vidal.evidence.label_files import READERS, Names, Request, detect_format, pictures_of
 from vidal.evidence.labels import LabelMatch, match_labels
 from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
 
@@ -215,9 +215,16 @@ def _read(campaign: Campaign, found: Found, path: Path, format_: str, names: Nam
     """The file, its entries matched to clips."""
     kind = detect_format(path) if format_ == "auto" else format_
     ghosts = [ghost(each.entry.id, each.path, each.entry.frames) for each in found.lost]
-    request = Request(path, campaign.record.classes, found.clips, names, Skipped())
+    beside = pictures_of([*found.clips.values(), *ghosts])
+
+    def named(name: str) -> FrameRef | None:
+        return names(name) or beside(name)
+
+    request = Request(path, campaign.record.classes, found.clips, named, Skipped())
     entries: Iterator[LabelledClip] = READERS[kind].read(request)
-    match = match_labels(path, entries, list(found.clips.values()), absent=ghosts)
+    match = match_labels(
+        path, entries, list(found.clips.values()), absent=ghosts, skipped=request.skipped
+    )
     return _Read(path, kind, match, request.skipped)
 
 

@@ -27,6 +27,7 @@ from pydantic import (
 from vidal.campaign.config_errors import refusal
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
@@ -352,6 +353,8 @@ def load_values(path: Path) -> dict[str, Any]:
         InputError: no such file, or not YAML with keys; see ``vidal.formats._yaml``.
     """
     try:
+        if path.exists():
+            check_regular(path)
         text = path.read_text("utf-8")
     except OSError as error:
         raise InputError(path, (error.strerror or str(error)).lower()) from error

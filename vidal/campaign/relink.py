@@ -5,6 +5,7 @@ A clip is known by its content: one of another content is refused, whatever it i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ from vidal.campaign.entries import ClipEntry
 from vidal.campaign.folder import Campaign
 from vidal.campaign.migrate import set_home
 from vidal.campaign.places import place
-from vidal.errors import InputError, NoClips
+from vidal.errors import InputError, NoClips, UsageError
 from vidal.evidence.clips import open_paths
 from vidal.evidence.places import EngineMaker
 from vidal.types import Clip
@@ -47,9 +48,30 @@ class Move:
     old: Path
     new: Path
 
+    @classmethod
+    def between(
+        cls, old: str | os.PathLike[str] | None, new: str | os.PathLike[str] | None
+    ) -> Move | None:
+        """From what a user wrote; None where nothing was moved.
+
+        Raises:
+            UsageError: one without the other.
+        """
+        if (old is None) is not (new is None):
+            raise UsageError(
+                "old and new go together: what lay below the one lies below the other."
+            )
+        if old is None or new is None:
+            return None
+        return cls(_absolute(old), _absolute(new))
+
     def apply(self, path: Path) -> Path:
         """Where a path leads after the move."""
         return self.new / path.relative_to(self.old) if path.is_relative_to(self.old) else path
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (a link stays a link)
 
 
 def relink(

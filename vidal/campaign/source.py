@@ -16,8 +16,9 @@ from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
 from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
+from vidal.evidence.beside import labels_beside, left_out
 from vidal.evidence.clips import open_clips, open_paths
-from vidal.evidence.label_files import READERS, detect_format, read_labels, reader
+from vidal.evidence.label_files import reader
 from vidal.evidence.labels import match_labels
 from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
@@ -25,6 +26,7 @@ from vidal.types import (
     UNKNOWN,
     Annotations,
     Clip,
+    Skipped,
     SkippedClip,
 )
 
@@ -55,12 +57,14 @@ class Source:
         skipped: inputs that cannot be used, with the cause.
         classes: of the configuration, else those that the labels name; None where nothing does.
         named: the classes that the labels name, in the order met.
+        notes: what was taken of files of labels and what was not, one sentence each.
     """
 
     clips: Mapping[str, SourceClip]
     skipped: tuple[SkippedClip, ...]
     classes: tuple[str, ...] | None
     named: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def opened(self, split: Split | None = None) -> dict[str, Clip]:
         """The clips of a split (None = all) by id, in order of id."""
@@ -117,6 +121,7 @@ class _Opener:
         self._names: dict[str, str] = {}
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
         self._skipped: list[SkippedClip] = []
+        self._notes: list[str] = []
 
     def folder(
         self, videos: Path, labels: Path | None, name: str | None, split: Split | None
@@ -127,12 +132,9 @@ class _Opener:
         )
         truth: Mapping[str, Annotations] = {}
         if labels is not None:
-            # By the file's own names where it has some, so that a message can tell them.
-            kind = name or detect_format(labels)
-            own = kind in READERS and kind != "yolo"
-            classes = None if own else self._data.classes
-            entries = read_labels(labels, kind, classes=classes, clips=clips)
-            truth = match_labels(labels, entries, clips).annotations
+            beside = labels_beside(labels, clips, kind=name, classes=self._data.classes)
+            truth = beside.match.annotations
+            self._notes += beside.notes
         itself = not videos.is_dir() or clips[0].path.samefile(videos)
         root = videos.parent if itself else videos
         for clip in clips:
@@ -149,7 +151,9 @@ class _Opener:
         for name in extra:
             if name not in known:
                 raise UnknownName(f"option of the format {data.format}", name, known)
-        entries = list(read(root, classes=data.classes, **extra))
+        lost = Skipped()
+        entries = list(read(root, classes=data.classes, skipped=lost, **extra))
+        self._notes += [left_out(root, lost)] if len(lost) else []
         without = [entry.name for entry in entries if entry.path is None]
         if without:
             raise InputError(
@@ -194,7 +198,7 @@ class _Opener:
             )
             for name, (clip, root, fixed, truth) in self._found.items()
         }
-        return Source(clips, tuple(self._skipped), classes, named or ())
+        return Source(clips, tuple(self._skipped), classes, named or (), tuple(self._notes))
 
 
 def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:

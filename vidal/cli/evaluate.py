@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.api.watch import Console
+from vidal.cli.once import Once
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
@@ -30,11 +31,17 @@ if TYPE_CHECKING:
     "--round", "number", default=None, type=int, help="Model of this round. [default: the newest]"
 )
 @click.option("--no-queries", is_flag=True, help="Do not judge what the campaign picked.")
-@click.option("--videos", default=None, type=click.Path(path_type=Path), help="Labelled clips.")
-@click.option("--labels", default=None, type=click.Path(path_type=Path), help="Their labels.")
+@click.option(
+    "--videos", cls=Once, default=None, type=click.Path(path_type=Path), help="Labelled clips."
+)
+@click.option(
+    "--labels", cls=Once, default=None, type=click.Path(path_type=Path), help="Their labels."
+)
 @click.option("--format", "data_format", default="coco-video", show_default=True)
 @click.option("--detector", default="auto", show_default=True)
-@click.option("--weights", default=None, type=click.Path(path_type=Path), help="A checkpoint.")
+@click.option(
+    "--weights", cls=Once, default=None, type=click.Path(path_type=Path), help="A checkpoint."
+)
 @click.option("--classes", default=None, metavar="A,B,...", help="Class names to keep.")
 @click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])

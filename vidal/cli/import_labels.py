@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from vidal.words import counted
+from vidal.cli.once import Once
+from vidal.words import counted, printable
 
 _FORMATS = ("auto", "cvat", "cvat-images", "label-studio", "yolo", "coco-video")
 _SWITCHES = ("skip_rest", "empty_ok", "unchanged_ok", "unknown_ok", "strict")
@@ -28,6 +29,7 @@ _WHY = {
 @click.option(
     "--from",
     "source",
+    cls=Once,
     type=click.Path(path_type=Path),
     required=True,
     help="What the annotation tool has exported.",
@@ -116,13 +118,16 @@ def _lines(done: Any, split: str) -> list[str]:
         lines.append(f"  {_were(done.not_asked)} not asked for and not imported")
     for name, boxes in done.unknown.items():
         number = counted(boxes, "box", "boxes")
-        lines.append(f"  class {name!r} is not the campaign's: {number} of unknown objects")
+        lines.append(
+            f"  class {printable(name)!r} is not the campaign's: {number} of unknown objects"
+        )
     if done.others:
-        some = ", ".join(done.others[:_LISTED])
+        some = ", ".join(map(printable, done.others[:_LISTED]))
         number = counted(len(done.others), "name")
         lines.append(f"  {number} of no {'training' if split == 'train' else split} clip: {some}")
     for path, where, why in done.left_out[:_LISTED]:
-        lines.append(f"  left out: {path}, {where}: {why}")
+        place = f"{path}, {where}" if where else str(path)
+        lines.append(f"  left out: {printable(place)}: {printable(why)}")
     if len(done.left_out) > _LISTED:
         lines.append(f"  left out: {len(done.left_out) - _LISTED} more")
     return lines

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, pairs
 from vidal.words import counted
 
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     default=None,
     help="A YAML file; the other options change what it says.",
 )
-@click.option("--videos", type=click.Path(path_type=Path), help="A folder of clips.")
+@click.option("--videos", cls=Once, type=click.Path(path_type=Path), help="A folder of clips.")
 @click.option(
     "--labels",
+    cls=Once,
     type=click.Path(path_type=Path),
     help="What is labelled already: round 0 of the campaign.",
 )
 @click.option(
     "--format", "format_", default=None, help="Format of --labels. [default: as the file says]"
 )
-@click.option("--test-videos", type=click.Path(path_type=Path), help="Clips for evaluation only.")
-@click.option("--test-labels", type=click.Path(path_type=Path), help="Their labels.")
+@click.option(
+    "--test-videos", cls=Once, type=click.Path(path_type=Path), help="Clips for evaluation only."
+)
+@click.option("--test-labels", cls=Once, type=click.Path(path_type=Path), help="Their labels.")
 @click.option(
     "--test",
     default=None,
@@ -46,7 +50,9 @@ if TYPE_CHECKING:
 )
 @click.option("--classes", default=None, metavar="A,B,...", help="The target classes.")
 @click.option("--detector", default=None, help="As of `vidal select`. [default: auto]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint to start from.")
+@click.option(
+    "--weights", cls=Once, type=click.Path(path_type=Path), help="Checkpoint to start from."
+)
 @click.option("--device", default=None, help="auto, cpu or cuda. [default: auto]")
 @click.option("--strategy", default=None, help="Of all rounds but the first.")
 @click.option("--tracker", default=None, help="As of `vidal select`. [default: auto]")
@@ -98,6 +104,7 @@ def command(**given: Any) -> None:
         state = describe(campaign)
     skipped = [{"path": str(s.path), "reason": s.reason} for s in begun.source.skipped]
     summary = {**state, "new": begun.new, "given": begun.given, "unreadable": skipped}
+    summary["notes"] = list(begun.source.notes)
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -111,6 +118,8 @@ def command(**given: Any) -> None:
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
         click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
+    for note in begun.source.notes:
+        click.echo(f"  {note}")
     for entry in skipped:
         click.echo(f"  skipped {entry['path']}: {entry['reason']}")
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vidal.cli.once import Once
 from vidal.words import counted
 
 _LISTED = 5
@@ -17,14 +18,18 @@ _LISTED = 5
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--videos",
+    cls=Once,
     default=None,
     type=click.Path(path_type=Path),
     help="Where the clips are now. [default: the folders of the configuration]",
 )
-@click.option("--from", "old", default=None, type=click.Path(path_type=Path), metavar="OLD")
+@click.option(
+    "--from", "old", cls=Once, default=None, type=click.Path(path_type=Path), metavar="OLD"
+)
 @click.option(
     "--to",
     "new",
+    cls=Once,
     default=None,
     type=click.Path(path_type=Path),
     metavar="NEW",
@@ -51,7 +56,7 @@ def command(
 
     if (old is None) is not (new is None):
         raise UsageError("--from and --to go together.")
-    move = None if old is None or new is None else Move(_absolute(old), _absolute(new))
+    move = Move.between(old, new)
     with open_campaign(folder) as campaign:
         done = relink(campaign, engines=engines_of(campaign.config), videos=videos, move=move)
     with open_campaign(folder, lock=False) as campaign:
@@ -93,9 +98,3 @@ def _lines(done: Any) -> list[str]:
     if len(done.missing) > _LISTED:
         lines.append(f"  missing {len(done.missing) - _LISTED:,} more")
     return lines
-
-
-def _absolute(path: Path) -> Path:
-    import os
-
-    return Path(os.path.abspath(path))  # noqa: PTH100 (a link stays a link)

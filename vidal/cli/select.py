@@ -12,6 +12,7 @@ import click
 from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.cli.groups import Grouped
+from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, pairs
 from vidal.words import counted, printable
 
@@ -43,6 +44,7 @@ HEADINGS = {
 @click.command("select", cls=Grouped, headings=HEADINGS)
 @click.option(
     "--videos",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="A clip, or a folder of clips; a folder of numbered images is one clip.",
@@ -90,6 +92,7 @@ HEADINGS = {
 )
 @click.option(
     "--labels",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Frames that are labelled already (COCO, CVAT, YOLO, Label Studio): never chosen.",
@@ -100,6 +103,7 @@ HEADINGS = {
 )
 @click.option(
     "--weights",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Checkpoint of your own: vidal's, or a torchvision state dict.",
@@ -202,6 +206,7 @@ HEADINGS = {
 )
 @click.option(
     "--detections",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Your own detections instead of a detector: a file, a folder with one file a clip, or"
@@ -287,6 +292,7 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         "strategy": plan.query.strategy,
         "needs": sorted(plan.query.selector.needs),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
+        "notes": list(prepared.notes),
         "settings": plan.settings,
     }
     if as_json:
@@ -296,7 +302,7 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         f"would choose {counted(prepared.wanted, 'frame')} ({plan.query.budget.text} of"
         f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )
-    for line in _skipped_lines(prepared.skipped):
+    for line in [*map(printable, prepared.notes), *_skipped_lines(prepared.skipped)]:
         click.echo(line)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import EvidenceLost, InputError
+from vidal.formats._files import check_regular
 from vidal.formats.detections import Transform, find_files
 
 VERSION = 1
@@ -57,6 +58,7 @@ class GivenDetections(DetectorSpec):
         images = options.get("images")
         digest = hashlib.blake2b(digest_size=16)
         for file in [*found, *([images] if images is not None else [])]:
+            check_regular(file)
             try:
                 with file.open("rb") as stream:
                     part = hashlib.file_digest(stream, "blake2b").digest()

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from vidal.errors import FormatError, InputError
-from vidal.evidence.names import names_of
+from vidal.errors import FormatError, InputError, LabelsMismatch
+from vidal.evidence.names import ClipNames, names_of
 from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.formats._cvat import FILES as _CVAT
 from vidal.formats._cvat import flavour
 from vidal.formats._files import visible
 from vidal.formats._rows import load_json
 from vidal.formats._tree import is_file, is_folder, is_zip, tree_of
-from vidal.types import Clip, FrameRef, LabelledClip, Skipped
+from vidal.types import Clip, FrameRef, IntArray, LabelledClip, Skipped
 
 Names = Callable[[str], FrameRef | None]
 """From the name of a picture to its frame."""
@@ -127,7 +128,7 @@ def detect_format(path: Path) -> str:
         FormatError: it is none of those in ``READERS``.
     """
     if is_folder(path):
-        return flavour(path) if visible(path, *_CVAT) else _folder_format(path)
+        return _folder_format(path)
     if not is_file(path):
         raise InputError(path, "no such file or folder")
     name = path.name.lower()
@@ -143,22 +144,34 @@ def detect_format(path: Path) -> str:
 
 
 def _folder_format(path: Path) -> str:
-    """COCO, where one JSON file is all that can be meant; a data set of YOLO may hold others."""
+    """CVAT by its files, COCO by those that hold it; a data set of YOLO may hold other files."""
+    if visible(path, *_CVAT):
+        return flavour(path)
+    if _has_yolo(visible(path, "*.txt", "*.yaml", "*.yml", deep=True)):
+        return "yolo"
+    if visible(path, "*.xml", "*.xml.gz", deep=True):
+        return flavour(path)
     found = [file for file in visible(path, "*.json", deep=True) if file.name != "notes.json"]
-    if len(found) == 1:
+    if found:
         value = load_json(found[0])
         if isinstance(value, dict) and {"images", "categories"} <= value.keys():
             return "coco-video"
     return "yolo"
 
 
+def _has_yolo(files: Iterable[Path]) -> bool:
+    """Whether there are texts that are not just the notes that services put into every export."""
+    return any(not file.name.lower().startswith("readme") for file in files)
+
+
 def _zip_format(path: Path) -> str:
     """By the kinds of files in it; a data set of YOLO may hold JSON beside its labels."""
     with tree_of(path) as tree:
-        kinds = {file.suffix.lower() for file in tree.files(path)}
+        files = tree.files(path)
+    kinds = {file.suffix.lower() for file in files}
     if ".xml" in kinds:
         return flavour(path)
-    if ".txt" in kinds or kinds & {".yaml", ".yml"}:
+    if _has_yolo(file for file in files if file.suffix.lower() in (".txt", ".yaml", ".yml")):
         return "yolo"
     if ".json" in kinds:
         return _json_format(path)
@@ -178,8 +191,26 @@ def _choices() -> str:
     return f"Name it with --format: {', '.join(READERS)}."
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """What was not taken of a file of labels.
+
+    Attributes:
+        skipped: what its reader left out.
+        empty: name of a clip -> (n,) int64, listed frames without boxes that are not taken.
+    """
+
+    skipped: Skipped = field(default_factory=Skipped)
+    empty: dict[str, IntArray] = field(default_factory=dict)
+
+
 def read_labels(
-    path: Path, name: str, *, classes: tuple[str, ...] | None, clips: Sequence[Clip]
+    path: Path,
+    name: str,
+    *,
+    classes: tuple[str, ...] | None,
+    clips: Sequence[Clip],
+    left: LeftOut | None = None,
 ) -> Iterator[LabelledClip]:
     """The entries of a file of labels beside clips, whatever its format.
 
@@ -187,22 +218,74 @@ def read_labels(
     that CVAT lists without boxes are not labelled: it lists those that nobody looked at, too. Data
     sets in YOLO or COCO are taken at their word.
 
+    Args:
+        path: a file or folder.
+        name: of its format.
+        classes: names to map to; None = the file's own.
+        clips: that it may be about.
+        left: receives what is not taken.
+
     Raises:
         InputError, FormatError: it cannot be read.
     """
+    left = LeftOut() if left is None else left
     if name not in READERS:
-        yield from reader(name)(path, classes=classes)
+        yield from reader(name)(path, classes=classes, skipped=left.skipped)
         return
     ids = {clip.id: clip for clip in clips}
-    names = picture_of({name: clip.id for name, clip in by_any_name(clips).items()})
-    request = Request(path, classes or (), ids, names, Skipped())
+    request = Request(path, classes or (), ids, pictures_of(clips), left.skipped)
     for entry in READERS[name].read(request):
         table = entry.annotations
         if name in ("cvat", "cvat-images"):
             boxed = np.zeros(table.frames, np.bool_)
             boxed[table.frame] = True
+            if len(empty := np.flatnonzero(table.labelled & ~boxed)):
+                left.empty[entry.name] = empty
             table = replace(table, labelled=table.labelled & boxed)
         yield replace(entry, annotations=table)
+
+
+_LAYOUT = frozenset(
+    (
+        *("images", "image", "img", "imgs", "frames", "jpegimages", "labels", "annotations"),
+        *("data", "default", "train", "training", "val", "valid", "validation", "test", "testing"),
+        *("obj_train_data", "obj_valid_data", "obj_test_data"),
+    )
+)
+"""Folders that exporters put pictures and labels into; they say nothing of clips."""
+
+
+def pictures_of(clips: Iterable[Clip]) -> Names:
+    """From the name of a picture beside clips (``night/cam_000012.jpg``) to its frame.
+
+    The part before the number names the clip, as of ``ClipNames``: its folders tell clips of one
+    name apart, and rule out a clip of another folder.
+    """
+    known = ClipNames(clips)
+    found: dict[str, str | None] = {}
+
+    def clip_of(name: str) -> str | None:
+        *folders, last = PurePosixPath(name).parts
+        folders = [] if "upload" in folders else folders
+        bare = [each for each in folders if each.casefold() not in _LAYOUT]
+        for parts in dict.fromkeys(((*folders, last), (*bare, last))):
+            with suppress(LabelsMismatch):  # it could be several
+                if fitting := known.find(Path(), ["/".join(parts)]):
+                    return fitting[0].id
+        return None
+
+    def find(name: str) -> FrameRef | None:
+        pure = PurePosixPath(name.replace("\\", "/"))
+        clip, _, index = pure.stem.rpartition("_")
+        if not clip or not (index.isdecimal() and index.isascii() and len(index) < 19):
+            return None
+        place = str(pure.parent / clip)
+        if place not in found:
+            found[place] = clip_of(place)
+        named = found[place]
+        return None if named is None else FrameRef(named, int(index))
+
+    return find
 
 
 def picture_of(ids: Mapping[str, str]) -> Names:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from vidal.errors import LabelsMismatch
 from vidal.evidence.names import ClipNames, Fit
-from vidal.types import Annotations, BoolArray, Clip, LabelledClip
+from vidal.types import Annotations, BoolArray, Clip, LabelledClip, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ def match_labels(
     clips: Sequence[Clip],
     *,
     absent: Sequence[Clip] = (),
+    skipped: Skipped | None = None,
 ) -> LabelMatch:
     """Find the clip of every entry of an annotation file; see ``ClipNames`` for what fits.
 
@@ -47,6 +48,7 @@ def match_labels(
         source: its entries.
         clips: of the run.
         absent: clips that are known and cannot be used: entries of them are told, not taken.
+        skipped: what the reader has left out, for the message where nothing is left.
 
     Raises:
         LabelsMismatch: no entry belongs to a clip, an entry could belong to several, two entries
@@ -57,7 +59,7 @@ def match_labels(
     taken: dict[str, tuple[Fit, LabelledClip, Clip]] = {}
     others: list[str] = []
     for entry in source:
-        found = names.find(path, (entry.name,))
+        found = _find(names, path, entry)
         if found is None:
             others.append(entry.name)
             continue
@@ -76,14 +78,56 @@ def match_labels(
         if name not in lost
     }
     if not taken:
-        seen = ", ".join(others[:3]) or "nothing"
+        why = f"labels for other clips ({', '.join(others[:3])}{', ...' if others[3:] else ''})"
+        if not others:
+            why = "it holds no labels of these clips"
+            for _, where, reason in () if skipped is None else skipped.entries[:1]:
+                why += f"; {where}{': ' if where else ''}{reason}"
         raise LabelsMismatch(
             path,
-            f"labels for other clips ({seen}{', ...' if len(others) > 3 else ''})",
+            why,
             hint=f"Expected names such as {clips[0].id if clips else '-'} or their file names.",
         )
     missing = [(entry.name, name) for name, (_, entry, _) in taken.items() if name in lost]
     return LabelMatch(annotations, tuple(others), tuple(missing))
+
+
+def _find(names: ClipNames, path: Path, entry: LabelledClip) -> tuple[Clip, Fit] | None:
+    """The clip of an entry: by its name and, where it states one, by its video file.
+
+    The file counts where the name is only its stem (the folders tell more), and where the name says
+    nothing (``Task 17`` of CVAT).
+
+    Raises:
+        LabelsMismatch: it could be several clips, or name and file are those of different ones.
+    """
+    file = _stated(path, entry)
+    if file is not None and entry.name in (PurePosixPath(file).stem, PurePosixPath(file).name):
+        return names.find(path, (file,))
+    found = names.find(path, (entry.name,))
+    if file is None or (found is not None and found[1].whole):
+        return found
+    if found is None:
+        return names.find(path, (file,))
+    try:
+        other = names.find(path, (file,))
+    except LabelsMismatch:  # the name settles it
+        return found
+    if other is not None and other[0].id != found[0].id:
+        raise LabelsMismatch(
+            path,
+            f"{entry.name!r} would be clip {found[0].id}, but its video {file} is {other[0].id}",
+            hint="Give it the name of its clip.",
+        )
+    return found
+
+
+def _stated(path: Path, entry: LabelledClip) -> str | None:
+    """The video file of an entry, as seen from the folder of the labels; None for images."""
+    if entry.path is None or not entry.path.suffix:
+        return None
+    below = entry.path.is_relative_to(path.parent)
+    return (entry.path.relative_to(path.parent) if below else entry.path).as_posix()
 
 
 def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
@@ -101,6 +145,12 @@ def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
             f"{entry.name!r} was annotated at {entry.size[1]}x{entry.size[0]} pixels, but"
             f" {clip.path.name} is {clip.size[1]}x{clip.size[0]}",
             hint="Annotate pictures of the clip's own size.",
+        )
+    if len(table) and ((table.boxes >= 0) & (table.boxes <= 1)).all():
+        raise LabelsMismatch(
+            path,
+            f"every box of {entry.name!r} lies within the first pixel: shares of the picture?",
+            hint="Boxes are in pixels: scale them.",
         )
     if table.frames == clip.frames:
         return table

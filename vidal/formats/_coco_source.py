@@ -150,7 +150,7 @@ class Source:
                 self._images[key] = self._image(where, item)
                 continue
             file = self._of.text(where, item, "file_name")
-            ref = find(file) or find(PurePosixPath(file.replace("\\", "/")).name)
+            ref = find(file)
             if ref is None:
                 self._skipped.add(
                     self._of.path, where, f"{shown(file)}: name does not say which frame it is"
@@ -163,7 +163,8 @@ class Source:
             self._images[key] = self._listed(where, "file_name", video, ref.index, item)
         if plain and self._images and not self.videos:
             hint = "Expected 'videos', or names such as <clip>_000123.jpg."
-            why = "no name of an image says which frame it is"
+            first = next(iter(self._of.items(value, "images")))[1].get("file_name")
+            why = f"no name of an image says which frame of a clip it is, such as {shown(first)}"
             raise FormatError(self._of.path, "images", why, hint=hint)
 
     def _image(self, where: str, item: dict[str, Any]) -> tuple[Video, int]:

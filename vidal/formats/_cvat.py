@@ -38,7 +38,7 @@ class Task:
         values: allowed values of each attribute, in order, over all labels.
         kind: ``task``, ``job`` or ``project``, whichever was exported.
         height, width: of ``<original_size>``; 0 where absent.
-        source: base name of the video; empty where absent.
+        source: name of the video, with the folders that it has on a share; empty where absent.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Task:
         elif event.tag in ("width", "height") and inside == "original_size":
             setattr(self, event.tag, pixels(path, event.where, event.tag, event.text))
         elif event.tag == "source":
-            self.source = event.text.replace("\\", "/").rsplit("/", 1)[-1]
+            self.source = event.text.replace("\\", "/")
         elif inside in ("task", "job"):
             self.fields[event.tag] = event.text
         return attribute
@@ -127,6 +127,20 @@ class Grid:
         return mask
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or those of a folder: at its top, else in its folders (one a job, say).
+
+    Raises:
+        InputError: there is none in the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    files = visible(path, *FILES) or visible(path, *FILES, deep=True)
+    if not files:
+        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    return files
+
+
 def flavour(path: Path) -> Literal["cvat", "cvat-images"]:
     """Whether an XML file (or the first of a folder) is CVAT for video or CVAT for images.
 
@@ -136,9 +150,7 @@ def flavour(path: Path) -> Literal["cvat", "cvat-images"]:
         InputError: it cannot be read; FormatError: it is not CVAT's.
     """
     path = Path(path)
-    files = visible(path, *FILES) if path.is_dir() else [path]
-    if not files:
-        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
+    files = files_of(path)
     mode = ""
     for at, event in enumerate(events(files[0])):
         if at == 0 and event.tag != "annotations":

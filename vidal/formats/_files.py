@@ -14,6 +14,7 @@ import io
 import lzma
 import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -30,6 +31,8 @@ FREE = 32 << 20
 
 RATIO = 100
 """How many times its own size an archive may expand to beyond that."""
+
+UTF_8 = "Save it as UTF-8."
 
 LINE = 64 << 20
 """Bytes of the longest line of text that is read."""
@@ -88,19 +91,30 @@ def visible(folder: Path, *patterns: str, deep: bool = False) -> list[Path]:
     Raises:
         InputError: no such folder, or one that cannot be read.
     """
-    folder = Path(folder)
     found: list[Path] = []
-
-    def refuse(error: OSError) -> None:
-        place = error.filename or folder
-        raise InputError(place, f"cannot be read ({error.strerror or error})") from error
-
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if deep and not hidden(name)]
-        for name in names:
-            if not hidden(name) and _matches(name, patterns):
-                found.append(Path(place, name))
+    left = [str(folder)]  # no recursion: folders may lie deeper than Python calls itself
+    while left:
+        place = left.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if hidden(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        left += [entry.path] if deep else []
+                    elif _matches(entry.name, patterns) and not _leads_to_folder(entry):
+                        found.append(Path(entry.path))
+        except OSError as error:
+            why = f"cannot be read ({error.strerror or error})"
+            raise InputError(error.filename or place, why) from error
     return sorted(found)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle: whoever reads it says so
+        return False
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -123,6 +137,19 @@ def reporting(path: Path) -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: a pipe waits for ever, a device has no end.
+
+    Raises:
+        InputError: it is such, or not there.
+    """
+    with reporting(path):
+        mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        hint = "Write its content to a file, and name that."
+        raise InputError(path, "a pipe or a device, not a file", hint=hint)
 
 
 class Source:
@@ -166,6 +193,7 @@ def opened(path: Path, *members: str) -> Iterator[Source]:
             member or with several; and as ``Source.read``.
     """
     path = Path(path)
+    check_regular(path)
     with ExitStack() as stack:
         with reporting(path):
             raw = stack.enter_context(path.open("rb"))
@@ -237,7 +265,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 text = newlines.decode(decoder.decode(data, final=not data), final=not data)
             except UnicodeDecodeError as error:
                 at = before + error.start
-                raise FormatError(path, f"byte {at}", "not UTF-8 text") from error
+                raise FormatError(path, f"byte {at}", "not UTF-8 text", hint=UTF_8) from error
             before += len(data) - _pending(decoder)
             first, *more = text.split("\n")
             rest.append(first)

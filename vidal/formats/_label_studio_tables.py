@@ -27,6 +27,7 @@ class ClipTasks:
         size: (height, width) as the file states it.
         frames: length, where known or stated; ``known`` = the caller knows it.
         video: of a video task, else empty.
+        name: of the clip, where it is not what tells the tasks apart.
         answered: of a video task, whether somebody did.
         seen, labelled, incomplete: frames of image tasks.
         rows: of image tasks.
@@ -37,6 +38,7 @@ class ClipTasks:
     frames: int | None = None
     known: bool = False
     video: str = ""
+    name: str | None = None
     answered: bool = False
     seen: set[int] = field(default_factory=set)
     labelled: set[int] = field(default_factory=set)
@@ -86,7 +88,7 @@ def tables(
         if boxes > _MOST:
             raise FormatError(path, "", f"more than {_MOST} boxes cannot be right")
         video = Path(clip.video) if clip.video else None
-        yield LabelledClip(name, table, path=video, size=clip.size)
+        yield LabelledClip(clip.name or name, table, path=video, size=clip.size)
 
 
 def _of_images(

@@ -16,7 +16,8 @@ PATTERN = r"(?P<clip>.+)_(?P<index>\d+)"
 """How the stem of an image's name says clip and frame."""
 
 Names = Callable[[str], FrameRef | None] | Mapping[str, FrameRef] | str | None
-"""From an image's name to its frame: a function, a mapping, a regular expression with the groups
+"""From an image's name, with the folders that the file gives it, to its frame: a function, a
+mapping (with or without folders), a regular expression with the groups
 ``clip`` and ``index`` for the whole stem, or None for ``PATTERN``."""
 
 
@@ -34,7 +35,7 @@ def resolver(names: Names) -> Callable[[str], FrameRef | None]:
     if callable(names):
         return names
     if isinstance(names, Mapping):
-        return names.get
+        return lambda name: names.get(name, names.get(PurePosixPath(name.replace("\\", "/")).name))
     try:
         pattern = re.compile(PATTERN if names is None else names)
     except re.error as error:
@@ -65,7 +66,8 @@ def of_clip(known: Mapping[str, T], name: str) -> T | None:
         return known[name]
     pure = PurePosixPath(name)
     bare = {key: key.rpartition("-")[0] for key in known}
-    for wanted in dict.fromkeys((name.replace("/", "__"), pure.name, pure.stem)):
+    tails = ("__".join(pure.parts[at:]) for at in range(len(pure.parts)))
+    for wanted in dict.fromkeys((*tails, pure.stem)):
         same = [known[key] for key, value in bare.items() if value == wanted or key == wanted]
         same = same or [known[k] for k, value in bare.items() if value.endswith(f"__{wanted}")]
         if same:

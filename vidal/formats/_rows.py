@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError
-from vidal.formats._files import printable, read_bytes
+from vidal.formats._files import UTF_8, printable, read_bytes
 from vidal.types import Annotations, BoolArray, IntArray, Skipped
 
 Row = tuple[int, tuple[float, float, float, float], int, int, bool, str]
@@ -45,7 +45,7 @@ def _decoded(path: Path, members: Sequence[str]) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FormatError(path, f"byte {error.start}", "not UTF-8 text") from error
+        raise FormatError(path, f"byte {error.start}", "not UTF-8 text", hint=UTF_8) from error
 
 
 def load_json(path: Path, *members: str) -> Any:

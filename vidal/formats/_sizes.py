@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from vidal.errors import FormatError, InputError
+from vidal.formats._files import check_regular
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -32,6 +33,8 @@ def image_size(file: Path, stream: IO[bytes] | None = None) -> Size:
     Raises:
         InputError: it cannot be read, or is no picture.
     """
+    if stream is None:
+        check_regular(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -13,7 +13,16 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from vidal.errors import FormatError, InputError
-from vidal.formats._files import FREE, RATIO, hidden, printable, read_bytes, reporting, visible
+from vidal.formats._files import (
+    FREE,
+    RATIO,
+    UTF_8,
+    hidden,
+    printable,
+    read_bytes,
+    reporting,
+    visible,
+)
 from vidal.formats._sizes import Size, image_size
 
 
@@ -158,7 +167,7 @@ def decoded(file: Path, data: bytes) -> str:
     try:
         return printable(file, "", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise FormatError(file, f"byte {error.start}", "not UTF-8 text") from error
+        raise FormatError(file, f"byte {error.start}", "not UTF-8 text", hint=UTF_8) from error
 
 
 def shallowest(files: Sequence[Path]) -> list[Path]:

@@ -40,6 +40,8 @@ def parse(line: str, keypoints: int = 0) -> tuple[int, Box]:
     if not isfinite(number) or number != int(number):
         raise Unreadable("class is not a whole number")
     polygon = count >= 7 and count != 5 + keypoints
+    if count == 7 and polygon and parts[-1].isdecimal():
+        raise Unreadable("a triangle, or a box with confidence and track: which is not certain")
     place = values if polygon else values[:4]
     if not all(map(isfinite, place)):
         raise Unreadable("box is not finite")

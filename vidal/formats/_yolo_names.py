@@ -8,6 +8,7 @@ lists in one data set have to agree.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class Description:
         source: the file that states them.
         keys: of the YAML file.
         stated_root: ``path`` of the YAML file, where there is no such folder.
+        outside: ``path`` leads out of the folder of the YAML file.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Description:
     source: Path | None = None
     keys: Mapping[str, Any] = field(default_factory=dict)
     stated_root: str | None = None
+    outside: bool = False
 
 
 def describe(tree: Tree, path: Path) -> Description:
@@ -76,8 +79,11 @@ def describe(tree: Tree, path: Path) -> Description:
         if source is not None and names != lists[source]:
             hint = "Leave the right one, or name the YAML file that has it."
             raise FormatError(file, "", f"other names of classes than {source}", hint=hint)
-    root, stated = _root(tree, folder if described is None else described.parent, keys, described)
-    return Description(root, None if source is None else lists[source], source, keys, stated)
+    home = folder if described is None else described.parent
+    root, stated = _root(tree, home, keys, described)
+    outside = not Path(os.path.abspath(root)).is_relative_to(os.path.abspath(home))  # noqa: PTH100
+    own = None if source is None else lists[source]
+    return Description(root, own, source, keys, stated, outside)
 
 
 def _root(

@@ -117,7 +117,7 @@ def only_file(path: Path) -> Path:
     if not found:
         raise InputError(path, "no .json file in it")
     if len(found) > 1:
-        some = ", ".join(file.name for file in found[:3])
+        some = ", ".join(file.relative_to(path).as_posix() for file in found[:3])
         why = f"{len(found)} .json files ({some:.120}{', ...' if len(found) > 3 else ''})"
         raise FormatError(path, "", why, hint="Name the one to read.")
     return found[0]

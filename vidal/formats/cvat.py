@@ -27,12 +27,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.errors import FormatError, InputError
-from vidal.formats._cvat import FILES, IGNORE, Grid, Numbering, Task
+from vidal.errors import FormatError
+from vidal.formats._cvat import IGNORE, Grid, Numbering, Task, files_of
 from vidal.formats._cvat_shapes import NO_OBJECT, outline
 from vidal.formats._cvat_tracks import Keys, boxes_of
 from vidal.formats._cvat_write import write as write
-from vidal.formats._files import visible
 from vidal.formats._rows import tabulate
 from vidal.formats._xml import Event, events, flag, need, whole
 from vidal.types import UNKNOWN, LabelledClip, Skipped
@@ -70,19 +69,10 @@ def read(
         FormatError: a broken file; says the line and the element.
     """
     path = Path(path)
-    for file in _files(path):
+    for file in files_of(path):
         skip = Skipped() if skipped is None else skipped
         reader = _Reader(file, skip, label_from, numbering)
         yield reader.clip(classes, frames, deleted, empty_is_labelled)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = visible(path, *FILES)
-    if not files:
-        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
-    return files
 
 
 class _Reader:

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.errors import FormatError, InputError
-from vidal.formats._cvat import FILES, IGNORE, Task, box_lines, element, label_lines
+from vidal.errors import FormatError
+from vidal.formats._cvat import IGNORE, Task, box_lines, element, files_of, label_lines
 from vidal.formats._cvat_shapes import NO_OBJECT, extent
-from vidal.formats._files import visible
 from vidal.formats._names import Names, believable, believable_sum, frame_name, resolver
 from vidal.formats._rows import Row, build
 from vidal.formats._write import write_lines
@@ -56,10 +55,7 @@ def read(
     """
     path = Path(path)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, label_from)
-    files = visible(path, *FILES) if path.is_dir() else [path]
-    if not files:
-        raise InputError(path, "no .xml, .xml.gz or .zip in this folder")
-    for file in files:
+    for file in files_of(path):
         reader.scan(file)
     yield from reader.clips(classes, frames or {})
 

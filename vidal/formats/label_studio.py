@@ -111,13 +111,13 @@ class _Reader:
         results = self._results(where, task)
         kind, url = self._medium(where, data)
         try:
-            name = base_name(url)
+            place = location(url)
         except ValueError as error:
             raise FormatError(self.path, where, f"{kind}: {shown(url)} is not a URL") from error
         if kind == "video":
-            self._video(where, data, name, results)
+            self._video(where, data, place, results)
         else:
-            self._image(where, data, name, results)
+            self._image(where, data, place, results)
 
     def _medium(self, where: str, data: dict[str, Any]) -> tuple[Literal["image", "video"], str]:
         """What is labelled, and its URL; the key follows the project's configuration."""
@@ -195,8 +195,8 @@ class _Reader:
 
     def _ref(self, where: str, data: dict[str, Any], image: str) -> FrameRef | None:
         name, index = data.get("clip"), data.get("index")
-        if name is None and index is None:
-            return self.resolve(image)
+        if name is None or index is None:
+            return self.resolve(image)  # one alone is a column of the user's own
         if not isinstance(name, str) or type(index) is not int:
             raise FormatError(self.path, where, "data.clip and data.index: expected text and int")
         return FrameRef(name, index)
@@ -236,10 +236,12 @@ class _Reader:
     def _video(
         self, where: str, data: dict[str, Any], file: str, results: list[Any] | None
     ) -> None:
-        name = data.get("clip", PurePosixPath(file).stem)
+        name = data.get("clip", PurePosixPath(file.strip("/")).with_suffix("").as_posix())
         if not isinstance(name, str) or name in self.found:
             raise FormatError(self.path, where, f"clip {shown(name)} twice or not a text")
-        clip = self.found[name] = ClipTasks(video=file, answered=results is not None)
+        clip = ClipTasks(video=file, answered=results is not None)
+        clip.name = None if "clip" in data else PurePosixPath(file).stem
+        self.found[name] = clip
         if data.get("width") is not None and data.get("height") is not None:
             clip.size = (
                 pixels(self.path, where, data, "height"),
@@ -318,13 +320,15 @@ class _Reader:
 
 def _suffix(url: str) -> str:
     try:
-        return PurePosixPath(base_name(url)).suffix.lower()
+        return PurePosixPath(location(url)).suffix.lower()
     except ValueError:
         return ""
 
 
-def base_name(url: str) -> str:
-    """File name behind a URL or path of Label Studio, without the prefix that uploads get.
+def location(url: str) -> str:
+    """The file behind a URL or path of Label Studio, with its folders.
+
+    Uploads lose the prefix that they got, and their folders, which Label Studio made.
 
     Raises:
         ValueError: not a URL (``http://[::1/x``).
@@ -334,4 +338,4 @@ def base_name(url: str) -> str:
     path = (local or unquote(parts.path)).replace("\\", "/")
     folder, _, name = path.rpartition("/")
     uploaded = "upload" in folder.split("/")
-    return re.sub(r"^[0-9a-f]{8}-", "", name) if uploaded else name
+    return re.sub(r"^[0-9a-f]{8}-", "", name) if uploaded else path

@@ -3,7 +3,10 @@
 ``gt.txt`` has nine columns: frame (1-based), id, left, top, width, height (pixels, 1-based),
 consider flag, class, visibility. Frames and corners become 0-based. A flag of 0 makes an ignore
 region: the benchmark leaves out what it covers, whatever its class. ``gt/labels.txt``, where it is
-there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n. Without
+there (CVAT's and Datumaro's MOT 1.1), names the classes: class n is its line n; the file then
+counts frames from 1 but pixels from 0, for Datumaro, with which CVAT exports, writes ``anno.x`` as
+it is (``MotSeqGtConverter.apply`` in its ``plugins/mot_format.py``). Such a file does not say which
+frames somebody looked at: those without boxes are not annotated, and listed. Without
 ``seqinfo.ini`` (they write none) a sequence is as long as its folder of images. MOT17 comes three
 times, once for each public detector (``-DPM``, ``-FRCNN``, ``-SDP``), with the same images and
 labels; the first copy is read, the others are listed as skipped. ``det.txt`` holds detections and
@@ -16,6 +19,7 @@ import configparser
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path, PurePath
 
@@ -35,7 +39,7 @@ from vidal.formats._files import visible
 from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build, read_text
 from vidal.formats._sizes import Size
-from vidal.formats._tree import is_file, is_folder
+from vidal.formats._tree import is_file, is_folder, is_zip
 from vidal.formats._write import write_lines
 from vidal.formats._xml import pixels, real, shown, whole
 from vidal.types import UNKNOWN, LabelledClip, Skipped
@@ -69,6 +73,7 @@ def read(
     skipped: Skipped | None = None,
     frames: Mapping[str, int] | None = None,
     sizes: Mapping[str, Size] | None = None,
+    empty_is_labelled: bool = False,
 ) -> Iterator[LabelledClip]:
     """The sequences below a folder, in order of their paths; without ``gt.txt`` not annotated.
 
@@ -80,6 +85,7 @@ def read(
         frames: lengths of sequences by name, where neither ``seqinfo.ini`` nor images tell; else
             the last line's frame is the last.
         sizes: (height, width) of sequences by name, likewise.
+        empty_is_labelled: whether frames without boxes are annotated beside ``labels.txt``, too.
 
     Raises:
         InputError: no sequences there, or a file that cannot be read.
@@ -87,6 +93,8 @@ def read(
             images that are not numbered 1 to ``seqLength``, or of different sizes.
     """
     root = Path(path)
+    if is_zip(root):
+        raise InputError(root, "a zip archive", hint="Unpack it, and give the folder.")
     folders = _sequences(root)
     total = 0
     first: dict[Path, Path] = {}
@@ -95,6 +103,7 @@ def read(
         original = first.setdefault(folder.with_name(copy["sequence"]) if copy else folder, folder)
         if original == folder:
             clip = _sequence(root, folder, classes, frames or {}, sizes or {}, skipped)
+            clip = clip if empty_is_labelled else _boxed(clip, folder, skipped)
             total = believable_sum(root, total + clip.annotations.frames)
             yield clip
         elif skipped is not None:
@@ -152,14 +161,15 @@ def _sequence(
     skipped: Skipped | None,
 ) -> LabelledClip:
     info, truth = folder / "seqinfo.ini", folder / "gt" / "gt.txt"
-    facts = _facts(info) if is_file(info) else {}
+    facts = _facts(info) if os.path.lexists(info) else {}
     relative = folder.relative_to(root)
     name = relative.as_posix() if relative.parts else folder.resolve().name
     own = _own_classes(truth.with_name("labels.txt"))
     names = (own or CLASSES) if classes is None else tuple(classes)
     labels = labeller(names, known=own or CLASSES, aliases={})
     annotated = os.path.lexists(truth)  # a broken link is no sequence without labels
-    rows = list(_rows(truth, own or CLASSES, labels)) if annotated else []
+    first = 0 if own else 1
+    rows = list(_rows(truth, own or CLASSES, labels, first)) if annotated else []
     refuse_twins(truth, rows)
     images = _image_folder(info, facts)
     files = numbered_images(folder / images)
@@ -184,9 +194,23 @@ def _sequence(
     )
 
 
+def _boxed(clip: LabelledClip, folder: Path, skipped: Skipped | None) -> LabelledClip:
+    """Without the empty frames of a tool's export; the benchmark's own are annotated."""
+    if not os.path.lexists(folder / "gt" / "labels.txt"):
+        return clip
+    table = clip.annotations
+    boxed = np.zeros(table.frames, np.bool_)
+    boxed[table.frame] = True
+    bare = int((table.labelled & ~boxed).sum())
+    if bare and skipped is not None:
+        why = f"{bare} frames without boxes wait: it does not say that somebody looked"
+        skipped.add(folder / "gt" / "gt.txt", "", why)
+    return replace(clip, annotations=replace(table, labelled=table.labelled & boxed))
+
+
 def _own_classes(file: Path) -> tuple[str, ...] | None:
     """The names of ``labels.txt``, one a line; None where there is none."""
-    if not is_file(file):
+    if not os.path.lexists(file):  # a broken link is no lack of names
         return None
     names = [line.strip() for line in read_text(file).strip().splitlines()]
     lower = [name.casefold() for name in names]
@@ -267,8 +291,9 @@ def _rate(info: Path, facts: Mapping[str, str]) -> Fraction | None:
 
 
 def _rows(
-    file: Path, names: Sequence[str], labels: Callable[[Path, str, str], int]
+    file: Path, names: Sequence[str], labels: Callable[[Path, str, str], int], first: int
 ) -> Iterator[Row]:
+    """The boxes; the left- and topmost pixel of the file is ``first``."""
     for where, line in text_lines(file):
         parts = line.split(",")
         if len(parts) != _COLUMNS:
@@ -284,7 +309,8 @@ def _rows(
         if not 1 <= number <= len(names):
             raise FormatError(file, where, f"class: {number} is not in 1..{len(names)}")
         label = labels(file, where, names[number - 1])
-        box = (left - 1, top - 1, left - 1 + width, top - 1 + height)
+        left, top = left - first, top - first
+        box = (left, top, left + width, top + height)
         yield frame - 1, box, label, track, parts[6].strip() == "0", where
 
 

@@ -7,8 +7,9 @@ with a line that cannot be read is not annotated. The format has neither tracks 
 
 What the numbers stand for is read from the lists that exporters put beside the labels (see
 ``vidal.formats._yolo_names``). A ``path`` in ``data.yaml`` that does not exist here (that of
-another machine) is passed over. The names of pictures may have a prefix of Label Studio's uploads
-(``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
+another machine) is passed over; of one that leads out of the folder of ``data.yaml`` the folders of
+``train``, ``val`` and ``test`` are read, where they are there. The names of pictures may have a
+prefix of Label Studio's uploads (``0a1b2c3d-``) or the ending of Roboflow's (``_jpg.rf.0a1b...``).
 
 ``vidal``, a key of ``data.yaml``, is this writer's own: length and size of each clip, and the name
 of the class that stands for unknown objects.
@@ -37,7 +38,8 @@ from vidal.formats._yolo_names import HINT, Description, checked, describe
 from vidal.types import UNKNOWN, Annotations, FrameRef, LabelledClip, Skipped
 
 _IMAGES = ("*.jpg", "*.jpeg", "*.png", "*.bmp", "*.tif", "*.tiff", "*.webp")
-_NO_LABELS = frozenset(("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"))
+_LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")
+_NO_LABELS = frozenset((*_LISTS, "readme.roboflow.txt", "readme.dataset.txt"))
 """Text files of exporters that are not the labels of an image: names, and lists of images."""
 
 _OWN = "vidal"
@@ -141,19 +143,41 @@ _FACTS = ("frames", "height", "width")
 
 def _folders(tree: Tree, said: Description, split: str | None) -> list[Path]:
     """Where to look for files."""
-    if split is None:
+    if split is None and not said.outside:
         return [said.root]
-    value = said.keys.get(split)
-    value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        where = said.source or said.root
-        raise FormatError(where, split, "split is not stated", hint="Expected a folder or a list.")
-    folders = [Path(os.path.normpath(said.root / one)) for one in value]
+    if split is None:
+        named = [_named(said, key) or [] for key in ("train", "val", "test")]
+        folders = [folder for each in named for folder in each if tree.is_dir(folder)]
+        if any(_is_disk(folder) for folder in folders or [said.root]):
+            hint = "Name the folder of the data set with 'path', or leave 'path' out."
+            raise FormatError(said.source or said.root, "path", "the whole disk", hint=hint)
+        if not folders:
+            return [said.root]
+    else:
+        stated = _named(said, split)
+        if stated is None:
+            hint, where = "Expected a folder or a list.", said.source or said.root
+            raise FormatError(where, split, "split is not stated", hint=hint)
+        folders = stated
     for folder in folders:
         if not tree.is_dir(folder):
             raise InputError(folder, "no such folder")
     twins = (twin for folder in folders if (twin := _labels(folder)) != folder)
     return [*folders, *(twin for twin in twins if tree.is_dir(twin))]
+
+
+def _is_disk(folder: Path) -> bool:
+    place = folder.resolve()
+    return place == Path(place.anchor)
+
+
+def _named(said: Description, key: str) -> list[Path] | None:
+    """What a key of ``data.yaml`` names; None where it states nothing."""
+    value = said.keys.get(key)
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return None
+    return [Path(os.path.normpath(said.root / one)) for one in value]
 
 
 def _labels(path: Path) -> Path:
@@ -183,7 +207,9 @@ def _files(
         label = file.suffix.lower() == ".txt"
         if label and file.name.lower() in _NO_LABELS:
             continue
-        if (ref := find(file.name)) is None:
+        inside = file.is_relative_to(said.root)
+        name = file.relative_to(said.root).as_posix() if inside else file.name
+        if (ref := find(name)) is None:
             skipped.add(file, "", "name does not say which frame it is")
             continue
         believable(file, "", ref.index + 1)
@@ -267,7 +293,7 @@ class _Reader:
         height, width = size
         keypoints = keypoints_of(self.said.keys)
         text = decoded(file, self.tree.read(file))
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
             place = f"{self._relative(file)}, line {number}"

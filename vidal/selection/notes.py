@@ -23,12 +23,6 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
             f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
         )
-    if prepared.labels is not None and prepared.labels.others:
-        others = prepared.labels.others
-        notes.append(
-            f"The labels file names {counted(len(others), 'clip that is', 'clips that are')}"
-            f" not here, such as {others[0]}."
-        )
     cut = [clip for clip in found.clips.values() if clip.truncated]
     if cut:
         notes.append(

@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from vidal.evidence.beside import labels_beside
 from vidal.evidence.clips import open_clips
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
-from vidal.evidence.label_files import detect_format, read_labels
-from vidal.evidence.labels import LabelMatch, match_labels
+from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
@@ -121,9 +121,8 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     clips, skipped, notes = _find_clips(plan, engines)
     labels = None
     if given.labels is not None:
-        kind = detect_format(given.labels)
-        entries = read_labels(given.labels, kind, classes=None, clips=clips)
-        labels = match_labels(given.labels, entries, clips)
+        beside = labels_beside(given.labels, clips)
+        labels, notes = beside.match, (*notes, *beside.notes)
     base = sum(clip.frames for clip in clips)
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
     wanted = plan.query.budget.frames(base)

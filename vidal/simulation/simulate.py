@@ -146,7 +146,8 @@ def open_simulated(config: CampaignConfig, out: Path, engines: EngineMaker) -> S
         if table is None or not table.labelled.all():
             raise UsageError(
                 f"{clip.id}: not all of its frames are labelled.",
-                hint="A simulation answers queries from labels: it needs those of every frame.",
+                hint="A simulation answers queries from labels: it needs those of every frame."
+                + "".join(f" {note}" for note in source.notes),
             )
     if not source.truth("test"):
         raise UsageError(

@@ -132,3 +132,21 @@ def test_entries_of_clips_that_are_lost_are_told_and_not_taken():
     )
     assert list(match.annotations) == [a_clip().id]
     assert match.absent == (("town", town.id),)
+
+
+def test_boxes_in_shares_of_the_picture_are_refused():
+    entry = an_entry("city", labelled=(1, 2))
+    shares = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+    table = replace(
+        entry.annotations,
+        frame=np.array([1, 2]),
+        boxes=shares,
+        labels=np.zeros(2, np.int64),
+        track=np.full(2, -1),
+        ignore=np.zeros(2, bool),
+    )
+    with pytest.raises(LabelsMismatch, match="every box of 'city' lies within the first pixel"):
+        match_labels(Path("l.json"), [replace(entry, annotations=table)], [a_clip()])
+    larger = replace(table, boxes=shares * np.array([[1], [10]], np.float32))
+    match = match_labels(Path("l.json"), [replace(entry, annotations=larger)], [a_clip()])
+    assert match.labelled(a_clip()).sum() == 2

@@ -495,7 +495,9 @@ def test_a_folder_or_a_zip_with_one_file_is_read_as_that_file(tmp_path: Path) ->
     assert clip.annotations == other.annotations
     assert len(clip.annotations) == 1
     (folder / "more.json").write_text("{}")
-    with pytest.raises(FormatError, match=r"2 \.json files \(labels.json, more.json\)"):
+    with pytest.raises(
+        FormatError, match=r"2 \.json files \(annotations/labels.json, annotations/more.json\)"
+    ):
         list(read(tmp_path / "set"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no \.json file in it"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import sys
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +231,28 @@ def test_a_damaged_line_end_is_refused_rather_than_two_lines_in_one(tmp_path):
         list(lines(tmp_path / "a.txt"))
     with pytest.raises(FormatError, match="control character"):
         read_text(tmp_path / "a.txt")
+
+
+def test_folders_may_lie_deeper_than_python_calls_itself(tmp_path):
+    deep, made = str(tmp_path), []
+    for _ in range(sys.getrecursionlimit() + 100):
+        deep += "/d"
+        os.mkdir(deep)  # noqa: PTH102 (made one by one)
+        made.append(deep)
+    file = Path(deep, "a.txt")
+    try:
+        file.write_text("")
+        assert visible(tmp_path, deep=True) == [file]
+    finally:
+        file.unlink(missing_ok=True)
+        for place in reversed(made):
+            os.rmdir(place)  # noqa: PTH106
+
+
+def test_links_in_a_circle_are_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "a.txt").symlink_to("b.txt")
+    (tmp_path / "b.txt").symlink_to("a.txt")
+    (tmp_path / "home").symlink_to(".")
+    assert visible(tmp_path, deep=True) == [tmp_path / "a.txt", tmp_path / "b.txt"]
+    with pytest.raises(InputError, match=r"a\.txt: cannot be read"):
+        read_bytes(tmp_path / "a.txt")

@@ -15,7 +15,18 @@ from typing import Any
 import pytest
 
 from vidal.errors import FormatError, InputError
-from vidal.formats import bdd100k, coco_video, imagenet_vid, kitti_tracking, mot, synthia_al, yolo
+from vidal.formats import (
+    bdd100k,
+    coco_video,
+    cvat,
+    cvat_images,
+    imagenet_vid,
+    kitti_tracking,
+    label_studio,
+    mot,
+    synthia_al,
+    yolo,
+)
 
 KITTI = "{frame} 0 Car 0 0 -1.57 10 20 50 60 1.5 1.6 3.7 1 2 3 0.1\n"
 APPLE = b"\0\5\x16\7\0\2\0\0Mac OS X        \xb0\0"
@@ -220,3 +231,31 @@ def test_an_archive_that_holds_gigabytes_is_refused(
     file.write_bytes(packed)
     with pytest.raises(FormatError, match="expands to more than"):
         read()
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_refused(tmp_path, name):
+    read, file = made(tmp_path, name)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises((InputError, FormatError)):
+        read()
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises((InputError, FormatError)):
+        read()
+
+
+@pytest.mark.parametrize("reader", [cvat, cvat_images, label_studio, coco_video])
+def test_a_pipe_that_is_named_itself_is_refused(tmp_path, reader):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe or a device, not a file"):
+        list(reader.read(tmp_path / "pipe"))
+
+
+def test_a_pipe_among_the_pictures_is_refused(tmp_path):
+    (tmp_path / "classes.txt").write_text("car\n")
+    (tmp_path / "a_0.txt").write_text("0 .5 .5 .2 .2\n")
+    os.mkfifo(tmp_path / "a_0.jpg")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        list(yolo.read(tmp_path))

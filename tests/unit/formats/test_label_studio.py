@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -352,7 +352,7 @@ def test_the_size_that_a_file_states_is_the_one_that_is_stated(many):
     ],
 )
 def test_the_name_behind_a_url_is_that_of_the_file(url, name):
-    assert label_studio.base_name(url) == name
+    assert PurePosixPath(label_studio.location(url)).name == name
 
 
 @pytest.mark.parametrize("medium", ["img", "picture"])
@@ -557,3 +557,11 @@ def test_damaged_files_raise_nothing_but_input_errors(tmp_path_factory, data, cu
         list(label_studio.read(file))
     except InputError:
         return
+
+
+@pytest.mark.parametrize("column", [{"index": 3}, {"clip": "of the morning"}, {"index": "3"}])
+def test_a_column_of_the_users_own_does_not_hide_the_name_of_the_picture(many, column):
+    task = image("c_0.jpg", rectangle())
+    task["data"].update(column)
+    (clip,) = many(task)
+    assert (clip.name, clip.annotations.labelled.tolist()) == ("c", [True])

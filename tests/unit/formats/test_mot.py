@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -241,3 +242,42 @@ def test_a_folder_of_images_that_leads_out_or_cannot_be_is_refused(tmp_path, nam
     with pytest.raises(FormatError, match=r"imDir: .* is not a folder of the sequence") as caught:
         list(mot.read(tmp_path))
     assert len(caught.value.message) < 300 + len(str(tmp_path))
+
+
+def test_pixels_count_from_1_in_the_benchmark_and_from_0_beside_labels_txt(tmp_path):
+    place = a_sequence(tmp_path, truth="1,-1,0,0,40,30,1,1,1.0\n1,-1,11,21,40,30,1,1,1.0\n")
+    (clip,) = mot.read(tmp_path)
+    assert clip.annotations.boxes.tolist() == [[-1, -1, 39, 29], [10, 20, 50, 50]]
+    (place / "gt" / "labels.txt").write_text("car\n")
+    (clip,) = mot.read(tmp_path)
+    assert clip.annotations.boxes.tolist() == [[0, 0, 40, 30], [11, 21, 51, 51]]
+    assert clip.annotations.frame.tolist() == [0, 0]
+
+
+def test_frames_without_boxes_beside_labels_txt_wait_and_those_of_the_benchmark_do_not(tmp_path):
+    place = a_sequence(tmp_path, truth="1,-1,0,0,40,30,1,1,1.0\n3,-1,11,21,40,30,1,1,1.0\n")
+    (clip,) = mot.read(tmp_path)
+    assert clip.annotations.labelled.tolist() == [True] * 4
+    (place / "gt" / "labels.txt").write_text("car\n")
+    skipped = Skipped()
+    (clip,) = mot.read(tmp_path, skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [True, False, True, False]
+    assert [why for *_, why in skipped.entries] == [
+        "2 frames without boxes wait: it does not say that somebody looked"
+    ]
+    (clip,) = mot.read(tmp_path, empty_is_labelled=True)
+    assert clip.annotations.labelled.tolist() == [True] * 4
+
+
+def test_a_broken_link_in_the_place_of_labels_txt_is_no_lack_of_names(tmp_path):
+    place = a_sequence(tmp_path, truth=TRUTH)
+    (place / "gt" / "labels.txt").symlink_to("absent")
+    with pytest.raises(InputError, match=r"labels\.txt: cannot be read"):
+        list(mot.read(tmp_path))
+
+
+def test_a_zip_has_to_be_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mot.zip", "w") as archive:
+        archive.writestr("gt/gt.txt", TRUTH)
+    with pytest.raises(InputError, match=r"a zip archive.*Unpack it"):
+        list(mot.read(tmp_path / "mot.zip"))

@@ -394,3 +394,55 @@ def test_damaged_label_files_raise_nothing_but_input_errors(tmp_path_factory, da
         list(yolo.read(root, order=["a"], sizes={"c": (10, 10)}))
     except InputError:
         return
+
+
+@pytest.mark.parametrize("keys", ["", "train: .\n", "train: /\n"])
+@pytest.mark.parametrize("root", ["/", "/tmp/..", "/".join([".."] * 40)])
+def test_the_root_of_the_disk_is_not_walked(tmp_path, keys, root):
+    (tmp_path / "data.yaml").write_text(f"path: {root}\nnames: [car]\n{keys}")
+    (tmp_path / "c_0.txt").write_text("")
+    with pytest.raises(FormatError, match="path: the whole disk"):
+        read(tmp_path)
+
+
+def test_a_path_that_leads_out_of_the_folder_is_read_where_its_splits_are(tmp_path):
+    line = "0 .5 .5 .2 .2\n"
+    described = "path: ../set\ntrain: images/train\nval: images/val\nnames: [car]\n"
+    texts = {
+        "set/labels/train/c_0.txt": line,
+        "set/images/train/note.md": "",
+        "set/elsewhere/c_1.txt": line,
+        "config/data.yaml": described,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (clip,) = read(tmp_path / "config" / "data.yaml", frames={"c": 3})
+    assert np.flatnonzero(clip.annotations.labelled).tolist() == [0]
+    (tmp_path / "config" / "data.yaml").write_text("path: ../set\nnames: [car]\n")
+    (clip,) = read(tmp_path / "config", frames={"c": 3})
+    assert np.flatnonzero(clip.annotations.labelled).tolist() == [0, 1]
+
+
+def test_seven_columns_that_end_in_a_whole_number_are_not_guessed_at(folder):
+    skipped = Skipped()
+    root = folder(
+        {
+            "c_0.txt": "0 0.5 0.5 0.2 0.2 0.9 1\n",
+            "c_1.txt": "0 0.1 0.1 0.3 0.1 0.2 0.4\n",
+            "c_2.txt": "0 0.5 0.5 0.2 0.2 0.9 7\n",
+        }
+    )
+    (clip,) = read(root, skipped=skipped, sizes={"c": (100, 100)})
+    assert clip.annotations.labelled.tolist() == [False, True, False]
+    assert "a triangle, or a box with confidence and track" in skipped.entries[0][2]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(folder, end):
+    lines = ["0 .5 .5 .2 .2", "1 .5 .5 .1 .1", "1 .3 .3 .1 .1"]
+    root = folder({})
+    (root / "labels").mkdir()
+    (root / "labels" / "c_0.txt").write_bytes(("\ufeff" + end.join(lines) + end).encode())
+    (clip,) = read(root)
+    assert clip.annotations.labels.tolist() == [0, 1, 1]
