@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from vidal.api.given import path_of
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
@@ -49,7 +49,7 @@ class Campaign:
     """
 
     def __init__(self, folder: PathLike) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of("folder", folder)
 
     def __repr__(self) -> str:
         return f"<Campaign in {self.folder}>"
@@ -61,7 +61,7 @@ class Campaign:
         Raises:
             InputError: there is none.
         """
-        with open_campaign(Path(folder), lock=False):
+        with open_campaign(path_of("folder", folder), lock=False):
             return cls(folder)
 
     @classmethod
@@ -94,7 +94,7 @@ class Campaign:
             InputError: clips, labels or weights that cannot be used.
             CampaignError: there is another campaign here already.
         """
-        where = Path(folder)
+        where = path_of("folder", folder)
         wanted = campaign_config(where, config, options, settings)
         initial = wanted.data.labels is not None if initial_labels is None else initial_labels
         begin_campaign(where, wanted, initial_labels=initial)
@@ -144,7 +144,12 @@ class Campaign:
         """
         with open_campaign(self.folder) as campaign:
             return give_labels(
-                campaign, Path(source), format_=format, skipped=skipped, split=split, **options
+                campaign,
+                path_of("source", source),
+                format_=format,
+                skipped=skipped,
+                split=split,
+                **options,
             )
 
     def train(self, *, epochs: int | None = None, progress: bool = True) -> Trained | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from vidal.api import given
 from vidal.api.options import PathLike
 from vidal.errors import UnknownName
 from vidal.evidence.label_files import READERS, Request, detect_format
@@ -38,12 +38,16 @@ def read_labels(
         InputError: it is not there.
         FormatError: it is broken; says where.
     """
-    file = Path(path)
-    kind = detect_format(file) if format == "auto" else format
+    file = given.path_of("path", path)
+    kind = detect_format(file) if format == "auto" else given.text("format", format)
     if kind not in READERS:
         raise UnknownName("format", kind, sorted(READERS))
     left = Skipped() if skipped is None else skipped
-    return list(READERS[kind].read(Request(file, tuple(classes), {}, _no_frame, left)))
+    return list(
+        READERS[kind].read(
+            Request(file, tuple(given.texts("classes", classes)), {}, _no_frame, left)
+        )
+    )
 
 
 def _no_frame(name: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from vidal.api import given as kinds
 from vidal.api.options import PathLike, SelectOptions
 from vidal.api.watch import Console
 from vidal.assemble.selection import SelectionJob, plan_selection
@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 Writing = Callable[[str, int, int], None]
 """Told of the files that are written: a stage, how much of it is done, and how much there is."""
 
-_PATHS = ("labels", "weights", "config", "detections", "detections_images")
+_TEXTS = ("detector", "device", "precision", "tracker", "detections_frames", "score_transform")
+_PATHS = ("labels", "weights", "config", "detections", "detections_images", "cache")
+_MAPPINGS = ("options", "coherence", "flow", "expected", "tracker_options")
+_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("gap", "seed", "batch", "workers"), kinds.whole),
+    **dict.fromkeys(("threshold", "random_share"), kinds.real),
+    **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
+    **dict.fromkeys(_PATHS, kinds.path_of),
+    **dict.fromkeys(_MAPPINGS, kinds.mapping),
+}
+"""Options by the kind of their values."""
+_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class SelectedFrame:
     seconds: float
     score: float
     reason: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Any] = field(hash=False)
 
     def __str__(self) -> str:
         return f"{self.clip}@{self.index:06d}"
@@ -83,7 +94,7 @@ class Selection(Sequence[SelectedFrame]):
                     seconds=clip.seconds(ref.index),
                     score=float(query.scores[at]),
                     reason=query.explanation.words[at],
-                    parts=MappingProxyType({n: plain(values[at]) for n, values in parts.items()}),
+                    parts={n: plain(values[at]) for n, values in parts.items()},
                 )
             )
         return tuple(found)
@@ -160,7 +171,9 @@ class Selection(Sequence[SelectedFrame]):
                 not write.
             UnreadableClip: a chosen frame cannot be decoded any more.
         """
-        return write_outputs(self.result, Path(out), report=report, progress=progress)
+        return write_outputs(
+            self.result, kinds.path_of("out", out), report=report, progress=progress
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,21 +230,30 @@ def ahead(
     for name in given:
         if name not in SelectOptions.__annotations__:
             raise UnknownName("option", name, sorted(SelectOptions.__annotations__))
-    for name in _PATHS:
-        given[name] = None if given.get(name) is None else Path(given[name])
-    if not isinstance(given.get("classes"), str | None):
-        given["classes"] = ",".join(given["classes"])
+    _check_kinds(given)
     given["image_rate"] = str(given.get("image_rate", "10"))
-    folder = Path(out or ".")
-    given["cache"] = Path(given.get("cache") or folder / ".vidal")
+    folder = Path() if out is None else kinds.path_of("out", out)
+    given["cache"] = given.get("cache") or folder / ".vidal"
     job = plan_selection(
-        videos=None if videos is None else Path(videos),
+        videos=None if videos is None else kinds.path_of("videos", videos),
         out=folder,
         budget=budget,
-        strategy=strategy,
+        strategy=kinds.text("strategy", strategy),
         **given,
     )
     return SelectionAhead(job)
+
+
+def _check_kinds(given: dict[str, Any]) -> None:
+    """Options of the kinds that they are of, in place; others are refused by name."""
+    for name, kind in _KINDS.items():
+        if name in given and (given[name] is not None or name not in _MAY_BE_NONE):
+            given[name] = kind(name, given[name])
+    if not isinstance(given.get("classes"), str | None):
+        names = kinds.texts("classes", given["classes"])
+        if not names:
+            raise UsageError("classes: none are named.", hint="Leave it out to keep them all.")
+        given["classes"] = ",".join(names)
 
 
 def select(
@@ -275,4 +297,4 @@ def select(
     console = Console(quiet=not progress)
     if out is None:
         return again(lambda: coming.run(console))
-    return coming.run_into(Path(out), console, report=report)[0]
+    return coming.run_into(kinds.path_of("out", out), console, report=report)[0]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vidal.api import given as kinds
 from vidal.api.options import PathLike
 from vidal.api.watch import Bars
 from vidal.assemble import simulation
@@ -82,11 +83,15 @@ def plan_of(
     loaded = _loaded(config)
     return plan_simulation(
         loaded,
-        strategies=strategies if strategies is not None else [loaded.selection.strategy],
-        seeds=seeds,
-        rounds=rounds or loaded.rounds,
-        out=Path(out) if out is not None else Path(f"simulation-{loaded.name}"),
-        workers=workers,
+        strategies=(
+            [loaded.selection.strategy]
+            if strategies is None
+            else kinds.texts("strategies", strategies)
+        ),
+        seeds=kinds.whole("seeds", seeds, 1),
+        rounds=loaded.rounds if rounds is None else kinds.whole("rounds", rounds, 1),
+        out=Path(f"simulation-{loaded.name}") if out is None else kinds.path_of("out", out),
+        workers=kinds.whole("workers", workers),
         all_data=all_data,
     )
 
@@ -130,4 +135,4 @@ def _own(out: Path) -> OwnFiles:
 def _loaded(config: PathLike | Mapping[str, Any]) -> CampaignConfig:
     if isinstance(config, Mapping):
         return parse_config(config, "config", base=Path())
-    return load_config(Path(config))
+    return load_config(kinds.path_of("config", config))

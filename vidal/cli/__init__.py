@@ -113,11 +113,13 @@ def main(arguments: list[str] | None = None) -> Any:
     """
     import sys
 
+    from vidal.cli.interrupts import patient
     from vidal.errors import VidalError
 
     _prepare()
     try:
-        code = cli.main(args=arguments, prog_name="vidal", standalone_mode=False) or 0
+        with patient():
+            code = cli.main(args=arguments, prog_name="vidal", standalone_mode=False) or 0
         sys.stdout.flush()
         return code
     except VidalError as error:

@@ -188,7 +188,7 @@ def _json_format(path: Path) -> str:
 
 
 def _choices() -> str:
-    return f"Name it with --format: {', '.join(READERS)}."
+    return f"Formats that are read: {', '.join(READERS)}; some commands take --format to name it."
 
 
 @dataclass(slots=True)

@@ -40,6 +40,10 @@ _REORDERED = 32
 """More places than a frame can be stored away from where it is shown (16 frames or 32 fields in
 H.264 and HEVC): beyond that, the clock of a recording has jumped."""
 
+_TIMES_BY_SEQUENCE = ("mpeg",)
+"""Containers (MPEG program streams) that store a time for some frames only: FFmpeg works the others
+out from those before, and to other times after a seek."""
+
 _DEFAULT_RATE = Fraction(25)
 AV_TIME_BASE = 1_000_000  # FFmpeg's ticks a second of the durations of containers
 
@@ -172,6 +176,7 @@ def _demux(source: Source) -> _Packets | None:
     """The packets that are shown (not cut away by an edit list); None where one has no time."""
     codec = source.stream.codec_context.name
     total, pts, key, begins = 0, [], [], False
+    sought = source.container.format.name not in _TIMES_BY_SEQUENCE
     for packet in source.packets():
         total += 1
         begins = _begins(source, packet) if total == 1 else begins
@@ -180,7 +185,7 @@ def _demux(source: Source) -> _Packets | None:
         if packet.pts is None:
             return None
         pts.append(packet.pts)
-        key.append(packet.is_keyframe and whole(packet, codec))
+        key.append(sought and packet.is_keyframe and whole(packet, codec))
     missing = max(len(source.stream.index_entries) - total, 0)
     announced = max(source.stream.frames - total, 0)
     return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing, begins)

@@ -1,20 +1,23 @@
 """The Python door: its names, what an import costs, and the examples of the documentation."""
 
+import copy
 import doctest
 import inspect
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import vidal
 from vidal.api import options, selections
 from vidal.assemble.config import KEYS
 from vidal.assemble.selection import plan_selection
-from vidal.errors import UnknownName
+from vidal.errors import UnknownName, UsageError
 
 ROOT = Path(__file__).parents[3]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -76,6 +79,43 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
         vidal.Campaign.create(tmp_path / "work", videos=tmp_path, clases=["car"])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("gap", value) for value in ("3", None, 2.5, True, -1)),
+        *(("seed", value) for value in ("1", 1.5, -1, None)),
+        *(("batch", "x"), ("batch", -2), ("workers", "2"), ("workers", -1)),
+        *(("threshold", "0.5"), ("threshold", float("nan")), ("random_share", "0.1")),
+        *(("classes", [1]), ("classes", 5), ("classes", {"car": 1}), ("classes", [])),
+        *(("strategy", 5), ("detector", None), ("tracker", 5), ("device", 0), ("errors", 1)),
+        *(("options", "x"), ("coherence", 5), ("flow", [1])),
+        *(("videos", 5), ("videos", ["clips"]), ("cache", 5), ("labels", 5), ("out", 5)),
+        ("size", (1, 2)),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_by_name(tmp_path, name, value):
+    given = {"videos": tmp_path, "progress": False, "strategy": "entropy", name: value}
+    with pytest.raises(UsageError, match=name.rstrip("s")):
+        vidal.select(**given, **({} if name == "detector" else {"detector": "scenes-tiny"}))
+
+
+def test_values_of_another_kind_are_refused_by_every_function(tmp_path):
+    for call in (
+        lambda: vidal.Campaign.open(5),
+        lambda: vidal.Campaign.create(5, videos=tmp_path),
+        lambda: vidal.read_labels(5),
+        lambda: vidal.read_labels(tmp_path, format=5),
+        lambda: vidal.simulate(5),
+        lambda: vidal.simulate(ROOT / "configs/scenes-quick.yaml", seeds="x"),
+        lambda: vidal.simulate(ROOT / "configs/scenes-quick.yaml", rounds=0),
+        lambda: vidal.simulate(ROOT / "configs/scenes-quick.yaml", strategies=5),
+    ):
+        with pytest.raises(UsageError, match=" is not "):
+            call()
+    with pytest.raises(UnknownName, match="'entorpy'"):
+        vidal.simulate(ROOT / "configs/scenes-quick.yaml", strategies="entorpy")
+
+
 @pytest.fixture(scope="module")
 def here(rendered, tmp_path_factory):
     """The working directory of the examples."""
@@ -127,6 +167,16 @@ def test_a_selection_from_python_is_that_of_the_command_line(here):
     query = read_query(Path("line/query.json"))
     assert [str(frame.ref) for frame in query.frames] == [str(frame) for frame in chosen]
     assert [frame.reason for frame in query.frames] == [frame.reason for frame in chosen]
+
+
+def test_frames_of_a_selection_can_be_copied_sent_to_processes_and_put_in_sets(here):
+    chosen = vidal.select(
+        b"clips", budget=np.int64(2), detector="scenes-tiny", cache=".vidal", progress=False
+    )
+    back = pickle.loads(pickle.dumps(chosen))  # noqa: S301 (its own)
+    assert back.frames == chosen.frames
+    assert copy.deepcopy(chosen[0]) == chosen[0]
+    assert len(set(chosen)) == 2
 
 
 def test_a_selection_without_frames_has_an_empty_table(here):

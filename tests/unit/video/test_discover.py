@@ -125,6 +125,32 @@ def test_single_image_is_no_clip(tmp_path: Path) -> None:
             {"f0000.png": 0, "f0030.png": 30, "f0060.png": 60},
         ),
         (["7.500.png", "7.25.png", "8.1.png"], {"7.25.png": 0, "7.500.png": 1, "8.1.png": 2}),
+        (  # a decimal comma
+            ["f 10,04.png", "f 10,12.png", "f 10,2.png", "f 11,0.png"],
+            {"f 10,04.png": 0, "f 10,12.png": 1, "f 10,2.png": 2, "f 11,0.png": 3},
+        ),
+        (  # a decimal point that was replaced
+            ["t_10_04.png", "t_10_12.png", "t_10_2.png", "t_11_0.png"],
+            {"t_10_04.png": 0, "t_10_12.png": 1, "t_10_2.png": 2, "t_11_0.png": 3},
+        ),
+        (["1_9.png", "1_10.png", "2_1.png"], {"1_9.png": 0, "1_10.png": 1, "2_1.png": 2}),
+        (  # seconds before and after an event
+            ["-1.5.png", "-0.25.png", "0.0.png", "0.5.png"],
+            {"-1.5.png": 0, "-0.25.png": 1, "0.0.png": 2, "0.5.png": 3},
+        ),
+        (["1e-05.png", "0.04.png"], {"1e-05.png": 0, "0.04.png": 1}),
+        (  # two pictures in a second
+            ["IMG_1200.png", "IMG_1201.png", "IMG_1201_1.png", "IMG_1202.png"],
+            {"IMG_1200.png": 0, "IMG_1201.png": 1, "IMG_1201_1.png": 2, "IMG_1202.png": 3},
+        ),
+        (  # what was measured, then the frame
+            [f"v{50 + n % 3}_{n:03d}.png" for n in range(60, 69)],
+            {f"v{50 + n % 3}_{n:03d}.png": n for n in range(60, 69)},
+        ),
+        (  # minutes and seconds
+            ["00-58.png", "00-59.png", "01-00.png", "01-01.png", "02-00.png"],
+            {"00-58.png": 0, "00-59.png": 1, "01-00.png": 2, "01-01.png": 3, "02-00.png": 4},
+        ),
     ],
 )
 def test_number_of_an_image_is_the_part_that_varies(
@@ -140,6 +166,14 @@ def test_two_groups_that_say_different_orders_are_refused_by_name(tmp_path: Path
     touch(*(tmp_path / name for name in ("1_8.png", "2_7.png", "3_9.png")))
     with pytest.raises(UnreadableClip, match=r"not clear \(1_8\.png, 2_7\.png\)"):
         numbered_images(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cam{}_{}.png", "{1}-Camera {0}.png", "CamFront{}.{}.png"])
+def test_images_of_several_cameras_in_one_folder_are_refused(tmp_path: Path, name: str) -> None:
+    touch(*(tmp_path / name.format(camera, frame) for camera in (1, 2) for frame in range(3)))
+    with pytest.raises(UnreadableClip, match="images of 2 cameras") as caught:
+        numbered_images(tmp_path)
+    assert "folder of their own" in caught.value.hint
 
 
 def test_two_images_of_one_time_are_refused(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_sparse_reading_yields_the_frames_of_dense_reading(name: str, stamped_cl
         np.testing.assert_array_equal(frame.image, dense[frame.ref.index])
 
 
+@pytest.mark.parametrize("name", ["a.mpg", "a.vob"])
+def test_program_streams_with_times_of_some_frames_are_never_sought(
+    name: str, tmp_path: Path
+) -> None:
+    # Small frames share a packet of the container, which has one time.
+    path = encode(tmp_path / name, "mpeg2video", frames=120, options={"bf": "2", "qmax": "2"})
+    clip = open_clip(path)
+    assert not len(clip.keyframes)
+    for index in (*range(9, 40, 3), 99, 114, 119):
+        assert stamped(read_frame(clip, index).image) == index
+
+
 @pytest.mark.parametrize("name", sorted(CLIPS.keys() - {"mpeg2.mpg"}))
 def test_only_containers_without_times_are_read_by_counting(name: str, stamped_clip: Clips) -> None:
     assert open_clip(stamped_clip(name)).reader == ("order" if name in BY_ORDER else "pts")
