@@ -231,7 +231,7 @@ class Campaign:
             OutputError: the campaign cannot be written.
         """
         move = Move.between(old, new)
-        where = None if videos is None else Path(videos)
+        where = None if videos is None else path_of("videos", videos)
         with open_campaign(self.folder) as campaign:
             return relink(campaign, engines=engines_of(campaign.config), videos=where, move=move)
 
