@@ -164,7 +164,7 @@ def tabulate(
     A frame that lacks an object is not complete, and must not be taken for all that there is: the
     frames of boxes that are not finite, inverted, empty or too far away, and those of
     ``incomplete``, become not annotated, with all their rows. A box outside the image lacks
-    nothing in it.
+    nothing in it, but a frame that has no others was not found empty: it is not annotated either.
 
     Args:
         classes: the class names that labels index.
@@ -184,6 +184,7 @@ def tabulate(
     waits[columns.frame[np.isin(why, (_NOT_FINITE, _EMPTY, _AWAY))]] = True
     if skipped is not None and why.any():
         _list(columns.origin, why, where, path, skipped)
+    waits[np.setdiff1d(columns.frame[why == _OUTSIDE], columns.frame[why == 0])] = True
     keep = np.flatnonzero(why == 0)
     keep = keep[~waits[columns.frame[keep]]]
     keep = keep[np.argsort(columns.frame[keep], kind="stable")]

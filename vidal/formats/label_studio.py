@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -154,7 +155,7 @@ class _Reader:
         valid = [answer for answer in answers if not answer.get("was_cancelled")]
         if not valid:
             return None
-        newest = max(valid, key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
+        newest = max(valid, key=_made)
         for answer in valid:
             if answer is not newest:
                 self.skipped.add(self.path, where, f"{self.source[:-1]} superseded by a newer one")
@@ -316,6 +317,16 @@ class _Reader:
             seen.add(frame)
             place = int(min(max(frame - 1, -1), frames))
             tracks.add(place, rectangle(self.path, at, key), enabled)
+
+
+def _made(answer: dict[str, Any]) -> tuple[float, str]:
+    """When an answer was given, to be compared: UTC where no zone is stated."""
+    text = str(answer.get("updated_at") or answer.get("created_at") or "")
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp(), text
+    except (ValueError, OverflowError):
+        return float("-inf"), text
 
 
 def _suffix(url: str) -> str:

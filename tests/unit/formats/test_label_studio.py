@@ -565,3 +565,21 @@ def test_a_column_of_the_users_own_does_not_hide_the_name_of_the_picture(many, c
     task["data"].update(column)
     (clip,) = many(task)
     assert (clip.name, clip.annotations.labelled.tolist()) == ("c", [True])
+
+
+def test_the_newest_of_several_answers_is_found_across_time_zones(many):
+    task = image("c_0.jpg", rectangle())
+    later = {"result": [], "updated_at": "2024-01-01T23:30:00Z"}
+    task["annotations"][0]["updated_at"] = "2024-01-02T00:00:00+02:00"
+    for answers in (task["annotations"] + [later], [later] + task["annotations"]):
+        (clip,) = many({**task, "annotations": answers})
+        assert (len(clip.annotations), clip.annotations.labelled.tolist()) == (0, [True])
+
+
+def test_a_frame_with_nothing_but_boxes_outside_of_the_image_was_not_found_empty(many):
+    beyond = {**rectangle(), "value": {**rectangle()["value"], "x": 500}}
+    skipped = Skipped()
+    tasks = (image("c_0.jpg", beyond), image("c_1.jpg", rectangle(), beyond), image("c_2.jpg"))
+    (clip,) = many(*tasks, skipped=skipped)
+    assert clip.annotations.labelled.tolist() == [False, True, True]
+    assert [why for *_, why in skipped.entries] == ["box lies outside the image"] * 2
