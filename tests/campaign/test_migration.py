@@ -108,6 +108,16 @@ def test_a_project_that_was_moved_before_is_relinked(capsys, tmp_path):
     assert code == 0, said
 
 
+def test_a_second_migration_keeps_the_copy_of_the_first(tmp_path):
+    work = copied(tmp_path / "p")
+    migrate(work / "campaign.sqlite")
+    first = (work / "campaign.v1.sqlite").read_bytes()
+    shutil.copy(FIXTURE / "work" / "campaign.sqlite", work)
+    assert "campaign.v1-2.sqlite" in migrate(work / "campaign.sqlite")
+    assert (work / "campaign.v1.sqlite").read_bytes() == first
+    assert version(work, "campaign.v1-2.sqlite") == 1
+
+
 def test_a_migrated_record_has_the_rules_of_a_new_one(tmp_path):
     work = copied(tmp_path / "p")
     migrate(work / "campaign.sqlite")

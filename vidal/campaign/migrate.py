@@ -63,8 +63,7 @@ def migrate(path: Path) -> str:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         check_version(path, version, oldest=1)
         check_whole(db, path)
-        kept = path.with_name(f"{path.stem}.v{version}{path.suffix}")
-        _copy(db, kept)
+        kept = _copy(db, path, version)
         db.execute("BEGIN IMMEDIATE")
         try:
             for statement in statements("schema_2.sql"):
@@ -87,8 +86,12 @@ def migrate(path: Path) -> str:
     )
 
 
-def _copy(db: sqlite3.Connection, target: Path) -> None:
-    """The record as it is, in another file: whole or not at all."""
+def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path:
+    """The record as it is, in another file: whole or not at all; an earlier copy is kept."""
+    target, number = path.with_name(f"{path.stem}.v{version}{path.suffix}"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.stem}.v{version}-{number}{path.suffix}")
     temporary = target.with_name(f".{target.name}.new")
     with atomic.reporting(target):
         temporary.unlink(missing_ok=True)
@@ -96,6 +99,7 @@ def _copy(db: sqlite3.Connection, target: Path) -> None:
             db.backup(copied)
         temporary.replace(target)
         atomic.sync_folder(target.parent)
+    return target
 
 
 def _shorten(db: sqlite3.Connection, folder: Path) -> None:
