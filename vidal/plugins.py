@@ -8,7 +8,9 @@ A package names them in its ``pyproject.toml``; nothing of it is imported before
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -49,7 +51,8 @@ class Plugin:
             PluginError: it cannot be imported; says why.
         """
         try:
-            return self.entry.load()
+            with redirect_stdout(sys.stderr):  # what it prints is no part of a command's output
+                return self.entry.load()
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise PluginError(self.kind, self.name, self.package, why) from error

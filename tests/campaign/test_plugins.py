@@ -254,3 +254,69 @@ def test_a_strategy_of_another_package_passes_the_shipped_suite(folder, tmp_path
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
+
+
+FAULTY = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from vidal.types import Explanation
+
+print("hello from the package")
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def score(self, pool):
+        return np.zeros(len(pool))
+
+    def explain(self, pool, positions):
+        return Explanation((), {})
+
+
+class Wide(Short):
+    def score(self, pool):
+        return np.zeros((len(pool), 2))
+
+
+class Raising(Short):
+    def score(self, pool):
+        raise ZeroDivisionError("boom")
+
+
+class Nans(Short):
+    def score(self, pool):
+        return np.full(len(pool), np.nan)
+
+
+@dataclass(frozen=True)
+class Bare:
+    x: int
+    needs: ClassVar[frozenset[str]] = frozenset()
+"""
+
+
+def test_what_a_strategy_of_another_package_does_wrong_is_one_line(rendered, tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    info = tmp_path / "faulty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
+    names = ("Short", "Wide", "Raising", "Nans", "Bare")
+    lines = [f"{name.lower()} = faulty:{name}" for name in names]
+    (info / "entry_points.txt").write_text("\n".join(["[vidal.strategies]", *lines]))
+    why = ("0 words for 2 frames", "score", "boom", "NaN", "without options")
+    given = ("--detector", "scenes-tiny", "--out", "out", "--quiet", "--json", "--budget", "2")
+    for name, cause in zip(names, why, strict=True):
+        select = ("select", "--videos", str(rendered / "clips"), *given, "--strategy", name.lower())
+        done = vidal(tmp_path, *select, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert f"strategy '{name.lower()}' of faulty cannot be used" in done.stderr
+        assert cause in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not done.stdout
+    listed = json.loads(vidal(tmp_path, "strategies", "--json", cwd=tmp_path).stdout)
+    assert {each["name"]: each["options"] for each in listed}["bare"] is None

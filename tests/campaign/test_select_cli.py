@@ -328,6 +328,18 @@ def test_interrupted_run_ends_with_the_result_of_an_undisturbed_one(selected, re
     assert query_of(out)["frames"] == query_of(selected)["frames"]
 
 
+def test_dry_run_looks_at_the_detector_that_is_named_whatever_the_strategy_needs(
+    rendered, tmp_path, capsys
+):
+    given = ("--strategy", "random", "--dry-run")
+    clips, out = rendered / "clips", tmp_path / "out"
+    assert select(clips, out, *given, "--classes", "car,typo") == 2
+    assert "unknown class 'typo'" in capsys.readouterr().err
+    for more in (given, given[:2]):
+        assert select(clips, out, *more, "--weights", tmp_path / "nope.pt") == 2
+        assert "no such checkpoint" in capsys.readouterr().err
+
+
 def test_dry_run_computes_and_writes_nothing(rendered, tmp_path, capsys):
     out = tmp_path / "out"
     cache = tmp_path / "cache"

@@ -12,6 +12,7 @@ from vidal.api import given as kinds
 from vidal.api.options import PathLike, SelectOptions
 from vidal.api.watch import Console
 from vidal.assemble.selection import SelectionJob, plan_selection
+from vidal.detect.spec import DetectorSpec
 from vidal.errors import UnknownName, UsageError
 from vidal.evidence.again import again
 from vidal.report import claimed, write_outputs
@@ -188,8 +189,11 @@ class SelectionAhead:
 
     def check(self) -> Prepared:
         """What it would select from; weights and classes are looked at, nothing is computed."""
-        if self.job.plan.query.selector.needs:
-            self.job.plan.evidence.detector.verify()
+        detector = self.job.plan.evidence.detector
+        # A strategy that needs no detector says nothing of what is wrong with the one named.
+        named = isinstance(detector, DetectorSpec) and (detector.weights or detector.classes)
+        if self.job.plan.query.selector.needs or named:
+            detector.verify()
         return prepare_selection(self.job.plan, engines=self.job.engines)
 
     def run(self, console: Console) -> Selection:

@@ -18,6 +18,7 @@ from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
+from vidal.query.foreign import Foreign
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
@@ -101,7 +102,12 @@ def find_strategy(name: str) -> type | Preset[Any]:
     kind = found.load()
     if not (isinstance(kind, type) and is_dataclass(kind)):
         raise PluginError("strategy", name, found.package, "it is no dataclass")
-    if not isinstance(kind(), Scorer | Selector):
+    try:
+        made = kind()
+    except Exception as error:
+        why = f"it cannot be made without options ({error})"
+        raise PluginError("strategy", name, found.package, why) from error
+    if not isinstance(made, Scorer | Selector):
         raise PluginError("strategy", name, found.package, "it neither scores nor selects")
     return kind
 
@@ -119,7 +125,9 @@ def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Select
         PluginError: another package's that cannot be used.
         UsageError: a value of an option cannot be meant, or ``gap`` is negative.
     """
-    return lift(build(find_strategy(name), options), gap)
+    selector = lift(build(find_strategy(name), options), gap)
+    found = plugin("strategy", name, tuple(STRATEGIES))
+    return selector if found is None else Foreign(selector, name, found.package)
 
 
 def build_oracle(name: str, *, gap: int) -> Selector:

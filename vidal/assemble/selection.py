@@ -113,7 +113,7 @@ def plan_selection(
         "size": None if size is None else _size(size),
     }
     spec = _source(spec, videos, detections, given)
-    if selector.needs:
+    if selector.needs or weights is not None or config is not None:
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})

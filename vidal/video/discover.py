@@ -43,6 +43,12 @@ _OTHER_SUFFIXES = frozenset((
     ".zip",
 ))
 """Suffixes of files that are not looked into; those of any other suffix may hold video."""
+
+_OTHER_IMAGES = frozenset((
+    ".avif", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".pgm", ".pnm", ".ppm", ".raw",
+    ".tga", ".tif", ".tiff",
+))
+"""Suffixes of images that are not read."""
 # fmt: on
 
 _UNFINISHED = frozenset((".crdownload", ".download", ".part", ".partial", ".tmp"))
@@ -162,11 +168,29 @@ class _Walk:
         self.clips += videos
         if not videos and len(_with_numbers(files)) > 1:
             self.clips.append(folder)
+        elif not videos:
+            self._skip_pictures(folder, files)
         for entry in folders:
             if _own(entry):
                 self._skip(entry, "was written by vidal, is no recording")
             else:
                 self.folder(entry)
+
+    def _skip_pictures(self, folder: Path, files: Sequence[Path]) -> None:
+        """Name a folder of several pictures that make no clip."""
+        pictures = Counter(
+            suffix
+            for suffix in (file.suffix.lower() for file in files)
+            if suffix in IMAGE_SUFFIXES or suffix in _OTHER_IMAGES
+        )
+        if pictures.total() < 2:
+            return
+        kinds = ", ".join(sorted(pictures))
+        if pictures.keys() & IMAGE_SUFFIXES:
+            why = "have no numbers in their names that would order them"
+        else:
+            why = f"are not read; those that are: {', '.join(sorted(IMAGE_SUFFIXES))}"
+        self._skip(folder, f"its {pictures.total()} pictures ({kinds}) {why}")
 
     def _is_video(self, file: Path) -> bool:
         suffix = file.suffix.lower()

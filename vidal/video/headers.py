@@ -51,15 +51,19 @@ def _webp(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def broken_jpeg(data: bytes) -> bool:
+def broken_jpeg(data: bytes, *, closed: bool = True) -> bool:
     """Whether these are the bytes of a JPEG that is cut off, or whose scans do not decode.
+
+    ``closed``: one without its end marker is cut off; cameras leave it out in videos.
 
     FFmpeg's decoder is asked, since libjpeg goes on after any damage. A few damaged bytes can
     decode to another picture without any contradiction: those nobody can tell.
     """
     if not data.startswith(b"\xff\xd8"):
         return False
-    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # a thumbnail's end lies before it
+    if closed and data.rfind(b"\xff\xd9") < data.rfind(
+        b"\xff\xda"
+    ):  # a thumbnail's end lies before it
         return True
     pieces = [b"\xff\xd8"]
     for kind, at, end in _segments(data):

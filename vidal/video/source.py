@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidal.types import Image
-from vidal.video.headers import MOST_PIXELS
+from vidal.video.headers import MOST_PIXELS, broken_jpeg
 
 # FFmpeg writes its remarks on damaged files to stderr, without naming the file; the causes that
 # matter are raised as errors, and reported with the name.
@@ -190,13 +190,19 @@ class Source:
         """Frames without reported damage, which decoders conceal with pixels of other frames."""
         broken: set[int] = set()
         for packet in chain(packets, [None]):
-            if packet is not None and packet.is_corrupt:  # half a packet: the file breaks off
+            if packet is not None and self._damaged(packet):
                 if packet.pts is None:
                     continue
                 broken.add(packet.pts)
             for frame in self._frames(packet) or ():
                 if not frame.is_corrupt and frame.pts not in broken:
                     yield frame
+
+    def _damaged(self, packet: Packet[VideoStream]) -> bool:
+        """Half a packet (the file breaks off); a JPEG that its decoder would fill up silently."""
+        if packet.is_corrupt or self.stream.codec_context.name != "mjpeg":
+            return packet.is_corrupt
+        return broken_jpeg(bytes(packet), closed=False)
 
     def _frames(self, packet: Packet[VideoStream] | None) -> list[VideoFrame] | None:
         """What the decoder gives out for a packet (None = the end); None: it is damaged."""
@@ -214,7 +220,7 @@ class Source:
             if packet is not None:
                 # Decoders hand a packet's time on to its frame: a number tells which one it was.
                 last, packet.pts = number, number
-                if packet.is_corrupt:
+                if self._damaged(packet):
                     broken.add(number)
             frames = self._frames(packet)
             if frames is None and packet is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stamped import encode, image_folder
 
 from vidal.errors import NoClips, UnreadableClip
-from vidal.video import find_clips, identity, open_clip
+from vidal.video import discover, find_clips, identity, open_clip
 from vidal.video.discover import natural_key, numbered_images
 
 
@@ -57,6 +57,24 @@ def test_link_that_leads_back_up_is_followed_once(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "x.mp4")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     assert found(tmp_path) == ["a/x.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("0001.tif", "0002.tif", "notes.txt"), r"its 2 pictures \(\.tif\) are not read"),
+        (("1.ppm", "2.ppm"), r"its 2 pictures \(\.ppm\) are not read"),
+        (("a.jpg", "b.png", "c.tif"), r"its 3 pictures \(.*\) have no numbers"),
+    ],
+)
+def test_folder_of_pictures_that_is_no_clip_is_named(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    touch(tmp_path / "a.mp4", *(tmp_path / "drive" / name for name in names))
+    found = discover(tmp_path)
+    assert found.clips == [tmp_path / "a.mp4"]
+    assert [each.path for each in found.skipped] == [tmp_path / "drive"]
+    assert re.search(said, found.skipped[0].reason)
 
 
 def test_nothing_found_says_what_was_seen(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -283,6 +284,37 @@ def test_picture_of_gigabytes_is_refused_before_it_is_decoded(tmp_path: Path) ->
     assert time.monotonic() - started < 0.2
     with pytest.raises(UnreadableClip, match=rf"20000 x 20000 pixels, .* limit of {MOST_PIXELS:,}"):
         open_clip(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mjpeg", "a.mkv"])
+def test_damaged_jpeg_in_a_video_keeps_its_ordinal_without_a_picture(
+    name: str, tmp_path: Path
+) -> None:
+    path = encode(tmp_path / name, "mjpeg", frames=9, pixels="yuvj420p", options={"qmax": "2"})
+    data = bytearray(path.read_bytes())
+    scans = [match.start() for match in re.finditer(b"\xff\xda", data)]
+    middle = (scans[4] + scans[5]) // 2
+    noise = np.random.default_rng(0).integers(1, 255, 200, np.uint8).tobytes()
+    data[middle : middle + 200] = noise
+    path.write_bytes(data)
+    clip = open_clip(path)
+    shown = {frame.ref.index: stamped(frame.image) for frame in read_frames(clip)}
+    assert clip.frames == 9
+    assert shown == {n: n for n in range(9) if n != 4}
+
+
+def test_bare_jpegs_that_break_off_are_reported(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mjpeg", "mjpeg", frames=9, pixels="yuvj420p")
+    data = path.read_bytes()
+    path.write_bytes(data[: (data.rfind(b"\xff\xda") + len(data)) // 2])
+    clip = open_clip(path)
+    assert (clip.frames, clip.truncated) == (8, 1)
+
+
+def test_jpegs_of_a_video_need_no_end_marker(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mjpeg", "mjpeg", frames=5, pixels="yuvj420p")
+    path.write_bytes(path.read_bytes().replace(b"\xff\xd9", b""))
+    assert [stamped(frame.image) for frame in read_frames(open_clip(path))] == list(range(5))
 
 
 def test_video_that_declares_gigabytes_is_refused(tmp_path: Path) -> None:
