@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidal.cli.once import Once
 from vidal.words import counted, printable
+
+if TYPE_CHECKING:
+    from vidal.campaign.answers import Imported
 
 _FORMATS = ("auto", "cvat", "cvat-images", "label-studio", "yolo", "coco-video")
 _SWITCHES = ("skip_rest", "empty_ok", "unchanged_ok", "unknown_ok", "strict")
@@ -93,7 +96,7 @@ def command(**given: Any) -> None:
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 
-def _lines(done: Any, split: str) -> list[str]:
+def _lines(done: Imported, split: str) -> list[str]:
     labelled = f"{counted(done.labelled, 'frame')} labelled ({done.empty} of them empty)"
     if split != "train":
         lines = [f"{split} clips: {labelled}; read as {done.format}"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidal.cli.once import Once
 from vidal.words import counted
+
+if TYPE_CHECKING:
+    from vidal.campaign.relink import Relinked
 
 _LISTED = 5
 
@@ -84,7 +87,7 @@ def command(
         )
 
 
-def _lines(done: Any) -> list[str]:
+def _lines(done: Relinked) -> list[str]:
     lines = [
         f"{counted(done.there, 'clip')} in place, {counted(len(done.found), 'clip')} found,"
         f" {len(done.missing):,} missing"

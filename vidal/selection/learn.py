@@ -17,7 +17,7 @@ MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
 _TOO_FEW = (
     "Expected errors: too few labelled errors to learn from; unsure detections, weak detections and"
-    " temporal coherence were fused instead. The scores are sums of standard deviations, no counts."
+    " temporal coherence were fused instead. The scores put frames in order; they count no errors."
 )
 
 
