@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from vidal.types import Image, IntArray
 from vidal.video.headers import MOST_PIXELS
 
 _DEFAULT_RATE = Fraction(25)
+_LOGGING: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has it at the top
 
 
 def count(path: Path) -> tuple[int, tuple[int, int], Fraction] | None:
@@ -59,14 +61,14 @@ def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
         if not name.isascii():  # OpenCV crashes on names that are not UTF-8
             name = str(Path(folder, f"clip{path.suffix if path.suffix.isascii() else ''}"))
             Path(name).symlink_to(path.absolute())
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(0)
+        level = _LOGGING.getLogLevel()
+        _LOGGING.setLogLevel(0)
         try:
             capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         except cv2.error as error:
             raise OSError(None, "OpenCV cannot read it") from error
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            _LOGGING.setLogLevel(level)
         try:
             yield capture
         finally:
