@@ -249,7 +249,7 @@ def test_skipped_frames_are_not_offered_again(work):
 
 def test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for(work):
     taken = set(select(work).query.frames)
-    skipped = set(list(taken)[:2])
+    skipped = set(sorted(taken)[:2])
     tables = {entry.id: truth() for entry in work.record.clips("train")}
     answer_round(work, TruthOracle(tables), skipped=skipped)
     clips = opened(work)
@@ -257,10 +257,16 @@ def test_all_that_is_neither_labelled_nor_skipped_is_all_that_can_be_asked_for(w
     # A strategy that keeps no distance, and a budget for everything.
     everything = {"strategy": "random", "budget": "1000"}
     greedy = replace(work, config=work.config.changed(selection=everything))
-    asked = select(greedy).query.frames
+    result = select(greedy)
     every = {FrameRef(name, index) for name in clips for index in range(FRAMES)}
     assert len(taken - skipped) == len(skipped) == 2
-    assert set(asked) == every - taken
+    assert set(result.query.frames) == every - taken
+    offered = {
+        FrameRef(name, int(index))
+        for name in clips
+        for index in np.flatnonzero(result.load(name).selectable)
+    }
+    assert offered == every - taken
 
 
 def test_a_round_is_told_again_as_it_was(work):
