@@ -9,6 +9,7 @@ initial labels and the first model. What is computed about a clip once (flow) is
     OUT/evidence/                flow, and what the first models find: computed once for all runs
     OUT/runs/initial-0/          the campaign of seed 0 with its first model
     OUT/runs/entropy-0/          a run; rows/round-001.json = what ``Row`` says of a trained round;
+                                 rows/round-001.npz = the judged detections of its test clips;
                                  evidence/ = links to the shared one, and its own until it ends
 """
 
@@ -23,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vidal.campaign.accuracy import judge_model
+from vidal.campaign.accuracy import NO_TAGS, judge_model
 from vidal.campaign.config import CampaignConfig, dump_config
 from vidal.campaign.config_file import CONFIG
 from vidal.campaign.folder import Campaign, create_campaign, locked, open_campaign
@@ -34,6 +35,7 @@ from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.errors import CampaignError, UsageError
+from vidal.evaluate.clip_scores import write_clip_scores
 from vidal.evaluate.curves import Picks, Row
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, store_at
@@ -236,8 +238,15 @@ def _seconds(job: RunJob) -> float:
 class _Run:
     """A run at work."""
 
-    def __init__(self, job: RunJob, campaign: Campaign, source: Source) -> None:
+    def __init__(
+        self,
+        job: RunJob,
+        campaign: Campaign,
+        source: Source,
+        tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
+    ) -> None:
         self._job = job
+        self._tags = tags
         self._campaign = campaign
         self._clips = source.opened("train")
         self._test = source.opened("test")
@@ -295,7 +304,12 @@ class _Run:
                 detector = detector_spec(self._campaign.config, model=model).load()
             truth = self._truth
             picks = judge_query(
-                result.query, result.load, truth, threshold=result.threshold, detector=detector
+                result.query,
+                result.load,
+                truth,
+                threshold=result.threshold,
+                detector=detector,
+                tags=self._tags,
             )
         text = json.dumps(None if picks is None else asdict(picks), allow_nan=False)
         atomic.write_text(folder / "picks.json", text)
@@ -317,6 +331,7 @@ class _Run:
                 watcher=_Silent(),
                 score_floor=settings.score_floor,
                 iou=settings.iou,
+                tags=self._tags,
             )
         values = judged.as_dict()
         picks = json.loads((campaign.query(number) / "picks.json").read_text("utf-8"))
@@ -331,8 +346,11 @@ class _Run:
             ap50_at_half=values["map50_at_0.5"],
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
+            conditions=judged.scores.by_condition(),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
+        # The row comes last: it says that the round is judged.
+        write_clip_scores(path.with_suffix(".npz"), judged.scores)
         atomic.write_text(path, json.dumps(row.as_dict(), allow_nan=False))
         forget(plan, self._test)
         report(PER_ROUND * (number + 1), PER_ROUND * job.rounds)
