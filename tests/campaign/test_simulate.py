@@ -5,16 +5,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from vidal.assemble.campaign import plan_round
-from vidal.assemble.simulation import plan_simulation, simulate
+from vidal.assemble.simulation import plan_simulated, plan_simulation, simulate
 from vidal.campaign.config import load_config
 from vidal.campaign.folder import open_campaign
 from vidal.cli import main
 from vidal.engine import LocalEngine
 from vidal.evaluate.curves import ALL_DATA
+from vidal.simulation.scores import scores_of
+from vidal.simulation.simulate import RunJob
 
 CONFIG = """
 name: tiny
@@ -110,6 +113,17 @@ def test_what_was_picked_is_judged_except_for_the_initial_labels(done):
         assert first.picks is None
         assert second.picks.frames == 2
         assert second.picks.misses is not None
+
+
+def test_the_judged_test_clips_of_every_round_are_kept_and_give_its_numbers(done):
+    rows, out = done[1].rows, done[0]
+    for row in rows:
+        job = RunJob(out, load_config(out / "simulation.yaml"), row.strategy, 2, plan_simulated)
+        scores = scores_of(job)[row.round]
+        assert scores.ap50() == pytest.approx([row.ap50], abs=1e-12)
+        (each,) = scores.class_aps(np.ones((1, 1), int))
+        due = [row.classes[name] for name in scores.scored.classes]
+        np.testing.assert_allclose(each, np.array(due, float), rtol=0, atol=1e-12)
 
 
 def test_all_data_is_trained_on_every_frame_of_the_pool(done):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from vidal.campaign.source import with_classes
 from vidal.errors import UsageError
-from vidal.evaluate.average_precision import DetectionReport, evaluate_detections
+from vidal.evaluate.average_precision import DetectionReport, report_of, score_detections
+from vidal.evaluate.clip_scores import ClipScores, tagged
 from vidal.evaluate.coco import coco_ap
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.gathered import Gathered, gather_clips
@@ -18,6 +20,8 @@ from vidal.types import Annotations, Clip, Detections, SkippedClip
 
 TRAINED_ON = "training_clips"
 """The note of a checkpoint that lists the ids of the clips it was trained on."""
+
+NO_TAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 _SHOWN = 5
 
@@ -31,12 +35,14 @@ class ModelReport:
         coco: COCO's twelve numbers; None where pycocotools is not installed or was not asked for.
         frames: labelled frames that were judged.
         skipped: clips that could not be decoded.
+        scores: what ``report`` rests on, clip by clip.
     """
 
     report: DetectionReport
     coco: Mapping[str, float | None] | None
     frames: int
     skipped: tuple[SkippedClip, ...]
+    scores: ClipScores
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -58,6 +64,7 @@ def judge_model(
     score_floor: float = 0.05,
     iou: float = 0.5,
     coco: bool = False,
+    tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
 ) -> ModelReport:
     """Run the detector over clips and judge what it finds; detections are kept in the store.
 
@@ -69,6 +76,7 @@ def judge_model(
         watcher: is told how far it is.
         score_floor, iou: as in ``evaluate_detections``.
         coco: also COCO's numbers, where pycocotools is installed.
+        tags: clip id -> the conditions that the clip shows, for ``scores``.
 
     Raises:
         UsageError: no labelled frame among the clips, or a floor below the detector's own.
@@ -87,12 +95,14 @@ def judge_model(
     if not found.clips:
         raise UsageError("none of the clips can be decoded.", hint=str(found.skipped[0].path))
     pairs = _Pairs(found, truth)
-    report = evaluate_detections(pairs, classes=found.classes, score_floor=score_floor, iou=iou)
+    scored = score_detections(pairs, classes=found.classes, score_floor=score_floor, iou=iou)
+    names = tuple(found.clips)
     return ModelReport(
-        report=report,
+        report=report_of(scored, score_floor=score_floor, iou=iou),
         coco=_coco(pairs, found.classes) if coco else None,
         frames=sum(int((each.scanned & table.labelled).sum()) for each, table in pairs),
         skipped=found.skipped,
+        scores=ClipScores(names, tagged(names, tags), scored),
     )
 
 

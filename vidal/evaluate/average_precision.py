@@ -250,6 +250,11 @@ def evaluate_detections(
     scored = score_detections(
         pairs, classes=classes, score_floor=score_floor, iou=iou, unknown=unknown
     )
+    return report_of(scored, score_floor=score_floor, iou=iou)
+
+
+def report_of(scored: ScoredDetections, *, score_floor: float, iou: float) -> DetectionReport:
+    """AP50 and AP50@0.5 of detections that were judged with this floor and threshold."""
     sure = scored.scores > CONFIDENT
     hits = scored.labels[sure & scored.true_positive]
     wrong = scored.labels[sure & ~scored.true_positive]

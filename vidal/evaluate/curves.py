@@ -34,6 +34,7 @@ class Picks:
         fp_spearman, fn_spearman: rank correlation of estimated with true counts, frame by frame;
             0 for an estimate that says the same of every frame, None where the truth does.
         score_spearman: so of the strategy's score with the true number of errors.
+        conditions: picked frames of every tag of the pool's clips.
     """
 
     frames: int
@@ -48,6 +49,7 @@ class Picks:
     fp_spearman: float | None = None
     fn_spearman: float | None = None
     score_spearman: float | None = None
+    conditions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Row:
         ap50, ap50_at_half: mean over classes, on the test clips; None without objects.
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
+        conditions: AP50 on the test clips of each tag; None where they have no objects.
     """
 
     strategy: str
@@ -74,6 +77,7 @@ class Row:
     ap50_at_half: float | None
     classes: Mapping[str, float | None] = field(default_factory=dict)
     picks: Picks | None = None
+    conditions: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -329,6 +333,8 @@ def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:
     known = [row.picks for row in rows if row.picks is not None]
     result = {}
     for each in fields(Picks):
+        if each.name == "conditions":
+            continue
         values = [getattr(picks, each.name) for picks in known]
         values = [value for value in values if value is not None]
         if values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def judge_query(
     *,
     threshold: float,
     detector: Detector | None = None,
+    tags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Picks:
     """The true worth of a query's frames, and how good the estimates were that chose them.
 
@@ -44,6 +45,7 @@ def judge_query(
         threshold: detections with a higher score count.
         detector: the model that chose, run on the picked frames where the strategy needed no
             detections; None = errors of such picks stay unknown.
+        tags: clip id -> the conditions that the clip shows, of clips of the pool.
     """
     tally = _Tally(threshold)
     for clip_id, table in truth.items():
@@ -56,7 +58,17 @@ def judge_query(
     order = {clip_id: number for number, clip_id in enumerate(truth)}
     clips = np.array([order[ref.clip] for ref in query.frames], np.int64)
     index = np.array([ref.index for ref in query.frames], np.int64)
-    return tally.picks(len(query), _known(nearest_pick_distance(clips, index)))
+    picks = tally.picks(len(query), _known(nearest_pick_distance(clips, index)))
+    return replace(picks, conditions=_conditions(query, tags or {}))
+
+
+def _conditions(query: Query, tags: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    """Picked frames of every tag that any clip has; 0 where none was picked."""
+    counts = dict.fromkeys(sorted({tag for mine in tags.values() for tag in mine}), 0)
+    for ref in query.frames:
+        for tag in set(tags.get(ref.clip, ())):
+            counts[tag] += 1
+    return counts
 
 
 def detect_frames(clip: Clip, indices: IntArray, detector: Detector) -> Detections:

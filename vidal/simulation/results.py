@@ -82,15 +82,22 @@ def write_results(result: SimulationResult, results: Path, table: Path) -> None:
 def csv_text(rows: Sequence[Row]) -> str:
     """One line a row; the classes' AP50 and the numbers of the picks as columns of their own."""
     classes = list(dict.fromkeys(name for row in rows for name in row.classes))
-    plain = [each.name for each in fields(Row) if each.name not in ("classes", "picks")]
-    picks = [each.name for each in fields(Picks)]
+    conditions = list(dict.fromkeys(name for row in rows for name in row.conditions))
+    tables = ("classes", "picks", "conditions")
+    plain = [each.name for each in fields(Row) if each.name not in tables]
+    picks = [each.name for each in fields(Picks) if each.name != "conditions"]
+    pools = list(dict.fromkeys(n for row in rows if row.picks for n in row.picks.conditions))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*plain, *(f"ap50_{n}" for n in classes), *(f"picked_{n}" for n in picks)])
+    head = [*plain, *(f"ap50_{n}" for n in classes), *(f"ap50_on_{n}" for n in conditions)]
+    writer.writerow([*head, *(f"picked_{n}" for n in picks), *(f"picked_on_{n}" for n in pools)])
     for row in rows:
-        chosen = [None if row.picks is None else getattr(row.picks, name) for name in picks]
         values = [getattr(row, name) for name in plain]
-        writer.writerow([*values, *(row.classes.get(name) for name in classes), *chosen])
+        values += [row.classes.get(name) for name in classes]
+        values += [row.conditions.get(name) for name in conditions]
+        values += [None if row.picks is None else getattr(row.picks, name) for name in picks]
+        values += [None if row.picks is None else row.picks.conditions.get(n) for n in pools]
+        writer.writerow(values)
     return stream.getvalue()
 
 

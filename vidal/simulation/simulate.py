@@ -9,6 +9,7 @@ initial labels and the first model. What is computed about a clip once (flow) is
     OUT/evidence/                flow, and what the first models find: computed once for all runs
     OUT/runs/initial-0/          the campaign of seed 0 with its first model
     OUT/runs/entropy-0/          a run; rows/round-001.json = what ``Row`` says of a trained round;
+                                 rows/round-001.npz = the judged detections of its test clips;
                                  evidence/ = links to the shared one, and its own until it ends
 """
 
@@ -40,6 +41,7 @@ from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.errors import CampaignError, UsageError
+from vidal.evaluate.clip_scores import write_clip_scores
 from vidal.evaluate.curves import Picks, Row
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, store_at
@@ -254,6 +256,7 @@ class _Run:
 
     def __init__(self, job: RunJob, campaign: Campaign, source: Source) -> None:
         self._job = job
+        self._tags = source.tags
         self._campaign = campaign
         self._clips = source.opened("train")
         self._test = source.opened("test")
@@ -311,7 +314,12 @@ class _Run:
                 detector = detector_spec(self._campaign.config, model=model).load()
             truth = self._truth
             picks = judge_query(
-                result.query, result.load, truth, threshold=result.threshold, detector=detector
+                result.query,
+                result.load,
+                truth,
+                threshold=result.threshold,
+                detector=detector,
+                tags=self._tags,
             )
         text = json.dumps(None if picks is None else asdict(picks), allow_nan=False)
         atomic.write_text(folder / "picks.json", text)
@@ -333,6 +341,7 @@ class _Run:
                 watcher=_Silent(),
                 score_floor=settings.score_floor,
                 iou=settings.iou,
+                tags=self._tags,
             )
         values = judged.as_dict()
         file = campaign.query(number) / "picks.json"
@@ -348,8 +357,11 @@ class _Run:
             ap50_at_half=values["map50_at_0.5"],
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
+            conditions=judged.scores.by_condition(),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
+        # The row comes last: it says that the round is judged.
+        write_clip_scores(path.with_suffix(".npz"), judged.scores)
         atomic.write_text(path, json.dumps(row.as_dict(), allow_nan=False))
         forget(plan, self._test)
         report(PER_ROUND * (number + 1), PER_ROUND * job.rounds)

@@ -77,7 +77,7 @@ DETECTIONS = found([(0, 0), (1, 0), (2, 0), (3, 1)])
 TRUTH = {"a": true([(0, 0), (1, 0), (5, 1)])}
 
 
-def judged(query, *, estimate=None, detections=DETECTIONS, scores=None):
+def judged(query, *, estimate=None, detections=DETECTIONS, scores=None, tags=None):
     part = ClipResult(
         a_clip("a"),
         detections,
@@ -86,7 +86,7 @@ def judged(query, *, estimate=None, detections=DETECTIONS, scores=None):
         np.ones(6, bool),
         np.zeros(6, bool),
     )
-    return judge_query(query, lambda _: part, TRUTH, threshold=0.5)
+    return judge_query(query, lambda _: part, TRUTH, threshold=0.5, tags=tags)
 
 
 def test_true_errors_of_the_picked_frames_are_counted():
@@ -136,3 +136,10 @@ def test_a_clip_of_the_training_is_refused_by_name_even_if_it_was_renamed():
 def test_clips_the_model_has_not_seen_pass():
     refuse_leak({TRAINED_ON: ["a-0123abcd"]}, [a_clip("b-ffffffff")], "mine")
     refuse_leak({}, [a_clip("b-ffffffff")], "mine")
+
+
+def test_picked_frames_are_counted_by_the_conditions_of_their_clips():
+    tags = {"a": ("night", "rain"), "b": ("fog",)}
+    assert judged(a_query(0, 3, 5), tags=tags).conditions == {"fog": 0, "night": 3, "rain": 3}
+    assert judged(a_query(), tags=tags).conditions == {"fog": 0, "night": 0, "rain": 0}
+    assert judged(a_query(0)).conditions == {}
