@@ -1,11 +1,15 @@
-"""Train the checkpoint of ``scenes-tiny`` that the package ships, on rendered clips.
+"""Train the checkpoints that the package ships, ``scenes-tiny`` and ``scenes-day``.
 
     python tools/train_scenes_tiny.py
+    python tools/train_scenes_tiny.py --recipe scenes-day
 
 Everything follows from the seeds: of the clips that are trained on, and of those that it is judged
 on. The options, six epochs of one cosine among them, were fixed before the training; whether its
 checkpoint takes the place of the former one is decided by the clips of the validation seed, and the
 test seed decides nothing. Writes the checkpoint and the record of how good it is.
+
+``scenes-day`` is the same network, trained by day on streets without wheelchairs: a deployed model
+that has never seen what new footage holds. It does not know the class.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +37,62 @@ from vidal.scenes import SceneSpec
 from vidal.types import Annotations, Detections, Frame, FrameRef, Sample
 
 FP32 = DetectOptions(precision="fp32")
-RESULT = Path(__file__).parent / "results" / "scenes_tiny.json"
-SHARES = {"default": 5.0, "town": 3.0, "night": 1.0, "wheelchair": 3.0}
-"""Rarer subsets more often than in the table: every class and light has to be learned."""
+RESULTS = Path(__file__).parent / "results"
 
 
-def training_specs(clips: int, seed: int) -> list[tuple[SceneSpec, int]]:
-    """Clips to train on and the step between the frames used: a fifth of them at 25 frames/s.
+@dataclass(frozen=True)
+class Recipe:
+    """What a checkpoint is trained on.
 
-    Every sixth clip plays at night whatever its subset, so that there are people in the dark.
+    Attributes:
+        classes: that it knows.
+        shares: of the subsets. Rarer ones are more frequent in ``scenes-tiny`` than in the table:
+            every class and light has to be learned.
+        dark: every so many clips one plays at night whatever its subset, so that there are people
+            in the dark; 0 = none.
+        clips, epochs, seed: of the training.
     """
-    fast = clips // 5
-    slow = scenes.plan(clips - fast, seed, shares=SHARES, frames=(45, 75), rate=10)
-    quick = scenes.plan(fast, seed + 1, shares=SHARES, frames=(90, 150), rate=25)
+
+    classes: tuple[str, ...]
+    shares: Mapping[str, float]
+    dark: int
+    clips: int
+    epochs: int
+    seed: int
+
+    def is_dark(self, number: int) -> bool:
+        """Whether this clip plays at night, whatever its subset."""
+        return self.dark > 0 and number % self.dark == self.dark - 1
+
+
+RECIPES = {
+    "scenes-tiny": Recipe(
+        scenes.CLASSES,
+        {"default": 5.0, "town": 3.0, "night": 1.0, "wheelchair": 3.0},
+        dark=6,
+        clips=150,
+        epochs=6,
+        seed=1908,
+    ),
+    "scenes-day": Recipe(
+        ("car", "pedestrian", "cyclist"),
+        {"default": 5.0, "town": 3.0},
+        dark=0,
+        clips=90,
+        epochs=5,
+        seed=1909,
+    ),
+}
+
+
+def training_specs(recipe: Recipe) -> list[tuple[SceneSpec, int]]:
+    """Clips to train on and the step between the frames used: a fifth of them at 25 frames/s."""
+    fast, seed = recipe.clips // 5, recipe.seed
+    slow = scenes.plan(recipe.clips - fast, seed, shares=recipe.shares, frames=(45, 75), rate=10)
+    quick = scenes.plan(fast, seed + 1, shares=recipe.shares, frames=(90, 150), rate=25)
     every = [(spec, 3) for spec in slow] + [(spec, 8) for spec in quick]
     return [
-        (replace(spec, condition="night") if number % 6 == 5 else spec, step)
+        (replace(spec, condition="night") if recipe.is_dark(number) else spec, step)
         for number, (spec, step) in enumerate(every)
     ]
 
@@ -75,7 +119,9 @@ def rendered(specs: Sequence[tuple[SceneSpec, int]]) -> list[list[Sample]]:
 
 
 def judge(detector: FasterRCNNDetector, clips: Sequence[Sequence[Sample]]) -> Mapping[str, Any]:
-    """AP50 (all points, detections above 0.05) on rendered clips."""
+    """AP50 (all points, detections above 0.05) on rendered clips, of the classes that it knows."""
+    known = [scenes.CLASSES.index(name) for name in detector.classes]
+    place = np.array([known.index(n) if n in known else -1 for n in range(len(scenes.CLASSES))])
     pairs: list[tuple[Detections, Annotations]] = []
     for clip in clips:
         frames = [Frame(FrameRef("test", n), sample.image) for n, sample in enumerate(clip)]
@@ -86,7 +132,7 @@ def judge(detector: FasterRCNNDetector, clips: Sequence[Sequence[Sample]]) -> Ma
             labelled=np.ones(len(clip), dtype=np.bool_),
             frame=np.repeat(np.arange(len(clip)), counts),
             boxes=np.concatenate([sample.boxes for sample in clip]),
-            labels=np.concatenate([sample.labels for sample in clip]),
+            labels=place[np.concatenate([sample.labels for sample in clip])],
             track=np.full(total, -1),
             ignore=np.zeros(total, dtype=np.bool_),
         )
@@ -116,33 +162,35 @@ def machine() -> dict[str, Any]:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=150)
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="scenes-tiny")
     parser.add_argument("--test-clips", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1908)
     parser.add_argument("--validation-seed", type=int, default=6001)
     parser.add_argument("--test-seed", type=int, default=7001)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="file that keeps the training between epochs")
-    parser.add_argument("--out", type=Path, default=shipped_checkpoint())
-    parser.add_argument("--result", type=Path, default=RESULT)
+    parser.add_argument("--out", type=Path, help="default: the file in the package")
+    parser.add_argument("--result", type=Path, help="default: the file in tools/results")
     parser.add_argument("--note", default="", help="what was unusual about the run, for the record")
     parser.add_argument("--judge", action="store_true", help="do not train: judge --out again")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    asked.out = asked.out or shipped_checkpoint(asked.recipe)
+    asked.result = asked.result or RESULTS / f"{asked.recipe.replace('-', '_')}.json"
+    return asked
 
 
 def fitted(asked: argparse.Namespace) -> tuple[FasterRCNNDetector, dict[str, Any]]:
     """Render, train; the detector and how it came about."""
+    recipe = RECIPES[asked.recipe]
     resumed = asked.keep is not None and asked.keep.exists()
     started = time.perf_counter()
-    clips = rendered(training_specs(asked.clips, asked.seed))
+    clips = rendered(training_specs(recipe))
     samples = [sample for clip in clips for sample in clip]
     made = time.perf_counter()
     print(f"{len(samples)} frames of {len(clips)} clips in {made - started:.0f} s", flush=True)
-    options = TrainOptions(epochs=asked.epochs, batch=4, lr=1.5e-3, weight_decay=1e-3, ema=0.999)
-    rng = np.random.default_rng(asked.seed)
+    options = TrainOptions(epochs=recipe.epochs, batch=4, lr=1.5e-3, weight_decay=1e-3, ema=0.999)
+    rng = np.random.default_rng(recipe.seed)
     detector = fresh_detector(
-        "scenes-tiny", scenes.CLASSES, rng, device="cpu", options=FP32, training=options
+        "scenes-tiny", recipe.classes, rng, device="cpu", options=FP32, training=options
     )
 
     def report(step: Mapping[str, float]) -> None:
@@ -152,7 +200,7 @@ def fitted(asked: argparse.Namespace) -> tuple[FasterRCNNDetector, dict[str, Any
 
     detector = detector.fit(samples, rng, report, keep=asked.keep)
     return detector, {
-        "seed": asked.seed,
+        "seed": recipe.seed,
         "clips": len(clips),
         "frames": len(samples),
         "seconds": round(time.perf_counter() - made),
@@ -177,7 +225,7 @@ def main() -> None:
         for name, seed in (("validation", asked.validation_seed), ("test", asked.test_seed))
     }
     record = {
-        "detector": "scenes-tiny",
+        "detector": asked.recipe,
         "weights": detector.key["weights"],
         "parameters": sum(each.numel() for each in detector.network.parameters()),
         "train": how,

@@ -84,7 +84,7 @@ def plan_of(
     return plan_simulation(
         loaded,
         strategies=(
-            [loaded.selection.strategy]
+            loaded.simulation.strategies or [loaded.selection.strategy]
             if strategies is None
             else kinds.texts("strategies", strategies)
         ),

@@ -20,7 +20,7 @@ from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
 from vidal.query.options import Preset, build
-from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
+from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
 from vidal.query.uncertainty import region_score
@@ -60,6 +60,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
 """Query strategies; the first is the default."""
 
 ORACLES: Mapping[str, type] = {
+    "oracle-errors": OracleErrors,
     "oracle-fn": OracleFalseNegatives,
     "oracle-fp": OracleFalsePositives,
 }

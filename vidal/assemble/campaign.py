@@ -143,10 +143,12 @@ def _detector_classes(config: CampaignConfig) -> tuple[str, ...]:
 def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig:
     """With classes, and with what suits the detector written out where it is named."""
     from vidal.detect.architectures import ARCHITECTURES
+    from vidal.detect.load import SHIPPED
 
     data = config.data.model_copy(update={"classes": classes})
     given = dict(config.training.given)
-    suits = ARCHITECTURES.get(config.detector.name)
+    name = config.detector.name
+    suits = ARCHITECTURES.get("scenes-tiny" if name in SHIPPED else name)
     if suits is not None:
         own: dict[str, object] = {"precision": config.detector.precision}
         if config.detector.start == "fresh":
@@ -194,10 +196,11 @@ def plan_round(
     config, chosen = campaign.config, campaign.config.selection
     model = campaign.newest_model(before=number)
     initial = model is None
+    query = campaign.record.next_round() if number is None else number
     job = plan_selection(
         videos=campaign.folder,
         out=campaign.folder,
-        budget=chosen.initial if initial else chosen.budget,
+        budget=chosen.initial if initial else chosen.budget_of(query),
         strategy=chosen.initial_strategy if initial else chosen.strategy,
         options={} if initial else chosen.options,
         gap=chosen.gap,
@@ -240,7 +243,7 @@ def check_config(config: CampaignConfig) -> None:
     plan_selection(
         videos=Path(),
         out=Path(),
-        budget=chosen.budget,
+        budget=chosen.budget_of(1),
         strategy=chosen.strategy,
         options=chosen.options,
         gap=chosen.gap,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from vidal.simulation.simulate import (
     rendered,
     run,
 )
+from vidal.types import Annotations
 
 ALWAYS = ("random", "random-r", "every-nth")
 """The baselines of every simulation."""
@@ -69,6 +70,7 @@ class SimulationPlan:
         out: folder of the simulation.
         engines: where runs are done.
         all_data: also train on all frames of the pool.
+        footage: seed -> the data section with clips that are there; empty before they are rendered.
     """
 
     config: CampaignConfig
@@ -78,6 +80,7 @@ class SimulationPlan:
     out: Path
     engines: EngineMaker
     all_data: bool
+    footage: Mapping[int, CampaignConfig] = field(default_factory=dict)
 
     def jobs(self) -> list[RunJob]:
         """All runs, one seed after the other; that of all data last."""
@@ -87,17 +90,26 @@ class SimulationPlan:
     def job(self, strategy: str, seed: int) -> RunJob:
         """One run of it."""
         chosen: dict[str, Any] = {"strategy": strategy}
+        training: dict[str, Any] = {}
         rounds = self.rounds
-        if strategy != self.config.selection.strategy:
+        variant = self.config.simulation.variants.get(strategy)
+        if variant is not None:
+            chosen = variant.selection()
+        elif strategy != self.config.selection.strategy:
             chosen["options"] = {}
-        if strategy not in strategy_names():
+        if variant is None and strategy not in strategy_names():
             chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
         if strategy == INITIAL:
             rounds = 1
         if strategy == ALL_DATA:
-            chosen["budget"], rounds = "100%", 2
-        config = self.config.changed(seed=seed, selection=chosen)
+            chosen["budget"], rounds, training = "100%", 2, self.config.simulation.all_data
+        whole = self.footage.get(seed, self.config)
+        config = whole.changed(seed=seed, selection=chosen, training=training).single()
         return RunJob(self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES)
+
+    def source(self, seed: int) -> Source:
+        """The clips of a seed; rendered before."""
+        return open_simulated(self.footage.get(seed, self.config), self.out, self.engines)
 
 
 def plan_simulation(
@@ -116,7 +128,12 @@ def plan_simulation(
         UnknownName: a strategy that does not exist.
         UsageError: a configuration or number that cannot be meant.
     """
-    known = (*strategy_names(), *ORACLES)
+    variants = config.simulation.variants
+    for name, variant in variants.items():
+        if name in (*strategy_names(), *ORACLES, INITIAL, ALL_DATA):
+            raise UsageError(f"simulation.variants: {name} is a name that is taken.")
+        check_config(config.changed(selection=variant.selection()))
+    known = (*strategy_names(), *ORACLES, *variants)
     for name in strategies:
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))
@@ -156,17 +173,28 @@ def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
         UsageError, InputError: as the data deserve.
     """
     check_out(plan.out, plan.config)
-    asked, plan = plan, replace(plan, config=rendered(plan.config, plan.out, plan.engines))
-    source = open_simulated(plan.config, plan.out, plan.engines)
+    plan = _with_footage(plan)
+    sources = {seed: plan.source(seed) for seed in plan.seeds}
     initial = [plan.job(INITIAL, seed) for seed in plan.seeds]
     _run_all(plan, initial, "first models", stages)
     jobs = plan.jobs()
     for job in jobs:
-        begin_run(job, source)
-    _scan_all(plan, [job for job in jobs if finished(job) is None], source, stages)
+        begin_run(job, sources[job.config.seed])
+    _scan_all(plan, [job for job in jobs if finished(job) is None], sources, stages)
     # The longest first: begun last, they would leave all but one core idle at the end.
     _run_all(plan, sorted(jobs, key=lambda job: job.strategy != ALL_DATA), "runs", stages)
-    return _result(plan, asked.config, source)
+    return _result(plan, list(sources.values()))
+
+
+def _with_footage(plan: SimulationPlan) -> SimulationPlan:
+    """The same with the clips of every seed, rendered where they are not there yet."""
+    if plan.config.data.scenes is None:
+        return plan
+    seeds = {seed: plan.config.changed(seed=seed) for seed in plan.seeds}
+    return replace(
+        plan,
+        footage={s: rendered(config, plan.out, plan.engines) for s, config in seeds.items()},
+    )
 
 
 def told(plan: SimulationPlan) -> SimulationResult:
@@ -178,8 +206,8 @@ def told(plan: SimulationPlan) -> SimulationResult:
     if not (plan.out / "runs").is_dir():
         raise CampaignError(f"{plan.out}: no simulation was begun here.")
     check_out(plan.out, plan.config)
-    found = replace(plan, config=rendered(plan.config, plan.out, plan.engines))
-    return _result(found, plan.config, open_simulated(found.config, plan.out, plan.engines))
+    found = _with_footage(plan)
+    return _result(found, [found.source(seed) for seed in found.seeds])
 
 
 def _run_all(plan: SimulationPlan, jobs: Sequence[RunJob], title: str, stages: Stages) -> None:
@@ -194,11 +222,14 @@ def _run_all(plan: SimulationPlan, jobs: Sequence[RunJob], title: str, stages: S
     stages.end()
 
 
-def _scan_all(plan: SimulationPlan, jobs: Sequence[RunJob], source: Source, stages: Stages) -> None:
+def _scan_all(
+    plan: SimulationPlan, jobs: Sequence[RunJob], sources: Mapping[int, Source], stages: Stages
+) -> None:
     """What the first models of all seeds find in the pool: the same for all runs of a seed."""
-    clips = list(source.opened("train").values())
     work = [
-        EvidenceJob(clip, evidence) for evidence in _first_evidence(plan, jobs) for clip in clips
+        EvidenceJob(clip, evidence)
+        for seed, evidence in _first_evidence(plan, jobs)
+        for clip in sources[seed].opened("train").values()
     ]
     if not work:
         return
@@ -210,7 +241,7 @@ def _scan_all(plan: SimulationPlan, jobs: Sequence[RunJob], source: Source, stag
     stages.end()
 
 
-def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[EvidencePlan]:
+def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[tuple[int, EvidencePlan]]:
     """One a seed, of the strategy that needs most; none where no strategy needs any."""
     found = []
     for seed in plan.seeds:
@@ -223,11 +254,12 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[Eviden
                         plans.append(job.planner(campaign, job.strategy))
         needy = [each.evidence for each in plans if each.query.selector.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
-        found += [replace(each, store=plan.out / "evidence") for each in needy[:1]]
+        found += [(seed, replace(each, store=plan.out / "evidence")) for each in needy[:1]]
     return found
 
 
-def _result(plan: SimulationPlan, config: CampaignConfig, source: Source) -> SimulationResult:
+def _result(plan: SimulationPlan, sources: Sequence[Source]) -> SimulationResult:
+    config = plan.config
     rows: list[Row] = []
     seconds, unfinished = 0.0, 0
     for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *plan.jobs()]:
@@ -247,7 +279,7 @@ def _result(plan: SimulationPlan, config: CampaignConfig, source: Source) -> Sim
         seeds=plan.seeds,
         rounds=plan.rounds,
         baseline=BASELINE,
-        data=_facts(source),
+        data=_facts(sources),
         settings=config.model_dump(mode="json", exclude={"name", "rounds", "seed", "workers"}),
         versions=versions(),
         machine=machine(),
@@ -256,21 +288,32 @@ def _result(plan: SimulationPlan, config: CampaignConfig, source: Source) -> Sim
     )
 
 
-def _facts(source: Source) -> dict[str, Any]:
-    train, test = source.opened("train"), source.opened("test")
-    boxes = {
-        split: sum(int((table.labels >= 0).sum()) for table in source.truth(split).values())
-        for split in ("train", "test")
-    }
-    return {
+def _facts(sources: Sequence[Source]) -> dict[str, Any]:
+    """About the clips; means over the seeds where each has clips of its own."""
+    facts = [_facts_of(source) for source in sources]
+    numbers = {name: sum(each[name] for each in facts) / len(facts) for name in facts[0]}
+    plain = {n: round(v) if v == int(v) else round(v, 1) for n, v in numbers.items()}
+    return {**plain, "classes": ", ".join(sources[0].classes or ())}
+
+
+def _facts_of(source: Source) -> dict[str, int]:
+    given, test = source.start(), source.truth("test")
+    train = {name: t for name, t in source.truth("train").items() if name not in given}
+    facts = {
         "clips in the pool": len(train),
-        "frames in the pool": sum(clip.frames for clip in train.values()),
-        "objects in the pool": boxes["train"],
+        "frames in the pool": sum(table.frames for table in train.values()),
+        "objects in the pool": _objects(train),
         "test clips": len(test),
-        "test frames": sum(int(t.labelled.sum()) for t in source.truth("test").values()),
-        "objects on test frames": boxes["test"],
-        "classes": ", ".join(source.classes or ()),
+        "test frames": sum(int(table.labelled.sum()) for table in test.values()),
+        "objects on test frames": _objects(test),
     }
+    if given:
+        facts["frames labelled from the start"] = sum(int(t.labelled.sum()) for t in given.values())
+    return facts
+
+
+def _objects(tables: Mapping[str, Annotations]) -> int:
+    return sum(int((table.labels >= 0).sum()) for table in tables.values())
 
 
 def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[str, ...]:

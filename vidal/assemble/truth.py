@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vidal.campaign.clips import ghost
-from vidal.campaign.config import SplitConfig
+from vidal.campaign.config_data import SplitConfig
 from vidal.campaign.folder import Campaign
 from vidal.campaign.held import held
 from vidal.campaign.record import Split
@@ -63,7 +63,7 @@ def _stated(
             scenes=campaign.folder / "scenes",
         )
         return source.truth(), source.notes
-    files = [(data.labels, data.format), (data.test_labels, None)]
+    files = [(data.labels, data.format), (data.test_labels, None), (data.start_labels, None)]
     if not any(path for path, _ in files):
         return {}, ()
     found = campaign.found(engines, split)

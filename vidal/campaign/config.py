@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
@@ -24,141 +22,18 @@ from pydantic import (
     model_validator,
 )
 
+from vidal.campaign.config_data import DataConfig, Model
 from vidal.campaign.config_errors import refusal
+from vidal.campaign.config_simulation import SimulationConfig
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
 from vidal.track.raft import DOWNLOAD
-from vidal.video.rates import parse_rate
-
-# fmt: off
-DataFormat = Literal[
-    "coco-video", "synthia-al", "imagenet-vid", "kitti-tracking", "mot", "bdd100k", "yolo",
-    "cvat", "cvat-images", "label-studio",
-]
-# fmt: on
-FORMATS: tuple[str, ...] = get_args(DataFormat)
-"""Formats that a campaign's data may have."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScenesConfig(_Model):
-    """Clips that vidal renders itself, at first use.
-
-    Attributes:
-        clips, test_clips: how many, of the splits train and test.
-        seed: of the plan.
-        frames: lowest and highest length; ``60-120`` or ``[60, 120]``.
-        rate: frames a second.
-        size: width and height; ``480x300`` or ``[480, 300]``.
-        subset: all training clips from this row of the generation table.
-        shares: relative weight of each subset instead of the table's.
-    """
-
-    clips: int = Field(default=20, gt=0)
-    test_clips: int = Field(default=5, ge=0)
-    seed: int = Field(default=0, ge=0)
-    frames: tuple[int, int] = (60, 180)
-    rate: int = Field(default=25, gt=0)
-    size: tuple[int, int] = (480, 300)
-    subset: str | None = None
-    shares: dict[str, float] | None = None
-
-    @field_validator("frames", "size", mode="before")
-    @classmethod
-    def _pair(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(value.replace("x", "-").split("-"))
-        return value
-
-
-class SplitConfig(_Model):
-    """Which clips are set aside; whole clips, never single frames.
-
-    Attributes:
-        validation, test: a share of the clips, or patterns (``night-*``) of their names or ids.
-        seed: of the draw, where shares are given.
-    """
-
-    validation: float | tuple[str, ...] = 0.0
-    test: float | tuple[str, ...] = 0.0
-    seed: int = Field(default=0, ge=0)
-
-    @field_validator("validation", "test", mode="before")
-    @classmethod
-    def _one(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("validation", "test")
-    @classmethod
-    def _share(cls, value: float | tuple[str, ...]) -> float | tuple[str, ...]:
-        if isinstance(value, float) and not 0 <= value < 1:
-            raise ValueError("a share has to be in [0, 1)")
-        return value
-
-
-class DataConfig(_Model):
-    """Where clips and labels come from: ``videos``, ``root`` or ``scenes``.
-
-    Attributes:
-        videos: a folder of clips.
-        labels: labels of those clips, where there are some.
-        format: of ``labels`` (default ``coco-video``), or of ``root``.
-        root: a data set in the layout of ``format``.
-        listed: a list file of the data set, for ImageNet-VID.
-        options: further options of the reader of ``format``.
-        test_videos, test_labels: further clips, all for the split test.
-        scenes: clips to render.
-        classes: names of the target classes; objects of other classes get label -1.
-        image_rate: frames a second of folders of images.
-        split: which clips are set aside.
-    """
-
-    videos: Path | None = None
-    labels: Path | None = None
-    format: DataFormat | None = None
-    root: Path | None = None
-    listed: Path | None = None
-    options: dict[str, Any] = {}
-    test_videos: Path | None = None
-    test_labels: Path | None = None
-    scenes: ScenesConfig | None = None
-    classes: tuple[str, ...] | None = None
-    image_rate: str = "10"
-    split: SplitConfig = SplitConfig()
-
-    @field_validator("classes")
-    @classmethod
-    def _classes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and (not value or len(set(value)) < len(value)):
-            raise ValueError("none, or a name twice")
-        return value
-
-    @field_validator("image_rate", mode="before")
-    @classmethod
-    def _image_rate(cls, value: Any) -> str:
-        parse_rate(str(value))
-        return str(value)
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        given = [n for n in ("videos", "root", "scenes") if getattr(self, n) is not None]
-        if len(given) != 1:
-            have = " and ".join(given) or "none of them"
-            raise ValueError(f"one of videos, root and scenes is needed, and {have} given")
-        if self.root is not None and self.format is None:
-            raise ValueError("root needs a format")
-        if self.test_labels is not None and self.test_videos is None:
-            raise ValueError("test_labels needs test_videos")
-        return self
-
-
-class DetectorConfig(_Model):
+class DetectorConfig(Model):
     """The detector before the first training.
 
     Attributes:
@@ -186,14 +61,15 @@ class DetectorConfig(_Model):
         return self
 
 
-class SelectionConfig(_Model):
+class SelectionConfig(Model):
     """How frames are chosen.
 
     Attributes:
         strategy: query strategy of all rounds but the first.
         options: of the strategy.
         gap: frames excluded on either side of a chosen or labelled one.
-        budget: of a round; a share of all frames of the training clips, or a number.
+        budget: of a round; a share of all frames of the training clips, or a number. A list has
+            one a round, of which the last holds for all further rounds.
         initial: budget of the first round.
         initial_strategy: of the first round.
         threshold: detections with a higher score count.
@@ -205,26 +81,41 @@ class SelectionConfig(_Model):
     """
 
     strategy: str = "expected-errors"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     gap: int = Field(default=3, ge=0)
-    budget: str = "2%"
+    budget: str | tuple[str, ...] = "2%"
     initial: str = "2%"
     initial_strategy: str = "random"
     threshold: float = Field(default=0.5, ge=0, le=1)
-    coherence: dict[str, Any] = {}
-    flow: dict[str, Any] = {}
-    expected: dict[str, Any] = {}
+    coherence: dict[str, Any] = Field(default_factory=dict)
+    flow: dict[str, Any] = Field(default_factory=dict)
+    expected: dict[str, Any] = Field(default_factory=dict)
     random_share: float = Field(default=0.0, ge=0, lt=1)
     tracker: str = "auto"
-    tracker_options: dict[str, Any] = {}
+    tracker_options: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("budget", "initial", mode="before")
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _budgets(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return Budget.parse(str(value)).text
+        if not value:
+            raise ValueError("an empty list")
+        return tuple(Budget.parse(str(one)).text for one in value)
+
+    @field_validator("initial", mode="before")
     @classmethod
     def _budget(cls, value: Any) -> str:
         return Budget.parse(str(value)).text
 
+    def budget_of(self, query: int) -> str:
+        """The budget of a query, counted from 1 = the first after the initial labels."""
+        if isinstance(self.budget, str):
+            return self.budget
+        return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
-class TrainingConfig(_Model):
+
+class TrainingConfig(Model):
     """How the detector is fitted: options of ``TrainOptions``, by name, and where it starts.
 
     Attributes:
@@ -261,7 +152,7 @@ class TrainingConfig(_Model):
         return {"from": self.begin, "initial_epochs": self.initial_epochs, **plain}
 
 
-class EvaluationConfig(_Model):
+class EvaluationConfig(Model):
     """How average precision is measured.
 
     Attributes:
@@ -273,11 +164,12 @@ class EvaluationConfig(_Model):
     iou: float = Field(default=0.5, gt=0, le=1)
 
 
-class CampaignConfig(_Model):
+class CampaignConfig(Model):
     """All of it.
 
     Attributes:
         name: of the campaign, for reports.
+        simulation: what only a simulation reads.
         rounds: how many are planned; ``vidal status`` says when they are done.
         seed: root of all randomness.
         workers: processes; 0 = one a core, or one on a GPU.
@@ -289,6 +181,7 @@ class CampaignConfig(_Model):
     selection: SelectionConfig = SelectionConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    simulation: SimulationConfig = SimulationConfig()
     rounds: int = Field(default=6, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
@@ -309,6 +202,10 @@ class CampaignConfig(_Model):
             else:
                 plain[name] = value
         return parse_config(plain, "config")
+
+    def single(self) -> CampaignConfig:
+        """The same as the configuration of one campaign: without what only simulations read."""
+        return self.model_copy(update={"simulation": SimulationConfig()})
 
 
 Value = TypeVar("Value")
@@ -375,7 +272,7 @@ def dump_config(config: CampaignConfig) -> str:
 def with_paths(config: CampaignConfig, change: Any) -> CampaignConfig:
     """The configuration with ``change`` applied to every path."""
 
-    def section(part: _Model) -> dict[str, Any]:
+    def section(part: Model) -> dict[str, Any]:
         values = ((name, getattr(part, name)) for name in type(part).model_fields)
         return {name: change(value) for name, value in values if isinstance(value, Path)}
 

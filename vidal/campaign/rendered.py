@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
-from vidal.campaign.config import DataConfig, ScenesConfig
-from vidal.campaign.record import Split
+import numpy as np
+
+from vidal.campaign.config_data import DataConfig, ScenesConfig
 from vidal.evidence.places import EngineMaker
 from vidal.scenes import LOOK, SceneSpec, plan
 from vidal.scenes.scene_files import write_scenes
 from vidal.store import content_key
 
+PartName = Literal["train", "test", "start"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
+"""What a configuration of scenes has clips for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPart:
+    """Rendered clips of one kind.
+
+    Attributes:
+        name: ``train``, ``test`` or ``start``.
+        videos: folder of the clips.
+        labels: their file of labels.
+    """
+
+    name: PartName
+    videos: Path
+    labels: Path
+
 
 def render(
-    data: DataConfig, folder: Path, engines: EngineMaker
-) -> Iterator[tuple[Split | None, Path, Path]]:
+    data: DataConfig, folder: Path, engines: EngineMaker, *, seed: int | None = None
+) -> Iterator[RenderedPart]:
     """Render what is not there yet.
 
     Each plan has a folder of its own, so that clips of another plan are never found among its.
@@ -25,32 +46,41 @@ def render(
         data: ``scenes`` is read.
         folder: where the clips go.
         engines: where they are rendered.
-
-    Yields:
-        The split (None = it is drawn), the folder of clips and their labels.
+        seed: of a run of a simulation; matters where clips are drawn by seed.
     """
     scenes = data.scenes or ScenesConfig()
-    parts: list[tuple[Split | None, str, list[SceneSpec]]] = [
-        (None, "train", _plan(scenes, scenes.clips, "train"))
-    ]
-    if scenes.test_clips:
-        parts.append(("test", "test", _plan(scenes, scenes.test_clips, "test")))
-    for split, name, specs in parts:
+    for name in PARTS:
+        specs = _plan(scenes, name, seed if scenes.by_seed and name != "test" else None)
+        if not specs:
+            continue
         key = content_key("scenes", LOOK, [str(asdict(spec)) for spec in specs], {})
         out = folder / f"{name}-{key[:8]}"
         write_scenes(out, specs, engine=engines(len(specs), heavy=True))
-        yield split, out / "clips", out / "labels.coco.json"
+        yield RenderedPart(name, out / "clips", out / "labels.coco.json")
 
 
-def _plan(scenes: ScenesConfig, clips: int, split: str) -> list[SceneSpec]:
-    train = split == "train"
-    return plan(
-        clips,
-        scenes.seed,
-        split=split,
-        subset=scenes.subset if train else None,
-        shares=scenes.shares if train else None,
-        frames=scenes.frames,
+def _plan(scenes: ScenesConfig, name: PartName, seed: int | None) -> list[SceneSpec]:
+    count, frames, shares = {
+        "train": (scenes.clips, scenes.frames, scenes.shares),
+        "test": (scenes.test_clips, scenes.frames, scenes.test_shares),
+        "start": (scenes.start_clips, scenes.start_frames, scenes.start_shares),
+    }[name]
+    specs = plan(
+        count,
+        _seed(scenes.seed, seed, name),
+        split="test" if name == "test" else "train",
+        subset=scenes.subset if name == "train" else None,
+        shares=shares,
+        frames=frames,
         rate=scenes.rate,
         size=scenes.size[::-1],
     )
+    return [replace(spec, name=f"start-{spec.name}") if name == "start" else spec for spec in specs]
+
+
+def _seed(own: int, run: int | None, name: PartName) -> int:
+    """Of a plan: the configured one for clips that all runs share, else one of its own."""
+    if run is None and name != "start":
+        return own
+    entropy = [own, 0 if run is None else 1 + run, PARTS.index(name)]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])

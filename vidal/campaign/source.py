@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from inspect import signature
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vidal.campaign.config import CampaignConfig, DataConfig, SplitConfig
+from vidal.campaign.config import CampaignConfig
+from vidal.campaign.config_data import DataConfig, SplitConfig
 from vidal.campaign.entries import ClipEntry, Split
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UnknownName, UsageError
@@ -40,12 +41,14 @@ class SourceClip:
         root: the folder that was searched, part of the clip's id.
         split: what the clip is for.
         truth: what its labels file says, with the campaign's classes; None where there is none.
+        start: its labels are there from the beginning, in a simulation too.
     """
 
     clip: Clip
     root: Path
     split: Split
     truth: Annotations | None
+    start: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,7 @@ class Source:
         classes: of the configuration, else those that the labels name; None where nothing does.
         named: the classes that the labels name, in the order met.
         notes: what was taken of files of labels and what was not, one sentence each.
+        tags: clip id -> the conditions that hold in it (``data.conditions``).
     """
 
     clips: Mapping[str, SourceClip]
@@ -65,6 +69,7 @@ class Source:
     classes: tuple[str, ...] | None
     named: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def opened(self, split: Split | None = None) -> dict[str, Clip]:
         """The clips of a split (None = all) by id, in order of id."""
@@ -78,6 +83,14 @@ class Source:
         """The labels of the clips of a split, of those that have some."""
         tables = {name: self.clips[name].truth for name in self.opened(split)}
         return {name: table for name, table in tables.items() if table is not None}
+
+    def start(self) -> dict[str, Annotations]:
+        """The labels that are there from the beginning, in a simulation too."""
+        return {
+            name: each.truth
+            for name, each in sorted(self.clips.items())
+            if each.start and each.truth is not None
+        }
 
 
 def open_source(
@@ -107,6 +120,8 @@ def open_source(
         opener.folder(data.videos, data.labels, data.format, None)
     if data.test_videos is not None:
         opener.folder(data.test_videos, data.test_labels, None, "test")
+    if data.start_videos is not None:
+        opener.folder(data.start_videos, data.start_labels, None, "train", start=True)
     return opener.source(data.split)
 
 
@@ -120,11 +135,18 @@ class _Opener:
         self._rate = Fraction(data.image_rate)
         self._names: dict[str, str] = {}
         self._found: dict[str, tuple[Clip, Path, Split | None, Annotations | None]] = {}
+        self._start: set[str] = set()
         self._skipped: list[SkippedClip] = []
         self._notes: list[str] = []
 
     def folder(
-        self, videos: Path, labels: Path | None, name: str | None, split: Split | None
+        self,
+        videos: Path,
+        labels: Path | None,
+        name: str | None,
+        split: Split | None,
+        *,
+        start: bool = False,
     ) -> None:
         """A folder of clips, with a file of labels perhaps; ``name`` of its format, or None."""
         clips, skipped = open_clips(
@@ -138,7 +160,8 @@ class _Opener:
         itself = not videos.is_dir() or clips[0].path.samefile(videos)
         root = videos.parent if itself else videos
         for clip in clips:
-            self._add(clip, root, split, truth.get(clip.id))
+            if self._add(clip, root, split, truth.get(clip.id)) and start:
+                self._start.add(clip.id)
             self._names[clip.id] = clip.path.relative_to(root.resolve()).with_suffix("").as_posix()
         self._skipped += skipped
 
@@ -176,15 +199,23 @@ class _Opener:
         """Clips that vidal renders, where they are not there yet."""
         from vidal.campaign.rendered import render
 
-        for split, videos, labels in render(self._data, scenes, self._engines):
-            self.folder(videos, labels, "coco-video", split)
+        splits: dict[str, Split | None] = {"train": None, "test": "test", "start": "train"}
+        for part in render(self._data, scenes, self._engines):
+            self.folder(
+                part.videos,
+                part.labels,
+                "coco-video",
+                splits[part.name],
+                start=part.name == "start",
+            )
 
-    def _add(self, clip: Clip, root: Path, split: Split | None, truth: Annotations | None) -> None:
+    def _add(self, clip: Clip, root: Path, split: Split | None, truth: Annotations | None) -> bool:
         if clip.id in self._found:
             first = self._found[clip.id][0]
             self._skipped.append(SkippedClip(clip.path, f"the same clip as {first.path}"))
-            return
+            return False
         self._found[clip.id] = (clip, root, split, truth)
+        return True
 
     def source(self, split: SplitConfig) -> Source:
         """All of it, split."""
@@ -194,11 +225,16 @@ class _Opener:
         classes = self._data.classes or named
         clips = {
             name: SourceClip(
-                clip, root.resolve(), fixed or splits[name], _fitted(truth, classes or ())
+                clip,
+                root.resolve(),
+                fixed or splits[name],
+                _fitted(truth, classes or ()),
+                name in self._start,
             )
             for name, (clip, root, fixed, truth) in self._found.items()
         }
-        return Source(clips, tuple(self._skipped), classes, named or (), tuple(self._notes))
+        tags = tagged([each[0] for each in self._found.values()], self._data, self._names)
+        return Source(clips, tuple(self._skipped), classes, named or (), tuple(self._notes), tags)
 
 
 def _fitted(truth: Annotations | None, classes: tuple[str, ...]) -> Annotations | None:
@@ -238,7 +274,7 @@ def split_clips(
         UsageError: a pattern that matches nothing, or no clip left for training.
     """
     order = sorted(clip.id for clip in clips)
-    names = {clip.id: (*names_of(clip), (places or {}).get(clip.id, "")) for clip in clips}
+    names = _names(clips, places or {})
     drawn = list(np.random.default_rng(config.seed).permutation(len(order)))
     result: dict[str, Split] = {}
     parts: tuple[tuple[Split, Any], ...] = (
@@ -263,6 +299,32 @@ def split_clips(
             hint="Set fewer clips aside, or add clips.",
         )
     return result
+
+
+def _names(clips: Iterable[Clip], places: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Clip id -> what a pattern may match."""
+    return {clip.id: (*names_of(clip), places.get(clip.id, "")) for clip in clips}
+
+
+def tagged(
+    clips: Iterable[Clip], data: DataConfig, places: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Clip id -> the conditions of ``data.conditions`` that hold in it, in their order.
+
+    Raises:
+        UsageError: a pattern that matches no clip.
+    """
+    names = _names(clips, places)
+    tags: dict[str, list[str]] = {name: [] for name in names}
+    for tag, patterns in data.conditions.items():
+        for pattern in patterns:
+            hits = [c for c in names if any(fnmatchcase(n, pattern) for n in names[c])]
+            if not hits:
+                raise UsageError(f"data.conditions.{tag}: {pattern!r} matches no clip.")
+            for name in hits:
+                if tag not in tags[name]:
+                    tags[name].append(tag)
+    return {name: tuple(found) for name, found in tags.items()}
 
 
 def entries_of(clips: Iterable[SourceClip], folder: Path) -> Iterator[ClipEntry]:

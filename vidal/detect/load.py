@@ -46,6 +46,7 @@ def load_detector(
     Args:
         name: ``fasterrcnn-mobilenet-320``, ``fasterrcnn-resnet50-v2`` (COCO weights unless
             ``weights`` is given), ``scenes-tiny`` (shipped weights, for rendered scenes),
+            ``scenes-day`` (the same network, which has never seen night or a wheelchair),
             ``detectron2`` (needs ``config`` and ``weights``), or ``auto``: the network that
             ``weights`` was made for, and without ``weights`` the COCO network that suits the device
             (MobileNet on a processor, ResNet-50 on a GPU). Or one of another package, see
@@ -225,14 +226,18 @@ def _auto(name: str, request: _Request) -> FasterRCNNDetector:
     return _coco("fasterrcnn-resnet50-v2" if on_gpu else "fasterrcnn-mobilenet-320", request)
 
 
-def shipped_checkpoint() -> Path:
-    """The checkpoint of ``scenes-tiny`` that comes with the package."""
+SHIPPED = ("scenes-day", "scenes-tiny")
+"""Names of the checkpoints that come with the package."""
+
+
+def shipped_checkpoint(name: str = "scenes-tiny") -> Path:
+    """The checkpoint of a name of ``SHIPPED``."""
     with resources.as_file(resources.files("vidal.detect") / "checkpoints") as folder:
-        return folder / "scenes-tiny.safetensors"
+        return folder / f"{name}.safetensors"
 
 
-def _scenes_tiny(name: str, request: _Request) -> FasterRCNNDetector:
-    return _from_file(name, request.weights or shipped_checkpoint(), request)
+def _scenes(name: str, request: _Request) -> FasterRCNNDetector:
+    return _from_file("scenes-tiny", request.weights or shipped_checkpoint(name), request)
 
 
 def _detectron2(name: str, request: _Request) -> Any:
@@ -259,6 +264,7 @@ DETECTORS: Mapping[str, Callable[[str, _Request], FasterRCNNDetector]] = {
     "detectron2": _detectron2,
     "fasterrcnn-mobilenet-320": _coco,
     "fasterrcnn-resnet50-v2": _coco,
-    "scenes-tiny": _scenes_tiny,
+    "scenes-day": _scenes,
+    "scenes-tiny": _scenes,
 }
 """Every name of ``--detector``."""

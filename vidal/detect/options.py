@@ -51,6 +51,9 @@ class TrainOptions:
 
     Attributes:
         epochs: passes over the samples.
+        steps: of the optimiser, instead of epochs: passes go on until there are so many, however
+            few samples there are; 0 = by epochs. Models that were fitted to different numbers of
+            labels compare only where they had equally many steps.
         batch: images a step.
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: peak learning rate, reached after ``warmup`` steps.
@@ -72,6 +75,7 @@ class TrainOptions:
     """
 
     epochs: int = 12
+    steps: int = 0
     batch: int = 4
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -92,6 +96,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"epochs {self.epochs} is not positive")
+        _require(self.steps >= 0, f"steps {self.steps} is negative")
         _require(self.batch > 0, f"batch {self.batch} is not positive")
         _require(self.optimizer in ("adamw", "sgd"), f"unknown optimizer {self.optimizer!r}")
         _require(self.schedule in ("cosine", "steps"), f"unknown schedule {self.schedule!r}")
@@ -103,3 +108,9 @@ class TrainOptions:
         _require(0 <= self.brightness < 1, f"brightness {self.brightness} is not in [0, 1)")
         _require(0 < self.scale[0] <= self.scale[1], f"scale {self.scale} is not a range")
         _require(self.precision in ("auto", "fp32", "bf16"), f"unknown precision {self.precision}")
+
+    def length(self, samples: int) -> tuple[int, int]:
+        """Steps and passes (the last one perhaps a part) over so many samples, at least one."""
+        per_epoch = -(-samples // self.batch)
+        steps = self.steps or per_epoch * self.epochs
+        return steps, -(-steps // per_epoch)

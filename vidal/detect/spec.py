@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidal.detect.load import find_detector, load_detector, shipped_checkpoint
+from vidal.detect.load import SHIPPED, find_detector, load_detector, shipped_checkpoint
 from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
 from vidal.detect.other_models import refuse_other_models
@@ -56,7 +56,7 @@ class DetectorSpec:
         Raises:
             WeightsError: the file cannot be read.
         """
-        file = shipped_checkpoint() if self.name == "scenes-tiny" else None
+        file = shipped_checkpoint(self.name) if self.name in SHIPPED else None
         file = self.weights or file
         config = {}
         if self.config is not None:
@@ -122,7 +122,7 @@ class DetectorSpec:
             UnknownName, UsageError, WeightsError: as ``load_detector``.
         """
         self.check()
-        if self.weights is not None or self.name == "scenes-tiny":
+        if self.weights is not None or self.name in SHIPPED:
             self.load()
         elif self.classes is not None and find_detector(self.name) is None:
             from vidal.detect.architectures import choose_columns, coco_outputs
@@ -136,7 +136,7 @@ class DetectorSpec:
         Raises:
             WeightsError: they are neither in the cache nor to be had.
         """
-        if self.weights is None and self.name != "scenes-tiny":
+        if self.weights is None and self.name not in SHIPPED:
             self.load()
 
     def load(self) -> FasterRCNNDetector:

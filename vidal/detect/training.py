@@ -113,7 +113,7 @@ def _to(target: Target, device: torch.device) -> Target:
 def run_epoch(
     state: TrainState, samples: Sequence[Sample], progress: Progress | None = None
 ) -> None:
-    """One pass over the samples, in an order of its own.
+    """One pass over the samples, in an order of its own; it ends early at the last step.
 
     Args:
         state: continued, and changed.
@@ -128,11 +128,12 @@ def run_epoch(
     device = next(state.network.parameters()).device
     rng = np.random.default_rng([state.seed, state.epoch])
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    per_epoch = math.ceil(len(samples) / options.batch)
-    steps = per_epoch * options.epochs
+    steps, epochs = options.length(len(samples))
     order = rng.permutation(len(samples))
     _set_mode(state)
     for first in range(0, len(order), options.batch):
+        if state.step == steps:
+            break
         chosen = [samples[int(number)] for number in order[first : first + options.batch]]
         images, sizes, targets = make_batch(chosen, state.network.transform, options, rng)
         targets = [_to(target, device) for target in targets]
@@ -149,7 +150,7 @@ def run_epoch(
                 {
                     "loss": loss,
                     "epoch": state.epoch + 1,
-                    "epochs": options.epochs,
+                    "epochs": epochs,
                     "step": state.step,
                     "steps": steps,
                     "lr": state.optimizer.param_groups[0]["lr"],
@@ -274,7 +275,8 @@ def train(
         state = load_state(keep, network, options)
     else:
         state = begin(network, options, seed)
-    while state.epoch < options.epochs:
+    _, epochs = options.length(len(samples))
+    while state.epoch < epochs:
         run_epoch(state, samples, progress)
         if keep is not None:
             save_state(state, keep)

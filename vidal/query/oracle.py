@@ -1,7 +1,8 @@
 """The oracles of a simulation: they know the labels of the pool, and show what asking could gain.
 
 Zolfaghari Bengar et al., "Temporal Coherence for Active Learning in Videos", ICCV Workshops 2019,
-"Oracle (FP)" and "Oracle (FN)": the true number of a frame's errors in place of an estimate. They
+"Oracle (FP)" and "Oracle (FN)": the true number of a frame's errors in place of an estimate; and
+both kinds together. They
 read the pool column ``truth_errors``, which a pool has only if it was built with truth; that is
 done for these strategies alone, and for simulations alone (``vidal.assemble.ORACLES``).
 """
@@ -49,6 +50,29 @@ class OracleFalseNegatives:
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """How many false positives and misses there truly are."""
         return _explain(pool, positions, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OracleErrors:
+    """Ask for the frames with the most errors, false positives and misses. Simulation only."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({COLUMN})
+
+    def score(self, pool: Pool) -> ScoreArray:
+        """(F,) float64: the number of both."""
+        return np.asarray(_counts(pool).sum(axis=1))
+
+    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
+        """How many false positives and misses there truly are."""
+        counts = _counts(pool)[positions]
+        said = [
+            " and ".join(
+                f"{count:g} {one if count == 1 else many}"
+                for count, (one, many) in zip(frame, _WORDS, strict=True)
+            )
+            for frame in counts.tolist()
+        ]
+        return Explanation(tuple(said), {"false_positives": counts[:, 0], "misses": counts[:, 1]})
 
 
 def _counts(pool: Pool) -> ScoreArray:

@@ -24,10 +24,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vidal.campaign.accuracy import NO_TAGS, judge_model
-from vidal.campaign.config import CampaignConfig, dump_config
+from vidal.campaign.accuracy import judge_model
+from vidal.campaign.config import CampaignConfig, dump_config, load_config
 from vidal.campaign.config_file import CONFIG
-from vidal.campaign.folder import Campaign, create_campaign, locked, open_campaign
+from vidal.campaign.folder import (
+    Campaign,
+    begun_with,
+    create_campaign,
+    locked,
+    open_campaign,
+)
 from vidal.campaign.loop import answer_round, select_round, to_train, train_round
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.rendered import render
@@ -129,9 +135,9 @@ def rendered(config: CampaignConfig, out: Path, engines: EngineMaker) -> Campaig
     if config.data.scenes is None:
         return config
     data: dict[str, Any] = {"scenes": None}
-    for split, videos, labels in render(config.data, out / "scenes", engines):
-        prefix = "test_" if split == "test" else ""
-        data |= {f"{prefix}videos": str(videos), f"{prefix}labels": str(labels)}
+    for part in render(config.data, out / "scenes", engines, seed=config.seed):
+        prefix = "" if part.name == "train" else f"{part.name}_"
+        data |= {f"{prefix}videos": str(part.videos), f"{prefix}labels": str(part.labels)}
     return config.changed(data=data)
 
 
@@ -160,8 +166,17 @@ def open_simulated(config: CampaignConfig, out: Path, engines: EngineMaker) -> S
 
 
 def begin_run(job: RunJob, source: Source) -> None:
-    """Make the run's campaign, if it is not there: whole, or not at all."""
+    """Make the run's campaign, if it is not there: whole, or not at all.
+
+    Raises:
+        CampaignError: it is there, and was made with another configuration.
+    """
     if job.folder.exists():
+        if not begun_with(job.folder, job.config):
+            raise CampaignError(
+                f"{job.folder}: this run was begun with another configuration.",
+                hint="Remove it, or name another folder with --out.",
+            )
         return
     fresh = job.folder.with_name(f".{job.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -170,7 +185,8 @@ def begin_run(job: RunJob, source: Source) -> None:
             fresh.mkdir(parents=True)
             with locked(fresh):
                 entries = list(entries_of(source.clips.values(), fresh))
-                create_campaign(fresh, job.config, source.classes or (), entries)
+                classes = source.classes or ()
+                create_campaign(fresh, job.config, classes, entries, given=source.start())
         else:
             shutil.copytree(job.initial, fresh, ignore=shutil.ignore_patterns("evidence"))
             atomic.write_text(fresh / CONFIG, dump_config(job.config))
@@ -238,15 +254,9 @@ def _seconds(job: RunJob) -> float:
 class _Run:
     """A run at work."""
 
-    def __init__(
-        self,
-        job: RunJob,
-        campaign: Campaign,
-        source: Source,
-        tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
-    ) -> None:
+    def __init__(self, job: RunJob, campaign: Campaign, source: Source) -> None:
         self._job = job
-        self._tags = tags
+        self._tags = source.tags
         self._campaign = campaign
         self._clips = source.opened("train")
         self._test = source.opened("test")
@@ -334,7 +344,8 @@ class _Run:
                 tags=self._tags,
             )
         values = judged.as_dict()
-        picks = json.loads((campaign.query(number) / "picks.json").read_text("utf-8"))
+        file = campaign.query(number) / "picks.json"
+        picks = json.loads(file.read_text("utf-8")) if file.exists() else None
         labelled = [campaign.record.annotations(n, c.frames) for n, c in self._clips.items()]
         row = Row(
             strategy=job.strategy,
@@ -387,17 +398,17 @@ def _quiet(done: float, total: int) -> Iterator[None]:
 def check_out(out: Path, config: CampaignConfig) -> None:
     """Refuse a folder that holds a simulation of another configuration.
 
-    Seeds, rounds and strategies may be added to those that are there.
+    Seeds, rounds and strategies may be added to those that are there, and variants of strategies.
 
     Raises:
         CampaignError: another configuration.
         OutputError: the folder cannot be written.
     """
     path = out / "simulation.yaml"
-    text = dump_config(config.changed(rounds=1, seed=0, workers=0))
+    own = config.changed(rounds=1, seed=0, workers=0).single()
     if not path.exists():
-        atomic.write_text(path, text)
-    elif path.read_text("utf-8") != text:
+        atomic.write_text(path, dump_config(own))
+    elif load_config(path) != own:
         raise CampaignError(
             f"{out}: there is a simulation of another configuration.",
             hint="Name another folder with --out, or remove this one.",

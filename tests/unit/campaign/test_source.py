@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidal.campaign.clips import find_clips
-from vidal.campaign.config import SplitConfig, parse_config
+from vidal.campaign.config import parse_config
+from vidal.campaign.config_data import SplitConfig
 from vidal.campaign.places import located
 from vidal.campaign.source import (
     entries_of,

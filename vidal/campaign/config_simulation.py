@@ -1,0 +1,61 @@
+"""The configuration of a simulation beyond that of a campaign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from vidal.campaign.config_data import Model
+
+
+class VariantConfig(Model):
+    """A strategy under a name of its own: the campaign's selection with other values.
+
+    Attributes:
+        strategy: query strategy.
+        options: of the strategy.
+        expected: options of expected errors.
+        coherence: of temporal coherence.
+        random_share: of each query that is drawn at random.
+    """
+
+    strategy: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    expected: dict[str, Any] | None = None
+    coherence: dict[str, Any] | None = None
+    random_share: float | None = Field(default=None, ge=0, lt=1)
+
+    def selection(self) -> dict[str, Any]:
+        """The values that take the place of those of ``selection``."""
+        own = self.model_dump(mode="json")
+        return {name: value for name, value in own.items() if value is not None}
+
+
+class MainConfig(Model):
+    """The one comparison that is named before the run; all others are corrected for being many.
+
+    Attributes:
+        strategy: compared with the baseline.
+        round: after which, from 0 = the initial labels.
+    """
+
+    strategy: str
+    round: int = Field(gt=0)
+
+
+class SimulationConfig(Model):
+    """What only a simulation reads.
+
+    Attributes:
+        strategies: those that run where none are asked for; None = the configured one.
+        variants: name -> a strategy with other values.
+        main: the comparison named beforehand.
+        all_data: options of training where all frames of the pool are labelled (more ``steps`` or
+            ``epochs``: the reference is trained to convergence).
+    """
+
+    strategies: tuple[str, ...] | None = None
+    variants: dict[str, VariantConfig] = Field(default_factory=dict)
+    main: MainConfig | None = None
+    all_data: dict[str, Any] = Field(default_factory=dict)
