@@ -103,7 +103,7 @@ def selector(request):
 
 def test_oracles_and_strategies_are_different_tables():
     assert not set(ORACLES) & set(STRATEGIES)
-    assert set(ORACLES) == {"oracle-fp", "oracle-fn"}
+    assert set(ORACLES) == {"oracle-fp", "oracle-fn", "oracle-errors"}
 
 
 def test_no_strategy_states_that_it_needs_truth(selector):

@@ -24,7 +24,7 @@ def simulate(
     config: PathLike | Mapping[str, Any],
     *,
     strategies: Sequence[str] | None = None,
-    seeds: int = 2,
+    seeds: int | None = None,
     rounds: int | None = None,
     out: PathLike | None = None,
     workers: int = 0,
@@ -38,8 +38,10 @@ def simulate(
 
     Args:
         config: a YAML file, or its content as a mapping.
-        strategies: names, also of oracles. Default: the configured one.
-        seeds: runs of every strategy; three or more for a conclusion.
+        strategies: names, also of oracles and of the configuration's variants. Default: those of
+            ``simulation.strategies``, else the configured one.
+        seeds: runs of every strategy; three or more for a conclusion. Default: the configured
+            number.
         rounds: trained rounds, the initial one included. Default: the configured number.
         out: where runs and results go. Default: ``simulation-NAME``.
         workers: runs at once; 0 = one a core on a CPU, one on a GPU.
@@ -73,7 +75,7 @@ def plan_of(
     config: PathLike | Mapping[str, Any],
     *,
     strategies: Sequence[str] | None,
-    seeds: int,
+    seeds: int | None,
     rounds: int | None,
     out: PathLike | None,
     workers: int,
@@ -88,7 +90,7 @@ def plan_of(
             if strategies is None
             else kinds.texts("strategies", strategies)
         ),
-        seeds=kinds.whole("seeds", seeds, 1),
+        seeds=loaded.simulation.seeds if seeds is None else kinds.whole("seeds", seeds, 1),
         rounds=loaded.rounds if rounds is None else kinds.whole("rounds", rounds, 1),
         out=Path(f"simulation-{loaded.name}") if out is None else kinds.path_of("out", out),
         workers=kinds.whole("workers", workers),

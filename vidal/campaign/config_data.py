@@ -36,7 +36,7 @@ class ScenesConfig(Model):
         size: width and height; ``480x300`` or ``[480, 300]``.
         subset: all training clips from this row of the generation table.
         shares: relative weight of each subset instead of the table's.
-        test_shares: the same for the test clips.
+        test_shares, test_frames: the same for the test clips; lengths as of the others by default.
         start_clips, start_frames, start_shares: clips whose labels are there from the beginning,
             what a deployed model was tuned on: how many, their length, and of which subsets.
         by_seed: every seed of a simulation meets training and start clips of its own; the test
@@ -52,12 +52,13 @@ class ScenesConfig(Model):
     subset: str | None = None
     shares: dict[str, float] | None = None
     test_shares: dict[str, float] | None = None
+    test_frames: tuple[int, int] | None = None
     start_clips: int = Field(default=0, ge=0)
     start_frames: tuple[int, int] = (1, 1)
     start_shares: dict[str, float] | None = None
     by_seed: bool = False
 
-    @field_validator("frames", "size", "start_frames", mode="before")
+    @field_validator("frames", "size", "test_frames", "start_frames", mode="before")
     @classmethod
     def _pair(cls, value: Any) -> Any:
         if isinstance(value, str):

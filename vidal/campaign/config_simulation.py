@@ -49,6 +49,7 @@ class SimulationConfig(Model):
 
     Attributes:
         strategies: those that run where none are asked for; None = the configured one.
+        seeds: how many runs of every strategy, where no number is asked for.
         variants: name -> a strategy with other values.
         main: the comparison named beforehand.
         all_data: options of training where all frames of the pool are labelled (more ``steps`` or
@@ -56,6 +57,7 @@ class SimulationConfig(Model):
     """
 
     strategies: tuple[str, ...] | None = None
+    seeds: int = Field(default=2, gt=0)
     variants: dict[str, VariantConfig] = Field(default_factory=dict)
     main: MainConfig | None = None
     all_data: dict[str, Any] = Field(default_factory=dict)

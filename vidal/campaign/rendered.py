@@ -50,7 +50,7 @@ def render(
     """
     scenes = data.scenes or ScenesConfig()
     for name in PARTS:
-        specs = _plan(scenes, name, seed if scenes.by_seed and name != "test" else None)
+        specs = specs_of(scenes, name, seed)
         if not specs:
             continue
         key = content_key("scenes", LOOK, [str(asdict(spec)) for spec in specs], {})
@@ -59,10 +59,13 @@ def render(
         yield RenderedPart(name, out / "clips", out / "labels.coco.json")
 
 
-def _plan(scenes: ScenesConfig, name: PartName, seed: int | None) -> list[SceneSpec]:
+def specs_of(scenes: ScenesConfig, name: PartName, seed: int | None) -> list[SceneSpec]:
+    """The clips of one kind; ``seed`` of a run matters where clips are drawn by seed."""
+    if not scenes.by_seed or name == "test":
+        seed = None
     count, frames, shares = {
         "train": (scenes.clips, scenes.frames, scenes.shares),
-        "test": (scenes.test_clips, scenes.frames, scenes.test_shares),
+        "test": (scenes.test_clips, scenes.test_frames or scenes.frames, scenes.test_shares),
         "start": (scenes.start_clips, scenes.start_frames, scenes.start_shares),
     }[name]
     specs = plan(

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     "--strategies",
     default=None,
     metavar="A,B,...",
-    help="Query strategies to compare, also oracle-fp and oracle-fn; random, random-r and every-nth"
-    " always run. [default: the configured one]",
+    help="Query strategies to compare, also oracle-fp, oracle-fn, oracle-errors and the"
+    " configuration's variants; random, random-r and every-nth always run. [default: those of"
+    " simulation.strategies, else the configured one]",
 )
 @click.option(
     "--seeds",
-    default=2,
-    show_default=True,
+    default=None,
     type=click.IntRange(min=1),
-    help="Runs of every strategy; three or more for a conclusion.",
+    help="Runs of every strategy; three or more for a conclusion. [default: simulation.seeds]",
 )
 @click.option(
     "--rounds",
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 def command(
     config: Path,
     strategies: str | None,
-    seeds: int,
+    seeds: int | None,
     rounds: int | None,
     out: Path | None,
     workers: int,

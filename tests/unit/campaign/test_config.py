@@ -133,3 +133,34 @@ def test_sizes_and_lengths_are_written_as_on_the_command_line():
     scenes = parse_config({"data": {"scenes": {"size": "320x200", "frames": "60-90"}}}, "x").data
     assert scenes.scenes is not None
     assert (scenes.scenes.size, scenes.scenes.frames) == ((320, 200), (60, 90))
+
+
+def test_a_list_of_budgets_has_one_a_round_and_its_last_holds_on():
+    chosen = parse_config(section("selection", budget=["2%", 18, "4 %"]), "x").selection
+    assert [chosen.budget_of(query) for query in (0, 1, 2, 3, 4, 9)] == [
+        *("2%", "2%", "18"),
+        *("4 %",) * 3,
+    ]
+    assert parse_config(section("selection", budget="3%"), "x").selection.budget_of(7) == "3%"
+    for wrong in ([], ["2%", "0"]):
+        with pytest.raises(UsageError, match="budget"):
+            parse_config(section("selection", budget=wrong), "x")
+
+
+def test_start_clips_without_labels_are_refused():
+    for given in ({"start_videos": "a"}, {"start_labels": "b"}):
+        with pytest.raises(UsageError, match="start_videos and start_labels"):
+            parse_config({"data": {"videos": "clips", **given}}, "x")
+
+
+def test_one_pattern_of_a_condition_is_a_list_of_one():
+    data = {"videos": "clips", "conditions": {"night": "*-night-*", "day": ["a*", "b*"]}}
+    config = parse_config({"data": data}, "x")
+    assert config.data.conditions == {"night": ("*-night-*",), "day": ("a*", "b*")}
+
+
+def test_what_only_simulations_read_is_no_part_of_a_single_campaign():
+    variants = {"sum": {"strategy": "entropy", "options": {"aggregate": "sum"}}}
+    config = parse_config(section("simulation", variants=variants, seeds=4), "x")
+    assert config.simulation.variants["sum"].selection() == variants["sum"]
+    assert config.single() == parse_config(MINIMAL, "x")

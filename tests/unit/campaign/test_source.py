@@ -14,6 +14,7 @@ from vidal.campaign.clips import find_clips
 from vidal.campaign.config import parse_config
 from vidal.campaign.config_data import SplitConfig
 from vidal.campaign.places import located
+from vidal.campaign.rendered import specs_of
 from vidal.campaign.source import (
     entries_of,
     open_source,
@@ -187,3 +188,61 @@ def test_scenes_are_rendered_once_and_split_as_planned(tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*.mp4")}
     assert list(open_source(config, **where).clips) == list(first.clips)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+
+
+SHIFT = {
+    "scenes": {
+        **{"clips": 4, "test_clips": 3, "test_frames": "1-1", "start_clips": 2, "seed": 5},
+        **{"by_seed": True, "frames": "2-2", "size": "96x64", "rate": 10},
+        **{"shares": {"night": 1, "wheelchair": 1}, "start_shares": {"default": 1}},
+    },
+    "conditions": {"night": "*-night-*", "dark wheels": ["*-night-*", "*-wheelchair-*"]},
+}
+
+
+def planned(part, seed, **changes):
+    scenes = parse_config({"data": {**SHIFT, "scenes": {**SHIFT["scenes"], **changes}}}, "x")
+    return specs_of(scenes.data.scenes, part, seed)
+
+
+def test_every_seed_has_pool_and_start_clips_of_its_own_and_the_test_clips_of_all():
+    for part in ("train", "start"):
+        seeds = [{spec.seed for spec in planned(part, seed)} for seed in (None, 0, 1)]
+        assert len(set.union(*seeds)) == sum(map(len, seeds))
+        assert planned(part, 1) == planned(part, 1)
+    assert planned("test", None) == planned("test", 0) == planned("test", 1)
+    every = [spec.seed for part in ("train", "start", "test") for spec in planned(part, 0)]
+    assert len(set(every)) == 9
+
+
+def test_clips_are_the_same_for_all_seeds_where_that_is_not_asked_for():
+    for part in ("train", "start", "test"):
+        seeds = [planned(part, seed, by_seed=False) for seed in (None, 0, 1)]
+        assert seeds[0] == seeds[1] == seeds[2]
+
+
+def test_start_clips_are_training_clips_that_are_labelled_from_the_start(tmp_path):
+    config = parse_config({"data": SHIFT}, "x")
+    found = open_source(config, engines=ENGINES, store=tmp_path / "s", scenes=tmp_path / "c")
+    start = found.start()
+    assert len(start) == 2
+    assert all(table.labelled.all() for table in start.values())
+    assert {found.clips[name].split for name in start} == {"train"}
+    assert all("start-" in name for name in start)
+    assert len(found.opened("train")) == 6
+    assert [clip.frames for clip in found.opened("test").values()] == [1, 1, 1]
+
+
+def test_conditions_are_told_by_patterns_and_a_pattern_that_matches_nothing_is_refused(tmp_path):
+    config = parse_config({"data": SHIFT}, "x")
+    places = {"engines": ENGINES, "store": tmp_path / "s", "scenes": tmp_path / "c"}
+    tags = open_source(config, **places).tags
+    for name, found in tags.items():
+        due = [
+            tag for tag, part in (("night", "-night-"), ("dark wheels", "-night-")) if part in name
+        ]
+        due += ["dark wheels"] if "-wheelchair-" in name else []
+        assert list(found) == due
+    wrong = {**SHIFT, "conditions": {"fog": "*-fog-*"}}
+    with pytest.raises(UsageError, match=r"conditions\.fog"):
+        open_source(parse_config({"data": wrong}, "x"), **places)

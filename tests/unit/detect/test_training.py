@@ -174,6 +174,49 @@ def test_progress_counts_to_the_last_step() -> None:
     assert all(each["steps"] == 4 and each["epochs"] == 2 for each in steps)
 
 
+@pytest.mark.parametrize(
+    ("samples", "steps", "due"),
+    [
+        (4, 0, (4, 2)),
+        (5, 0, (6, 2)),
+        (4, 5, (5, 3)),
+        (4, 4, (4, 2)),
+        (1, 3, (3, 3)),
+        (9, 2, (2, 1)),
+    ],
+)
+def test_a_training_has_so_many_steps_or_so_many_passes(samples, steps, due) -> None:
+    assert TrainOptions(epochs=2, batch=2, steps=steps).length(samples) == due
+
+
+def test_a_training_by_steps_ends_at_its_last_step_whatever_the_samples() -> None:
+    for count in (1, 4):
+        seen: list[Any] = []
+        samples = [a_sample(n) for n in range(count)]
+        a_detector(steps=5).fit(samples, default_rng(0), seen.append)
+        assert [each["step"] for each in seen] == [1, 2, 3, 4, 5]
+        assert {each["steps"] for each in seen} == {5}
+        assert seen[-1]["epoch"] == seen[-1]["epochs"] == math.ceil(5 / math.ceil(count / 2))
+        # the rate falls over the steps, not over passes
+        assert seen[-1]["lr"] < 0.2 * max(each["lr"] for each in seen)
+
+
+def test_a_training_by_steps_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    samples = [a_sample(n) for n in range(3)]
+    whole = a_detector(steps=5).fit(samples, default_rng(1), None)
+
+    def stop(state: Any) -> None:
+        if state["step"] == 4:
+            raise KeyboardInterrupt
+
+    keep = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        a_detector(steps=5).fit(samples, default_rng(1), stop, keep=keep)
+    again = a_detector(steps=5).fit(samples, default_rng(1), None, keep=keep)
+    for name, value in state_of(whole).items():
+        assert torch.equal(value, state_of(again)[name]), name
+
+
 def test_no_samples_and_divergence_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="no samples"):
         a_detector().fit([], default_rng(0))

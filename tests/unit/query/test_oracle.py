@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidal.query.oracle import OracleFalseNegatives, OracleFalsePositives
+from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
 from vidal.types import FrameSet, Pool
 
 EMPTY = np.zeros(0, np.int64)
@@ -30,6 +30,12 @@ def test_misses_are_summed_over_classes():
 def test_the_reason_says_how_many_errors_there_are():
     words = OracleFalsePositives().explain(a_pool(TRUTH), np.array([0, 2])).words
     assert words == ("3 true false alarms", "1 true false alarm")
+
+
+def test_both_kinds_of_errors_are_summed_and_said():
+    assert OracleErrors().score(a_pool(TRUTH)).tolist() == [3, 5, 2]
+    words = OracleErrors().explain(a_pool(TRUTH), np.array([2, 0])).words
+    assert words == ("1 true false alarm and 1 true miss", "3 true false alarms and 0 true misses")
 
 
 def test_a_pool_without_truth_cannot_be_scored():
