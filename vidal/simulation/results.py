@@ -82,7 +82,7 @@ class SimulationResult:
         """``notes``, and what the numbers say about the experiment itself."""
         found = self.results
         comparisons = [line.comparison for line in found.lines if line.comparison is not None]
-        remarks = [*found.limits, *self.notes]
+        remarks = [*self.notes, *found.limits]
         if self.main is not None and not any(each.main for each in comparisons):
             remarks.append(
                 f"The comparison that was named before the run, {self.main[0]} after round"
