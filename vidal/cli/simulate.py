@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--seeds",
     default=None,
     type=click.IntRange(min=1),
-    help="Runs of every strategy; three or more for a conclusion. [default: simulation.seeds]",
+    help="Runs of every strategy; eight or more for conclusions. [default: simulation.seeds]",
 )
 @click.option(
     "--rounds",
