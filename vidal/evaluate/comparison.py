@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from vidal.evaluate.curves import AP50, Curve, Measure, labels_saved, of_seeds
+from vidal.evaluate.curves import (
+    AP50,
+    Budget,
+    Curve,
+    Measure,
+    labels_saved,
+    of_seeds,
+    saved_between,
+)
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.resampling import (
     Resampler,
@@ -42,7 +50,8 @@ class Comparison:
         focus: the round that conclusions are about.
         labelled: mean labelled frames then.
         area: difference of the areas under the curves.
-        saved, saved_boxes: see ``labels_saved``.
+        saved, saved_boxes: see ``labels_saved``; its interval is that of the draws, infinite where
+            there are none, and its value NaN where nothing can be saved.
         differences: (S,) after that round, one a seed.
         p: of no difference then, by flipped signs.
         corrected: the same, corrected for being one of many; ``p`` itself for the main one.
@@ -59,8 +68,8 @@ class Comparison:
     focus: int
     labelled: float
     area: Interval
-    saved: float
-    saved_boxes: float
+    saved: Interval
+    saved_boxes: Interval
     differences: ScoreArray
     p: float
     corrected: float
@@ -155,8 +164,8 @@ def compare(
         focus=focus,
         labelled=float(mine.labelled[:, focus].mean()),
         area=difference_of((mine, over_area(mine)), (theirs, over_area(theirs)), resampler, AP50),
-        saved=labels_saved(mine, theirs),
-        saved_boxes=labels_saved(mine, theirs, "boxes"),
+        saved=_saved(mine, theirs, "labelled", resampler),
+        saved_boxes=_saved(mine, theirs, "boxes", resampler),
         differences=differences,
         p=p,
         corrected=p,
@@ -179,6 +188,27 @@ def _at_equal_boxes(mine: Curve, theirs: Curve, at: int, resampler: Resampler) -
     boxes = np.minimum(mine.boxes[:, at], theirs.boxes[:, at])
     sides = (mine, at_boxes(mine, boxes)), (theirs, at_boxes(theirs, boxes))
     return difference_of(*sides, resampler, AP50)
+
+
+def _saved(mine: Curve, theirs: Curve, of: Budget, resampler: Resampler) -> Interval:
+    """Labels saved, and how sure that is: the mean curves of every draw are read anew."""
+    value, n = labels_saved(mine, theirs, of), len(mine.seeds)
+    sides = []
+    for curve in (mine, theirs):
+        places = range(curve.values.shape[1])
+        drawn = [resampler.mean(curve, at_round(curve, at), AP50) for at in places]
+        known = [each for each in drawn if each is not None]
+        if n < 2 or len(known) < len(drawn):
+            return Interval(value, -float("inf"), float("inf"), n)
+        sides.append((getattr(curve, of).mean(axis=0), np.stack(known, axis=1)))
+    (x, drawn_mine), (base, drawn_theirs) = sides
+    pairs = zip(drawn_mine, drawn_theirs, strict=True)
+    shares = np.array([saved_between((x, a), (base, b)) for a, b in pairs])
+    shares = shares[~np.isnan(shares)]
+    if not len(shares):
+        return Interval(value, -float("inf"), float("inf"), n)
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return Interval(value, float(low), float(high), n)
 
 
 def corrected(

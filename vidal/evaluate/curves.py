@@ -226,11 +226,20 @@ def labels_saved(curve: Curve, baseline: Curve, of: Budget = "labelled") -> floa
         baseline: of the same seeds.
         of: labelled frames, or the boxes on them.
     """
-    mine, theirs = curve.values.mean(axis=0), baseline.values.mean(axis=0)
-    target = min(float(mine.max()), float(theirs.max()))
-    start = float(getattr(baseline, of)[:, 0].mean())
-    need = labels_needed(getattr(curve, of).mean(axis=0), mine, target) - start
-    base = labels_needed(getattr(baseline, of).mean(axis=0), theirs, target) - start
+    sides = (
+        (getattr(each, of).mean(axis=0), each.values.mean(axis=0)) for each in (curve, baseline)
+    )
+    return saved_between(*sides)
+
+
+def saved_between(
+    mine: tuple[ScoreArray, ScoreArray], theirs: tuple[ScoreArray, ScoreArray]
+) -> float:
+    """As ``labels_saved``, of two curves given as (R,) labels and (R,) values."""
+    target = min(float(mine[1].max()), float(theirs[1].max()))
+    start = float(theirs[0][0])
+    need = labels_needed(*mine, target) - start
+    base = labels_needed(*theirs, target) - start
     return 1 - need / base if base > 0 else float("nan")
 
 

@@ -124,8 +124,12 @@ def _compared(line: Summary, at: int) -> Text:
     return _text(value, with_span(other.rounds[at], signed=True), colour)
 
 
-def _saved(value: float | None) -> str:
-    return NONE if value is None or math.isnan(value) else f"{100 * value:+.0f} %"
+def _saved(saved: Interval | None) -> Text:
+    if saved is None or math.isnan(saved.value):
+        return _text(NONE)
+    ends = math.isfinite(saved.low) and math.isfinite(saved.high)
+    below = f"[{100 * saved.low:+.0f}, {100 * saved.high:+.0f}]" if ends else ""
+    return _text(f"{100 * saved.value:+.0f} %", below)
 
 
 def _shares(line: Summary, budgets: Sequence[int]) -> dict[str, Any]:

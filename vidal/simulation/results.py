@@ -197,8 +197,10 @@ def _comparison(other: Comparison) -> dict[str, Any]:
         "conclusive": other.conclusive,
         "seen_with_80_percent_power": other.detectable,
         "area_difference": _interval(other.area),
-        "labels_saved": None if math.isnan(other.saved) else other.saved,
-        "boxes_saved": None if math.isnan(other.saved_boxes) else other.saved_boxes,
+        "labels_saved": None if math.isnan(other.saved.value) else _interval(other.saved),
+        "boxes_saved": None
+        if math.isnan(other.saved_boxes.value)
+        else _interval(other.saved_boxes),
     }
 
 
@@ -210,7 +212,7 @@ def _cells(cells: Mapping[str, Cell]) -> dict[str, Any]:
 
 
 def _known(interval: Interval | None) -> dict[str, Any] | None:
-    return None if interval is None else _interval(interval)
+    return None if interval is None or math.isnan(interval.value) else _interval(interval)
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

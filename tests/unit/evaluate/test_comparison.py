@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from synthetic_runs import simulated
 
 from vidal.evaluate.comparison import compare, corrected, p_text
-from vidal.evaluate.curves import Curve
+from vidal.evaluate.curves import Curve, curves, labels_saved
 from vidal.evaluate.resampling import Resampler
 
 BARE = Resampler({}, np.random.default_rng(0))
@@ -95,6 +96,19 @@ def test_at_equal_boxes_the_curve_with_more_boxes_is_read_between_its_rounds():
     result = compare(mine, theirs, BARE, np.random.default_rng(0))
     assert [i.value for i in result.at_boxes] == pytest.approx([0, 0, 0.4 - 0.5])
     assert [i.value for i in result.rounds] == pytest.approx([0, 0, 0.1])
+
+
+def test_labels_saved_have_an_interval_where_test_clips_can_be_drawn():
+    rows, scores = simulated({"random-r": 0.4, "oracle": 1.5}, seeds=4, all_data=None)
+    every = curves(rows)
+    found, bare = (
+        compare(every["oracle"], every["random-r"], each, np.random.default_rng(0))
+        for each in (Resampler(scores, np.random.default_rng(0), draws=200), BARE)
+    )
+    assert found.saved.value == bare.saved.value == labels_saved(every["oracle"], every["random-r"])
+    assert 0 < found.saved.low < found.saved.value < found.saved.high < 1
+    assert found.saved_boxes.low < found.saved_boxes.value < found.saved.value
+    assert (bare.saved.low, bare.saved.high) == (-np.inf, np.inf)
 
 
 def test_frames_without_objects_do_not_break_the_curve_over_boxes():
