@@ -94,6 +94,8 @@ class SimulationResult:
                 f"{runs} judged on other test clips than the rest: their intervals rest on the"
                 " seeds alone."
             )
+        if comparisons and max(each.difference.n for each in comparisons) == 1:
+            remarks.append("With one seed there are no intervals: nothing says what chance does.")
         least = 2.0 ** (1 - min((each.difference.n for each in comparisons), default=99))
         if any(not each.main for each in comparisons) and SIGNIFICANT <= least < 0.5:
             remarks.append(

@@ -91,6 +91,7 @@ def test_two_seeds_give_none():
 def test_one_seed_draws_no_interval():
     html = render(a_result(seeds=1))
     assert 'class="band" d=""' in html
+    assert "With one seed there are no intervals" in html
     for part in ("table", "boxes", "classes"):
         assert "[" not in html.split(f'id="{part}"')[1].split("<tbody>")[1].split("</tbody>")[0]
 
