@@ -141,15 +141,16 @@ class Spread:
 def lift(strategy: Scorer | Selector, gap: int) -> Selector:
     """A strategy as something that selects.
 
-    An acquisition function is wrapped in ``RoundRobin``; a selector stays what it is, with
-    ``gap`` in its field of that name if it has one.
+    An acquisition function is wrapped in ``RoundRobin``, or in what its own method ``rule(gap)``
+    says; a selector stays what it is, with ``gap`` in its field of that name if it has one.
 
     Raises:
         UsageError: ``gap`` is negative.
     """
     check_gap(gap)
     if not isinstance(strategy, Selector):
-        return RoundRobin(strategy, gap)
+        rule = getattr(strategy, "rule", None)
+        return RoundRobin(strategy, gap) if rule is None else cast(Selector, rule(gap))
     if "gap" in getattr(strategy, "__dataclass_fields__", {}):
         return cast(Selector, replace(cast(Any, strategy), gap=gap))
     return strategy
