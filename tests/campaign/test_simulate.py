@@ -24,6 +24,7 @@ name: tiny
 data:
   scenes: {clips: 2, test_clips: 1, seed: 3, frames: 10-10, rate: 10, size: 96x64}
   classes: [car, pedestrian, cyclist, wheelchair]
+  conditions: {rain: "*-rain-*"}
 detector: {name: scenes-tiny, start: fresh, device: cpu}
 selection: {gap: 1, initial: 3, budget: 2, threshold: 0.3}
 training: {initial_epochs: 2, epochs: 1}
@@ -124,6 +125,17 @@ def test_the_judged_test_clips_of_every_round_are_kept_and_give_its_numbers(done
         (each,) = scores.class_aps(np.ones((1, 1), int))
         due = [row.classes[name] for name in scores.scored.classes]
         np.testing.assert_allclose(each, np.array(due, float), rtol=0, atol=1e-12)
+
+
+def test_a_result_holds_scores_of_every_row_and_the_conditions_of_pool_and_picks(done):
+    result = done[1]
+    assert set(result.scores) == {(row.strategy, row.seed, row.round) for row in result.rows}
+    assert result.results.resampled
+    assert result.pool_conditions == {"rain": 0.5}
+    for name in STRATEGIES:
+        second = of(result, name)[1]
+        assert set(second.picks.conditions) == {"rain"}
+        assert 0 <= second.picks.conditions["rain"] <= 2
 
 
 def test_all_data_is_trained_on_every_frame_of_the_pool(done):

@@ -40,7 +40,7 @@ def simulate(
         config: a YAML file, or its content as a mapping.
         strategies: names, also of oracles and of the configuration's variants. Default: those of
             ``simulation.strategies``, else the configured one.
-        seeds: runs of every strategy; three or more for a conclusion. Default: the configured
+        seeds: runs of every strategy; eight or more for conclusions. Default: the configured
             number.
         rounds: trained rounds, the initial one included. Default: the configured number.
         out: where runs and results go. Default: ``simulation-NAME``.
@@ -49,7 +49,8 @@ def simulate(
         progress: show how far it is.
 
     Returns:
-        ``rows`` (one a trained round of a run), ``summaries()``, ``sentences()``, ``as_dict()``.
+        ``rows`` (one a trained round of a run), ``summaries()``, ``sentences()``, ``remarks()``
+        (about the experiment itself), ``as_dict()``.
 
     Raises:
         UnknownName: a strategy that does not exist.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +17,15 @@ from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
 from vidal.engine import Listener
 from vidal.errors import CampaignError, UnknownName, UsageError
+from vidal.evaluate.clip_scores import ClipScores
 from vidal.evaluate.curves import ALL_DATA, Row
+from vidal.evaluate.resampling import Run
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
 from vidal.evidence.places import EngineMaker, cores
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
 from vidal.simulation.results import SimulationResult
+from vidal.simulation.scores import scores_of
 from vidal.simulation.simulate import (
     INITIAL,
     PER_ROUND,
@@ -261,6 +265,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[tuple[
 def _result(plan: SimulationPlan, sources: Sequence[Source]) -> SimulationResult:
     config = plan.config
     rows: list[Row] = []
+    scores: dict[Run, ClipScores] = {}
     seconds, unfinished = 0.0, 0
     for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *plan.jobs()]:
         done = finished(job)
@@ -268,10 +273,17 @@ def _result(plan: SimulationPlan, sources: Sequence[Source]) -> SimulationResult
             unfinished += job.strategy != INITIAL
             continue
         seconds += done.seconds
-        if job.strategy == ALL_DATA:
-            rows.append(done.rows[-1])
-        elif job.strategy != INITIAL:
-            rows += done.rows
+        if job.strategy == INITIAL:
+            continue
+        mine = done.rows[-1:] if job.strategy == ALL_DATA else done.rows
+        rows += mine
+        kept = scores_of(job)
+        scores |= {
+            (job.strategy, job.config.seed, row.round): kept[row.round]
+            for row in mine
+            if row.round in kept
+        }
+    named = config.simulation.main
     return SimulationResult(
         name=config.name,
         rows=tuple(rows),
@@ -285,7 +297,22 @@ def _result(plan: SimulationPlan, sources: Sequence[Source]) -> SimulationResult
         machine=machine(),
         seconds=seconds,
         notes=_notes(plan, rows, unfinished),
+        scores=scores,
+        main=None if named is None else (named.strategy, named.round),
+        pool_conditions=_pool_conditions(sources),
     )
+
+
+def _pool_conditions(sources: Sequence[Source]) -> dict[str, float]:
+    """Condition -> share of the frames that may be asked for, over all seeds' clips."""
+    frames, every = Counter[str](), 0
+    for source in sources:
+        given = source.start()
+        for name, clip in source.opened("train").items():
+            if name not in given:
+                every += clip.frames
+                frames.update(dict.fromkeys(source.tags.get(name, ()), clip.frames))
+    return {name: frames[name] / every for name in sorted(frames)} if every else {}
 
 
 def _facts(sources: Sequence[Source]) -> dict[str, Any]:

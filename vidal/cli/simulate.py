@@ -11,7 +11,9 @@ import click
 from vidal.api.watch import Bars
 
 if TYPE_CHECKING:
-    from vidal.evaluate.intervals import Interval
+    from collections.abc import Sequence
+
+    from vidal.evaluate.summary import Summary
     from vidal.simulation.results import SimulationResult
 
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     "--seeds",
     default=None,
     type=click.IntRange(min=1),
-    help="Runs of every strategy; three or more for a conclusion. [default: simulation.seeds]",
+    help="Runs of every strategy; eight or more for conclusions. [default: simulation.seeds]",
 )
 @click.option(
     "--rounds",
@@ -100,21 +102,46 @@ def command(
 
 def table(result: SimulationResult) -> list[str]:
     """The results as lines of text, best area first, and what may be concluded."""
+    from vidal.report.simulation_tables import asked_rounds, budget_titles
+
     lines = result.summaries()
-    width = max([len(line.strategy) for line in lines] + [8])
-    head = f"{'strategy':<{width}}  {'frames':>6}  {'AP50':>15}  {'of all data':>11}"
-    text = [f"{head}  {'area':>15}  {'against ' + result.baseline:>18}"]
-    for line in lines:
-        relative = "" if line.relative is None else f"{100 * line.relative:.1f} %"
-        area = "" if line.area is None else _interval(line.area)
-        other = "" if line.comparison is None else _interval(line.comparison.final, signed=True)
-        text.append(
-            f"{line.strategy:<{width}}  {line.labelled:>6.0f}  {_interval(line.final):>15}"
-            f"  {relative:>11}  {area:>15}  {other:>18}"
-        )
-    return [*text, "", *result.sentences()]
+    rounds, titles = asked_rounds(lines), budget_titles(result, lines)
+    rows = [["strategy", *(f"AP50 at {title}" for title in titles), "of all data", "p"]]
+    rows += [_row(line, rounds) for line in lines]
+    text = _columns(rows)
+    known = [line for line in lines if line.comparison is not None]
+    if known:
+        rows = [["", *titles, "area"], *(_differences(line, rounds) for line in known)]
+        text += ["", f"against {result.baseline}, with 95 % intervals:", *_columns(rows)]
+    remarks = result.remarks()
+    return [*text, "", *result.sentences(), *(["", *remarks] if remarks else [])]
 
 
-def _interval(interval: Interval, *, signed: bool = False) -> str:
-    value = f"{interval.value:+.3f}" if signed else f"{interval.value:.3f}"
-    return value if interval.n < 2 else f"{value} ± {interval.high - interval.value:.3f}"
+def _row(line: Summary, rounds: Sequence[int]) -> list[str]:
+    from vidal.evaluate.comparison import p_text
+
+    if line.area is None:  # all data: one round
+        values = ["" for _ in rounds[:-1]] + [f"{line.final.value:.3f}"]
+    else:
+        values = [f"{line.values[at].value:.3f}" for at in rounds]
+    relative = "" if line.relative is None else f"{100 * line.relative:.1f} %"
+    p = "" if line.comparison is None else p_text(line.comparison.corrected)
+    return [line.strategy, *values, relative, p]
+
+
+def _differences(line: Summary, rounds: Sequence[int]) -> list[str]:
+    from vidal.report.simulation_tables import with_span
+
+    other = line.comparison
+    assert other is not None
+    cells = [with_span(other.rounds[at], signed=True) for at in rounds]
+    return [line.strategy, *cells, with_span(other.area, signed=True)]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines: the first column left, the others right, each as wide as it has to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+    return [line.rstrip() for line in lines]

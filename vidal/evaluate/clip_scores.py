@@ -18,6 +18,9 @@ from vidal.store.atomic import write_bytes
 from vidal.store.tables import from_arrays, to_arrays
 from vidal.types import BoolArray, IntArray, ScoreArray
 
+_AT_ONCE = 1 << 15
+"""Numbers in a table of hits by draws; more do not fit into a core's cache."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipScores:
@@ -95,15 +98,33 @@ class ClipScores:
 
 
 def _areas(ranked: tuple[IntArray, BoolArray], drawn: NDArray[np.float64]) -> ScoreArray:
-    """(D,) area under the precision envelope times the number of objects, of (C, D) weights."""
+    """(D,) area under the precision envelope times the number of objects, of (C, D) weights.
+
+    Along true positives with no false one between them precision never falls, so that their
+    envelope is that of the last of them: only these ends are looked at.
+    """
     clip, right = ranked
-    hits = np.flatnonzero(right)
+    ends = np.flatnonzero(right & ~np.append(right[1:], False))
     of_clip = clip[:, None] == np.arange(len(drawn))
-    rows = np.cumsum(of_clip, axis=0, dtype=np.float64)[hits] @ drawn
-    found = np.cumsum(of_clip & right[:, None], axis=0, dtype=np.float64)[hits] @ drawn
+    every = np.cumsum(of_clip, axis=0, dtype=np.float64)[ends]
+    true = np.cumsum(of_clip & right[:, None], axis=0, dtype=np.float64)[ends]
+    areas = [_area(every, true, part) for part in _pieces(drawn, _AT_ONCE // (len(ends) + 1))]
+    return np.concatenate(areas) if areas else np.zeros(drawn.shape[1])
+
+
+def _area(
+    every: NDArray[np.float64], true: NDArray[np.float64], drawn: NDArray[np.float64]
+) -> ScoreArray:
+    rows, found = every @ drawn, true @ drawn
     precision = np.divide(found, rows, out=np.zeros_like(rows), where=rows > 0)
     np.maximum.accumulate(precision[::-1], axis=0, out=precision[::-1])
-    return np.einsum("td,td->d", precision, drawn[clip[hits]])
+    return np.einsum("td,td->d", precision, np.diff(found, axis=0, prepend=0.0))
+
+
+def _pieces(drawn: NDArray[np.float64], size: int) -> Iterator[NDArray[np.float64]]:
+    step = max(size, 16)
+    for start in range(0, drawn.shape[1], step):
+        yield np.ascontiguousarray(drawn[:, start : start + step])
 
 
 def mean_known(values: ScoreArray) -> ScoreArray:

@@ -1,24 +1,18 @@
-"""Learning curves over seeds: means with intervals, areas, labels saved, and what may be concluded.
+"""Learning curves over seeds: means with intervals, areas, and labels saved.
 
-One row a trained round of one run (strategy and seed). Comparisons are paired by seed: what the
-seed does to both (initial labels, order of training) cancels.
+One row a trained round of one run (strategy and seed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from vidal.evaluate.intervals import Interval, difference_interval, mean_interval
+from vidal.evaluate.intervals import Interval, mean_interval
 from vidal.types import ScoreArray
-
-Metric = Literal["ap50", "ap50_at_half"]
-
-ENOUGH_SEEDS = 3
-"""With fewer seeds an interval says next to nothing, and no conclusion is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +84,37 @@ class Row:
         return Row(**{**values, "picks": None if picks is None else Picks(**picks)})
 
 
+Budget = Literal["labelled", "boxes"]
+"""What labels are counted in: frames, or the boxes on them."""
+
 ALL_DATA = "all-data"
 """The name of the reference that was trained on every frame of the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Which number of a row is told.
+
+    Attributes:
+        kind: AP50 over all classes (``ap50``), with a score above 0.5 (``ap50_at_half``), of one
+            class, or on the test clips of one condition.
+        name: of the class or condition.
+    """
+
+    kind: Literal["ap50", "ap50_at_half", "class", "condition"] = "ap50"
+    name: str = ""
+
+    def of(self, row: Row) -> float | None:
+        """The number; None where the row has none."""
+        if self.kind == "class":
+            return row.classes.get(self.name)
+        if self.kind == "condition":
+            return row.conditions.get(self.name)
+        return row.ap50 if self.kind == "ap50" else row.ap50_at_half
+
+
+AP50 = Measure()
+AP50_AT_HALF = Measure("ap50_at_half")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,22 +124,21 @@ class Curve:
     Attributes:
         strategy: its name.
         seeds: those of the rows, increasing; only seeds with all rounds.
+        rounds: numbers of the R rounds.
         labelled: (S, R) float64 labelled frames.
-        values: (S, R) float64 of the metric.
+        boxes: (S, R) float64 objects on them.
+        values: (S, R) float64 of the measure.
     """
 
     strategy: str
     seeds: tuple[int, ...]
+    rounds: tuple[int, ...]
     labelled: ScoreArray
+    boxes: ScoreArray
     values: ScoreArray
 
-    @property
-    def rounds(self) -> int:
-        """Number of rounds, the initial one included."""
-        return self.values.shape[1]
-
     def intervals(self) -> list[Interval]:
-        """Mean over seeds with its 95 % interval, round by round."""
+        """Mean over seeds with Student's 95 % interval, round by round."""
         return [mean_interval(column) for column in self.values.T]
 
     def areas(self) -> ScoreArray:
@@ -126,7 +148,7 @@ class Curve:
         )
 
 
-def curves(rows: Sequence[Row], metric: Metric = "ap50") -> dict[str, Curve]:
+def curves(rows: Sequence[Row], measure: Measure = AP50) -> dict[str, Curve]:
     """The curve of every strategy in the rows, in order of appearance; ``ALL_DATA`` left out.
 
     A seed counts when it has a number for every round that any run has: means over different
@@ -134,20 +156,30 @@ def curves(rows: Sequence[Row], metric: Metric = "ap50") -> dict[str, Curve]:
     """
     mine = [row for row in rows if row.strategy != ALL_DATA]
     last = max((row.round for row in mine), default=-1)
-    table: dict[str, dict[int, dict[int, tuple[int, float]]]] = {}
-    for row in mine:
-        value = getattr(row, metric)
-        runs = table.setdefault(row.strategy, {})
-        if value is not None:
-            runs.setdefault(row.seed, {})[row.round] = (row.labelled, value)
-    result = {}
-    for strategy, runs in table.items():
-        seeds = tuple(sorted(seed for seed, run in runs.items() if len(run) == last + 1))
-        if seeds:
-            numbers = [[runs[seed][r] for r in range(last + 1)] for seed in seeds]
-            cube = np.array(numbers, dtype=np.float64)
-            result[strategy] = Curve(strategy, seeds, cube[:, :, 0], cube[:, :, 1])
-    return result
+    names = dict.fromkeys(row.strategy for row in mine)
+    found = {name: _curve(mine, name, tuple(range(last + 1)), measure) for name in names}
+    return {name: curve for name, curve in found.items() if curve is not None}
+
+
+def reference_curve(rows: Sequence[Row], measure: Measure = AP50) -> Curve | None:
+    """That of ``ALL_DATA``, a single round; None where it was not run or has no number."""
+    last = max((row.round for row in rows if row.strategy == ALL_DATA), default=0)
+    return _curve(rows, ALL_DATA, (last,), measure)
+
+
+def _curve(
+    rows: Sequence[Row], strategy: str, rounds: tuple[int, ...], measure: Measure
+) -> Curve | None:
+    table: dict[int, dict[int, tuple[float, float, float]]] = {}
+    for row in rows:
+        value = measure.of(row)
+        if row.strategy == strategy and row.round in rounds and value is not None:
+            table.setdefault(row.seed, {})[row.round] = (row.labelled, row.boxes, value)
+    seeds = tuple(sorted(seed for seed, run in table.items() if len(run) == len(rounds)))
+    if not seeds:
+        return None
+    cube = np.array([[table[seed][r] for r in rounds] for seed in seeds], dtype=np.float64)
+    return Curve(strategy, seeds, rounds, cube[:, :, 0], cube[:, :, 1], cube[:, :, 2])
 
 
 def area(labelled: Sequence[float] | ScoreArray, values: Sequence[float] | ScoreArray) -> float:
@@ -182,170 +214,42 @@ def labels_needed(
     return float(x[at - 1] + share * (x[at] - x[at - 1]))
 
 
-def labels_saved(curve: Curve, baseline: Curve) -> float:
+def labels_saved(curve: Curve, baseline: Curve, of: Budget = "labelled") -> float:
     """Share of the baseline's labels that a strategy saves at equal quality, of the mean curves.
 
-    The target is the best mean that both reach, so that both numbers exist. Negative = it needs
-    more labels than the baseline. NaN where the baseline needs none: nothing can be saved of that.
+    The target is the best mean that both reach, so that both numbers exist. Counted are the labels
+    beyond those that the baseline began with. Negative = it needs more than the baseline. NaN where
+    the baseline needs none: nothing can be saved of that.
+
+    Args:
+        curve: of the strategy.
+        baseline: of the same seeds.
+        of: labelled frames, or the boxes on them.
     """
-    mine, theirs = curve.values.mean(axis=0), baseline.values.mean(axis=0)
-    target = min(float(mine.max()), float(theirs.max()))
-    need = labels_needed(curve.labelled.mean(axis=0), mine, target)
-    base = labels_needed(baseline.labelled.mean(axis=0), theirs, target)
+    sides = (
+        (getattr(each, of).mean(axis=0), each.values.mean(axis=0)) for each in (curve, baseline)
+    )
+    return saved_between(*sides)
+
+
+def saved_between(
+    mine: tuple[ScoreArray, ScoreArray], theirs: tuple[ScoreArray, ScoreArray]
+) -> float:
+    """As ``labels_saved``, of two curves given as (R,) labels and (R,) values."""
+    target = min(float(mine[1].max()), float(theirs[1].max()))
+    start = float(theirs[0][0])
+    need = labels_needed(*mine, target) - start
+    base = labels_needed(*theirs, target) - start
     return 1 - need / base if base > 0 else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A strategy against a baseline, over the seeds that both have.
-
-    Attributes:
-        strategy, baseline: names.
-        final: difference after the last round, paired by seed.
-        area: difference of the areas under the curves.
-        saved: see ``labels_saved``.
-    """
-
-    strategy: str
-    baseline: str
-    final: Interval
-    area: Interval
-    saved: float
-
-    @property
-    def conclusive(self) -> bool:
-        """Whether the final difference is larger than the spread of enough seeds."""
-        return self.final.n >= ENOUGH_SEEDS and self.final.excludes(0)
-
-    @property
-    def sentence(self) -> str:
-        """In plain words, what may be concluded."""
-        d, n = self.final, self.final.n
-        if n < ENOUGH_SEEDS:
-            runs = "1 seed" if n == 1 else f"{n} seeds"
-            return (
-                f"{self.strategy} ended {_signed(d.value)} against {self.baseline} on {runs};"
-                " with so few nothing can be concluded."
-            )
-        span = f"95 % interval {_signed(d.low)} to {_signed(d.high)} over {n} seeds"
-        if not self.conclusive:
-            return (
-                f"{self.strategy} against {self.baseline}: {_signed(d.value)} AP50 ({span})."
-                " The difference is inside the seed noise."
-            )
-        how = "better" if d.value > 0 else "worse"
-        return f"{self.strategy} is {how} than {self.baseline}: {_signed(d.value)} AP50 ({span})."
-
-
-def compare(curve: Curve, baseline: Curve) -> Comparison | None:
-    """A strategy against a baseline; None where they share no seed."""
-    seeds = [seed for seed in curve.seeds if seed in baseline.seeds]
-    if not seeds:
-        return None
-    mine, theirs = _of(curve, seeds), _of(baseline, seeds)
-    return Comparison(
-        strategy=curve.strategy,
-        baseline=baseline.strategy,
-        final=difference_interval(mine.values[:, -1].tolist(), theirs.values[:, -1].tolist()),
-        area=difference_interval(mine.areas().tolist(), theirs.areas().tolist()),
-        saved=labels_saved(mine, theirs),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of the table of results, after Table 2.2 of the thesis.
-
-    Attributes:
-        strategy: its name.
-        labelled: labelled frames after the last round, mean over seeds.
-        final, final_at_half: AP50 and AP50@0.5 after the last round.
-        relative: final AP50 as a share of that of all data; None without that reference, or
-            where it is 0.
-        area: area under the learning curve.
-        comparison: against the baseline; None for the baseline and for all data.
-        picks: mean over seeds and rounds of every number of ``Picks`` that is known.
-    """
-
-    strategy: str
-    labelled: float
-    final: Interval
-    final_at_half: Interval
-    relative: float | None
-    area: Interval | None
-    comparison: Comparison | None
-    picks: Mapping[str, float]
-
-
-def summarise(rows: Sequence[Row], *, baseline: str = "random-r") -> list[Summary]:
-    """A line for all data (where it was run) and one for every strategy, best area first."""
-    by_name, at_half = curves(rows), curves(rows, "ap50_at_half")
-    reference = _reference(rows)
-    lines = []
-    for name, curve in by_name.items():
-        other = by_name.get(baseline)
-        final = mean_interval(curve.values[:, -1])
-        lines.append(
-            Summary(
-                strategy=name,
-                labelled=float(curve.labelled[:, -1].mean()),
-                final=final,
-                final_at_half=mean_interval(at_half[name].values[:, -1]),
-                relative=_share(final, reference),
-                area=mean_interval(curve.areas()),
-                comparison=None if other is None or name == baseline else compare(curve, other),
-                picks=_mean_picks([row for row in rows if row.strategy == name]),
-            )
-        )
-    lines.sort(key=lambda line: -line.area.value if line.area else 0.0)
-    return lines if reference is None else [reference, *lines]
-
-
-def _reference(rows: Sequence[Row]) -> Summary | None:
-    mine = [
-        (row.labelled, row.ap50, row.ap50_at_half)
-        for row in rows
-        if row.strategy == ALL_DATA and row.ap50 is not None and row.ap50_at_half is not None
-    ]
-    if not mine:
-        return None
-    labelled, ap50, at_half = zip(*mine, strict=True)
-    return Summary(
-        strategy=ALL_DATA,
-        labelled=float(np.mean(labelled)),
-        final=mean_interval(ap50),
-        final_at_half=mean_interval(at_half),
-        relative=1.0,
-        area=None,
-        comparison=None,
-        picks={},
-    )
-
-
-def _share(final: Interval, reference: Summary | None) -> float | None:
-    """Of the reference's AP50; None without one, or where it found nothing."""
-    if reference is None or reference.final.value == 0:
-        return None
-    return final.value / reference.final.value
-
-
-def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:
-    known = [row.picks for row in rows if row.picks is not None]
-    result = {}
-    for each in fields(Picks):
-        if each.name == "conditions":
-            continue
-        values = [getattr(picks, each.name) for picks in known]
-        values = [value for value in values if value is not None]
-        if values:
-            result[each.name] = float(np.mean(values))
-    return result
-
-
-def _of(curve: Curve, seeds: Sequence[int]) -> Curve:
+def of_seeds(curve: Curve, seeds: Sequence[int]) -> Curve:
+    """The same with these of its seeds."""
     rows = [curve.seeds.index(seed) for seed in seeds]
-    return Curve(curve.strategy, tuple(seeds), curve.labelled[rows], curve.values[rows])
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+    return replace(
+        curve,
+        seeds=tuple(seeds),
+        labelled=curve.labelled[rows],
+        boxes=curve.boxes[rows],
+        values=curve.values[rows],
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vidal.evaluate.curves import Curve
+from vidal.evaluate.curves import Budget, Curve
 from vidal.report import figures
 from vidal.types import ScoreArray
 
@@ -100,9 +100,14 @@ def axes(frame: Frame, labels: Sequence[float], *, y_ticks: int = 6) -> dict[str
     }
 
 
-def drawn(curve: Curve, frame: Frame) -> dict[str, Any]:
-    """Paths of one curve: its mean, the band of its 95 % interval, and a dot for every run."""
-    x = frame.across(curve.labelled.mean(axis=0))
+def drawn(curve: Curve, frame: Frame, of: Budget = "labelled") -> dict[str, Any]:
+    """Paths of one curve: its mean, the band of its 95 % interval, and a dot for every run.
+
+    The interval is Student's over seeds: what the test clips do to all curves alike is not in it.
+    """
+    labels = getattr(curve, of).mean(axis=0)
+    unit = "frames" if of == "labelled" else "boxes"
+    x = frame.across(labels)
     mean = frame.down(curve.values.mean(axis=0))
     intervals = curve.intervals()
     low = frame.down(np.nan_to_num([i.low for i in intervals], neginf=frame.y[0]))
@@ -119,11 +124,11 @@ def drawn(curve: Curve, frame: Frame) -> dict[str, Any]:
         "line": figures.line_path(x, mean),
         "band": f"M{path}Z" if len(curve.seeds) > 1 and len(x) > 1 else "",
         "points": [
-            (figures.number(a), figures.number(b), f"{curve.strategy}, {n:,.0f} frames: {v:.3f}")
+            (figures.number(a), figures.number(b), f"{curve.strategy}, {n:,.0f} {unit}: {v:.3f}")
             for a, b, n, v in zip(
                 x.tolist(),
                 mean.tolist(),
-                curve.labelled.mean(axis=0).tolist(),
+                labels.tolist(),
                 curve.values.mean(axis=0).tolist(),
                 strict=True,
             )
@@ -152,16 +157,20 @@ def spread(wanted: Sequence[float], bottom: float) -> list[float]:
 
 
 def of_all(
-    curves: Mapping[str, Curve], reference: float | None, look: Mapping[str, Style]
+    curves: Mapping[str, Curve],
+    reference: float | None,
+    look: Mapping[str, Style],
+    of: Budget = "labelled",
 ) -> dict[str, Any]:
-    """The large chart: the mean of every strategy, labelled at its end."""
+    """A large chart: the mean of every strategy over its labels, named at its end."""
     every = list(curves.values())
-    frame = _frame(every, reference, (62.0, 16.0, 770.0, 360.0))
+    frame = _frame(every, reference, (62.0, 16.0, 770.0, 360.0), of)
     heights = end_labels(every, frame)
+    labels = every[0].labelled.mean(axis=0).tolist()
     return {
-        "axes": axes(frame, every[0].labelled.mean(axis=0).tolist()),
+        "axes": axes(frame, labels if of == "labelled" else figures.ticks(*frame.x, count=8)),
         "curves": [
-            {**drawn(curve, frame), "look": look[name], "label": heights[name]}
+            {**drawn(curve, frame, of), "look": look[name], "label": heights[name]}
             for name, curve in curves.items()
         ],
         "reference": None if reference is None else figures.number(float(frame.down(reference))),  # type: ignore[arg-type]
@@ -182,7 +191,10 @@ def of_one(
 
 
 def _frame(
-    every: Sequence[Curve], reference: float | None, box: tuple[float, float, float, float]
+    every: Sequence[Curve],
+    reference: float | None,
+    box: tuple[float, float, float, float],
+    of: Budget = "labelled",
 ) -> Frame:
-    labels = np.concatenate([curve.labelled.ravel() for curve in every])
+    labels = np.concatenate([getattr(curve, of).mean(axis=0) for curve in every])
     return Frame((float(labels.min()), float(labels.max())), y_range(every, reference), *box)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -25,6 +26,8 @@ from vidal.types import (
 from vidal.video import open_clip, write_video
 
 CLASSES = ("car", "pedestrian", "<b>odd</b>")
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # synthetic_runs.py
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,13 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
+from synthetic_runs import simulated
 
+from vidal.cli.simulate import table
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
 from vidal.report.charts import spread
 from vidal.report.simulation import render, write_simulation_report
@@ -64,11 +67,19 @@ def test_every_strategy_has_its_curve_and_its_line():
     assert html.count("<figure>") == len(GAIN)
 
 
-def test_three_steady_seeds_give_a_conclusion_in_the_headline():
-    html = render(a_result())
+def test_three_steady_seeds_give_a_conclusion_for_the_comparison_named_before():
+    html = render(replace(a_result(), main=("temporal-coherence", 2)))
     assert "temporal-coherence better than random-r</h1>" in html
+    assert "the comparison named before the run" in html
+    assert "temporal-coherence ★" in html
     assert "entropy against random-r" in html
-    assert "inside the seed noise" in html
+    assert "too little for a conclusion" in html
+
+
+def test_three_seeds_give_none_without_a_name_and_the_report_says_what_would():
+    html = render(a_result())
+    assert "no difference larger than chance</h1>" in html
+    assert "no p is below 0.25: but for a comparison that is named before the run" in html
 
 
 def test_two_seeds_give_none():
@@ -80,25 +91,32 @@ def test_two_seeds_give_none():
 def test_one_seed_draws_no_interval():
     html = render(a_result(seeds=1))
     assert 'class="band" d=""' in html
-    assert "±" not in html.split('id="table"')[1].split("<tbody>")[1].split("</tbody>")[0]
+    assert "With one seed there are no intervals" in html
+    for part in ("table", "boxes", "classes"):
+        assert "[" not in html.split(f'id="{part}"')[1].split("<tbody>")[1].split("</tbody>")[0]
 
 
 def test_without_the_reference_nothing_is_relative_to_it():
     html = render(a_result(reference=False))
     assert "all data</text>" not in html
     assert "trained on all frames" not in html
+    assert "Of all data, and other" not in html
 
 
 def test_nothing_finished_is_said_and_does_not_fail():
     whole = a_result()
-    empty = SimulationResult(**{**{n: getattr(whole, n) for n in whole.__slots__}, "rows": ()})
-    assert "nothing to compare yet</h1>" in render(empty)
+    for main in (None, ("entropy", 2)):
+        empty = replace(whole, rows=(), main=main)
+        assert "nothing to compare yet</h1>" in render(empty)
+        assert ("has no finished runs yet" in render(empty)) == (main is not None)
+        assert table(empty)
+        json.dumps(empty.as_dict(), allow_nan=False)
 
 
 def test_true_errors_are_told_for_one_picked_frame():
     # 24 false alarms on 12 frames
-    table = render(a_result()).split('id="picks"')[1]
-    assert "<td>2.0</td><td>0.5</td>" in table
+    picks = render(a_result()).split('id="picks"')[1]
+    assert "<td>2.0</td><td>0.5</td>" in picks
 
 
 def test_files_hold_all_rows(tmp_path):
@@ -138,3 +156,108 @@ def test_labels_at_the_end_of_curves_do_not_overlap():
     places = spread([10.0, 11.0, 12.0, 99.0], 100.0)
     assert places == [10.0, 25.0, 40.0, 99.0]
     assert spread([90.0, 95.0], 100.0) == [85.0, 100.0]
+
+
+ROWS, SCORES = simulated({"random-r": 0.5, "every-nth": 0.5, "oracle": (0.7, 0.9, 2.4)}, seeds=6)
+
+
+def a_shift(**changes):
+    """A simulation on new footage, with the judged test clips kept."""
+    values = {
+        "name": "shift",
+        "rows": tuple(ROWS),
+        "scores": SCORES,
+        "strategies": ("random-r", "every-nth", "oracle"),
+        "seeds": tuple(range(6)),
+        "rounds": 4,
+        "baseline": "random-r",
+        "data": {"frames in the pool": 900, "test clips": 32, "frames labelled from the start": 30},
+        "settings": {},
+        "versions": {},
+        "machine": "",
+        "seconds": 1.0,
+        "main": ("oracle", 2),
+        "pool_conditions": {"night": 0.07, "rain": 0.1, "wheelchair": 0.05},
+    }
+    return SimulationResult(**{**values, **changes})
+
+
+SHIFT = a_shift()
+
+
+def cells(html, section, name):
+    """The cells of a strategy's line in the first table of a section."""
+    body = html.split(f'id="{section}"')[1].split("<tbody>")[1].split("</tbody>")[0]
+    line = next(each for each in body.split("</tr>") if re.search(rf"> ?{name}( ★)?</th>", each))
+    return [re.sub("<[^>]+>", " ", cell).strip() for cell in re.findall("<td.*?</td>", line)]
+
+
+def test_columns_are_named_after_the_labels_asked_for():
+    html = render(SHIFT)
+    assert "48 frames<small>2.0 % of the pool</small>" in html
+    assert "102 frames<small>8.0 % of the pool</small>" in html
+    assert "Before the first query: 0." in html
+
+
+def test_tables_hold_the_numbers_of_the_summary():
+    html, line = render(SHIFT), next(s for s in SHIFT.summaries() if s.strategy == "oracle")
+    first, second, last, p, seen, share = cells(html, "table", "oracle")
+    assert first.startswith(f"{line.values[1].value:.3f} ")
+    difference = line.comparison.rounds[2]
+    assert f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" in second
+    assert last.startswith(f"{line.final.value:.3f}")
+    assert float(p) == pytest.approx(line.comparison.p, rel=0.05)
+    assert seen == f"{line.comparison.detectable:.3f}"
+    assert share == f"{100 * line.shares[-1].value:.1f} %"
+    boxes = cells(html, "boxes", "oracle")
+    assert boxes[0].startswith(f"{line.boxes[1]:,.0f} ")
+    assert f"{line.comparison.at_boxes[1].value:+.3f} [" in boxes[0]
+    night = cells(html, "conditions", "oracle")[0]
+    assert night.startswith(f"{line.conditions['night'].value.value:.3f}")
+    assert f"{line.conditions['night'].difference.value:+.3f} [" in night
+    assert len(cells(html, "classes", "oracle")) == 3
+
+
+def test_conditions_of_the_picks_stand_next_to_their_share_of_the_pool():
+    html = render(SHIFT)
+    line = next(s for s in SHIFT.summaries() if s.strategy == "oracle")
+    part = html.split("Conditions of the picked frames")[1]
+    assert "<td>7.0 %</td><td>10.0 %</td><td>5.0 %</td>" in part
+    assert f"{100 * line.picked['wheelchair']:.1f} %" in part
+    assert f"{line.picked['wheelchair'] / 0.05:.1f} x the pool" in part
+    assert "next to its share" not in render(a_shift(pool_conditions={}))
+
+
+def test_the_report_says_what_its_intervals_cover():
+    assert "over seeds and test clips" in render(SHIFT)
+    assert "the choice of test clips is not in them" in render(a_shift(scores={}))
+    assert SHIFT.as_dict()["intervals_over"] == "seeds and test clips"
+
+
+def test_power_is_told_in_report_json_and_sentences():
+    (tile,) = re.findall(r"<b>([\d.]+)</b><span>AP50 seen with 80 % power", render(SHIFT))
+    told = SHIFT.as_dict()
+    power = next(s for s in told["summary"] if s["strategy"] == "oracle")["comparison"]
+    assert power["seen_with_80_percent_power"] > 0
+    assert float(tile) > 0
+    assert all("could have been seen with 80 % power" in each for each in told["conclusions"])
+
+
+def test_the_same_rows_give_the_same_numbers():
+    assert a_shift().as_dict() == SHIFT.as_dict()
+
+
+def test_a_run_that_is_not_finished_leaves_its_seed_out():
+    rows = [row for row in ROWS if (row.strategy, row.seed, row.round) != ("oracle", 5, 3)]
+    found = a_shift(rows=tuple(rows))
+    line = next(s for s in found.summaries() if s.strategy == "oracle")
+    assert line.comparison.seeds == (0, 1, 2, 3, 4)
+    assert "over 5 seeds" in line.comparison.sentence
+    assert render(found)
+
+
+def test_the_printed_table_shows_every_budget_with_its_difference():
+    text = "\n".join(table(SHIFT))
+    assert "AP50 at 66 frames (4.0 %)" in text
+    assert "against random-r, with 95 % intervals:" in text
+    assert re.search(r"oracle +\+0\.\d{3} \[[-+]0\.\d{3}, [-+]0\.\d{3}\]", text)

@@ -1,0 +1,8 @@
+"""The synthetic runs are found beside the rooms that share them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
