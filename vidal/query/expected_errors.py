@@ -34,8 +34,10 @@ class ExpectedErrors:
     """Ask for the frames in which the detector is expected to make most errors.
 
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
-    class, and ``learned`` (F,): whether they are counts learned from labels or, before there are
-    labels, a fixed fusion of scores, weak detections and temporal coherence in standard deviations.
+    class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
+    what people read; and ``learned`` (F,): whether they are counts learned from labels or, before
+    there are labels, a fixed fusion of scores, weak detections and temporal coherence in standard
+    deviations.
     Then the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
 
     Attributes:
@@ -51,7 +53,7 @@ class ExpectedErrors:
     spread: Spread = "clips"
     groups: int = 0
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned", "errors"})
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "errors"})
 
     def __post_init__(self) -> None:
         _parse(self.weights)
@@ -70,7 +72,7 @@ class ExpectedErrors:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What is expected of which class; before there are labels, what the verdicts say."""
-        expected = pool.column("expected")[positions].astype(np.float64)
+        expected = pool.column("told")[positions].astype(np.float64)
         learned = pool.column("learned")[positions].astype(bool)
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0
