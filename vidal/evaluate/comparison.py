@@ -28,7 +28,13 @@ from vidal.evaluate.resampling import (
     difference_of,
     over_area,
 )
-from vidal.evaluate.significance import corrected_ps, holm, sign_flip_p, smallest_difference
+from vidal.evaluate.significance import (
+    beyond_zero,
+    corrected_ps,
+    holm,
+    sign_flip_p,
+    smallest_difference,
+)
 from vidal.types import ScoreArray
 
 ENOUGH_SEEDS = 3
@@ -53,8 +59,10 @@ class Comparison:
         saved, saved_boxes: see ``labels_saved``; its interval is that of the draws, infinite where
             there are none, and its value NaN where nothing can be saved.
         differences: (S,) after that round, one a seed.
-        p: of no difference then, by flipped signs.
-        corrected: the same, corrected for being one of many; ``p`` itself for the main one.
+        p_seeds: of no difference then, by flipped signs of the seeds' differences.
+        p_draws: the same by the draws of seeds and test clips, see ``beyond_zero``; None without.
+        corrected: the larger of both, each corrected for being one of many; of the main one as
+            they are.
         family: how many comparisons it was corrected for.
         main: it was named before the run.
         detectable: the true difference that these seeds show with 80 % power; None for one seed.
@@ -71,7 +79,8 @@ class Comparison:
     saved: Interval
     saved_boxes: Interval
     differences: ScoreArray
-    p: float
+    p_seeds: float
+    p_draws: float | None
     corrected: float
     family: int
     main: bool
@@ -154,7 +163,8 @@ def compare(
     count = mine.values.shape[1]
     focus %= count
     differences = mine.values[:, focus] - theirs.values[:, focus]
-    p = sign_flip_p(differences, rng)
+    p_seeds = sign_flip_p(differences, rng)
+    p_draws = _beyond_zero(mine, theirs, focus, resampler)
     return Comparison(
         strategy=curve.strategy,
         baseline=baseline.strategy,
@@ -167,8 +177,9 @@ def compare(
         saved=_saved(mine, theirs, "labelled", resampler),
         saved_boxes=_saved(mine, theirs, "boxes", resampler),
         differences=differences,
-        p=p,
-        corrected=p,
+        p_seeds=p_seeds,
+        p_draws=p_draws,
+        corrected=max(p_seeds, p_draws or 0.0),
         family=1,
         main=False,
         detectable=smallest_difference(differences),
@@ -182,6 +193,13 @@ def difference_at(
     return difference_of(
         (mine, at_round(mine, at)), (theirs, at_round(theirs, at)), resampler, measure
     )
+
+
+def _beyond_zero(mine: Curve, theirs: Curve, at: int, resampler: Resampler) -> float | None:
+    draws = [resampler.mean(curve, at_round(curve, at), AP50) for curve in (mine, theirs)]
+    if draws[0] is None or draws[1] is None:
+        return None
+    return beyond_zero(draws[0] - draws[1])
 
 
 def _at_equal_boxes(mine: Curve, theirs: Curve, at: int, resampler: Resampler) -> Interval:
@@ -216,17 +234,19 @@ def corrected(
 ) -> dict[str, Comparison]:
     """The same, corrected for being many; the one named before the run stands by itself.
 
-    By ``corrected_ps`` where all rest on the same seeds, else by Holm.
+    Flipped signs by ``corrected_ps`` where all rest on the same seeds, else by Holm, as the draws:
+    seeds tell nothing of the choice of test clips, and draws are too sure of few seeds.
     """
     others = {name: each for name, each in comparisons.items() if name != main}
     if len({each.seeds for each in others.values()}) == 1:
         ps = corrected_ps({name: each.differences for name, each in others.items()}, rng)
     else:
-        ps = holm({name: each.p for name, each in others.items()})
+        ps = holm({name: each.p_seeds for name, each in others.items()})
+    drawn = holm({name: each.p_draws or 0.0 for name, each in others.items()})
     return {
         name: replace(each, main=True)
         if name == main
-        else replace(each, corrected=ps[name], family=len(others))
+        else replace(each, corrected=max(ps[name], drawn[name]), family=len(others))
         for name, each in comparisons.items()
     }
 

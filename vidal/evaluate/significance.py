@@ -80,6 +80,17 @@ def corrected_ps(
     return {name: found[name] for name in names}
 
 
+def beyond_zero(draws: NDArray[np.float64]) -> float:
+    """Two-sided p of a difference of 0 from bootstrap draws: twice the share on the rarer side.
+
+    Args:
+        draws: (D,) of the difference; NaN where it is undefined. Without any, p is 1.
+    """
+    known = draws[~np.isnan(draws)]
+    rarer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return min(1.0, 2 * (float(rarer) + 1) / (len(known) + 1))
+
+
 def holm(ps: Mapping[str, float]) -> dict[str, float]:
     """Holm's (1979) step-down correction of p values of any kind; no larger than 1."""
     order = sorted(ps, key=lambda name: ps[name])

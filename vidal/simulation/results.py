@@ -193,7 +193,8 @@ def _comparison(other: Comparison) -> dict[str, Any]:
         "differences_by_seed": dict(
             zip(map(str, other.seeds), other.differences.tolist(), strict=True)
         ),
-        "p": other.p,
+        "p_seeds": other.p_seeds,
+        "p_draws": other.p_draws,
         "p_corrected": other.corrected,
         "corrected_for": other.family,
         "conclusive": other.conclusive,

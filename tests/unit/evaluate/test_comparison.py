@@ -38,7 +38,7 @@ def test_with_two_seeds_nothing_is_concluded_however_large_the_difference():
 
 def test_one_seed_has_no_interval_and_no_power():
     result = compared([0.9], [0.1])
-    assert (result.difference.n, result.p, result.detectable) == (1, 1.0, None)
+    assert (result.difference.n, result.p_seeds, result.detectable) == (1, 1.0, None)
     assert result.sentence.startswith("tc was +0.800 AP50 against random-r at 30 labelled frames")
 
 
@@ -130,10 +130,10 @@ def test_the_named_comparison_stands_alone_and_the_others_are_corrected():
     assert (found["main"].main, found["main"].family, found["main"].corrected) == (
         True,
         1,
-        every["main"].p,
+        every["main"].p_seeds,
     )
     assert all(found[name].family == 3 for name in ("oracle", "noise", "entropy"))
-    assert all(found[name].corrected >= every[name].p for name in found)
+    assert all(found[name].corrected >= every[name].p_seeds for name in found)
     assert found["oracle"].conclusive
     assert not found["noise"].conclusive
     assert "corrected for 3 comparisons" in found["oracle"].sentence
@@ -146,6 +146,22 @@ def test_comparisons_over_other_seeds_are_corrected_by_holm():
     found = corrected({"a": full, "b": fewer}, None, rng)
     assert found["a"].corrected == pytest.approx(2 * 2 / 64)
     assert found["b"].corrected == pytest.approx(2 / 32)
+
+
+def test_test_clips_that_disagree_stand_against_seeds_that_agree():
+    # All six seeds say +0.02; the judged clips, of models that are alike, do not.
+    rows, scores = simulated({"random-r": 0.4, "oracle": 0.4}, seeds=6, clips=12, all_data=None)
+    every = curves(rows)
+    steady = replace(every["oracle"], values=every["random-r"].values + 0.02)
+    rng = np.random.default_rng(0)
+    found = compare(steady, every["random-r"], Resampler(scores, rng), rng)
+    assert found.p_seeds == 2 / 64
+    assert found.p_draws > 0.05
+    assert found.corrected == found.p_draws
+    alone = corrected({"oracle": found, "other": found}, None, rng)["oracle"]
+    assert alone.corrected == min(1.0, 2 * found.p_draws)
+    assert not alone.conclusive
+    assert compare(steady, every["random-r"], BARE, rng).p_draws is None
 
 
 def test_ps_are_told_with_two_digits():

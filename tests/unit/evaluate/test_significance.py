@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vidal.evaluate.significance import (
     EXACT,
+    beyond_zero,
     corrected_ps,
     holm,
     sign_flip_p,
@@ -86,6 +87,12 @@ def test_a_false_finding_anywhere_is_as_rare_as_promised():
         family = {str(k): draw.normal(0, 1, 8) - base for k in range(6)}
         false += min(corrected_ps(family, rng()).values()) < 0.05
     assert false / 400 < 0.075  # 5 % and two standard errors
+
+
+def test_draws_beyond_zero_by_hand():
+    assert beyond_zero(np.array([-1.0, 2, 3, 4, 5, 6, 7, 8, 9])) == pytest.approx(2 * 2 / 10)
+    assert beyond_zero(np.array([np.nan, 1.0, 2.0, 3.0])) == pytest.approx(2 / 4)
+    assert beyond_zero(np.zeros(5)) == beyond_zero(np.full(3, np.nan)) == 1.0
 
 
 def test_holm_by_hand():

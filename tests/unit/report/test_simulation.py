@@ -206,7 +206,7 @@ def test_tables_hold_the_numbers_of_the_summary():
     difference = line.comparison.rounds[2]
     assert f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" in second
     assert last.startswith(f"{line.final.value:.3f}")
-    assert float(p) == pytest.approx(line.comparison.p, rel=0.05)
+    assert float(p) == pytest.approx(line.comparison.corrected, rel=0.05)
     assert seen == f"{line.comparison.detectable:.3f}"
     assert share == f"{100 * line.shares[-1].value:.1f} %"
     boxes = cells(html, "boxes", "oracle")
