@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 
 from vidal.errors import UnknownName, UsageError
 from vidal.protocols import Selector
-from vidal.query.looks import Looks
-from vidal.query.select import RoundRobin
+from vidal.query.looks import Spreading, spread_by
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
-
-Spread = Literal["clips", "looks"]
 
 _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
@@ -44,13 +41,13 @@ class ExpectedErrors:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
         weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
         spread: how picks are spread: clips (the best of every clip, then the second best), or looks
-            (diminishing returns among frames that look alike).
-        groups: of looks; 0 = as many as frames are asked for.
+            (diminishing returns among frames that look alike, see ``vidal.query.looks``).
+        groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
     weights: str = ""
-    spread: Spread = "clips"
+    spread: Spreading = "looks"
     groups: int = 0
 
     needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "errors"})
@@ -60,7 +57,7 @@ class ExpectedErrors:
 
     def rule(self, gap: int) -> Selector:
         """What chooses by these scores."""
-        return Looks(self, gap, self.groups) if self.spread == "looks" else RoundRobin(self, gap)
+        return spread_by(self, self.spread, gap, self.groups)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 >= 0: the weighted number of expected errors of the kinds that count.

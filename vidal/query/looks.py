@@ -14,16 +14,20 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.protocols import Scorer
+from vidal.errors import UsageError
+from vidal.protocols import Scorer, Selector
 from vidal.query import exclusion
-from vidal.query.select import DEFAULT_GAP, check_gap, ranked
+from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, ranked
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
+
+Spreading = Literal["clips", "looks"]
+"""The best of every clip before the second best of any, or ``Looks``."""
 
 COLUMN = "embedding"
 """(F, E): what a frame looks like to the detector."""
@@ -39,7 +43,7 @@ class Looks:
     Attributes:
         inner: the acquisition function; scores are >= 0.
         gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
-        groups: of looks; 0 = as many as frames are asked for.
+        groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     inner: Scorer = field(metadata={"option": False})
@@ -65,9 +69,21 @@ class Looks:
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions, in the order in which they add most."""
         scores = self.inner.score(pool)
-        groups = look_groups(pool.column(COLUMN), self.groups or budget, rng)
+        count = self.groups or max(2, round(2 * budget**0.5))
+        groups = look_groups(pool.column(COLUMN), count, rng)
         taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)
         return taken[most_rewarding(scores[taken], groups[taken], budget)]
+
+
+def spread_by(scorer: Scorer, how: Spreading, gap: int, groups: int) -> Selector:
+    """What chooses by scores and spreads its picks in one of the two ways.
+
+    Raises:
+        UsageError: a negative gap or number of groups.
+    """
+    if groups < 0:
+        raise UsageError(f"groups {groups}: negative.", hint="Give 0 to leave it to vidal.")
+    return Looks(scorer, gap, groups) if how == "looks" else RoundRobin(scorer, gap)
 
 
 def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
