@@ -6,7 +6,8 @@ look like, and what a group is worth grows with the square root of its picks' sc
 reward of Lin & Bilmes, "A class of submodular functions for document summarization" (ACL 2011,
 equation 5), R(S) = sum_k sqrt(sum_{j in P_k and S} r_j), maximised greedily (at least 1 - 1/e of
 the optimum, Nemhauser et al. 1978). Rare looks (night) get their share, however few objects they
-show.
+show. Of one clip the second frame counts half of its score, the third a third: else the frames of
+one long crowded clip would be all of their look.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
 from vidal.query import exclusion
-from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, ranked
+from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, occurrence, ranked
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
 Spreading = Literal["clips", "looks"]
@@ -72,7 +73,10 @@ class Looks:
         count = self.groups or max(2, round(2 * budget**0.5))
         groups = look_groups(pool.column(COLUMN), count, rng)
         taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)
-        return taken[most_rewarding(scores[taken], groups[taken], budget)]
+        values = scores[taken] / (1 + occurrence(pool.frames.clip[taken]))
+        order = np.argsort(-values, kind="stable")
+        taken, values = taken[order], values[order]
+        return taken[most_rewarding(values, groups[taken], budget)]
 
 
 def spread_by(scorer: Scorer, how: Spreading, gap: int, groups: int) -> Selector:

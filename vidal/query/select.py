@@ -191,7 +191,7 @@ def round_robin(
         positive_first: frames with a score of zero or less come after all others.
     """
     taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), gap)
-    rank = _occurrence(pool.frames.clip[taken])
+    rank = occurrence(pool.frames.clip[taken])
     late = (scores[taken] <= 0) & positive_first
     order = np.lexsort((rng.permutation(len(taken)), -scores[taken], rank, late))
     return taken[order][:budget]
@@ -203,7 +203,7 @@ def check_gap(gap: int) -> None:
         raise UsageError(f"gap {gap}: negative.", hint="Give 0 to exclude no neighbours.")
 
 
-def _occurrence(values: IntArray) -> IntArray:
+def occurrence(values: IntArray) -> IntArray:
     """How often each value occurred before, (n,)."""
     by_value = np.argsort(values, kind="stable")
     in_order = values[by_value]

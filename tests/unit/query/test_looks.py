@@ -109,6 +109,12 @@ def test_neighbours_of_a_pick_are_left_out_also_under_another_look():
     assert Looks(Given(), gap=1, groups=2).select(pool, 4, rng()).tolist() == [0, 2]
 
 
+def test_of_one_clip_the_second_frame_counts_half_of_its_score():
+    # one look: 12, then 8 of another clip before 11 / 2 and 10 / 3 of the first
+    pool = a_pool([12, 11, 10, 8, 5], [[0]] * 5, clips=[0, 0, 0, 1, 2])
+    assert Looks(Given(), gap=0).select(pool, 5, rng()).tolist() == [0, 3, 1, 4, 2]
+
+
 def test_the_option_says_what_spreads_the_picks():
     assert isinstance(lift(ExpectedErrors(spread="clips"), 2), RoundRobin)
     looks = build_strategy("expected-errors", gap=2, options={"spread": "looks", "groups": "7"})
