@@ -37,6 +37,7 @@ class Estimator:
         options: ExpectedErrorsOptions,
         seed: int,
         columns: tuple[str, ...],
+        most: int | None = None,
     ) -> None:
         """
         Args:
@@ -45,6 +46,7 @@ class Estimator:
             options: estimator and ensemble are used.
             seed: of the members.
             columns: names of the evidence columns.
+            most: rows that a member is fitted to; None = ``MOST_ROWS``.
         """
         errors = int(np.count_nonzero(examples.error))
         # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
@@ -64,7 +66,7 @@ class Estimator:
         }
         for name in ("trees", "forest") if kind == "mixed" else (kind,):
             members = (
-                _fitted(name, examples, weights, seed + member, seen)
+                _fitted(name, examples, weights, seed + member, seen, most or MOST_ROWS)
                 for member, seen in enumerate(plans[name])
             )
             family = [each for each in members if each is not None]
@@ -83,10 +85,15 @@ class Estimator:
 
 
 def _fitted(
-    name: str, examples: Examples, weights: ScoreArray, seed: int, seen: IntArray
+    name: str,
+    examples: Examples,
+    weights: ScoreArray,
+    seed: int,
+    seen: IntArray,
+    most: int,
 ) -> tuple[Any, IntArray] | None:
     """A member and the columns it sees; None where the rows it drew are all right or all wrong."""
-    rows = _some(len(examples), seed)
+    rows = _some(len(examples), seed, most)
     error = examples.error[rows]
     if error.all() or not error.any():
         return None
@@ -99,10 +106,10 @@ def _fitted(
     return classifier, seen
 
 
-def _some(count: int, seed: int) -> IntArray:
-    if count <= MOST_ROWS:
+def _some(count: int, seed: int, most: int) -> IntArray:
+    if count <= most:
         return np.arange(count, dtype=np.int64)
-    drawn = np.random.default_rng(seed).choice(count, MOST_ROWS, replace=False)
+    drawn = np.random.default_rng(seed).choice(count, most, replace=False)
     return np.sort(drawn).astype(np.int64)
 
 

@@ -9,7 +9,7 @@ examples anyway, because it adds its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,9 +23,12 @@ from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.expected_errors.smoothing import blend
+from vidal.expected_errors.totals import Totals, learn_totals
 from vidal.types import FloatArray, IntArray, ScoreArray
 
 FOLDS = 5
+FEW_ROWS = 3_000
+"""Rows that a fold is fitted to where only levels are wanted of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,12 +155,15 @@ def _estimator(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
+    most: int | None = None,
 ) -> Estimator:
     """Fitted and corrected as the options say."""
-    estimator = _uncalibrated(examples, pool, options, seed, columns)
+    fitted = partial(
+        _uncalibrated, pool=pool, options=options, seed=seed, columns=columns, most=most
+    )
+    estimator = fitted(examples)
     if options.correction == "calibration" and examples.random.any():
-        fitted = partial(_uncalibrated, pool=pool, options=options, seed=seed, columns=columns)
-        held_out = _out_of_fold(examples, fitted)
+        held_out = _out_of_fold(examples, fitted, _by_clip(examples))
         estimator.calibration = calibrate(
             held_out[examples.random], examples.error[examples.random]
         )
@@ -170,11 +176,12 @@ def _uncalibrated(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
+    most: int | None,
 ) -> Estimator:
-    weights = np.ones(len(examples))
+    weights = examples.weight
     if options.correction == "importance":
-        weights = importance(examples.evidence, pool)
-    return Estimator(examples, weights, options, seed, columns)
+        weights = weights * importance(examples.evidence, pool)
+    return Estimator(examples, weights, options, seed, columns, most)
 
 
 def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
@@ -187,28 +194,54 @@ def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
     Returns:
         (R,) of the detections and of the candidates.
     """
+    return _cross(model, model.options, _by_clip)
+
+
+def model_totals(model: ErrorModel) -> Totals | None:
+    """What makes counts of a model's sums, learned from its own labels.
+
+    Every frame is expected by models that saw the other labelled frames of its clip: so is a frame
+    that the model will be asked about.
+
+    Returns:
+        None where it is not known which misses nothing covers, or the version counts by sums.
+    """
+    if not len(model.judged.misses) or not model.options.settled.totals:
+        return None
+    # One boosted model and fewer rows than the whole has: enough for a level, in half the time.
+    light = replace(model.options, ensemble=1)
+    return learn_totals(model.judged, _cross(model, light, _by_frame, FEW_ROWS))
+
+
+def _cross(
+    model: ErrorModel,
+    options: ExpectedErrorsOptions,
+    folds: Callable[[Examples], IntArray],
+    most: int | None = None,
+) -> tuple[ScoreArray, ScoreArray]:
+    """(R,) probabilities of a model's own detections and candidates, out of fold."""
     judged = model.judged
-    kinds = zip((judged.detections, judged.candidates), model.pool, strict=True)
-    first, second = (
-        _out_of_fold(
-            examples,
-            partial(
-                _estimator,
-                pool=pool,
-                options=model.options,
-                seed=model.seed + shift,
-                columns=judged.columns,
-            ),
+    columns, result = judged.columns, []
+    for shift, (examples, pool) in enumerate(
+        zip((judged.detections, judged.candidates), model.pool, strict=True)
+    ):
+        fitted = partial(
+            _estimator,
+            pool=pool,
+            options=options,
+            seed=model.seed + shift,
+            columns=columns,
+            most=most,
         )
-        for shift, (examples, pool) in enumerate(kinds)
-    )
-    return first, second
+        result.append(_out_of_fold(examples, fitted, folds(examples)))
+    return result[0], result[1]
 
 
-def _out_of_fold(examples: Examples, fitted: Callable[[Examples], Estimator]) -> ScoreArray:
+def _out_of_fold(
+    examples: Examples, fitted: Callable[[Examples], Estimator], fold: IntArray
+) -> ScoreArray:
     """(R,) probability of every row by what is fitted to the rows of the other folds."""
     result = np.zeros(len(examples))
-    fold = _folds(examples)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any():
@@ -217,10 +250,16 @@ def _out_of_fold(examples: Examples, fitted: Callable[[Examples], Estimator]) ->
     return result
 
 
-def _folds(examples: Examples) -> IntArray:
+def _by_clip(examples: Examples) -> IntArray:
     """(R,) fold of every row: clips in turn, or frames in turn where clips are few."""
     clips, number = np.unique(examples.clip, return_inverse=True)
     if len(clips) < FOLDS:
-        key = np.stack([examples.clip, examples.frame])
-        number = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
+        return _by_frame(examples)
+    return number.astype(np.int64) % FOLDS
+
+
+def _by_frame(examples: Examples) -> IntArray:
+    """(R,) fold of every row: frames in turn."""
+    key = np.stack([examples.clip, examples.frame])
+    number = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
     return number.astype(np.int64) % FOLDS

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import UnknownName, UsageError
+from vidal.protocols import Selector
+from vidal.query.looks import Spreading, spread_by
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
@@ -29,22 +31,33 @@ class ExpectedErrors:
     """Ask for the frames in which the detector is expected to make most errors.
 
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
-    class, and ``learned`` (F,): whether they are counts learned from labels or, before there are
-    labels, a fixed fusion of scores, weak detections and temporal coherence in standard deviations.
+    class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
+    what people read; and ``learned`` (F,): whether they are counts learned from labels or, before
+    there are labels, a fixed fusion of scores, weak detections and temporal coherence in standard
+    deviations.
     Then the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
         weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
+        spread: how picks are spread: clips (the best of every clip, then the second best), or looks
+            (diminishing returns among frames that look alike, see ``vidal.query.looks``).
+        groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
     weights: str = ""
+    spread: Spreading = "looks"
+    groups: int = 0
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned", "errors"})
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "errors"})
 
     def __post_init__(self) -> None:
         _parse(self.weights)
+
+    def rule(self, gap: int) -> Selector:
+        """What chooses by these scores."""
+        return spread_by(self, self.spread, gap, self.groups)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 >= 0: the weighted number of expected errors of the kinds that count.
@@ -56,7 +69,7 @@ class ExpectedErrors:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What is expected of which class; before there are labels, what the verdicts say."""
-        expected = pool.column("expected")[positions].astype(np.float64)
+        expected = pool.column("told")[positions].astype(np.float64)
         learned = pool.column("learned")[positions].astype(bool)
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0

@@ -141,15 +141,16 @@ class Spread:
 def lift(strategy: Scorer | Selector, gap: int) -> Selector:
     """A strategy as something that selects.
 
-    An acquisition function is wrapped in ``RoundRobin``; a selector stays what it is, with
-    ``gap`` in its field of that name if it has one.
+    An acquisition function is wrapped in ``RoundRobin``, or in what its own method ``rule(gap)``
+    says; a selector stays what it is, with ``gap`` in its field of that name if it has one.
 
     Raises:
         UsageError: ``gap`` is negative.
     """
     check_gap(gap)
     if not isinstance(strategy, Selector):
-        return RoundRobin(strategy, gap)
+        rule = getattr(strategy, "rule", None)
+        return RoundRobin(strategy, gap) if rule is None else cast(Selector, rule(gap))
     if "gap" in getattr(strategy, "__dataclass_fields__", {}):
         return cast(Selector, replace(cast(Any, strategy), gap=gap))
     return strategy
@@ -190,7 +191,7 @@ def round_robin(
         positive_first: frames with a score of zero or less come after all others.
     """
     taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), gap)
-    rank = _occurrence(pool.frames.clip[taken])
+    rank = occurrence(pool.frames.clip[taken])
     late = (scores[taken] <= 0) & positive_first
     order = np.lexsort((rng.permutation(len(taken)), -scores[taken], rank, late))
     return taken[order][:budget]
@@ -202,7 +203,7 @@ def check_gap(gap: int) -> None:
         raise UsageError(f"gap {gap}: negative.", hint="Give 0 to exclude no neighbours.")
 
 
-def _occurrence(values: IntArray) -> IntArray:
+def occurrence(values: IntArray) -> IntArray:
     """How often each value occurred before, (n,)."""
     by_value = np.argsort(values, kind="stable")
     in_order = values[by_value]

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import UnknownName
+from vidal.protocols import Selector
+from vidal.query.looks import Spreading, spread_by
 from vidal.query.options import Preset
 from vidal.query.pools import regions_of
 from vidal.types import Explanation, IntArray, Pool, Regions, ScoreArray
@@ -128,10 +130,15 @@ class RegionScore:
     Attributes:
         formula: a key of ``FORMULAS``.
         aggregate: how detections make a frame: mean, sum or max; the default is the paper's.
+        spread: how picks are spread: clips (the best of every clip, then the second best), or looks
+            (diminishing returns among frames that look alike, see ``vidal.query.looks``).
+        groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     formula: str = field(metadata={"option": False})
     aggregate: Aggregate = "mean"
+    spread: Spreading = "clips"
+    groups: int = 0
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions"})
     positive_first: ClassVar[bool] = True
@@ -139,6 +146,10 @@ class RegionScore:
     def __post_init__(self) -> None:
         if self.formula not in FORMULAS:
             raise UnknownName("formula", self.formula, tuple(FORMULAS))
+
+    def rule(self, gap: int) -> Selector:
+        """What chooses by these scores."""
+        return spread_by(self, self.spread, gap, self.groups)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 >= 0; in the formula's range for mean and max."""

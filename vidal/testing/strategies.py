@@ -23,7 +23,7 @@ from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import FrameSet, IntArray, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "learned"})
+COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -51,6 +51,7 @@ def a_pool(
         "expected": rng.gamma(0.5, 1.0, (f, k, 2)).astype(np.float32),
         "learned": np.full(f, bool(seed % 2)),
     }
+    columns["told"] = 1.5 * columns["expected"]
     return Pool(
         FrameSet(clips, clip, index),
         CLASSES,

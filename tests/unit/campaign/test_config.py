@@ -164,3 +164,17 @@ def test_what_only_simulations_read_is_no_part_of_a_single_campaign():
     config = parse_config(section("simulation", variants=variants, seeds=4), "x")
     assert config.simulation.variants["sum"].selection() == variants["sum"]
     assert config.single() == parse_config(MINIMAL, "x")
+
+
+def test_the_small_table_is_a_part_of_the_main_one():
+    small, full = (
+        load_config(next(path for path in CONFIGS if path.stem == name))
+        for name in ("scenes-shift", "scenes-shift-full")
+    )
+    changed = {"name": full.name, "rounds": full.rounds}
+    assert small.changed(**changed).single() == full.single()
+    assert small.simulation.main == full.simulation.main
+    assert set(small.simulation.strategies) <= set(full.simulation.strategies)
+    for name, variant in small.simulation.variants.items():
+        assert full.simulation.variants[name] == variant
+    assert (small.rounds, small.simulation.seeds) < (full.rounds, full.simulation.seeds)

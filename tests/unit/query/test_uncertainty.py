@@ -171,8 +171,8 @@ def test_scores_are_those_of_a_class_per_formula(name, how):
 
 def test_every_formula_has_the_option_of_the_aggregate_and_its_own_default():
     for name, line in FORMULAS.items():
-        (option,) = options_of(region_score(name))
-        assert (option.name, option.default) == ("aggregate", line.aggregate)
+        found = [(option.name, option.default) for option in options_of(region_score(name))]
+        assert found == [("aggregate", line.aggregate), ("spread", "clips"), ("groups", 0)]
 
 
 def test_a_formula_that_is_not_in_the_table_is_refused():

@@ -1,0 +1,144 @@
+"""Scores with diminishing returns among frames that look alike.
+
+``RoundRobin`` spreads picks over clips. Where there are more clips than picks that spreads nothing:
+the best frames of the most crowded clips are all of one kind. Here frames are grouped by what they
+look like, and what a group is worth grows with the square root of its picks' scores: the diversity
+reward of Lin & Bilmes, "A class of submodular functions for document summarization" (ACL 2011,
+equation 5), R(S) = sum_k sqrt(sum_{j in P_k and S} r_j), maximised greedily (at least 1 - 1/e of
+the optimum, Nemhauser et al. 1978). Rare looks (night) get their share, however few objects they
+show. Of one clip the second frame counts half of its score, the third a third: else the frames of
+one long crowded clip would be all of their look.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from vidal.errors import UsageError
+from vidal.protocols import Scorer, Selector
+from vidal.query import exclusion
+from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, occurrence, ranked
+from vidal.types import Explanation, IntArray, Pool, ScoreArray
+
+Spreading = Literal["clips", "looks"]
+"""The best of every clip before the second best of any, or ``Looks``."""
+
+COLUMN = "embedding"
+"""(F, E): what a frame looks like to the detector."""
+
+LARGEST_SAMPLE = 20_000
+"""Frames that groups are found from; all others join the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Greedy choice under the diversity reward over groups of frames that look alike.
+
+    Attributes:
+        inner: the acquisition function; scores are >= 0.
+        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        groups: of looks; 0 = twice the root of the number of frames that are asked for.
+    """
+
+    inner: Scorer = field(metadata={"option": False})
+    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    groups: int = 0
+
+    def __post_init__(self) -> None:
+        check_gap(self.gap)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the acquisition function reads, and what frames look like."""
+        return self.inner.needs | {COLUMN}
+
+    def score(self, pool: Pool) -> ScoreArray:
+        """(F,) float64, of the acquisition function."""
+        return self.inner.score(pool)
+
+    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
+        """Of the acquisition function."""
+        return self.inner.explain(pool, positions)
+
+    def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
+        """At most ``budget`` positions, in the order in which they add most."""
+        scores = self.inner.score(pool)
+        count = self.groups or max(2, round(2 * budget**0.5))
+        groups = look_groups(pool.column(COLUMN), count, rng)
+        taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)
+        values = scores[taken] / (1 + occurrence(pool.frames.clip[taken]))
+        order = np.argsort(-values, kind="stable")
+        taken, values = taken[order], values[order]
+        return taken[most_rewarding(values, groups[taken], budget)]
+
+
+def spread_by(scorer: Scorer, how: Spreading, gap: int, groups: int) -> Selector:
+    """What chooses by scores and spreads its picks in one of the two ways.
+
+    Raises:
+        UsageError: a negative gap or number of groups.
+    """
+    if groups < 0:
+        raise UsageError(f"groups {groups}: negative.", hint="Give 0 to leave it to vidal.")
+    return Looks(scorer, gap, groups) if how == "looks" else RoundRobin(scorer, gap)
+
+
+def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
+    """(F,) number of the group of each row of (F, E), by k-means on standardised columns.
+
+    One group where columns tell nothing apart. MacQueen, "Some methods for classification and
+    analysis of multivariate observations" (1967), started by k-means++.
+    """
+    rows = np.asarray(looks, dtype=np.float64)
+    spread = rows.std(axis=0) if len(rows) else np.zeros(0)
+    use = spread > 0
+    if len(rows) < 2 or count < 2 or not use.any():
+        return np.zeros(len(rows), dtype=np.int64)
+    from sklearn.cluster import KMeans
+
+    rows = (rows[:, use] - rows[:, use].mean(axis=0)) / spread[use]
+    sample = rows
+    if len(rows) > LARGEST_SAMPLE:
+        sample = rows[np.sort(rng.choice(len(rows), LARGEST_SAMPLE, replace=False))]
+    count = min(count, len(np.unique(sample, axis=0)))
+    means = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(sample)
+    return np.asarray(means.predict(rows), dtype=np.int64)
+
+
+def most_rewarding(scores: ScoreArray, groups: IntArray, budget: int) -> IntArray:
+    """Places of the greedy choice, in order; frames that add nothing come last, best score first.
+
+    Args:
+        scores: (n,) >= 0, in descending order.
+        groups: (n,) of each frame.
+        budget: how many at most.
+    """
+    by_group = np.argsort(groups, kind="stable")
+    ends = np.flatnonzero(np.diff(groups[by_group], prepend=-1, append=-1))
+    lists = [by_group[a:b].tolist() for a, b in pairwise(ends)]
+    values = np.maximum(scores, 0.0).tolist()
+    sums = [0.0] * len(lists)
+    heap = [(-_gain(0.0, values[places[0]]), places[0], k, 0) for k, places in enumerate(lists)]
+    heapq.heapify(heap)
+    chosen: list[int] = []
+    # Of a group only the next best frame can add most, so the heap holds one entry a group.
+    while heap and len(chosen) < budget:
+        _, place, group, turn = heapq.heappop(heap)
+        chosen.append(place)
+        sums[group] += values[place]
+        if turn + 1 < len(lists[group]):
+            after = lists[group][turn + 1]
+            heapq.heappush(heap, (-_gain(sums[group], values[after]), after, group, turn + 1))
+    return np.array(chosen, dtype=np.int64)
+
+
+def _gain(total: float, value: float) -> float:
+    """What a frame adds to a group's reward."""
+    return float((total + value) ** 0.5 - total**0.5)
