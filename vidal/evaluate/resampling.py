@@ -5,8 +5,8 @@ and round, so that what a seed or a clip does to all of them cancels in a differ
 pigeonhole bootstrap, Owen 2007, Annals of Applied Statistics 1(2); if anything too wide where seeds
 and clips interact). Where seeds are few its percentiles are too narrow, as those of every
 bootstrap; there Student's interval over the seeds is the wider one, and an interval reaches as far
-as the wider of the two. Tried on normal effects of seeds, clips and both (38 clips, 3 to 16 seeds)
-it held 95 to 99 %.
+as the wider of the two. On invented detectors that differ by seeds, by clips or by both
+(``tools/bench_intervals.py``), it holds 95 % or more, where Student's alone falls to 61 %.
 """
 
 from __future__ import annotations
