@@ -170,3 +170,14 @@ def test_a_variant_may_be_added_but_not_changed_under_its_name(done):
 def test_variants_that_cannot_be_meant_are_refused(tmp_path, variants, error):
     with pytest.raises(error):
         a_plan(tmp_path, changed(simulation={"variants": variants}))
+
+
+def test_a_simulation_with_weights_of_ones_own_goes_on_where_it_was(tmp_path, monkeypatch):
+    from vidal.detect.load import shipped_checkpoint
+
+    (tmp_path / "mine.safetensors").write_bytes(shipped_checkpoint("scenes-day").read_bytes())
+    detector = {"name": "auto", "weights": str(tmp_path / "mine.safetensors")}
+    asked = {"strategies": [], "rounds": 1, "seeds": 1, "all_data": False}
+    first = simulate(a_plan(tmp_path / "out", changed(detector=detector), **asked), Silent())
+    again = simulate(a_plan(tmp_path / "out", changed(detector=detector), **asked), Silent())
+    assert again.rows == first.rows

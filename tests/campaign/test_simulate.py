@@ -16,8 +16,8 @@ from vidal.campaign.folder import open_campaign
 from vidal.cli import main
 from vidal.engine import LocalEngine
 from vidal.evaluate.curves import ALL_DATA
+from vidal.simulation.runs import RunJob
 from vidal.simulation.scores import scores_of
-from vidal.simulation.simulate import RunJob
 
 CONFIG = """
 name: tiny

@@ -25,18 +25,17 @@ from vidal.evidence.places import EngineMaker, cores
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
 from vidal.simulation.results import SimulationResult
-from vidal.simulation.scores import scores_of
-from vidal.simulation.simulate import (
+from vidal.simulation.runs import (
     INITIAL,
-    PER_ROUND,
     RunJob,
     begin_run,
     check_out,
     finished,
     open_simulated,
     rendered,
-    run,
 )
+from vidal.simulation.scores import scores_of
+from vidal.simulation.simulate import PER_ROUND, run
 from vidal.types import Annotations
 
 ALWAYS = ("random", "random-r", "every-nth")

@@ -33,8 +33,9 @@ Spreading = Literal["clips", "looks"]
 COLUMN = "embedding"
 """(F, E): what a frame looks like to the detector."""
 
-LARGEST_SAMPLE = 20_000
+LARGEST_SAMPLE = 5_000
 """Frames that groups are found from; all others join the nearest."""
+_CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +97,36 @@ def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
     One group where columns tell nothing apart. MacQueen, "Some methods for classification and
     analysis of multivariate observations" (1967), started by k-means++.
     """
-    rows = np.asarray(looks, dtype=np.float64)
-    spread = rows.std(axis=0) if len(rows) else np.zeros(0)
-    use = spread > 0
-    if len(rows) < 2 or count < 2 or not use.any():
-        return np.zeros(len(rows), dtype=np.int64)
+    count = min(count, len(looks))
+    mean, spread = _moments(looks)
+    use = np.flatnonzero(spread > 0)
+    if count < 2 or not len(use):
+        return np.zeros(len(looks), dtype=np.int64)
     from sklearn.cluster import KMeans
 
-    rows = (rows[:, use] - rows[:, use].mean(axis=0)) / spread[use]
-    sample = rows
-    if len(rows) > LARGEST_SAMPLE:
-        sample = rows[np.sort(rng.choice(len(rows), LARGEST_SAMPLE, replace=False))]
-    count = min(count, len(np.unique(sample, axis=0)))
-    means = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(sample)
-    return np.asarray(means.predict(rows), dtype=np.int64)
+    def standard(rows: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray((rows[:, use].astype(np.float64) - mean[use]) / spread[use])
+
+    sample = looks
+    if len(looks) > LARGEST_SAMPLE:
+        sample = looks[np.sort(rng.choice(len(looks), LARGEST_SAMPLE, replace=False))]
+    points = standard(sample)
+    count = min(count, len(np.unique(points, axis=0)))
+    means = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(points)
+    found = [
+        means.predict(standard(looks[at : at + _CHUNK])) for at in range(0, len(looks), _CHUNK)
+    ]
+    return np.concatenate(found).astype(np.int64)
+
+
+def _moments(looks: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column, without a copy of them all."""
+    count = max(1, len(looks))
+    chunks = [looks[at : at + _CHUNK] for at in range(0, len(looks), _CHUNK)]
+    zero = np.zeros(looks.shape[1])
+    mean = sum((part.sum(axis=0, dtype=np.float64) for part in chunks), zero) / count
+    squares = (((part - mean) ** 2).sum(axis=0, dtype=np.float64) for part in chunks)
+    return mean, np.sqrt(sum(squares, zero) / count)
 
 
 def most_rewarding(scores: ScoreArray, groups: IntArray, budget: int) -> IntArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidal.evaluate.clip_scores import ClipScores, read_clip_scores
-from vidal.simulation.simulate import RunJob
+from vidal.simulation.runs import RunJob
 
 
 def scores_of(job: RunJob) -> dict[int, ClipScores]:

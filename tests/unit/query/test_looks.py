@@ -93,6 +93,17 @@ def test_looks_that_tell_nothing_apart_are_one_group(looks):
     assert look_groups(looks, 5, rng()).tolist() == [0] * len(looks)
 
 
+def test_of_many_frames_a_sample_finds_the_groups_and_the_others_join_them(monkeypatch):
+    monkeypatch.setattr("vidal.query.looks.LARGEST_SAMPLE", 40)
+    monkeypatch.setattr("vidal.query.looks._CHUNK", 7)
+    kinds = rng(1).integers(0, 3, 200)
+    looks = kinds[:, None] * [[5.0, -9.0]] + rng(2).normal(0, 0.1, (200, 2))
+    groups = look_groups(looks.astype(np.float32), 3, rng())
+    for kind in range(3):
+        assert len(set(groups[kinds == kind].tolist())) == 1
+    assert len(set(groups.tolist())) == 3
+
+
 def test_there_are_no_more_groups_than_different_looks():
     assert set(look_groups(np.array([[0.0], [1.0]] * 3), 5, rng()).tolist()) == {0, 1}
 
