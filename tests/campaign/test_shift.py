@@ -172,6 +172,11 @@ def test_variants_that_cannot_be_meant_are_refused(tmp_path, variants, error):
         a_plan(tmp_path, changed(simulation={"variants": variants}))
 
 
+def test_a_main_comparison_of_no_strategy_is_refused(tmp_path):
+    with pytest.raises(UnknownName, match="expected-error"):
+        a_plan(tmp_path, changed(simulation={"main": {"strategy": "expected-error", "round": 2}}))
+
+
 def test_a_simulation_with_weights_of_ones_own_goes_on_where_it_was(tmp_path, monkeypatch):
     from vidal.detect.load import shipped_checkpoint
 

@@ -196,7 +196,7 @@ def plan_round(
     config, chosen = campaign.config, campaign.config.selection
     model = campaign.newest_model(before=number)
     initial = model is None
-    query = campaign.record.next_round() if number is None else number
+    query = len(campaign.record.rounds()) if number is None else number
     job = plan_selection(
         videos=campaign.folder,
         out=campaign.folder,

@@ -137,7 +137,8 @@ def plan_simulation(
             raise UsageError(f"simulation.variants: {name} is a name that is taken.")
         check_config(config.changed(selection=variant.selection()))
     known = (*strategy_names(), *ORACLES, *variants)
-    for name in strategies:
+    main = config.simulation.main
+    for name in (*strategies, *([] if main is None else [main.strategy])):
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))
     if seeds < 1 or rounds < 1:
