@@ -24,6 +24,7 @@ from vidal.campaign.config import load_config
 from vidal.campaign.training import starting_detector
 from vidal.detect.faster_rcnn import FasterRCNNDetector
 from vidal.detect.load import load_detector
+from vidal.evidence.gather import VERSIONS
 from vidal.evidence.scan import scan_clip
 from vidal.scenes import CLASSES, SceneSpec, annotations, plan, render
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
@@ -40,6 +41,8 @@ gives less than a longer one on fewer frames."""
 SHIPPED = "strong"
 SHARES = {"default": 6.0, "town": 3.0, "night": 1.0, "wheelchair": 2.0}
 BATCH = 4
+DETECTIONS = VERSIONS["detections"]
+"""Kept tables are read while vidal computes them in the same way."""
 
 
 def training_specs(rate: int) -> list[SceneSpec]:
@@ -154,7 +157,7 @@ def scan(
     store, inputs = FileStore(folder), [repr(spec)]
     options = FlowOptions()
     places = {
-        name: content_key("detections", 1, inputs, detector.key)
+        name: content_key("detections", DETECTIONS, inputs, detector.key)
         for name, detector in detectors.items()
     }
     flow_at, truth_at = (
