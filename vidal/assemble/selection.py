@@ -201,7 +201,7 @@ def _settings(
         else:
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:
-        settings["expected"] = asdict(evidence.expected)
+        settings["expected"] = asdict(evidence.expected) | asdict(evidence.expected.settled)
     return settings
 
 

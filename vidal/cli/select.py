@@ -162,7 +162,7 @@ HEADINGS = {
     "expected",
     multiple=True,
     metavar=KEY_VALUE,
-    help="Of expected errors: estimator=trees or logistic, correction=none or calibration, ...",
+    help="Of expected errors: version=1, estimator=trees, forest or logistic, blend=0.5, ...",
 )
 @click.option(
     "--random-share",

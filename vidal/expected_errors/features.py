@@ -125,7 +125,7 @@ def gather_evidence(
         options: threshold and window are used.
         size: (H, W) of the frames.
     """
-    meetings, met = link_detections(detections, carried)
+    meetings, met = link_detections(detections, carried, options.settled.same)
     places = expected(detections, carried, met, size=size)
     nodes = _nodes(detections, places, meetings)
     strong = detections.scores > options.threshold

@@ -17,86 +17,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.expected_errors.correction import Calibration, calibrate, importance, line, varying
+from vidal.expected_errors.correction import calibrate, importance
+from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
-from vidal.expected_errors.features import PLACE, Evidence, Rows
+from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.expected_errors.smoothing import blend
 from vidal.types import FloatArray, IntArray, ScoreArray
 
-LEAST_ERRORS = 5
-"""Below this many errors, or this many rows without one, only their share is learned."""
 FOLDS = 5
-MOST_ROWS = 10_000
-"""Rows that one member of an ensemble is fitted to, drawn at random where there are more: keeps the
-fit of 5,000 labelled frames within seconds, and makes the members differ."""
-
-
-class _Estimator:
-    """One kind of error: an ensemble of classifiers, or a constant where there is too little."""
-
-    def __init__(
-        self,
-        examples: Examples,
-        weights: ScoreArray,
-        options: ExpectedErrorsOptions,
-        seed: int,
-        columns: tuple[str, ...],
-    ) -> None:
-        errors = int(np.count_nonzero(examples.error))
-        # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
-        self._share = (errors + 1) / (len(examples) + 2)
-        self._members: list[tuple[Any, IntArray]] = []
-        self.calibration = Calibration()
-        use = varying(examples.evidence)
-        if min(errors, len(examples) - errors) < LEAST_ERRORS or not len(use):
-            return
-        blind = np.array([c for c in use if columns[c] not in PLACE], np.int64)
-        count = options.ensemble if options.estimator == "trees" else 1
-        for member in range(count):
-            classifier = _classifier(options, seed + member)
-            name = "sample_weight" if options.estimator == "trees" else _LOGISTIC_WEIGHT
-            rows = _some(len(examples), seed + member)
-            seen = use if member % 2 == 0 and options.estimator == "trees" else blind
-            seen = seen if len(seen) else use
-            evidence, error = examples.evidence[rows][:, seen], examples.error[rows]
-            # scikit-learn bins weighted rows sixteen times slower, to the same thresholds.
-            given = {} if (weights == 1).all() else {name: weights[rows]}
-            classifier.fit(evidence, error, **given)
-            self._members.append((classifier, seen))
-
-    def probability(self, evidence: FloatArray) -> ScoreArray:
-        """(R,) in [0, 1]."""
-        if not len(evidence) or not self._members:
-            return np.full(len(evidence), self._share)
-        parts = [member.predict_proba(evidence[:, seen])[:, 1] for member, seen in self._members]
-        return self.calibration.apply(np.mean(parts, axis=0))
-
-
-def _some(count: int, seed: int) -> IntArray:
-    if count <= MOST_ROWS:
-        return np.arange(count, dtype=np.int64)
-    drawn = np.random.default_rng(seed).choice(count, MOST_ROWS, replace=False)
-    return np.sort(drawn).astype(np.int64)
-
-
-_LOGISTIC_WEIGHT = "logisticregression__sample_weight"
-
-
-def _classifier(options: ExpectedErrorsOptions, seed: int) -> Any:
-    if options.estimator == "logistic":
-        return line(0.1)
-    # scikit-learn takes a second to import: only where something is fitted.
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=80,
-        learning_rate=0.08,
-        max_leaf_nodes=12,
-        min_samples_leaf=20,
-        max_features=0.3,
-        early_stopping=False,
-        random_state=seed,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +43,8 @@ class ErrorModel:
     seed: int
     options: ExpectedErrorsOptions
     pool: tuple[FloatArray, FloatArray]
-    _false: _Estimator
-    _missed: _Estimator
+    _false: Estimator
+    _missed: Estimator
 
     def false_positive(self, rows: Rows) -> ScoreArray:
         """(R,) P(false positive) of detections."""
@@ -150,9 +79,13 @@ class ErrorModel:
             (evidence.detections, self.false_positive(evidence.detections)),
             (evidence.candidates, self.missed(evidence.candidates)),
         )
-        return np.stack(
+        sums = np.stack(
             [frame_sums(rows, values, evidence.frames, classes) for rows, values in kinds], axis=2
         )
+        known = np.zeros(evidence.frames, np.bool_)
+        for rows, _ in kinds:
+            known[rows.frame] = True
+        return blend(sums, known, self.options.settled.blend, self.options.width)
 
 
 def frame_sums(rows: Rows, values: NDArray[Any], frames: int, classes: int) -> FloatArray:
@@ -219,7 +152,7 @@ def _estimator(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-) -> _Estimator:
+) -> Estimator:
     """Fitted and corrected as the options say."""
     estimator = _uncalibrated(examples, pool, options, seed, columns)
     if options.correction == "calibration" and examples.random.any():
@@ -237,11 +170,11 @@ def _uncalibrated(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-) -> _Estimator:
+) -> Estimator:
     weights = np.ones(len(examples))
     if options.correction == "importance":
         weights = importance(examples.evidence, pool)
-    return _Estimator(examples, weights, options, seed, columns)
+    return Estimator(examples, weights, options, seed, columns)
 
 
 def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
@@ -272,7 +205,7 @@ def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
     return first, second
 
 
-def _out_of_fold(examples: Examples, fitted: Callable[[Examples], _Estimator]) -> ScoreArray:
+def _out_of_fold(examples: Examples, fitted: Callable[[Examples], Estimator]) -> ScoreArray:
     """(R,) probability of every row by what is fitted to the rows of the other folds."""
     result = np.zeros(len(examples))
     fold = _folds(examples)

@@ -53,21 +53,29 @@ class Meetings:
         )
 
 
-def link_detections(detections: Detections, carried: Carried) -> tuple[Meetings, BoolArray]:
+def link_detections(
+    detections: Detections, carried: Carried, same: float = 0.5
+) -> tuple[Meetings, BoolArray]:
     """Detections that meet a detection of another frame where a tracker carries one of them.
 
     The class plays no part: whether linked detections agree on it is evidence.
 
+    Args:
+        detections: the clip's table.
+        carried: its rows carried to neighbouring frames.
+        same: IoU (strictly above) of a carried box and a detection that are one object; at least
+            ``LINK_IOU``.
+
     Returns:
         Every meeting from both of its ends, twice if either is carried onto the other; and (P,)
-        bool: carried boxes that meet a detection.
+        bool: carried boxes whose object is detected in the frame they are carried to.
     """
     met = np.zeros(len(carried), dtype=np.bool_)
     gap = carried.frame - detections.frame[carried.origin]
     parts = []
     sides = (carried.frame, carried.boxes), (detections.frame, detections.boxes)
     for track, row, iou in geometry.overlapping_parts(*sides, LINK_IOU):
-        met[track] = True
+        met[track[iou > same]] = True
         one = Meetings.of(carried.origin[track], row, gap[track], iou)
         parts += [one, Meetings(one.other, one.node, -one.offset, iou)]
     return Meetings.join(parts), met

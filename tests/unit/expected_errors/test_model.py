@@ -1,12 +1,14 @@
 """Estimators: what they learn, what they do without enough to learn from, and that they repeat."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
 
+from vidal.errors import UsageError
 from vidal.expected_errors import (
     Evidence,
     Examples,
@@ -18,13 +20,19 @@ from vidal.expected_errors import (
     frame_sums,
     refit,
 )
-from vidal.expected_errors import model as model_module
+from vidal.expected_errors import estimator as estimator_module
 from vidal.expected_errors.correction import Calibration, calibrate, importance
 from vidal.store import from_arrays, to_arrays
 
 COLUMNS = ("a", "b")
 EMPTY = (np.zeros((0, 2), np.float32),) * 2
-TREES, LOGISTIC = ExpectedErrorsOptions(), ExpectedErrorsOptions(estimator="logistic")
+FIRST = ExpectedErrorsOptions(version=1)
+TREES, LOGISTIC, FOREST, MIXED = (
+    ExpectedErrorsOptions(estimator=name) for name in ("trees", "logistic", "forest", "mixed")
+)
+EVERY = pytest.mark.parametrize(
+    "options", [TREES, LOGISTIC, FOREST, MIXED], ids=["trees", "logistic", "forest", "mixed"]
+)
 
 
 def examples(n, seed=0, rate=None, random=True):
@@ -53,16 +61,18 @@ def rows_of(evidence, frame=None, labels=None):
     )
 
 
-@pytest.mark.parametrize("options", [TREES, LOGISTIC], ids=["trees", "logistic"])
+@EVERY
 def test_the_probability_follows_the_evidence(options):
     model = fit(judged(), np.random.default_rng(0), options)
     p = model.false_positive(rows_of([[-2, 0], [0, 0], [2, np.nan]]))
-    assert p[0] < 0.1
+    # A forest draws one of two columns at every split, and one of them tells nothing.
+    sure = 0.1 if options in (TREES, LOGISTIC) else 0.3
+    assert p[0] < sure
     assert 0.3 < p[1] < 0.7
-    assert p[2] > 0.9
+    assert p[2] > 1 - sure
 
 
-@pytest.mark.parametrize("options", [TREES, LOGISTIC], ids=["trees", "logistic"])
+@EVERY
 def test_sums_of_probabilities_are_counts(options):
     model, new = fit(judged(2000), np.random.default_rng(0), options), examples(2000, seed=9)
     expected = model.missed(rows_of(new.evidence)).sum()
@@ -90,7 +100,7 @@ def test_of_too_few_errors_only_the_share_is_learned(n, rate, share):
 @given(st.integers(0, 10**6))
 @settings(max_examples=5, deadline=None)
 def test_probabilities_lie_between_0_and_1(seed):
-    for options in (replace(TREES, ensemble=1), LOGISTIC):
+    for options in (replace(TREES, ensemble=1), LOGISTIC, FOREST):
         model = fit(judged(200, seed), np.random.default_rng(seed), options)
         p = model.false_positive(rows_of(1e3 * examples(100, seed + 2).evidence))
         assert ((p >= 0) & (p <= 1)).all()
@@ -110,12 +120,80 @@ def test_frame_sums_fall_on_frame_and_class():
 
 
 def test_counts_hold_false_positives_first_and_misses_second():
-    model = fit(judged(8, rate=0.0), np.random.default_rng(0), TREES)
+    model = fit(judged(8, rate=0.0), np.random.default_rng(0), replace(TREES, blend=0.0))
     evidence = Evidence(
         2, COLUMNS, rows_of([[0, 0]], frame=[1]), np.array([0]), rows_of([[0, 0]] * 3)
     )
     # Too few examples: every row counts 1/10.
     np.testing.assert_allclose(model.counts(evidence, 1), [[[0, 0.3]], [[0.1, 0]]], rtol=1e-6)
+    smooth = replace(model, options=replace(TREES, blend=1.0, width=0.5))
+    side = np.exp(-2.0)
+    near = smooth.counts(evidence, 1)
+    assert near[:, 0, 1].tolist() == pytest.approx([0.3 / (1 + side), 0.3 * side / (1 + side)])
+    assert near[1, 0, 0] == pytest.approx(0.05 + 0.05 / (1 + side))
+
+
+def test_version_1_is_the_boosted_pair_of_the_first_publication():
+    table = judged(600, 3)
+    model, new = fit(table, np.random.default_rng(7), FIRST), examples(80, 11)
+    rows = rows_of(new.evidence, frame=np.sort(np.arange(80) % 8))
+    seed = int(np.random.default_rng(7).integers(2**31))
+    for shift, (examples_, said) in enumerate(
+        [(table.detections, model.false_positive), (table.candidates, model.missed)]
+    ):
+        pair = [
+            HistGradientBoostingClassifier(
+                max_iter=80,
+                learning_rate=0.08,
+                max_leaf_nodes=12,
+                min_samples_leaf=20,
+                max_features=0.3,
+                early_stopping=False,
+                random_state=seed + shift + member,
+            ).fit(examples_.evidence, examples_.error)
+            for member in (0, 1)
+        ]
+        due = np.mean([each.predict_proba(new.evidence)[:, 1] for each in pair], axis=0)
+        np.testing.assert_array_equal(said(rows), due)
+    # Each frame is expected by itself.
+    counts = model.counts(Evidence(8, COLUMNS, rows, np.arange(80), rows), 1)
+    np.testing.assert_array_equal(
+        counts[..., 0], frame_sums(rows, model.false_positive(rows), 8, 1)
+    )
+
+
+def test_what_is_given_goes_before_what_the_version_says():
+    assert asdict(FIRST.settled) == {"same": 0.3, "estimator": "trees", "blend": 0.0}
+    assert asdict(ExpectedErrorsOptions().settled) == asdict(
+        replace(FIRST, same=0.5, estimator="mixed", blend=0.5).settled
+    )
+    assert ExpectedErrorsOptions(same=0.3).evidence_key == FIRST.evidence_key
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"version": 3}, {"same": 0.2}, {"same": 1.5}, {"blend": -0.1}, {"width": -1.0}]
+)
+def test_options_that_cannot_be_meant_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(UsageError, match=name):
+        ExpectedErrorsOptions(**wrong)
+
+
+def test_a_mixed_model_says_the_mean_of_its_two_families():
+    table, rows = judged(), rows_of(examples(50, 3).evidence)
+    trees, forest, mixed = (
+        fit(table, np.random.default_rng(0), options).missed(rows)
+        for options in (TREES, FOREST, MIXED)
+    )
+    np.testing.assert_allclose(mixed, (trees + forest) / 2, rtol=1e-12)
+
+
+def test_a_member_that_drew_rows_of_one_verdict_alone_is_left_out(monkeypatch):
+    table = examples(4000, rate=0.0)
+    few = replace(table, error=np.arange(4000) < 6)
+    monkeypatch.setattr(estimator_module, "MOST_ROWS", 50)
+    model = fit(Judged(COLUMNS, few, few, 6), np.random.default_rng(0), MIXED)
+    assert model.missed(rows_of([[0, 0]])).tolist() == pytest.approx([7 / 4002])
 
 
 def test_joined_rounds_keep_all_rows_in_order():
@@ -177,7 +255,7 @@ def test_calibration_is_learned_from_rows_that_the_estimator_had_not_seen():
 
 
 def test_of_many_rows_each_member_learns_from_its_own_part(monkeypatch):
-    monkeypatch.setattr(model_module, "MOST_ROWS", 300)
+    monkeypatch.setattr(estimator_module, "MOST_ROWS", 300)
     table = judged(3000)
     whole = fit(table, np.random.default_rng(0), TREES)
     part = fit(table, np.random.default_rng(0), replace(TREES, ensemble=1))
@@ -204,7 +282,7 @@ def test_columns_that_tell_nothing_apart_do_no_harm():
     wide = replace(table, evidence=np.hstack([blank, table.evidence[:, :1], np.ones_like(blank)]))
     both = Judged(("x", "a", "y"), wide, wide, 0)
     pool = np.zeros((5, 3), np.float32)
-    for options in (TREES, LOGISTIC, replace(TREES, correction="importance")):
+    for options in (TREES, LOGISTIC, FOREST, replace(MIXED, correction="importance")):
         p = refit(both, 0, options, (pool, pool))
         rows = replace(rows_of(np.zeros((2, 2))), columns=both.columns, evidence=wide.evidence[:2])
         assert np.isfinite(p.missed(rows)).all()
