@@ -10,6 +10,7 @@ from vidal.expected_errors.features import Evidence, Rows, gather_evidence
 from vidal.expected_errors.fusion import SIGNALS, fuse, signals
 from vidal.expected_errors.model import ErrorModel, cross_probabilities, fit, frame_sums, refit
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.expected_errors.prior import nothing_judged, prior_estimators
 
 __all__ = [
     "SIGNALS",
@@ -24,6 +25,8 @@ __all__ = [
     "frame_sums",
     "fuse",
     "gather_evidence",
+    "nothing_judged",
+    "prior_estimators",
     "refit",
     "signals",
 ]

@@ -76,6 +76,8 @@ def _met(
         (frame[order], boxes[order]), (at, np.ascontiguousarray(table[there, :4])), MEETS
     )
     rows = order[left]
-    for name, values in zip(names, (table[there, 4][right], table[there, 5][right], iou)):
+    for name, values in zip(
+        names, (table[there, 4][right], table[there, 5][right], iou), strict=True
+    ):
         np.maximum.at(columns[name], rows, values)
     return columns

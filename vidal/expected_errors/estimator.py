@@ -14,6 +14,8 @@ from vidal.types import FloatArray, IntArray, ScoreArray
 
 LEAST_ERRORS = 5
 """Below this many errors, or this many rows without one, only their share is learned."""
+VANISHES = 9
+"""Own errors, in those that the prior is worth, from which on the prior is not asked."""
 MOST_ROWS = 10_000
 """Rows that one member of an ensemble is fitted to, drawn at random where there are more: keeps the
 fit of 5,000 labelled frames within seconds, and makes the members differ."""
@@ -37,16 +39,20 @@ class Estimator:
         options: ExpectedErrorsOptions,
         seed: int,
         columns: tuple[str, ...],
+        prior: Estimator | None = None,
     ) -> None:
         """
         Args:
             examples: to learn from.
             weights: (R,) of the rows.
-            options: estimator and ensemble are used.
+            options: estimator, ensemble and prior are used.
             seed: of the members.
             columns: names of the evidence columns.
+            prior: what says the rest while there are few examples.
         """
         errors = int(np.count_nonzero(examples.error))
+        self.share = own_share(errors, options.prior) if prior is not None else 1.0
+        self._prior = prior if self.share < 1 else None
         # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
         self._share = (errors + 1) / (len(examples) + 2)
         self._families: list[list[tuple[Any, IntArray]]] = []
@@ -73,6 +79,15 @@ class Estimator:
 
     def probability(self, evidence: FloatArray) -> ScoreArray:
         """(R,) in [0, 1]."""
+        if self._prior is None:
+            return self._own(evidence)
+        before = self._prior.probability(evidence)
+        if self.share == 0:
+            return before
+        return self.share * self._own(evidence) + (1 - self.share) * before
+
+    def _own(self, evidence: FloatArray) -> ScoreArray:
+        """What the examples alone say."""
         if not len(evidence) or not self._families:
             return np.full(len(evidence), self._share)
         means = [
@@ -80,6 +95,15 @@ class Estimator:
             for family in self._families
         ]
         return self.calibration.apply(np.mean(means, axis=0))
+
+
+def own_share(errors: int, prior: float) -> float:
+    """The weight, in [0, 1], of what own labels say beside a prior.
+
+    ``e / (e + prior)`` for e judged errors, the shrinkage of a mean towards a prior worth as many
+    observations; 1, so that the prior is gone, from ``VANISHES * prior`` errors on.
+    """
+    return 1.0 if errors >= VANISHES * prior else errors / (errors + prior)
 
 
 def _fitted(

@@ -22,6 +22,7 @@ from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.expected_errors.prior import Priors, prior_estimators
 from vidal.expected_errors.smoothing import blend
 from vidal.types import FloatArray, IntArray, ScoreArray
 
@@ -37,12 +38,14 @@ class ErrorModel:
         seed: of its estimators: together with ``judged`` and ``options`` it is the whole model.
         options: how it was fitted.
         pool: evidence of the frames it is for, where ``correction`` is importance; else empty.
+        prior: what says the rest where own labels are few; None = nothing does.
     """
 
     judged: Judged
     seed: int
     options: ExpectedErrorsOptions
     pool: tuple[FloatArray, FloatArray]
+    prior: Priors | None
     _false: Estimator
     _missed: Estimator
 
@@ -73,6 +76,12 @@ class ErrorModel:
         if rows.columns != self.judged.columns:
             raise ValueError("evidence with other columns than the model was fitted to")
 
+    @property
+    def own_share(self) -> tuple[float, float]:
+        """The weight of own labels beside the shipped prior, in [0, 1], in P(false positive) and in
+        P(missed object); 1 = learned from own labels alone, 0 = the prior alone."""
+        return self._false.share, self._missed.share
+
     def counts(self, evidence: Evidence, classes: int) -> FloatArray:
         """(F, K, 2) float32: expected false positives and missed objects of a clip's frames."""
         kinds = (
@@ -101,6 +110,7 @@ def fit(
     options: ExpectedErrorsOptions,
     *,
     pool: Sequence[Evidence] = (),
+    prior: Priors | None = None,
 ) -> ErrorModel:
     """Fit both estimators; the same examples, seed and options give the same model.
 
@@ -109,11 +119,14 @@ def fit(
         rng: one number is drawn from it.
         options: estimator and correction are used.
         pool: evidence of unlabelled clips, needed by ``correction = "importance"`` only.
+        prior: what says the rest where labels are few; None = what comes with vidal, if
+            ``options`` want it.
 
     Raises:
         ValueError: importance is asked for and there is no pool, or its columns differ.
     """
-    return refit(judged, int(rng.integers(2**31)), options, _pool_rows(judged, options, pool))
+    seed, rows = int(rng.integers(2**31)), _pool_rows(judged, options, pool)
+    return refit(judged, seed, options, rows, prior)
 
 
 def _pool_rows(
@@ -135,15 +148,16 @@ def refit(
     seed: int,
     options: ExpectedErrorsOptions,
     pool: tuple[FloatArray, FloatArray],
+    prior: Priors | None = None,
 ) -> ErrorModel:
     """The model that was fitted with this seed, see ``fit``."""
+    prior = prior or prior_estimators(judged.columns, options)
+    kinds = zip((judged.detections, judged.candidates), pool, prior or (None, None), strict=True)
     fitted = [
-        _estimator(examples, rows, options, seed + shift, judged.columns)
-        for shift, (examples, rows) in enumerate(
-            zip((judged.detections, judged.candidates), pool, strict=True)
-        )
+        _estimator(examples, rows, options, seed + shift, judged.columns, other)
+        for shift, (examples, rows, other) in enumerate(kinds)
     ]
-    return ErrorModel(judged, seed, options, pool, *fitted)
+    return ErrorModel(judged, seed, options, pool, prior, *fitted)
 
 
 def _estimator(
@@ -152,11 +166,14 @@ def _estimator(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
+    prior: Estimator | None,
 ) -> Estimator:
     """Fitted and corrected as the options say."""
-    estimator = _uncalibrated(examples, pool, options, seed, columns)
+    estimator = _uncalibrated(examples, pool, options, seed, columns, prior)
     if options.correction == "calibration" and examples.random.any():
-        fitted = partial(_uncalibrated, pool=pool, options=options, seed=seed, columns=columns)
+        fitted = partial(
+            _uncalibrated, pool=pool, options=options, seed=seed, columns=columns, prior=None
+        )
         held_out = _out_of_fold(examples, fitted)
         estimator.calibration = calibrate(
             held_out[examples.random], examples.error[examples.random]
@@ -170,11 +187,12 @@ def _uncalibrated(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
+    prior: Estimator | None,
 ) -> Estimator:
     weights = np.ones(len(examples))
-    if options.correction == "importance":
+    if options.correction == "importance" and len(examples):
         weights = importance(examples.evidence, pool)
-    return Estimator(examples, weights, options, seed, columns)
+    return Estimator(examples, weights, options, seed, columns, prior)
 
 
 def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
@@ -188,7 +206,12 @@ def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
         (R,) of the detections and of the candidates.
     """
     judged = model.judged
-    kinds = zip((judged.detections, judged.candidates), model.pool, strict=True)
+    kinds = zip(
+        (judged.detections, judged.candidates),
+        model.pool,
+        model.prior or (None, None),
+        strict=True,
+    )
     first, second = (
         _out_of_fold(
             examples,
@@ -198,9 +221,10 @@ def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
                 options=model.options,
                 seed=model.seed + shift,
                 columns=judged.columns,
+                prior=prior,
             ),
         )
-        for shift, (examples, pool) in enumerate(kinds)
+        for shift, (examples, pool, prior) in enumerate(kinds)
     )
     return first, second
 

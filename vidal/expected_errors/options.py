@@ -56,6 +56,8 @@ class ExpectedErrorsOptions:
         blend: weight, in [0, 1], of the neighbouring frames in the misses expected of a frame; half
             of it in the false alarms.
         width: standard deviation, in frames, of the Gaussian that weighs those neighbours.
+        prior: errors of the same kind, judged by own labels, that count as much as the prior that
+            comes with vidal; 0 = no prior.
     """
 
     threshold: float = 0.5
@@ -69,6 +71,7 @@ class ExpectedErrorsOptions:
     ensemble: int = 2
     blend: float | None = None
     width: float = 6.0
+    prior: float = 20.0
 
     def __post_init__(self) -> None:
         if self.version not in _SETTLED:
@@ -82,8 +85,8 @@ class ExpectedErrorsOptions:
                 raise UsageError(f"{name} {value!r} is not between 0 and 1.")
         if self.same is not None and not LINK_IOU <= self.same <= 1:
             raise UsageError(f"same {self.same!r} is not between {LINK_IOU} and 1.")
-        for name in ("window", "ensemble", "width"):
-            if getattr(self, name) < (0 if name == "width" else 1):
+        for name in ("window", "ensemble", "width", "prior"):
+            if getattr(self, name) < (0 if name in ("width", "prior") else 1):
                 raise UsageError(f"{name} {getattr(self, name)!r} is not a positive number.")
 
     @property

@@ -10,18 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
+from vidal.expected_errors.options import Estimator as EstimatorName
+from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.types import FloatArray
 
 PRIOR = Path(__file__).with_name("prior.npz")
 """The rows that come with the package."""
+Priors = tuple[Estimator, Estimator]
+"""P(false positive) and P(missed object)."""
 _KINDS = ("detections", "candidates")
 
 
@@ -38,21 +43,6 @@ class Prior:
     about: Mapping[str, Any]
 
 
-def write_prior(path: Path, judged: Judged, about: Mapping[str, Any]) -> None:
-    """Keep rows as plain arrays, evidence in half precision."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for kind in _KINDS:
-        rows: Examples = getattr(judged, kind)
-        arrays[f"{kind}.evidence"] = rows.evidence.astype(np.float16)
-        arrays[f"{kind}.error"] = np.packbits(rows.error)
-        arrays[f"{kind}.clip"] = rows.clip.astype(np.uint16)
-        arrays[f"{kind}.frame"] = rows.frame.astype(np.uint16)
-    told = {"columns": judged.columns, "missed": judged.missed, "about": about}
-    arrays["@"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
 @cache
 def shipped_prior() -> Prior:
     """The rows that come with the package."""
@@ -64,7 +54,7 @@ def shipped_prior() -> Prior:
 
 
 def _examples(arrays: Mapping[str, NDArray[Any]], kind: str) -> Examples:
-    evidence = arrays[f"{kind}.evidence"].astype(np.float32)
+    evidence = np.ascontiguousarray(arrays[f"{kind}.evidence"].T.astype(np.float32))
     count = len(evidence)
     return Examples(
         evidence,
@@ -73,6 +63,54 @@ def _examples(arrays: Mapping[str, NDArray[Any]], kind: str) -> Examples:
         arrays[f"{kind}.frame"].astype(np.int64),
         np.ones(count, np.bool_),
     )
+
+
+def prior_estimators(columns: tuple[str, ...], options: ExpectedErrorsOptions) -> Priors | None:
+    """P(false positive) and P(missed object) as the prior has them.
+
+    Args:
+        columns: of the evidence they will be asked about.
+        options: how that was gathered, and which estimator is wanted.
+
+    Returns:
+        None where no prior is wanted (``options.prior`` is 0), or where evidence is gathered in
+        another way than that of the prior: its numbers would mean something else.
+    """
+    if options.prior == 0 or _gathered(options) != _gathered(ExpectedErrorsOptions()):
+        return None
+    return _fitted(columns, options.settled.estimator, options.ensemble)
+
+
+def _gathered(options: ExpectedErrorsOptions) -> Mapping[str, Any]:
+    """How evidence is gathered, but for the threshold: the prior has rows of several."""
+    key = {**options.evidence_key, "floor": options.floor}
+    del key["threshold"]
+    return key
+
+
+@lru_cache(maxsize=4)
+def _fitted(columns: tuple[str, ...], kind: EstimatorName, ensemble: int) -> Priors:
+    return estimators_of(shipped_prior().judged, columns, kind, ensemble)
+
+
+def estimators_of(
+    judged: Judged, columns: tuple[str, ...], kind: EstimatorName, ensemble: int
+) -> Priors:
+    """What judged rows teach, as a prior for evidence of these columns."""
+    options = ExpectedErrorsOptions(estimator=kind, ensemble=ensemble)
+    rows = with_columns(judged, columns)
+    first, second = (
+        Estimator(examples, np.ones(len(examples)), options, seed, columns)
+        for seed, examples in enumerate((rows.detections, rows.candidates))
+    )
+    return first, second
+
+
+def nothing_judged(columns: tuple[str, ...]) -> Judged:
+    """No rows of evidence with these columns: a model of them is the prior alone."""
+    none, never = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    rows = Examples(np.zeros((0, len(columns)), np.float32), never, none, none, never)
+    return Judged(columns, rows, rows, 0)
 
 
 def with_columns(judged: Judged, columns: tuple[str, ...]) -> Judged:

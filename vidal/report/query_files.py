@@ -193,6 +193,7 @@ def write_json(
         "versions": plain(result.versions),
         "notes": plain(result.notes),
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
+        "expected": plain(result.expected),
         "files": files,
     }
     content["digest"] = content_digest(content)

@@ -21,6 +21,8 @@ from vidal.expected_errors import (
     ExpectedErrorsOptions,
     Judged,
     fit,
+    nothing_judged,
+    prior_estimators,
 )
 from vidal.protocols import Store
 from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray
@@ -135,6 +137,7 @@ def fit_expected_errors(
     options: ExpectedErrorsOptions,
     *,
     pool: Sequence[Evidence] = (),
+    columns: tuple[str, ...] | None = None,
 ) -> ErrorModel | None:
     """A model from the judged rows of all rounds so far.
 
@@ -143,16 +146,20 @@ def fit_expected_errors(
         rng: one number is drawn from it if a model is fitted.
         options: of the estimate.
         pool: evidence of what it is for; only the correction by importance looks at it.
+        columns: of the evidence that it will be asked about, for where nothing is judged yet.
 
     Returns:
-        None where fewer than ``LEAST_ERRORS`` errors were judged: use the fixed fusion.
+        None where fewer than ``LEAST_ERRORS`` errors were judged and no prior fills the gap: use
+        the fixed fusion.
     """
     parts = list(judged)
-    if not parts:
+    if not parts and columns is None:
         return None
-    everything = Judged.join(parts)
+    everything = Judged.join(parts) if parts else nothing_judged(columns or ())
     errors = everything.detections.error.sum() + everything.candidates.error.sum()
-    return fit(everything, rng, options, pool=pool) if errors >= LEAST_ERRORS else None
+    if errors < LEAST_ERRORS and prior_estimators(everything.columns, options) is None:
+        return None
+    return fit(everything, rng, options, pool=pool)
 
 
 def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:

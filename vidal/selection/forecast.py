@@ -88,7 +88,9 @@ def forecast(
         pool = None if answered.pool is None else answered.pool()
     if not pool and options.correction == "importance":
         return None
-    model = fit_expected_errors([each.judged for each in earlier], rng, options, pool=pool or ())
+    rows = [each.judged for each in earlier]
+    columns = answered.judged.columns
+    model = fit_expected_errors(rows, rng, options, pool=pool or (), columns=columns)
     if model is None:
         return None
     return _compare(answered.number, model.probabilities(answered.judged), answered.judged)
@@ -128,7 +130,8 @@ def newest_forecast(
     """
     if model is None:
         return None
-    return _earlier(rounds, seed, model.options) or cross_forecast(model)
+    told = _earlier(rounds, seed, model.options)
+    return cross_forecast(model) if told is None and len(rounds) else told
 
 
 def _earlier(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
@@ -19,6 +20,11 @@ _TOO_FEW = (
     "Expected errors: too few labelled errors to learn from; unsure detections, weak detections and"
     " temporal coherence were fused instead. The scores put frames in order; they count no errors."
 )
+_PRIOR = (
+    "Expected errors are those of the prior that comes with vidal (other detectors on rendered"
+    " clips), not learned from your labels: too few errors were judged so far. They put frames in"
+    " order; as numbers they are rough, and often several times too high or too low."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,12 +32,14 @@ class Lesson:
     """What was learned for a selection.
 
     Attributes:
-        model: None where there was too little to learn from, or nothing is expected.
+        model: None where there was too little to learn from and no prior, or nothing is expected.
+        source: by what errors are expected, see ``_source``; None where nothing is expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
     """
 
     model: ErrorModel | None = None
+    source: Mapping[str, Any] | None = None
     forecast: Forecast | None = None
     remarks: tuple[str, ...] = ()
 
@@ -66,12 +74,35 @@ def learn(
     pool: list[Evidence] = []
     if options.correction == "importance":
         pool = pool_evidence(found.rows(clip) for clip in found.clips)
-    model = fit_expected_errors(judged, step_rng(seed, number, LEARN), options, pool=pool)
+    rng = step_rng(seed, number, LEARN)
+    model = fit_expected_errors(judged, rng, options, pool=pool, columns=_columns(found))
+    source = _source(model)
     if model is None:
-        return Lesson(remarks=(_TOO_FEW,))
+        return Lesson(source=source, remarks=(_TOO_FEW,))
     told = newest_forecast(rounds, model, seed)
-    remark = _remark(model, [each.how for each in rounds])
-    return Lesson(model, told, (remark, *(() if told is None else (told.sentence,))))
+    remarks = _remarks(model, [each.how for each in rounds])
+    return Lesson(model, source, told, (*remarks, *(() if told is None else (told.sentence,))))
+
+
+def _columns(found: Gathered) -> tuple[str, ...] | None:
+    """Names of the evidence columns; None without evidence."""
+    rows = (found.rows(clip) for clip in found.clips)
+    return next((each.columns for each in rows if each is not None), None)
+
+
+def _source(model: ErrorModel | None) -> dict[str, Any]:
+    """By what errors are expected, as JSON values.
+
+    ``by``: labels, prior (that comes with vidal), prior and labels, or fusion (no counts);
+    ``weight_of_prior``: in [0, 1], in false alarms and in misses.
+    """
+    if model is None:
+        return {"by": "fusion", "weight_of_prior": None}
+    false, missed = (1 - share for share in model.own_share)
+    by = "labels" if false == missed == 0 else "prior and labels"
+    if false == missed == 1:
+        by = "prior"
+    return {"by": by, "weight_of_prior": {"false_alarms": false, "misses": missed}}
 
 
 def pool_evidence(rows: Iterable[Evidence | None]) -> list[Evidence]:
@@ -87,6 +118,20 @@ def _thinned(rows: Rows) -> Rows:
     step = max(1, len(rows) // MOST_OF_A_CLIP)
     names = ("frame", "boxes", "labels", "evidence")
     return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
+
+
+def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
+    false, missed = (1 - share for share in model.own_share)
+    if false == missed == 1:
+        return (_PRIOR,)
+    if false == missed == 0:
+        return (_remark(model, how),)
+    still = (
+        "The prior that comes with vidal (other detectors on rendered clips) still makes"
+        f" {false:.0%} of the expected false alarms and {missed:.0%} of the misses; it fades as"
+        " labels come in."
+    )
+    return (_remark(model, how), still)
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

@@ -65,7 +65,8 @@ class Lookup:
         rows = self.gathered.rows(part.clip.id)
         if rows is None:
             return part
-        return replace(part, expected=self.model.counts(rows, len(part.detections.classes)))
+        counts = self.model.counts(rows, len(part.detections.classes))
+        return replace(part, expected=counts, prior=1 - min(self.model.own_share))
 
 
 class Scored:

@@ -36,6 +36,7 @@ class PoolClip:
         estimate: verdicts (``rows`` of ``detections``), or None.
         expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
             where there is no model. Either all clips of a pool have it, or none.
+        prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
     """
 
     clip: Clip
@@ -44,6 +45,7 @@ class PoolClip:
     detections: Detections | None
     estimate: ErrorEstimate | None
     expected: NDArray[np.float32] | None = None
+    prior: float = 0.0
 
 
 def build_pool(
@@ -97,6 +99,7 @@ class _Parts:
             "class_mass": self._class_mass,
             "expected": self._expected,
             "learned": _learned,
+            "prior": _prior,
         }
         if truth is not None:
             makers["truth_errors"] = self._truth_errors
@@ -193,6 +196,10 @@ class _Parts:
 
 def _learned(part: PoolClip) -> NDArray[Any]:
     return np.full(part.clip.frames, part.expected is not None)
+
+
+def _prior(part: PoolClip) -> NDArray[Any]:
+    return np.full(part.clip.frames, part.prior, np.float32)
 
 
 def _embedding(part: PoolClip) -> NDArray[Any]:

@@ -64,6 +64,8 @@ class SelectionResult:
         drawn: how many of the last frames were drawn at random beside the strategy's.
         forecast: how errors were expected of labelled frames and found; None where nothing was
             learned.
+        expected: by what errors are expected: ``by`` and ``weight_of_prior``; None where they are
+            not.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
     """
 
@@ -81,4 +83,5 @@ class SelectionResult:
     notes: tuple[str, ...]
     drawn: int = 0
     forecast: Forecast | None = None
+    expected: Mapping[str, Any] | None = None
     prints: Callable[[str], Prints | None] = _unknown

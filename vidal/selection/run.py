@@ -120,5 +120,6 @@ def _result(
         notes=(*lesson.remarks, *notes_on(prepared, found, choice.query)),
         drawn=choice.drawn,
         forecast=lesson.forecast,
+        expected=lesson.source,
         prints=found.prints,
     )

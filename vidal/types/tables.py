@@ -22,6 +22,7 @@ from vidal.types.arrays import (
 )
 from vidal.types.before import REFUSED
 
+
 class Rows:
     """What tables with one row a box share: lookup of a frame's rows, row filters, equality."""
 
