@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from make_prior import DETECTORS as DETECTORS_OF_PRIOR
 from make_prior import OF_DETECTOR
 from rendered_detectors import (
     LENGTHS,
@@ -142,7 +143,7 @@ def learned_estimates(
         model = fit(rows, np.random.default_rng(0), own)
         result[f"{word} version, chosen 10%"] = applied(model, test, classes)
     mixed = ExpectedErrorsOptions(threshold)
-    prior = prior_without(name, clips[0].judged.columns, mixed)
+    prior = prior_without(name, mixed)
     for share in (0.0, *SHARES[:-1]):
         rows = labelled_rows(clips, drawn(clips, share))
         model = fit(rows, np.random.default_rng(0), mixed, prior=prior)
@@ -151,16 +152,15 @@ def learned_estimates(
     return result
 
 
-def prior_without(name: str, columns: tuple[str, ...], options: ExpectedErrorsOptions) -> Priors:
+def prior_without(name: str, options: ExpectedErrorsOptions) -> Priors:
     """The shipped prior as a detector meets it that is not among those it was made of."""
-    prior = shipped_prior()
-    judged = prior.judged
-    if name == SHIPPED:
-        own = list(prior.about["AP50"]).index("scenes-tiny")
-        kinds = (judged.detections, judged.candidates)
-        first, second = (rows.keep(rows.clip // OF_DETECTOR != own) for rows in kinds)
-        judged = replace(judged, detections=first, candidates=second)
-    return estimators_of(judged, columns, options.settled.estimator, options.ensemble)
+    judged = shipped_prior().judged
+    related = {name, "new head"} if name == SHIPPED else {name}  # of the same trunk
+    own = [at for at, each in enumerate(DETECTORS_OF_PRIOR) if each in related]
+    kinds = (judged.detections, judged.candidates)
+    first, second = (rows.keep(~np.isin(rows.clip // OF_DETECTOR, own)) for rows in kinds)
+    judged = replace(judged, detections=first, candidates=second)
+    return estimators_of(judged, options.settled.estimator, options.ensemble)
 
 
 def measure(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.options import Estimator as EstimatorName
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.types import FloatArray
 
 PRIOR = Path(__file__).with_name("prior.npz")
 """The rows that come with the package."""
@@ -78,7 +77,9 @@ def prior_estimators(columns: tuple[str, ...], options: ExpectedErrorsOptions) -
     """
     if options.prior == 0 or _gathered(options) != _gathered(ExpectedErrorsOptions()):
         return None
-    return _fitted(columns, options.settled.estimator, options.ensemble)
+    if columns != shipped_prior().judged.columns:
+        return None
+    return _fitted(options.settled.estimator, options.ensemble)
 
 
 def _gathered(options: ExpectedErrorsOptions) -> Mapping[str, Any]:
@@ -89,19 +90,16 @@ def _gathered(options: ExpectedErrorsOptions) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _fitted(columns: tuple[str, ...], kind: EstimatorName, ensemble: int) -> Priors:
-    return estimators_of(shipped_prior().judged, columns, kind, ensemble)
+def _fitted(kind: EstimatorName, ensemble: int) -> Priors:
+    return estimators_of(shipped_prior().judged, kind, ensemble)
 
 
-def estimators_of(
-    judged: Judged, columns: tuple[str, ...], kind: EstimatorName, ensemble: int
-) -> Priors:
-    """What judged rows teach, as a prior for evidence of these columns."""
+def estimators_of(judged: Judged, kind: EstimatorName, ensemble: int) -> Priors:
+    """What judged rows teach, as a prior for evidence of their columns."""
     options = ExpectedErrorsOptions(estimator=kind, ensemble=ensemble)
-    rows = with_columns(judged, columns)
     first, second = (
-        Estimator(examples, np.ones(len(examples)), options, seed, columns)
-        for seed, examples in enumerate((rows.detections, rows.candidates))
+        Estimator(examples, np.ones(len(examples)), options, seed, judged.columns)
+        for seed, examples in enumerate((judged.detections, judged.candidates))
     )
     return first, second
 
@@ -111,17 +109,3 @@ def nothing_judged(columns: tuple[str, ...]) -> Judged:
     none, never = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     rows = Examples(np.zeros((0, len(columns)), np.float32), never, none, none, never)
     return Judged(columns, rows, rows, 0)
-
-
-def with_columns(judged: Judged, columns: tuple[str, ...]) -> Judged:
-    """The rows with these columns, in this order; NaN where they do not have one."""
-    place = {name: at for at, name in enumerate(judged.columns)}
-
-    def ordered(rows: Examples) -> Examples:
-        evidence: FloatArray = np.full((len(rows), len(columns)), np.nan, np.float32)
-        for at, name in enumerate(columns):
-            if name in place:
-                evidence[:, at] = rows.evidence[:, place[name]]
-        return Examples(evidence, rows.error, rows.clip, rows.frame, rows.random)
-
-    return Judged(columns, ordered(judged.detections), ordered(judged.candidates), judged.missed)

@@ -66,7 +66,7 @@ class ExpectedErrors:
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0
         words = tuple(
-            (BY_PRIOR * shipped + _words(frame, mask, pool.classes))
+            (BY_PRIOR if shipped else "") + _words(frame, mask, pool.classes)
             if known
             else _signs(frame, found, mask, pool.classes)
             for frame, found, mask, known, shipped in zip(
