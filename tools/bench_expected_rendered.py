@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from make_prior import DETECTORS as DETECTORS_OF_PRIOR
-from make_prior import OF_DETECTOR
+from make_prior import fitted, rows_of
 from rendered_detectors import (
     LENGTHS,
     RATES,
@@ -51,7 +51,7 @@ from vidal.assemble.simulation import machine
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.average_precision import evaluate_detections
 from vidal.expected_errors import ErrorModel, ExpectedErrorsOptions, fit
-from vidal.expected_errors.prior import Priors, estimators_of, shipped_prior
+from vidal.expected_errors.prior import Priors
 from vidal.selection.notes import versions
 
 DETECTORS = (*RECIPES, SHIPPED)
@@ -131,20 +131,20 @@ def learned_estimates(
 ) -> dict[str, list[np.ndarray]]:
     """What learns, from how many labels: both versions, and the second beside the prior."""
     result: dict[str, list[np.ndarray]] = {}
-    for version, word in ((1, "first"), (2, "second")):
+    for version, word, shares in ((1, "first", SHARES[-1:]), (2, "second", SHARES)):
         own = ExpectedErrorsOptions(threshold, version=version, prior=0)
         pool, test = (lab.seen(name, part, rate, own) for part in ("pool", "test"))
         clips = [each.clip for each in pool]
-        for share in SHARES:
+        for share in shares:
             rows = labelled_rows(clips, drawn(clips, share))
             model = fit(rows, np.random.default_rng(0), own)
             result[f"{word} version, {share:.0%}"] = applied(model, test, classes)
-        rows = labelled_rows(clips, chosen(pool, 0.1))
-        model = fit(rows, np.random.default_rng(0), own)
-        result[f"{word} version, chosen 10%"] = applied(model, test, classes)
+    rows = labelled_rows(clips, chosen(pool, SHARES[-1]))
+    model = fit(rows, np.random.default_rng(0), own)
+    result["second version, chosen 10%"] = applied(model, test, classes)
     mixed = ExpectedErrorsOptions(threshold)
-    prior = prior_without(name, mixed)
-    for share in (0.0, *SHARES[:-1]):
+    prior = prior_without(name, lab.folder)
+    for share in (0.0, *SHARES):
         rows = labelled_rows(clips, drawn(clips, share))
         model = fit(rows, np.random.default_rng(0), mixed, prior=prior)
         word = f"prior + {share:.0%}" if share else "prior"
@@ -152,15 +152,11 @@ def learned_estimates(
     return result
 
 
-def prior_without(name: str, options: ExpectedErrorsOptions) -> Priors:
-    """The shipped prior as a detector meets it that is not among those it was made of."""
-    judged = shipped_prior().judged
+def prior_without(name: str, folder: Path) -> Priors:
+    """The prior as a detector meets it that is not among those it was made of."""
     related = {name, "new head"} if name == SHIPPED else {name}  # of the same trunk
-    own = [at for at, each in enumerate(DETECTORS_OF_PRIOR) if each in related]
-    kinds = (judged.detections, judged.candidates)
-    first, second = (rows.keep(~np.isin(rows.clip // OF_DETECTOR, own)) for rows in kinds)
-    judged = replace(judged, detections=first, candidates=second)
-    return estimators_of(judged, options.settled.estimator, options.ensemble)
+    others = [each for each in DETECTORS_OF_PRIOR if each not in related]
+    return fitted([rows_of(each, folder)[0] for each in others]).trees
 
 
 def measure(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[str, Any]:

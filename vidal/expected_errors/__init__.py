@@ -10,7 +10,7 @@ from vidal.expected_errors.features import Evidence, Rows, gather_evidence
 from vidal.expected_errors.fusion import SIGNALS, fuse, signals
 from vidal.expected_errors.model import ErrorModel, cross_probabilities, fit, frame_sums, refit
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.expected_errors.prior import nothing_judged, prior_estimators
+from vidal.expected_errors.prior import nothing_judged, prior_for
 
 __all__ = [
     "SIGNALS",
@@ -26,7 +26,7 @@ __all__ = [
     "fuse",
     "gather_evidence",
     "nothing_judged",
-    "prior_estimators",
+    "prior_for",
     "refit",
     "signals",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,14 @@ _UNKNOWN = -1.0
 scikit-learn 1.5 a forest cannot."""
 
 
+class HasProbability(Protocol):
+    """What says P(error) of rows."""
+
+    def probability(self, evidence: FloatArray) -> ScoreArray:
+        """(R,) in [0, 1]."""
+        ...
+
+
 class Estimator:
     """P(error) of rows.
 
@@ -39,7 +47,7 @@ class Estimator:
         options: ExpectedErrorsOptions,
         seed: int,
         columns: tuple[str, ...],
-        prior: Estimator | None = None,
+        prior: HasProbability | None = None,
     ) -> None:
         """
         Args:

@@ -18,11 +18,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from vidal.expected_errors.correction import calibrate, importance
-from vidal.expected_errors.estimator import Estimator
+from vidal.expected_errors.estimator import Estimator, HasProbability
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.expected_errors.prior import Priors, prior_estimators
+from vidal.expected_errors.prior import Priors, prior_for
 from vidal.expected_errors.smoothing import blend
 from vidal.types import FloatArray, IntArray, ScoreArray
 
@@ -151,7 +151,7 @@ def refit(
     prior: Priors | None = None,
 ) -> ErrorModel:
     """The model that was fitted with this seed, see ``fit``."""
-    prior = prior or prior_estimators(judged.columns, options)
+    prior = prior or prior_for(judged.columns, options)
     kinds = zip((judged.detections, judged.candidates), pool, prior or (None, None), strict=True)
     fitted = [
         _estimator(examples, rows, options, seed + shift, judged.columns, other)
@@ -166,7 +166,7 @@ def _estimator(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-    prior: Estimator | None,
+    prior: HasProbability | None,
 ) -> Estimator:
     """Fitted and corrected as the options say."""
     estimator = _uncalibrated(examples, pool, options, seed, columns, prior)
@@ -187,7 +187,7 @@ def _uncalibrated(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-    prior: Estimator | None,
+    prior: HasProbability | None,
 ) -> Estimator:
     weights = np.ones(len(examples))
     if options.correction == "importance" and len(examples):

@@ -1,75 +1,131 @@
-"""What other detectors teach about errors before there are labels: rows that come with vidal.
+"""What other detectors teach about errors before there are labels: a model that comes with vidal.
 
-Judged rows of detectors of different strength on rendered clips (``tools/make_prior.py``). A model
-of them says how many errors to expect of a frame when nothing is labelled yet; it was not learned
-from the user's labels, and everything that it says is marked as a prior.
+Boosted trees, fitted to judged rows of detectors of different strength on rendered clips
+(``tools/make_prior.py``) and kept as plain arrays. They say how many errors to expect of a frame
+when nothing is labelled yet; that was not learned from the user's labels, and everything that rests
+on it is marked as a prior.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
-from vidal.expected_errors.options import Estimator as EstimatorName
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.types import BoolArray, FloatArray, IntArray, ScoreArray
 
 PRIOR = Path(__file__).with_name("prior.npz")
-"""The rows that come with the package."""
-Priors = tuple[Estimator, Estimator]
+"""The model that comes with the package."""
+_AT_ONCE = 4096
+"""Rows that go down all trees together: what they need stays in the processor's cache."""
+
+
+class Trees(NamedTuple):
+    """P(error) of rows, by boosted trees whose nodes lie in one table of M; a leaf leads to itself.
+
+    Attributes:
+        roots: (T,) int64 node at which each tree begins.
+        feature: (M,) int64 column that a node asks about.
+        threshold: (M,) float32: values up to it go left.
+        left, right: (M,) int64 the nodes below.
+        unknown_left: (M,) bool: NaN goes left.
+        value: (M,) float64, what a leaf adds to the log-odds.
+        base: log-odds before any tree.
+        depth: steps from a root to the farthest leaf.
+    """
+
+    roots: IntArray
+    feature: IntArray
+    threshold: FloatArray
+    left: IntArray
+    right: IntArray
+    unknown_left: BoolArray
+    value: ScoreArray
+    base: float
+    depth: int
+
+    def probability(self, evidence: FloatArray) -> ScoreArray:
+        """(R,) in [0, 1]."""
+        parts = [self._some(evidence[at : at + _AT_ONCE]) for at in _starts(len(evidence))]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _some(self, evidence: FloatArray) -> ScoreArray:
+        row = np.arange(len(evidence))[:, None]
+        node = np.broadcast_to(self.roots, (len(evidence), len(self.roots)))
+        for _ in range(self.depth):
+            asked = evidence[row, self.feature[node]]
+            left = np.where(np.isnan(asked), self.unknown_left[node], asked <= self.threshold[node])
+            node = np.where(left, self.left[node], self.right[node])
+        odds = self.base + self.value[node].sum(axis=1)
+        return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def _starts(count: int) -> Iterator[int]:
+    return iter(range(0, count, _AT_ONCE))
+
+
+Priors = tuple[Trees, Trees]
 """P(false positive) and P(missed object)."""
-_KINDS = ("detections", "candidates")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """Judged rows of other detectors.
+    """What other detectors teach.
 
     Attributes:
-        judged: the rows.
-        about: how they were made: seeds, strength of the detectors; JSON values.
+        columns: of the evidence.
+        trees: P(false positive) and P(missed object).
+        about: how it was made: seeds, detectors and their strength, rows; JSON values.
     """
 
-    judged: Judged
+    columns: tuple[str, ...]
+    trees: Priors
     about: Mapping[str, Any]
 
 
 @cache
 def shipped_prior() -> Prior:
-    """The rows that come with the package."""
-    with np.load(PRIOR, allow_pickle=False) as arrays:
+    """The model that comes with the package."""
+    return read_prior(PRIOR)
+
+
+def read_prior(path: Path) -> Prior:
+    """A prior as ``tools/make_prior.py`` writes it."""
+    with np.load(path, allow_pickle=False) as arrays:
         told = json.loads(arrays["@"].tobytes())
-        kinds = [_examples(arrays, kind) for kind in _KINDS]
-    judged = Judged(tuple(told["columns"]), kinds[0], kinds[1], told["missed"])
-    return Prior(judged, told["about"])
+        false, missed = (_trees(arrays, kind, told[kind]) for kind in ("false", "missed"))
+    return Prior(tuple(told["columns"]), (false, missed), told["about"])
 
 
-def _examples(arrays: Mapping[str, NDArray[Any]], kind: str) -> Examples:
-    evidence = np.ascontiguousarray(arrays[f"{kind}.evidence"].T.astype(np.float32))
-    count = len(evidence)
-    return Examples(
-        evidence,
-        np.unpackbits(arrays[f"{kind}.error"], count=count).astype(np.bool_),
-        arrays[f"{kind}.clip"].astype(np.int64),
-        arrays[f"{kind}.frame"].astype(np.int64),
-        np.ones(count, np.bool_),
+def _trees(arrays: Mapping[str, NDArray[Any]], kind: str, told: Mapping[str, Any]) -> Trees:
+    def column(name: str, dtype: Any) -> NDArray[Any]:
+        return arrays[f"{kind}.{name}"].astype(dtype)
+
+    whole = {name: column(name, np.int64) for name in ("roots", "feature", "left", "right")}
+    return Trees(
+        **whole,
+        threshold=column("threshold", np.float32),
+        unknown_left=column("unknown_left", np.bool_),
+        value=column("value", np.float64),
+        base=told["base"],
+        depth=told["depth"],
     )
 
 
-def prior_estimators(columns: tuple[str, ...], options: ExpectedErrorsOptions) -> Priors | None:
-    """P(false positive) and P(missed object) as the prior has them.
+def prior_for(columns: tuple[str, ...], options: ExpectedErrorsOptions) -> Priors | None:
+    """P(false positive) and P(missed object) as the shipped prior has them.
 
     Args:
-        columns: of the evidence they will be asked about.
-        options: how that was gathered, and which estimator is wanted.
+        columns: of the evidence that it will be asked about.
+        options: how that was gathered.
 
     Returns:
         None where no prior is wanted (``options.prior`` is 0), or where evidence is gathered in
@@ -77,31 +133,15 @@ def prior_estimators(columns: tuple[str, ...], options: ExpectedErrorsOptions) -
     """
     if options.prior == 0 or _gathered(options) != _gathered(ExpectedErrorsOptions()):
         return None
-    if columns != shipped_prior().judged.columns:
-        return None
-    return _fitted(options.settled.estimator, options.ensemble)
+    prior = shipped_prior()
+    return prior.trees if columns == prior.columns else None
 
 
 def _gathered(options: ExpectedErrorsOptions) -> Mapping[str, Any]:
-    """How evidence is gathered, but for the threshold: the prior has rows of several."""
+    """How evidence is gathered, but for the threshold: the prior knows rows of several."""
     key = {**options.evidence_key, "floor": options.floor}
     del key["threshold"]
     return key
-
-
-@lru_cache(maxsize=4)
-def _fitted(kind: EstimatorName, ensemble: int) -> Priors:
-    return estimators_of(shipped_prior().judged, kind, ensemble)
-
-
-def estimators_of(judged: Judged, kind: EstimatorName, ensemble: int) -> Priors:
-    """What judged rows teach, as a prior for evidence of their columns."""
-    options = ExpectedErrorsOptions(estimator=kind, ensemble=ensemble)
-    first, second = (
-        Estimator(examples, np.ones(len(examples)), options, seed, judged.columns)
-        for seed, examples in enumerate((judged.detections, judged.candidates))
-    )
-    return first, second
 
 
 def nothing_judged(columns: tuple[str, ...]) -> Judged:

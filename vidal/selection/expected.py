@@ -22,7 +22,7 @@ from vidal.expected_errors import (
     Judged,
     fit,
     nothing_judged,
-    prior_estimators,
+    prior_for,
 )
 from vidal.protocols import Store
 from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray
@@ -157,7 +157,7 @@ def fit_expected_errors(
         return None
     everything = Judged.join(parts) if parts else nothing_judged(columns or ())
     errors = everything.detections.error.sum() + everything.candidates.error.sum()
-    if errors < LEAST_ERRORS and prior_estimators(everything.columns, options) is None:
+    if errors < LEAST_ERRORS and prior_for(everything.columns, options) is None:
         return None
     return fit(everything, rng, options, pool=pool)
 

@@ -13,7 +13,7 @@ from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
-from vidal.expected_errors import ExpectedErrorsOptions, prior_estimators
+from vidal.expected_errors import ExpectedErrorsOptions, prior_for
 from vidal.expected_errors.estimator import own_share
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.selection.expected import JudgedRound, judge_stored
@@ -299,11 +299,11 @@ def test_before_there_are_labels_the_shipped_prior_counts_and_is_marked(tmp_path
 
 def test_evidence_that_was_gathered_in_another_way_has_no_prior(tmp_path):
     for options in (ExpectedErrorsOptions(floor=0.1), ExpectedErrorsOptions(version=1)):
-        assert prior_estimators(gathered(detections(FOUND, 3)).columns, options) is None
-    assert prior_estimators(("a", "b"), OPTIONS) is None
+        assert prior_for(gathered(detections(FOUND, 3)).columns, options) is None
+    assert prior_for(("a", "b"), OPTIONS) is None
     for threshold in (0.02, 0.3, 0.9):
         options = ExpectedErrorsOptions(threshold=threshold)
-        assert prior_estimators(gathered(detections(FOUND, 3)).columns, options) is not None
+        assert prior_for(gathered(detections(FOUND, 3)).columns, options) is not None
 
 
 def test_the_prior_fades_as_errors_are_judged_and_is_gone_after_nine_times_its_worth(tmp_path):
