@@ -15,7 +15,7 @@ from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import ClipMatch, match_clip, overlaps
 from vidal.evaluate.true_errors import true_errors
 from vidal.evidence.gather import clip_evidence, estimate_errors
-from vidal.evidence.judge import judge_candidates
+from vidal.evidence.judge import judge_candidates, misses_of
 from vidal.expected_errors import Evidence, Examples, ExpectedErrorsOptions, Judged, Rows
 from vidal.protocols import Motion
 from vidal.types import ErrorEstimate
@@ -88,6 +88,7 @@ def judged_clip(
         examples(detections, match.false_positive[evidence.rows][sure], number),
         examples(candidates, hit[usable], number),
         int(match.missed.sum()),
+        misses_of(match, evidence.candidates, hit, number),
     )
     rows = replace(evidence, detections=detections, candidates=candidates, rows=evidence.rows[sure])
     true = true_errors(match).per_frame
@@ -109,7 +110,9 @@ def kept(rows: Rows, which: np.ndarray) -> Rows:
 def examples(rows: Rows, error: np.ndarray, number: int) -> Examples:
     """Judged rows of one clip."""
     n = len(rows)
-    return Examples(rows.evidence, error, np.full(n, number), rows.frame, np.ones(n, np.bool_))
+    return Examples(
+        rows.evidence, error, np.full(n, number), rows.frame, np.ones(n, np.bool_), rows.labels
+    )
 
 
 def fixed(evidence: Evidence, probs: np.ndarray, temporal: np.ndarray) -> dict[str, np.ndarray]:
@@ -152,6 +155,8 @@ def on_frames(judged: Judged, frames: np.ndarray) -> Judged:
         judged,
         detections=judged.detections.keep(frames[judged.detections.frame]),
         candidates=judged.candidates.keep(frames[judged.candidates.frame]),
+        missed=int(judged.misses.missed[frames[judged.misses.frame]].sum()),
+        misses=judged.misses.keep(frames[judged.misses.frame]),
     )
 
 

@@ -3,9 +3,10 @@
     python tools/make_prior.py --cache DIR
 
 Five detectors of different strength look at rendered clips whose truth is known; every row of
-their evidence is judged, and boosted trees are fitted to a sample of the rows. No clip of a benchmark and no data of
-others enter; three of the detectors are those of ``bench_expected_rendered.py``, which leaves their
-rows out where it asks about them. Everything is made from seeds and kept in DIR.
+their evidence is judged, and boosted trees are fitted to a sample of the rows. No clip of a
+benchmark and no data of others enter; three of the detectors are those of
+``bench_expected_rendered.py``, which leaves their rows out where it asks about them. Everything is
+made from seeds and kept in DIR.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ CLIPS = 10
 """Of each rate."""
 THRESHOLDS = (0.5, 0.3)
 ROWS = 20_000
-"""Kept of each kind and detector, over all rates, thresholds and kinds of motion: a weak one counts as much
-as a strong one, though it has many times as many candidates."""
+"""Kept of each kind and detector, over all rates, thresholds and kinds of motion: a weak detector
+counts as much as a strong one, though it has many times as many candidates."""
 TREES = 120
 OPTIONS = ExpectedErrorsOptions()
 DTYPES = {

@@ -37,7 +37,7 @@ from vidal.selection.learn import pool_evidence
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same labels and evidence would be judged in another way."""
 FOLDS = 2
 """Detectors of a cross-fitting: each costs a training and sees all clips but one fold's."""
@@ -176,9 +176,10 @@ def _judge(
     random = _random(bench.campaign, entry, labels)
     store = store_at(bench.plan.store)
     key = content_key("judged", VERSION, _inputs(bench.clips, keys, labels, random), {})
+    names = tuple(sorted(bench.clips))
     kept = store.get(key)
     if kept is not None:
-        return JudgedRound(entry.number, from_arrays(Judged, kept), how, pool)
+        return JudgedRound(entry.number, from_arrays(Judged, kept), how, names, pool)
     lost = _gather(bench, plans)
     mine = {name: table for name, table in labels.items() if name not in lost}
     # Rows are numbered by the place of their clip among all clips, in every round alike.
@@ -187,7 +188,7 @@ def _judge(
     if judged is None:
         return None
     store.put(key, to_arrays(judged))
-    return JudgedRound(entry.number, judged, how, pool)
+    return JudgedRound(entry.number, judged, how, names, pool)
 
 
 def _pool_then(bench: _Bench, spec: DetectorSpec) -> list[Evidence] | None:

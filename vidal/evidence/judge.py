@@ -6,8 +6,8 @@ import numpy as np
 
 from vidal.boxes import overlapping
 from vidal.evaluate.matching import ClipMatch, assign, match_clip, overlaps
-from vidal.expected_errors import Evidence, Examples, Judged, Rows
-from vidal.types import UNKNOWN, Annotations, BoolArray, Detections
+from vidal.expected_errors import Evidence, Examples, Judged, Misses, Rows
+from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, IntArray
 
 MISS_IOU = 0.3
 """Overlap (at least) of a candidate with the missed object that it stands for. Less than the 0.5
@@ -43,7 +43,9 @@ def judge(
     def examples(rows: Rows, use: BoolArray, error: BoolArray) -> Examples:
         frame = rows.frame[use]
         number = np.full(len(frame), clip, np.int64)
-        return Examples(rows.evidence[use], error[use], number, frame, drawn[frame])
+        return Examples(
+            rows.evidence[use], error[use], number, frame, drawn[frame], rows.labels[use]
+        )
 
     use = ~match.ignored[evidence.rows]
     error = match.false_positive[evidence.rows]
@@ -53,6 +55,32 @@ def judge(
         examples(evidence.detections, use, error),
         examples(evidence.candidates, usable, hit),
         int(np.count_nonzero(match.missed)),
+        misses_of(match, evidence.candidates, hit, clip),
+    )
+
+
+def misses_of(match: ClipMatch, candidates: Rows, hit: BoolArray, clip: int) -> Misses:
+    """The missed objects of every judged frame, and those that a candidate stands for.
+
+    Args:
+        match: of the clip.
+        candidates: of the clip.
+        hit: (R,) bool, candidates that stand for a missed object, one each.
+        clip: its number.
+    """
+    known, classes = np.flatnonzero(match.known), len(match.detections.classes)
+
+    def counts(frame: IntArray, labels: IntArray) -> IntArray:
+        cell = frame * classes + labels
+        size = match.detections.frames * classes
+        return np.bincount(cell, minlength=size).reshape(-1, classes)[known].astype(np.int64)
+
+    truth, missed = match.truth, match.missed
+    return Misses(
+        np.full(len(known), clip, np.int64),
+        known,
+        counts(truth.frame[missed], truth.labels[missed]),
+        counts(candidates.frame[hit], candidates.labels[hit]),
     )
 
 

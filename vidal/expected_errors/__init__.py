@@ -5,12 +5,20 @@ A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.eviden
 ``fuse`` over the pool.
 """
 
-from vidal.expected_errors.examples import Examples, Judged
+from vidal.expected_errors.examples import Examples, Judged, Misses
 from vidal.expected_errors.features import Evidence, Rows, gather_evidence
 from vidal.expected_errors.fusion import SIGNALS, fuse, signals
-from vidal.expected_errors.model import ErrorModel, cross_probabilities, fit, frame_sums, refit
+from vidal.expected_errors.model import (
+    ErrorModel,
+    cross_probabilities,
+    fit,
+    frame_sums,
+    model_totals,
+    refit,
+)
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.expected_errors.prior import nothing_judged, prior_for
+from vidal.expected_errors.totals import Totals
 
 __all__ = [
     "SIGNALS",
@@ -19,12 +27,15 @@ __all__ = [
     "Examples",
     "ExpectedErrorsOptions",
     "Judged",
+    "Misses",
     "Rows",
+    "Totals",
     "cross_probabilities",
     "fit",
     "frame_sums",
     "fuse",
     "gather_evidence",
+    "model_totals",
     "nothing_judged",
     "prior_for",
     "refit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from vidal.types import FloatArray, IntArray, ScoreArray
 
 LEAST_ERRORS = 5
 """Below this many errors, or this many rows without one, only their share is learned."""
-VANISHES = 9
-"""Own errors, in those that the prior is worth, from which on the prior is not asked."""
 MOST_ROWS = 10_000
 """Rows that one member of an ensemble is fitted to, drawn at random where there are more: keeps the
 fit of 5,000 labelled frames within seconds, and makes the members differ."""
@@ -23,14 +21,6 @@ _LOGISTIC_WEIGHT = "logisticregression__sample_weight"
 _UNKNOWN = -1.0
 """What a forest is told where nothing is known: below every value that is. Boosting keeps NaN; in
 scikit-learn 1.5 a forest cannot."""
-
-
-class HasProbability(Protocol):
-    """What says P(error) of rows."""
-
-    def probability(self, evidence: FloatArray) -> ScoreArray:
-        """(R,) in [0, 1]."""
-        ...
 
 
 class Estimator:
@@ -47,20 +37,18 @@ class Estimator:
         options: ExpectedErrorsOptions,
         seed: int,
         columns: tuple[str, ...],
-        prior: HasProbability | None = None,
+        most: int | None = None,
     ) -> None:
         """
         Args:
             examples: to learn from.
             weights: (R,) of the rows.
-            options: estimator, ensemble and prior are used.
+            options: estimator and ensemble are used.
             seed: of the members.
             columns: names of the evidence columns.
-            prior: what says the rest while there are few examples.
+            most: rows that a member is fitted to; None = ``MOST_ROWS``.
         """
         errors = int(np.count_nonzero(examples.error))
-        self.share = own_share(errors, options.prior) if prior is not None else 1.0
-        self._prior = prior if self.share < 1 else None
         # Laplace's rule keeps a share of 0 or 1 of few rows from being certain.
         self._share = (errors + 1) / (len(examples) + 2)
         self._families: list[list[tuple[Any, IntArray]]] = []
@@ -78,7 +66,7 @@ class Estimator:
         }
         for name in ("trees", "forest") if kind == "mixed" else (kind,):
             members = (
-                _fitted(name, examples, weights, seed + member, seen)
+                _fitted(name, examples, weights, seed + member, seen, most or MOST_ROWS)
                 for member, seen in enumerate(plans[name])
             )
             family = [each for each in members if each is not None]
@@ -87,15 +75,6 @@ class Estimator:
 
     def probability(self, evidence: FloatArray) -> ScoreArray:
         """(R,) in [0, 1]."""
-        if self._prior is None:
-            return self._own(evidence)
-        before = self._prior.probability(evidence)
-        if self.share == 0:
-            return before
-        return self.share * self._own(evidence) + (1 - self.share) * before
-
-    def _own(self, evidence: FloatArray) -> ScoreArray:
-        """What the examples alone say."""
         if not len(evidence) or not self._families:
             return np.full(len(evidence), self._share)
         means = [
@@ -105,20 +84,16 @@ class Estimator:
         return self.calibration.apply(np.mean(means, axis=0))
 
 
-def own_share(errors: int, prior: float) -> float:
-    """The weight, in [0, 1], of what own labels say beside a prior.
-
-    ``e / (e + prior)`` for e judged errors, the shrinkage of a mean towards a prior worth as many
-    observations; 1, so that the prior is gone, from ``VANISHES * prior`` errors on.
-    """
-    return 1.0 if errors >= VANISHES * prior else errors / (errors + prior)
-
-
 def _fitted(
-    name: str, examples: Examples, weights: ScoreArray, seed: int, seen: IntArray
+    name: str,
+    examples: Examples,
+    weights: ScoreArray,
+    seed: int,
+    seen: IntArray,
+    most: int,
 ) -> tuple[Any, IntArray] | None:
     """A member and the columns it sees; None where the rows it drew are all right or all wrong."""
-    rows = _some(len(examples), seed)
+    rows = _some(len(examples), seed, most)
     error = examples.error[rows]
     if error.all() or not error.any():
         return None
@@ -131,10 +106,10 @@ def _fitted(
     return classifier, seen
 
 
-def _some(count: int, seed: int) -> IntArray:
-    if count <= MOST_ROWS:
+def _some(count: int, seed: int, most: int) -> IntArray:
+    if count <= most:
         return np.arange(count, dtype=np.int64)
-    drawn = np.random.default_rng(seed).choice(count, MOST_ROWS, replace=False)
+    drawn = np.random.default_rng(seed).choice(count, most, replace=False)
     return np.sort(drawn).astype(np.int64)
 
 

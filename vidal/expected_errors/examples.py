@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 import numpy as np
 
-from vidal.types import BoolArray, FloatArray, IntArray, frozen
+from vidal.types import BoolArray, FloatArray, IntArray, ScoreArray, frozen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +21,8 @@ class Examples:
         clip: (R,) int64, number of the clip: rows of one clip are not independent.
         frame: (R,) int64.
         random: (R,) bool: the frame was drawn at random, not chosen by a strategy.
+        labels: (R,) int64, the detector's class; left out = all of one class.
+        weight: (R,) float64, how much the row counts in a fit; left out = 1.
     """
 
     evidence: FloatArray
@@ -28,6 +30,8 @@ class Examples:
     clip: IntArray
     frame: IntArray
     random: BoolArray
+    labels: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    weight: ScoreArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.error)
@@ -35,7 +39,13 @@ class Examples:
             raise ValueError(f"evidence: expected {n} rows, got {self.evidence.shape}")
         for name, dtype in (("error", np.bool_), ("random", np.bool_)):
             object.__setattr__(self, name, frozen(getattr(self, name), dtype, (n,), name))
-        for name in ("clip", "frame"):
+        if n and not len(self.labels):
+            object.__setattr__(self, "labels", np.zeros(n, np.int64))
+        weight = np.asarray(self.weight if len(self.weight) or not n else np.ones(n), np.float64)
+        if weight.shape != (n,) or not (np.isfinite(weight) & (weight >= 0)).all():
+            raise ValueError(f"weight: expected {n} numbers of at least 0")
+        object.__setattr__(self, "weight", weight)
+        for name in ("clip", "frame", "labels"):
             object.__setattr__(self, name, frozen(getattr(self, name), np.int64, (n,), name))
 
     def __len__(self) -> int:
@@ -58,6 +68,50 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Misses:
+    """Missed objects of judged frames, with those that no row of evidence stands for.
+
+    Attributes:
+        clip: (N,) int64, number of the clip.
+        frame: (N,) int64, every judged frame once, with or without a missed object.
+        missed: (N, K) int64, missed objects by class.
+        covered: (N, K) int64, those of them that a candidate stands for.
+    """
+
+    clip: IntArray
+    frame: IntArray
+    missed: IntArray
+    covered: IntArray
+
+    def __post_init__(self) -> None:
+        n, k = self.missed.shape
+        for name, shape in (("clip", (n,)), ("frame", (n,)), ("missed", (n, k))):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.int64, shape, name))
+        object.__setattr__(self, "covered", frozen(self.covered, np.int64, (n, k), "covered"))
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Of no frame."""
+        empty = np.zeros(0, np.int64)
+        return cls(empty, empty, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.int64))
+
+    @classmethod
+    def join(cls, parts: Sequence[Misses]) -> Misses:
+        """All frames of several; parts without frames may be of any number of classes."""
+        some = [part for part in parts if len(part)] or [cls.none()]
+        return Misses(
+            *(np.concatenate([getattr(part, f.name) for part in some]) for f in fields(cls))
+        )
+
+    def keep(self, frames: BoolArray | IntArray) -> Self:
+        """These frames only."""
+        return type(self)(*(getattr(self, f.name)[frames] for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """Judged rows of both kinds: one clip's, or many clips' after ``join``.
 
@@ -66,12 +120,14 @@ class Judged:
         detections: rows that may be false positives.
         candidates: rows that may be missed objects.
         missed: missed objects on the judged frames, whether a candidate lies there or not.
+        misses: the same by frame and class; of no frame where that is not known.
     """
 
     columns: tuple[str, ...]
     detections: Examples
     candidates: Examples
     missed: int
+    misses: Misses = field(default_factory=Misses.none)
 
     @classmethod
     def join(cls, parts: Sequence[Judged]) -> Judged:
@@ -87,4 +143,5 @@ class Judged:
             Examples.join([part.detections for part in parts]),
             Examples.join([part.candidates for part in parts]),
             sum(part.missed for part in parts),
+            Misses.join([part.misses for part in parts]),
         )

@@ -9,7 +9,7 @@ examples anyway, because it adds its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,15 +18,18 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from vidal.expected_errors.correction import calibrate, importance
-from vidal.expected_errors.estimator import Estimator, HasProbability
+from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.expected_errors.prior import Priors, prior_for
+from vidal.expected_errors.prior import HasProbability, Priors, Shrunk, Trees, prior_for
 from vidal.expected_errors.smoothing import blend
+from vidal.expected_errors.totals import Totals, learn_totals
 from vidal.types import FloatArray, IntArray, ScoreArray
 
 FOLDS = 5
+FEW_ROWS = 3_000
+"""Rows that a fold is fitted to where only levels are wanted of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +49,8 @@ class ErrorModel:
     options: ExpectedErrorsOptions
     pool: tuple[FloatArray, FloatArray]
     prior: Priors | None
-    _false: Estimator
-    _missed: Estimator
+    _false: Shrunk
+    _missed: Shrunk
 
     def false_positive(self, rows: Rows) -> ScoreArray:
         """(R,) P(false positive) of detections."""
@@ -78,8 +81,10 @@ class ErrorModel:
 
     @property
     def own_share(self) -> tuple[float, float]:
-        """The weight of own labels beside the shipped prior, in [0, 1], in P(false positive) and in
-        P(missed object); 1 = learned from own labels alone, 0 = the prior alone."""
+        """The weight of own labels beside the prior, in [0, 1], for either kind of error.
+
+        1 = learned from own labels alone, 0 = the prior alone.
+        """
         return self._false.share, self._missed.share
 
     def counts(self, evidence: Evidence, classes: int) -> FloatArray:
@@ -154,10 +159,23 @@ def refit(
     prior = prior or prior_for(judged.columns, options)
     kinds = zip((judged.detections, judged.candidates), pool, prior or (None, None), strict=True)
     fitted = [
-        _estimator(examples, rows, options, seed + shift, judged.columns, other)
+        _shrunk(examples, other, rows, options, seed + shift, judged.columns)
         for shift, (examples, rows, other) in enumerate(kinds)
     ]
     return ErrorModel(judged, seed, options, pool, prior, *fitted)
+
+
+def _shrunk(
+    examples: Examples,
+    prior: Trees | None,
+    pool: FloatArray,
+    options: ExpectedErrorsOptions,
+    seed: int,
+    columns: tuple[str, ...],
+    most: int | None = None,
+) -> Shrunk:
+    own = _estimator(examples, pool, options, seed, columns, most)
+    return Shrunk(own, int(np.count_nonzero(examples.error)), prior, options.prior)
 
 
 def _estimator(
@@ -166,15 +184,15 @@ def _estimator(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-    prior: HasProbability | None,
+    most: int | None = None,
 ) -> Estimator:
     """Fitted and corrected as the options say."""
-    estimator = _uncalibrated(examples, pool, options, seed, columns, prior)
+    fitted = partial(
+        _uncalibrated, pool=pool, options=options, seed=seed, columns=columns, most=most
+    )
+    estimator = fitted(examples)
     if options.correction == "calibration" and examples.random.any():
-        fitted = partial(
-            _uncalibrated, pool=pool, options=options, seed=seed, columns=columns, prior=None
-        )
-        held_out = _out_of_fold(examples, fitted)
+        held_out = _out_of_fold(examples, fitted, _by_clip(examples))
         estimator.calibration = calibrate(
             held_out[examples.random], examples.error[examples.random]
         )
@@ -187,12 +205,12 @@ def _uncalibrated(
     options: ExpectedErrorsOptions,
     seed: int,
     columns: tuple[str, ...],
-    prior: HasProbability | None,
+    most: int | None,
 ) -> Estimator:
-    weights = np.ones(len(examples))
+    weights = examples.weight
     if options.correction == "importance" and len(examples):
-        weights = importance(examples.evidence, pool)
-    return Estimator(examples, weights, options, seed, columns, prior)
+        weights = weights * importance(examples.evidence, pool)
+    return Estimator(examples, weights, options, seed, columns, most)
 
 
 def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
@@ -205,34 +223,56 @@ def cross_probabilities(model: ErrorModel) -> tuple[ScoreArray, ScoreArray]:
     Returns:
         (R,) of the detections and of the candidates.
     """
+    return _cross(model, model.options, _by_clip)
+
+
+def model_totals(model: ErrorModel) -> Totals | None:
+    """What makes counts of a model's sums, learned from its own labels.
+
+    Every frame is expected by models that saw the other labelled frames of its clip: so is a frame
+    that the model will be asked about.
+
+    Returns:
+        None where it is not known which misses nothing covers, or the version counts by sums.
+    """
+    if not len(model.judged.misses) or not model.options.settled.totals:
+        return None
+    # One boosted model and fewer rows than the whole has: enough for a level, in half the time.
+    light = replace(model.options, ensemble=1)
+    return learn_totals(model.judged, _cross(model, light, _by_frame, FEW_ROWS))
+
+
+def _cross(
+    model: ErrorModel,
+    options: ExpectedErrorsOptions,
+    folds: Callable[[Examples], IntArray],
+    most: int | None = None,
+) -> tuple[ScoreArray, ScoreArray]:
+    """(R,) probabilities of a model's own detections and candidates, out of fold."""
     judged = model.judged
-    kinds = zip(
-        (judged.detections, judged.candidates),
-        model.pool,
-        model.prior or (None, None),
-        strict=True,
-    )
-    first, second = (
-        _out_of_fold(
-            examples,
-            partial(
-                _estimator,
-                pool=pool,
-                options=model.options,
-                seed=model.seed + shift,
-                columns=judged.columns,
-                prior=prior,
-            ),
+    columns, result = judged.columns, []
+    priors = model.prior or (None, None)
+    for shift, (examples, pool, prior) in enumerate(
+        zip((judged.detections, judged.candidates), model.pool, priors, strict=True)
+    ):
+        fitted = partial(
+            _shrunk,
+            prior=prior,
+            pool=pool,
+            options=options,
+            seed=model.seed + shift,
+            columns=columns,
+            most=most,
         )
-        for shift, (examples, pool, prior) in enumerate(kinds)
-    )
-    return first, second
+        result.append(_out_of_fold(examples, fitted, folds(examples)))
+    return result[0], result[1]
 
 
-def _out_of_fold(examples: Examples, fitted: Callable[[Examples], Estimator]) -> ScoreArray:
+def _out_of_fold(
+    examples: Examples, fitted: Callable[[Examples], HasProbability], fold: IntArray
+) -> ScoreArray:
     """(R,) probability of every row by what is fitted to the rows of the other folds."""
     result = np.zeros(len(examples))
-    fold = _folds(examples)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any():
@@ -241,10 +281,16 @@ def _out_of_fold(examples: Examples, fitted: Callable[[Examples], Estimator]) ->
     return result
 
 
-def _folds(examples: Examples) -> IntArray:
+def _by_clip(examples: Examples) -> IntArray:
     """(R,) fold of every row: clips in turn, or frames in turn where clips are few."""
     clips, number = np.unique(examples.clip, return_inverse=True)
     if len(clips) < FOLDS:
-        key = np.stack([examples.clip, examples.frame])
-        number = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
+        return _by_frame(examples)
+    return number.astype(np.int64) % FOLDS
+
+
+def _by_frame(examples: Examples) -> IntArray:
+    """(R,) fold of every row: frames in turn."""
+    key = np.stack([examples.clip, examples.frame])
+    number = np.unique(key, axis=1, return_inverse=True)[1].reshape(-1)
     return number.astype(np.int64) % FOLDS

@@ -24,9 +24,10 @@ class Settled:
     same: float
     estimator: Estimator
     blend: float
+    totals: bool
 
 
-_SETTLED = {1: Settled(0.3, "trees", 0.0), 2: Settled(0.5, "mixed", 0.5)}
+_SETTLED = {1: Settled(0.3, "trees", 0.0, False), 2: Settled(0.5, "mixed", 0.5, True)}
 """By version."""
 
 
@@ -44,7 +45,7 @@ class ExpectedErrorsOptions:
             cameras with 32 detections a frame, and a third of the time.
         window: frames that a detection is carried, each way.
         version: of the estimate; 1 is the first, as it was published. It settles what is not given:
-            same 0.3, estimator trees and blend 0 in version 1.
+            same 0.3, estimator trees, blend 0 and no totals in version 1.
         same: a carried box that overlaps a detection by more (IoU) expects no object there: the
             detection is it.
         estimator: trees (gradient boosting), forest (extremely randomised trees), mixed (the mean
@@ -56,8 +57,10 @@ class ExpectedErrorsOptions:
         blend: weight, in [0, 1], of the neighbouring frames in the misses expected of a frame; half
             of it in the false alarms.
         width: standard deviation, in frames, of the Gaussian that weighs those neighbours.
-        prior: errors of the same kind, judged by own labels, that count as much as the prior that
-            comes with vidal; 0 = no prior.
+        prior: errors of one kind, judged by own labels, that count as much as the prior that comes
+            with vidal; 0 = no prior.
+        totals: the numbers that are told are made right in sum; the score, and so the choice, is
+            the same without.
     """
 
     threshold: float = 0.5
@@ -71,6 +74,7 @@ class ExpectedErrorsOptions:
     ensemble: int = 2
     blend: float | None = None
     width: float = 6.0
+    totals: bool | None = None
     prior: float = 20.0
 
     def __post_init__(self) -> None:

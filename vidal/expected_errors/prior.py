@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.types import BoolArray, FloatArray, IntArray, ScoreArray
 
+VANISHES = 9
+"""Own errors, in those that the prior is worth, from which on the prior is not asked."""
 PRIOR = Path(__file__).with_name("prior.npz")
 """The model that comes with the package."""
 _AT_ONCE = 4096
@@ -118,6 +120,51 @@ def _trees(arrays: Mapping[str, NDArray[Any]], kind: str, told: Mapping[str, Any
         base=told["base"],
         depth=told["depth"],
     )
+
+
+class HasProbability(Protocol):
+    """What says P(error) of rows."""
+
+    def probability(self, evidence: FloatArray) -> ScoreArray:
+        """(R,) in [0, 1]."""
+        ...
+
+
+class Shrunk:
+    """What own labels say, mixed with a prior while they are few.
+
+    Attributes:
+        share: the weight of own labels, see ``own_share``; 1 without a prior.
+    """
+
+    def __init__(self, own: HasProbability, errors: int, prior: Trees | None, worth: float) -> None:
+        """
+        Args:
+            own: what own labels say.
+            errors: that they have judged.
+            prior: None = there is none.
+            worth: errors that the prior counts for.
+        """
+        self.share = 1.0 if prior is None else own_share(errors, worth)
+        self._own, self._prior = own, prior
+
+    def probability(self, evidence: FloatArray) -> ScoreArray:
+        """(R,) in [0, 1]."""
+        if self._prior is None or self.share == 1:
+            return self._own.probability(evidence)
+        before = self._prior.probability(evidence)
+        if self.share == 0:
+            return before
+        return self.share * self._own.probability(evidence) + (1 - self.share) * before
+
+
+def own_share(errors: int, worth: float) -> float:
+    """The weight, in [0, 1], of what own labels say beside a prior.
+
+    ``e / (e + worth)`` for e judged errors, the shrinkage of a mean towards a prior that is worth
+    as many observations; 1, so that the prior is gone, from ``VANISHES * worth`` errors on.
+    """
+    return 1.0 if errors >= VANISHES * worth else errors / (errors + worth)
 
 
 def prior_for(columns: tuple[str, ...], options: ExpectedErrorsOptions) -> Priors | None:

@@ -32,10 +32,12 @@ class ExpectedErrors:
     """Ask for the frames in which the detector is expected to make most errors.
 
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
-    class; ``learned`` (F,): whether they are counts or a fixed fusion of scores, weak detections
-    and temporal coherence in standard deviations (then the column ``errors`` (F, K, 2), the
-    verdicts of temporal coherence, gives the words); and ``prior`` (F,): the weight, in [0, 1], of
-    the prior that comes with vidal in these counts, which is said where it is more than half.
+    class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
+    what people read; and ``learned`` (F,): whether they are counts learned from labels or, before
+    there are labels and where no prior fits, a fixed fusion of scores, weak detections and temporal
+    coherence in standard deviations; and ``prior`` (F,): the weight, in [0, 1], of the prior that
+    comes with vidal in these counts, which is said where it is more than half. Of the fusion the
+    column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
@@ -45,7 +47,7 @@ class ExpectedErrors:
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
     weights: str = ""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "learned", "prior", "errors"})
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "prior", "errors"})
 
     def __post_init__(self) -> None:
         _parse(self.weights)
@@ -60,7 +62,7 @@ class ExpectedErrors:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What is expected of which class; before there are labels, what the verdicts say."""
-        expected = pool.column("expected")[positions].astype(np.float64)
+        expected = pool.column("told")[positions].astype(np.float64)
         learned = pool.column("learned")[positions].astype(bool)
         prior = pool.column("prior")[positions] > MOSTLY
         verdicts = pool.column("errors")[positions].astype(np.int64)

@@ -29,6 +29,7 @@ import numpy as np
 
 from vidal.errors import FormatError
 from vidal.report.frames import picture_path
+from vidal.selection.forecast import expected_dict
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 from vidal.words import printable, ratio
@@ -193,7 +194,8 @@ def write_json(
         "versions": plain(result.versions),
         "notes": plain(result.notes),
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
-        "expected": plain(result.expected),
+        "expected": expected_dict(result.expected),
+        "expected_by": plain(result.expected_by),
         "files": files,
     }
     content["digest"] = content_digest(content)

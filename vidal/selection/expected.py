@@ -44,6 +44,7 @@ class JudgedRound:
         number: of the round.
         judged: its rows.
         how: by whom.
+        clips: ids of the clips, by the numbers of its rows; empty where they are not known.
         pool: reads what ``pool_evidence`` gave when the round was selected, or None where that is
             not kept any more; None = no model selected the round.
     """
@@ -51,6 +52,7 @@ class JudgedRound:
     number: int
     judged: Judged
     how: Judging
+    clips: tuple[str, ...] = ()
     pool: Callable[[], Sequence[Evidence] | None] | None = None
 
 

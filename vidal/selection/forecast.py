@@ -9,18 +9,24 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
+from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import Reliability, reliability
 from vidal.expected_errors import (
     ErrorModel,
     Evidence,
     ExpectedErrorsOptions,
     Judged,
+    Totals,
     cross_probabilities,
+    model_totals,
 )
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.types import ScoreArray
+
+KINDS = ("false_positives", "misses", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +37,33 @@ class Forecast:
         round: whose frames; None = all labelled frames, each expected by a model that was fitted to
             the labels of other clips.
         false_positives, misses: of each kind.
+        expected: counts of false positives, misses and both together, each with its 95 % interval;
+            None = the sums of probabilities are all that was said.
     """
 
     round: int | None
     false_positives: Reliability
     misses: Reliability
+    expected: tuple[Interval, Interval, Interval] | None = None
 
     @property
     def sentence(self) -> str:
         """In words: what was said, what was found."""
         kinds = (self.false_positives, self.misses)
-        said, found = sum(kind.said for kind in kinds), sum(kind.found for kind in kinds)
+        said = [*(kind.said for kind in kinds), sum(kind.said for kind in kinds)]
+        between = ""
+        if self.expected is not None:
+            said = [each.value for each in self.expected]
+            low, high = (getattr(self.expected[2], end) for end in ("low", "high"))
+            between = f", most likely {low:.0f} to {high:.0f}"
+        found = sum(kind.found for kind in kinds)
         where = f"Round {self.round}"
         if self.round is None:
             where = "Labelled frames, judged by what the other labelled clips teach"
         return (
-            f"{where}: errors expected {said:.0f} ({kinds[0].said:.0f} false alarms,"
-            f" {kinds[1].said:.0f} misses), found by the annotators {found} ({kinds[0].found} and"
-            f" {kinds[1].found})."
+            f"{where}: errors expected {said[2]:.0f} ({said[0]:.0f} false alarms,"
+            f" {said[1]:.0f} misses{between}), found by the annotators {found}"
+            f" ({kinds[0].found} and {kinds[1].found})."
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,7 +77,20 @@ class Forecast:
                 }
                 for name in ("false_positives", "misses")
             },
+            "expected": expected_dict(self.expected),
         }
+
+
+def expected_dict(
+    expected: tuple[Interval, Interval, Interval] | None,
+) -> dict[str, dict[str, float]] | None:
+    """Counts with their intervals as JSON values; None where there are none."""
+    if expected is None:
+        return None
+    return {
+        name: {"value": each.value, "low": each.low, "high": each.high}
+        for name, each in zip(KINDS, expected, strict=True)
+    }
 
 
 def forecast(
@@ -93,12 +121,13 @@ def forecast(
     model = fit_expected_errors(rows, rng, options, pool=pool or (), columns=columns)
     if model is None:
         return None
-    return _compare(answered.number, model.probabilities(answered.judged), answered.judged)
+    said = model.probabilities(answered.judged)
+    return _compare(answered.number, said, answered.judged, model_totals(model), own=True)
 
 
-def cross_forecast(model: ErrorModel) -> Forecast:
+def cross_forecast(model: ErrorModel, totals: Totals | None) -> Forecast:
     """All rows that a model was fitted to, each expected from the labels of other clips."""
-    return _compare(None, cross_probabilities(model), model.judged)
+    return _compare(None, cross_probabilities(model), model.judged, totals, own=False)
 
 
 def forecasts(
@@ -116,13 +145,14 @@ def forecasts(
 
 
 def newest_forecast(
-    rounds: Sequence[JudgedRound], model: ErrorModel | None, seed: int
+    rounds: Sequence[JudgedRound], model: ErrorModel | None, totals: Totals | None, seed: int
 ) -> Forecast | None:
     """What a selection can tell of its own trustworthiness.
 
     Args:
         rounds: what the model was fitted to, by rising number.
         model: None where nothing was learned.
+        totals: what makes counts of its sums.
         seed: of the campaign.
 
     Returns:
@@ -131,7 +161,7 @@ def newest_forecast(
     if model is None:
         return None
     told = _earlier(rounds, seed, model.options)
-    return cross_forecast(model) if told is None and len(rounds) else told
+    return cross_forecast(model, totals) if told is None and len(rounds) else told
 
 
 def _earlier(
@@ -145,11 +175,38 @@ def _earlier(
 
 
 def _compare(
-    number: int | None, probabilities: tuple[ScoreArray, ScoreArray], judged: Judged
+    number: int | None,
+    probabilities: tuple[ScoreArray, ScoreArray],
+    judged: Judged,
+    totals: Totals | None,
+    *,
+    own: bool,
 ) -> Forecast:
+    """Args:
+    own: whether clips that have labels are told by their own level.
+    """
     false, missed = judged.detections.error, judged.candidates.error
     return Forecast(
         number,
         reliability(probabilities[0], false, found=int(np.count_nonzero(false))),
         reliability(probabilities[1], missed, found=judged.missed),
+        None if totals is None else spans(totals, totals.of_rows(judged, probabilities, own=own)),
     )
+
+
+def spans(
+    totals: Totals, sums: Sequence[tuple[int | None, NDArray[np.floating]]]
+) -> tuple[Interval, Interval, Interval]:
+    """What is told of clips, false positives, misses and both, with intervals.
+
+    Args:
+        totals: of the model that speaks.
+        sums: number of a clip and (2,) what is told of its frames.
+    """
+    told = np.array([values for _, values in sums], np.float64).reshape(-1, 2).sum(axis=0)
+    values, ends = (told[0], told[1], told.sum()), totals.intervals(sums)
+    first, second, third = (
+        Interval(float(value), low, high, len(sums))
+        for value, (low, high) in zip(values, ends, strict=True)
+    )
+    return first, second, third

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from vidal.evaluate.intervals import Interval
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
-from vidal.expected_errors import ErrorModel, Evidence, ExpectedErrorsOptions, Rows
+from vidal.expected_errors import (
+    ErrorModel,
+    Evidence,
+    ExpectedErrorsOptions,
+    Rows,
+    Totals,
+    model_totals,
+)
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, Judging, fit_expected_errors, judge_stored
-from vidal.selection.forecast import Forecast, newest_forecast
+from vidal.selection.forecast import Forecast, newest_forecast, spans
+from vidal.types import Query
 
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
@@ -33,15 +44,45 @@ class Lesson:
 
     Attributes:
         model: None where there was too little to learn from and no prior, or nothing is expected.
-        source: by what errors are expected, see ``_source``; None where nothing is expected.
+        totals: what makes counts of the model's sums; None = the sums are told.
+        numbers: clip id -> its number in what was judged.
+        source: what expects errors, see ``_source``; None where none are expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
     """
 
     model: ErrorModel | None = None
+    totals: Totals | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
     source: Mapping[str, Any] | None = None
     forecast: Forecast | None = None
     remarks: tuple[str, ...] = ()
+
+    def expected(self, query: Query) -> tuple[Interval, Interval, Interval] | None:
+        """What is told of a query's frames in sum; None where the sums are no counts."""
+        parts = query.explanation.parts
+        if self.totals is None or not {"false_positives", "misses"} <= set(parts):
+            return None
+        told = np.stack([parts["false_positives"], parts["misses"]], axis=1)
+        clips = np.array([ref.clip for ref in query.frames])
+        return spans(
+            self.totals,
+            [
+                (self.numbers.get(name), told[clips == name].sum(axis=0))
+                for name in dict.fromkeys(clips.tolist())
+            ],
+        )
+
+
+def expected_sentence(expected: tuple[Interval, Interval, Interval]) -> str:
+    """What is expected of the chosen frames, in words."""
+    false, missed, both = expected
+    return (
+        f"The chosen frames are expected to hold {both.value:.0f} errors, most likely"
+        f" {both.low:.0f} to {both.high:.0f}: {false.value:.0f} false alarms"
+        f" ({false.low:.0f} to {false.high:.0f}) and {missed.value:.0f} misses"
+        f" ({missed.low:.0f} to {missed.high:.0f})."
+    )
 
 
 def learn(
@@ -69,7 +110,8 @@ def learn(
     if rounds is None:
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(found.store), found.keys, tables, options)
-        rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen")]
+        names = tuple(sorted(found.keys))
+        rounds = [] if own is None else [JudgedRound(0, own, "perhaps seen", names)]
     judged = [each.judged for each in rounds]
     pool: list[Evidence] = []
     if options.correction == "importance":
@@ -79,9 +121,12 @@ def learn(
     source = _source(model)
     if model is None:
         return Lesson(source=source, remarks=(_TOO_FEW,))
-    told = newest_forecast(rounds, model, seed)
+    totals = model_totals(model)
+    told = newest_forecast(rounds, model, totals, seed)
     remarks = _remarks(model, [each.how for each in rounds])
-    return Lesson(model, source, told, (*remarks, *(() if told is None else (told.sentence,))))
+    numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
+    remarks += () if told is None else (told.sentence,)
+    return Lesson(model, totals, numbers, source, told, remarks)
 
 
 def _columns(found: Gathered) -> tuple[str, ...] | None:
@@ -91,7 +136,7 @@ def _columns(found: Gathered) -> tuple[str, ...] | None:
 
 
 def _source(model: ErrorModel | None) -> dict[str, Any]:
-    """By what errors are expected, as JSON values.
+    """What expects errors, as JSON values.
 
     ``by``: labels, prior (that comes with vidal), prior and labels, or fusion (no counts);
     ``weight_of_prior``: in [0, 1], in false alarms and in misses.

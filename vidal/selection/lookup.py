@@ -9,7 +9,7 @@ import numpy as np
 
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
-from vidal.expected_errors import ErrorModel
+from vidal.expected_errors import ErrorModel, Totals
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
 from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
@@ -24,6 +24,8 @@ class Lookup:
         labels: what is labelled, or None.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
         model: what was learned about errors; None = nothing.
+        totals: what makes counts of its sums; None = they are told as they are.
+        numbers: clip id -> number of the clip in what was judged.
         unreadable: clip id -> frames that turned out not to decode.
     """
 
@@ -31,6 +33,8 @@ class Lookup:
     labels: LabelMatch | None
     barred: Mapping[str, BoolArray]
     model: ErrorModel | None = None
+    totals: Totals | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
@@ -65,8 +69,12 @@ class Lookup:
         rows = self.gathered.rows(part.clip.id)
         if rows is None:
             return part
-        counts = self.model.counts(rows, len(part.detections.classes))
-        return replace(part, expected=counts, prior=1 - min(self.model.own_share))
+        expected = self.model.counts(rows, len(part.detections.classes))
+        part = replace(part, prior=1 - min(self.model.own_share))
+        if self.totals is None:
+            return replace(part, expected=expected)
+        told = self.totals.told(expected, self.numbers.get(part.clip.id))
+        return replace(part, expected=expected, told=told)
 
 
 class Scored:

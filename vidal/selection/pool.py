@@ -36,6 +36,7 @@ class PoolClip:
         estimate: verdicts (``rows`` of ``detections``), or None.
         expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
             where there is no model. Either all clips of a pool have it, or none.
+        told: the same, right in sum, for people to read; None = ``expected``.
         prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
     """
 
@@ -45,6 +46,7 @@ class PoolClip:
     detections: Detections | None
     estimate: ErrorEstimate | None
     expected: NDArray[np.float32] | None = None
+    told: NDArray[np.float32] | None = None
     prior: float = 0.0
 
 
@@ -98,6 +100,7 @@ class _Parts:
             "embedding": _embedding,
             "class_mass": self._class_mass,
             "expected": self._expected,
+            "told": self._told,
             "learned": _learned,
             "prior": _prior,
         }
@@ -126,8 +129,9 @@ class _Parts:
     def pool(self) -> Pool:
         """All of it."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items() if parts}
-        if columns.get("expected", np.zeros((0, 0, 2))).shape[2] == len(SIGNALS):
-            columns["expected"] = fuse(columns["expected"])
+        for name in ("expected", "told"):
+            if columns.get(name, np.zeros((0, 0, 2))).shape[2] == len(SIGNALS):
+                columns[name] = fuse(columns[name])
         return Pool(
             frames=self._frame_set(self._frames),
             classes=self._classes,
@@ -165,6 +169,9 @@ class _Parts:
         if part.detections is None:
             return np.zeros((part.clip.frames, len(self._classes), len(SIGNALS)), np.float32)
         return signals(part.detections, part.estimate, threshold=self._threshold, floor=self._floor)
+
+    def _told(self, part: PoolClip) -> NDArray[Any]:
+        return self._expected(part) if part.told is None else part.told
 
     def _truth_errors(self, part: PoolClip) -> NDArray[Any]:
         truth = self._truth.get(part.clip.id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vidal.evaluate.intervals import Interval
 from vidal.selection.forecast import Forecast
 from vidal.types import (
     BoolArray,
@@ -64,8 +65,10 @@ class SelectionResult:
         drawn: how many of the last frames were drawn at random beside the strategy's.
         forecast: how errors were expected of labelled frames and found; None where nothing was
             learned.
-        expected: by what errors are expected: ``by`` and ``weight_of_prior``; None where they are
-            not.
+        expected: errors of the chosen frames that a model expects: false positives, misses and both
+            together, each with its 95 % interval; None where nothing was learned that counts.
+        expected_by: what expects errors: ``by`` (labels, prior, prior and labels, or fusion) and
+            ``weight_of_prior``; None where none are expected.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
     """
 
@@ -83,5 +86,6 @@ class SelectionResult:
     notes: tuple[str, ...]
     drawn: int = 0
     forecast: Forecast | None = None
-    expected: Mapping[str, Any] | None = None
+    expected: tuple[Interval, Interval, Interval] | None = None
+    expected_by: Mapping[str, Any] | None = None
     prints: Callable[[str], Prints | None] = _unknown

@@ -10,7 +10,7 @@ from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.choose import Choice, choose, recall
 from vidal.selection.expected import JudgedRound
-from vidal.selection.learn import Lesson, learn
+from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
 from vidal.selection.notes import notes_on, versions
 from vidal.selection.plan import Prepared, SelectionPlan
@@ -45,7 +45,7 @@ def run_selection(
     """
     found = _evidence(plan, prepared, engines, watcher)
     lesson = _lesson(plan, prepared, found, judged)
-    lookup = Lookup(found, prepared.labels, prepared.barred, lesson.model)
+    lookup = _lookup(prepared, found, lesson)
     choice = choose(plan.query, lookup, number=prepared.round, wanted=prepared.wanted, truth=truth)
     return _result(plan, prepared, found, lesson, choice)
 
@@ -66,7 +66,7 @@ def retell_selection(
     """
     found = _evidence(plan, prepared, engines, watcher)
     lesson = _lesson(plan, prepared, found, judged)
-    lookup = Lookup(found, prepared.labels, prepared.barred, lesson.model)
+    lookup = _lookup(prepared, found, lesson)
     choice = recall(
         plan.query, lookup, frames, number=prepared.round, wanted=prepared.wanted, drawn=drawn
     )
@@ -84,6 +84,12 @@ def _evidence(
         place = plan.inputs.videos or prepared.clips[0].path
         raise NoClips(place, f"none of the clips can be used; {found.skipped[-1].reason}")
     return found
+
+
+def _lookup(prepared: Prepared, found: Gathered, lesson: Lesson) -> Lookup:
+    return Lookup(
+        found, prepared.labels, prepared.barred, lesson.model, lesson.totals, lesson.numbers
+    )
 
 
 def _lesson(
@@ -105,6 +111,10 @@ def _lesson(
 def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
+    expected = lesson.expected(choice.query)
+    remarks = lesson.remarks
+    if expected is not None:
+        remarks = (*remarks, expected_sentence(expected))
     return SelectionResult(
         query=choice.query,
         clips=found.clips,
@@ -117,9 +127,10 @@ def _result(
         budget_base=prepared.base_text,
         settings=plan.settings,
         versions=versions(),
-        notes=(*lesson.remarks, *notes_on(prepared, found, choice.query)),
+        notes=(*remarks, *notes_on(prepared, found, choice.query)),
         drawn=choice.drawn,
         forecast=lesson.forecast,
-        expected=lesson.source,
+        expected=expected,
+        expected_by=lesson.source,
         prints=found.prints,
     )

@@ -23,7 +23,7 @@ from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import FrameSet, IntArray, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "learned", "prior"})
+COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned", "prior"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -52,6 +52,7 @@ def a_pool(
         "learned": np.full(f, bool(seed % 2)),
         "prior": np.full(f, seed % 3 / 2, np.float32),
     }
+    columns["told"] = 1.5 * columns["expected"]
     return Pool(
         FrameSet(clips, clip, index),
         CLASSES,

@@ -1,6 +1,6 @@
 """Estimators: what they learn, what they do without enough to learn from, and that they repeat."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from vidal.expected_errors import (
 )
 from vidal.expected_errors import estimator as estimator_module
 from vidal.expected_errors.correction import Calibration, calibrate, importance
+from vidal.expected_errors.options import Settled
 from vidal.store import from_arrays, to_arrays
 
 COLUMNS = ("a", "b")
@@ -163,9 +164,9 @@ def test_version_1_is_the_boosted_pair_of_the_first_publication():
 
 
 def test_what_is_given_goes_before_what_the_version_says():
-    assert asdict(FIRST.settled) == {"same": 0.3, "estimator": "trees", "blend": 0.0}
-    assert asdict(ExpectedErrorsOptions().settled) == asdict(
-        replace(FIRST, same=0.5, estimator="mixed", blend=0.5).settled
+    assert FIRST.settled == Settled(same=0.3, estimator="trees", blend=0.0, totals=False)
+    assert ExpectedErrorsOptions().settled == (
+        replace(FIRST, same=0.5, estimator="mixed", blend=0.5, totals=True).settled
     )
     assert ExpectedErrorsOptions(same=0.3).evidence_key == FIRST.evidence_key
 

@@ -32,7 +32,7 @@ def evidence_of(scores):
         classes=("car",),
         scanned=np.ones(len(scores), bool),
         frame=frame,
-        boxes=np.hstack([corner, corner + [20, 10]]),
+        boxes=np.hstack([corner, corner + np.array([20, 10])]),
         scores=score,
         labels=np.zeros(len(car)),
         probs=np.stack([score, 1 - score], axis=1),

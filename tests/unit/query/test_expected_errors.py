@@ -12,7 +12,7 @@ EXPECTED = [[[2.3, 0.0], [0.0, 0.8]], [[0.01, 0.0], [0.0, 0.02]], [[0.6, 0.0], [
 VERDICTS = [[[2, 0], [0, 1]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
 
 
-def a_pool(learned=True, prior=0.0):
+def a_pool(learned=True, told=1, prior=0.0):
     f = len(EXPECTED)
     none = np.zeros(0, np.int64)
     return Pool(
@@ -21,6 +21,7 @@ def a_pool(learned=True, prior=0.0):
         FrameSet(("a",), none, none),
         {
             "expected": np.array(EXPECTED, np.float32),
+            "told": np.array(EXPECTED, np.float32) * told,
             "learned": np.full(f, learned),
             "prior": np.full(f, prior, np.float32),
             "errors": np.array(VERDICTS, np.float32),
@@ -29,7 +30,7 @@ def a_pool(learned=True, prior=0.0):
 
 
 def words(strategy, learned=True, prior=0.0):
-    return strategy.explain(a_pool(learned, prior), np.arange(3)).words
+    return strategy.explain(a_pool(learned, prior=prior), np.arange(3)).words
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,15 @@ def test_counts_that_are_mostly_the_shipped_priors_say_so():
     )
     assert not any("prior" in each for each in words(ExpectedErrors(), prior=0.5))
     assert not any("prior" in each for each in words(ExpectedErrors(), learned=False, prior=1.0))
+
+
+def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
+    pool, plain = a_pool(told=np.array([1, 2])), a_pool()
+    strategy = ExpectedErrors()
+    assert strategy.score(pool).tolist() == strategy.score(plain).tolist()
+    told = strategy.explain(pool, np.arange(3))
+    assert told.words[0] == "expects 2.3 false alarms (car) and 1.6 misses (pedestrian)"
+    assert told.parts["misses"].tolist() == pytest.approx([1.6, 0.04, 3.0])
 
 
 def test_what_does_not_count_is_said_apart():

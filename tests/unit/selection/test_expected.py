@@ -1,5 +1,6 @@
 """Expected errors in a run: who judges what, and what is learned or fused."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,16 +14,17 @@ from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
-from vidal.expected_errors import ExpectedErrorsOptions, prior_for
-from vidal.expected_errors.estimator import own_share
+from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals, prior_for
+from vidal.expected_errors.prior import own_share
+from vidal.expected_errors.totals import Level
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.selection.expected import JudgedRound, judge_stored
-from vidal.selection.learn import learn
+from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
 from vidal.selection.pool import PoolClip, build_pool
 from vidal.store import from_arrays, to_arrays
 from vidal.track import FlowOptions
-from vidal.types import Annotations, Clip, Detections
+from vidal.types import Annotations, Clip, Detections, Explanation, FrameRef, Query
 
 CLASSES = ("car", "van")
 SIZE = (100, 200)
@@ -98,6 +100,20 @@ def test_labels_judge_detections_and_candidates():
     assert sorted(judged.candidates.error.tolist()) == [False, False, True]
     assert judged.missed == 2
     assert judged.detections.clip.tolist() == [4, 4, 4]
+    # Frame 1: both cars are missed, and a candidate stands for the weak one alone.
+    misses = judged.misses
+    assert (misses.clip.tolist(), misses.frame.tolist()) == ([4, 4, 4], [0, 1, 2])
+    assert misses.missed.sum(axis=1).tolist() == [0, 2, 0]
+    assert misses.covered.sum(axis=1).tolist() == [0, 1, 0]
+    assert misses.missed.shape == (3, len(table.classes))
+
+
+def test_misses_are_known_of_labelled_frames_alone():
+    table = detections(FOUND, 3)
+    judged = judge(gathered(table), table, labels(TRUE[:4], [1, 0, 0]), threshold=0.5)
+    assert judged.misses.frame.tolist() == [0]
+    both = Judged.join([judged, replace(judged, misses=Misses.none())])
+    assert len(both.misses) == 1
 
 
 SCORES = [0.0, 0.02, 0.05, 0.3, 0.5, 0.50001, 0.9, 1.0]
@@ -247,6 +263,28 @@ def a_lesson(plan, clips, labels, rounds, options=OWN):
     return learn(found_by(plan, clips), options, labels, rounds, seed=0, number=0)
 
 
+def by_id(clip):
+    return clip.id
+
+
+def test_what_is_expected_of_a_query_is_the_sum_of_what_is_told_of_its_frames():
+    level = Level(1.0, 0.0, 4.0, 1.0, {0: (1.0, 0.01)})
+    totals = Totals(np.ones(1), (level, level))
+    frames = tuple(FrameRef(name, index) for name, index in (("a", 1), ("b", 7), ("a", 5)))
+    parts = {"false_positives": np.array([1.0, 2.0, 3.0]), "misses": np.array([0.5, 4.0, 0.0])}
+    query = Query(0, frames, np.zeros(3), Explanation(("",) * 3, parts), 3)
+    lesson = Lesson(totals=totals, numbers={"a": 0})
+    false, missed, both = lesson.expected(query)
+    assert (false.value, missed.value, both.value) == (6, 4.5, 10.5)
+    ends = totals.intervals([(0, np.array([4, 0.5])), (None, np.array([2, 4.0]))])
+    assert [(each.low, each.high) for each in (false, missed, both)] == list(ends)
+    told = expected_sentence((false, missed, both))
+    assert told.startswith("The chosen frames are expected to hold 10 errors, most likely 5 to ")
+    assert Lesson().expected(query) is None
+    bare = replace(query, explanation=Explanation(("",) * 3, {}))
+    assert lesson.expected(bare) is None
+
+
 def test_labels_given_to_a_selection_teach_it(tmp_path):
     plan, clips, tables = a_run(tmp_path)
     lesson = a_lesson(plan, clips, LabelMatch(tables, ()), None)
@@ -255,6 +293,7 @@ def test_labels_given_to_a_selection_teach_it(tmp_path):
     p = model.false_positive(evidence.detections)
     assert p[0] > 0.65
     assert p[1] < 0.1
+    assert lesson.numbers == {clip.id: n for n, clip in enumerate(sorted(clips, key=by_id))}
     assert "learned from" in remarks[0]
     assert "trained on these frames" in remarks[0]
 
@@ -361,6 +400,18 @@ def test_the_pool_holds_what_a_model_expects():
     pool = a_pool(part("a", expected), part("b", expected + 1))
     assert pool.column("expected").tolist() == [*expected.tolist(), *(expected + 1).tolist()]
     assert pool.column("learned").tolist() == [True] * 4
+
+
+def test_what_is_told_of_a_frame_stands_beside_what_ranks_it():
+    expected = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    needs = frozenset({"expected", "told"})
+    parts = [part("a", expected), replace(part("b", expected), told=3 * expected)]
+    pool = build_pool(parts, classes=CLASSES, needs=needs, threshold=0.5)
+    assert pool.column("expected").tolist() == [*expected.tolist()] * 2
+    assert pool.column("told").tolist() == [*expected.tolist(), *(3 * expected).tolist()]
+    # Before there is a model, what ranks is all that there is.
+    pool = build_pool([part("a", None)], classes=CLASSES, needs=needs, threshold=0.5)
+    assert pool.column("told").tolist() == pool.column("expected").tolist()
 
 
 def test_without_a_model_the_pool_holds_the_fusion():

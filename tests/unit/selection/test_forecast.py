@@ -5,7 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vidal.expected_errors import Evidence, Examples, ExpectedErrorsOptions, Judged, Rows
+from vidal.expected_errors import (
+    Evidence,
+    Examples,
+    ExpectedErrorsOptions,
+    Judged,
+    Misses,
+    Rows,
+    cross_probabilities,
+    model_totals,
+)
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.selection.forecast import cross_forecast, forecasts, newest_forecast
@@ -25,11 +34,16 @@ def examples(rng, rows, clips=6):
     )
 
 
-def judged_round(number, seed, rows=400, beyond=7):
+def judged_round(number, seed, rows=400, beyond=7, known=False):
+    """A round in which ``beyond`` objects were missed where no candidate lies."""
     rng = np.random.default_rng(seed)
-    candidates = examples(rng, rows)
-    judged = Judged(("p",), examples(rng, rows), candidates, int(candidates.error.sum()) + beyond)
-    return JudgedRound(number, judged, "unseen")
+    first, candidates = examples(rng, rows), examples(rng, rows)
+    missed, misses = int(candidates.error.sum()) + beyond, Misses.none()
+    if known:
+        covered = candidates.error.astype(int)[:, None]
+        more = (np.arange(rows) < beyond).astype(int)[:, None]
+        misses = Misses(candidates.clip, candidates.frame, covered + more, covered)
+    return JudgedRound(number, Judged(("p",), first, candidates, missed, misses), "unseen")
 
 
 def test_a_round_is_expected_by_the_earlier_rounds_alone():
@@ -57,13 +71,44 @@ def test_a_round_is_expected_by_the_earlier_rounds_alone():
 def test_a_selection_tells_of_the_newest_round_or_of_all_labels():
     rounds = [judged_round(0, 1), judged_round(1, 2)]
     model = fit_expected_errors([each.judged for each in rounds], step_rng(0, 2, LEARN), OPTIONS)
-    assert newest_forecast(rounds, model, 0).round == 1
+    assert newest_forecast(rounds, model, None, 0).round == 1
     alone = fit_expected_errors([rounds[0].judged], step_rng(0, 1, LEARN), OPTIONS)
-    told = newest_forecast(rounds[:1], alone, 0)
+    told = newest_forecast(rounds[:1], alone, None, 0)
     assert told.round is None
-    assert told == cross_forecast(alone)
+    assert told == cross_forecast(alone, None)
     assert told.false_positives.rows == 400
-    assert newest_forecast(rounds, None, 0) is None
+    assert newest_forecast(rounds, None, None, 0) is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_forecast_counts_also_what_no_candidate_covers_and_says_how_sure_it_is(version):
+    options = replace(OPTIONS, version=version, estimator="logistic")
+    rounds = [judged_round(n, n, beyond=150, known=True) for n in (0, 1)]
+    (told,) = forecasts(rounds, 0, options)
+    model = fit_expected_errors([rounds[0].judged], step_rng(0, 1, LEARN), options)
+    found = told.false_positives.found + told.misses.found
+    if version == 1:
+        assert told.expected is None
+        assert said(told) < 0.85 * found
+        assert "most likely" not in told.sentence
+        return
+    # By the model that selected the round, with its own totals.
+    totals = model_totals(model)
+    sums = totals.of_rows(rounds[1].judged, model.probabilities(rounds[1].judged), own=True)
+    assert told.expected[2].value == pytest.approx(sum(values.sum() for _, values in sums))
+    assert told.expected[2].value == pytest.approx(found, rel=0.1)
+    assert told.expected[2].low < found < told.expected[2].high
+    assert f"errors expected {told.expected[2].value:.0f} (" in told.sentence
+    assert told.as_dict()["expected"]["errors"]["low"] == told.expected[2].low
+
+
+def test_labels_of_other_clips_are_told_without_the_level_of_the_clip_itself():
+    judged = judged_round(0, 3, beyond=100, known=True)
+    model = fit_expected_errors([judged.judged], step_rng(0, 1, LEARN), OPTIONS)
+    totals = model_totals(model)
+    told = newest_forecast([judged], model, totals, 0).expected[1]
+    said_ = cross_probabilities(model)[1].sum()
+    assert told.value == pytest.approx(said_ * totals.ratio[0] * totals.levels[1].common)
 
 
 def test_a_forecast_is_json_also_where_nothing_was_judged():
@@ -115,9 +160,9 @@ def test_labels_of_other_clips_are_expected_by_a_model_calibrated_like_the_one_t
     )
     # What the model that selects expects of these frames: far less than an uncalibrated one.
     due = sum(p.sum() for p in model.probabilities(judged.judged))
-    told = said(newest_forecast([judged], model, 0))
+    told = said(newest_forecast([judged], model, None, 0))
     assert told == pytest.approx(due, rel=0.1)
-    assert said(newest_forecast([judged], plain, 0)) > 1.25 * told
+    assert said(newest_forecast([judged], plain, None, 0)) > 1.25 * told
 
 
 def test_labels_of_other_clips_are_expected_by_a_model_weighted_like_the_one_that_selects():
@@ -135,8 +180,8 @@ def test_labels_of_other_clips_are_expected_by_a_model_weighted_like_the_one_tha
     rounds = [JudgedRound(0, judged, "unseen")]
     for model in (low, high):
         due = sum(p.sum() for p in model.probabilities(judged))
-        assert said(newest_forecast(rounds, model, 0)) == pytest.approx(due, rel=0.05)
-    assert abs(said(cross_forecast(low)) - said(cross_forecast(high))) > 50
+        assert said(newest_forecast(rounds, model, None, 0)) == pytest.approx(due, rel=0.05)
+    assert abs(said(cross_forecast(low, None)) - said(cross_forecast(high, None))) > 50
 
 
 def test_a_round_is_expected_with_the_weights_of_the_pool_it_was_selected_from():
@@ -172,6 +217,6 @@ def test_without_the_pool_of_the_time_no_other_model_speaks_for_a_weighted_one(g
     model = fit_expected_errors(
         [each.judged for each in rounds], step_rng(0, 2, LEARN), WEIGHTED, pool=a_pool(0, 1)
     )
-    assert newest_forecast(rounds, model, 0).round is None
+    assert newest_forecast(rounds, model, None, 0).round is None
     # The others need no pool.
     assert [each.round for each in forecasts(rounds, 0, OPTIONS)] == [1]
