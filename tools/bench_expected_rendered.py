@@ -74,6 +74,7 @@ class Lab:
         self.folder = folder
         self.detector = cache(self._detector)
         self.scans = cache(self._scans)
+        self.prior = cache(self._prior)
 
     def _detector(self, name: str) -> Any:
         return trained(name, self.folder)
@@ -83,6 +84,12 @@ class Lab:
         every = {name: self.detector(name) for name in DETECTORS}
         specs = held_out_specs(rate)[part == "test"]
         return [scan(spec, every, self.folder / "scans") for spec in specs]
+
+    def _prior(self, name: str) -> Priors:
+        """The prior as a detector meets it that is not among those it was made of."""
+        related = {name, "new head"} if name == SHIPPED else {name}  # of the same trunk
+        others = [each for each in DETECTORS_OF_PRIOR if each not in related]
+        return fitted([rows_of(each, self.folder)[0] for each in others]).trees
 
     def precision(self, name: str, rate: int) -> dict[str, Any]:
         """Average precision on the test clips."""
@@ -143,20 +150,13 @@ def learned_estimates(
     model = fit(rows, np.random.default_rng(0), own)
     result["second version, chosen 10%"] = applied(model, test, classes)
     mixed = ExpectedErrorsOptions(threshold)
-    prior = prior_without(name, lab.folder)
+    prior = lab.prior(name)
     for share in (0.0, *SHARES):
         rows = labelled_rows(clips, drawn(clips, share))
         model = fit(rows, np.random.default_rng(0), mixed, prior=prior)
         word = f"prior + {share:.0%}" if share else "prior"
         result[word] = applied(model, test, classes)
     return result
-
-
-def prior_without(name: str, folder: Path) -> Priors:
-    """The prior as a detector meets it that is not among those it was made of."""
-    related = {name, "new head"} if name == SHIPPED else {name}  # of the same trunk
-    others = [each for each in DETECTORS_OF_PRIOR if each not in related]
-    return fitted([rows_of(each, folder)[0] for each in others]).trees
 
 
 def measure(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def main() -> None:
         "--out", type=Path, default=Path("tools/results/expected_errors_rendered.json")
     )
     parser.add_argument("--only", nargs="*", default=DETECTORS, choices=DETECTORS)
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=100)
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     lab, results = Lab(args.cache), {}

@@ -21,8 +21,8 @@ PAIRS = (
     (f"{SECOND}10%", FUSED), (f"{SECOND}10%", "sum(1-score)"),
     (f"{SECOND}chosen 10%", f"{SECOND}10%"), (FUSED, "sum(1-score)"),
     (PRIOR, FUSED), (PRIOR, "sum(1-score)"),
-    *((f"{PRIOR} + {share}", f"{SECOND}{share}") for share in ("1%", "3%", "10%")),
-    *((f"{PRIOR} + {share}", FUSED) for share in ("1%", "3%", "10%")),
+    *((f"{PRIOR} + {share}", f"{SECOND}{share}") for share in ("3%", "10%")),
+    *((f"{PRIOR} + {share}", FUSED) for share in ("3%", "10%")),
 )  # fmt: skip
 """Differences that are told with an interval: first minus second."""
 Estimates = Mapping[str, Sequence[np.ndarray]]

@@ -18,7 +18,7 @@ from vidal.query.exclusion import thin
 from vidal.query.select import ranked
 from vidal.types import FrameSet
 
-SHARES = (0.01, 0.03, 0.1)
+SHARES = (0.03, 0.1)
 """Of the pool's frames, labelled; each set is part of the next."""
 GAP = 3
 SEED = 1

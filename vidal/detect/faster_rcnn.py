@@ -20,14 +20,13 @@ from torch import Tensor
 
 from vidal.detect import postprocess, training
 from vidal.detect.architectures import choose_columns, fresh
-from vidal.detect.before import Proposals, look_before
 from vidal.detect.checkpoints import Checkpoint, digest, save_checkpoint
 from vidal.detect.device import use_bf16
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.preprocess import prepare
 from vidal.detect.proposals import flatten_levels, propose
 from vidal.detect.vision import ImageList
-from vidal.types import AROUND, REFUSED, REFUSED_KEPT, Detections, Frame, Image, Sample
+from vidal.types import Detections, Frame, Image, Sample
 
 _TOGETHER = {"cpu": 4, "cuda": 16}
 """Frames in one forward pass: on processors, more do not make it faster."""
@@ -44,8 +43,6 @@ class _Batch(NamedTuple):
     probs: Tensor
     features: Tensor
     embedding: Tensor
-    around: Tensor
-    refused: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +196,7 @@ class FasterRCNNDetector:
             scores, offsets = network.rpn.head(levels)
             counts = [each.shape[1] * each.shape[2] * each.shape[3] for each in scores]
             anchors = self._anchors(batch, levels, size)
-            proposals, objectness = propose(
+            proposals = propose(
                 network.rpn,
                 flatten_levels(scores, 1).squeeze(2),
                 flatten_levels(offsets, 4),
@@ -212,29 +209,25 @@ class FasterRCNNDetector:
             features = heads.box_head(heads.box_roi_pool(maps, proposals, padded))
             logits, deltas = heads.box_predictor(features)
         probs = postprocess.distribution(logits, self._cache["columns"])
-        numbers = [len(each) for each in proposals]
-        found = Proposals(
-            numbers=numbers,
-            image=torch.repeat_interleave(torch.tensor(numbers, device=self.device)),
-            boxes=torch.cat(proposals),
-            objectness=torch.cat(objectness),
-            probs=probs,
+        numbers = torch.tensor([len(each) for each in proposals], device=self.device)
+        kept = postprocess.select(
+            probs,
+            deltas.float(),
+            torch.cat(proposals),
+            torch.repeat_interleave(numbers),
+            columns=self._cache["columns"],
+            size=size,
+            coder=heads.box_coder,
+            options=self.options,
         )
-        reading = {"columns": self._cache["columns"], "size": size, "coder": heads.box_coder}
-        outputs = probs, deltas.float(), found.boxes
-        kept = postprocess.select(*outputs, found.image, **reading, options=self.options)
-        before = look_before(found, postprocess.refine(*outputs, **reading), kept)
-        original = images[0].shape[0], images[0].shape[1]
         return _Batch(
             frame=kept.image,
-            boxes=_scaled(kept.boxes, size, original),
+            boxes=_scaled(kept.boxes, size, (images[0].shape[0], images[0].shape[1])),
             scores=kept.score,
             labels=kept.label,
             probs=probs[kept.proposal],
             features=features[kept.proposal].float().clamp(-_HALF_LIMIT, _HALF_LIMIT),
             embedding=_embedding(maps),
-            around=before.around,
-            refused=_rescaled(before.refused, size, original),
         )
 
     def _table(self, parts: list[tuple[Any, _Batch]], count: int) -> Detections:
@@ -252,8 +245,6 @@ class FasterRCNNDetector:
                 probs=empty((0, len(self.classes) + 1), np.float32),
                 features=empty((0, width), np.float16),
                 embedding=empty((0, depth), np.float32),
-                around=empty((0, len(AROUND)), np.float16),
-                refused=empty((0, REFUSED_KEPT, len(REFUSED)), np.float32),
             )
 
         def column(name: str) -> Any:
@@ -262,13 +253,8 @@ class FasterRCNNDetector:
         frame = np.concatenate([where[batch.frame.cpu().numpy()] for where, batch in parts])
         order = np.argsort(frame, kind="stable")
         positions = np.concatenate([where for where, _ in parts])
-
-        def by_frame(name: str) -> Any:
-            values = column(name)
-            result = np.empty((count, *values.shape[1:]), dtype=np.float32)
-            result[positions] = values
-            return result
-
+        embedding = np.empty((count, parts[0][1].embedding.shape[1]), dtype=np.float32)
+        embedding[positions] = column("embedding")
         return Detections(
             classes=self.classes,
             scanned=np.ones(count, dtype=np.bool_),
@@ -278,9 +264,7 @@ class FasterRCNNDetector:
             labels=column("labels")[order],
             probs=column("probs")[order],
             features=column("features")[order].astype(np.float16),
-            embedding=by_frame("embedding"),
-            around=column("around")[order].astype(np.float16),
-            refused=by_frame("refused"),
+            embedding=embedding,
         )
 
     def _widths(self) -> tuple[int, int]:
@@ -300,11 +284,6 @@ def _scaled(boxes: Tensor, size: tuple[int, int], original: tuple[int, int]) -> 
     scaled = boxes * torch.tensor((wide, high, wide, high), device=boxes.device)
     limit = torch.tensor((original[1], original[0]) * 2, device=boxes.device, dtype=boxes.dtype)
     return torch.minimum(scaled, limit)
-
-
-def _rescaled(refused: Tensor, size: tuple[int, int], original: tuple[int, int]) -> Tensor:
-    """Refused proposals with their boxes in pixels of the original image."""
-    return torch.cat([_scaled(refused[..., :4], size, original), refused[..., 4:]], dim=-1)
 
 
 def _embedding(maps: Mapping[str, Tensor]) -> Tensor:

@@ -147,7 +147,7 @@ def training_losses(
         network.rpn, objectness, deltas, anchors, targets, options, generator
     )
     with torch.no_grad():
-        proposals, _ = propose(network.rpn, objectness, deltas, anchors, counts, sizes)
+        proposals = propose(network.rpn, objectness, deltas, anchors, counts, sizes)
     heads = network.roi_heads
     regions, labels, aims = _sample_regions(heads, proposals, targets, options, generator)
     class_loss, box_loss = objectness_loss.new_zeros(()), objectness_loss.new_zeros(())

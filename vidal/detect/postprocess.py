@@ -77,30 +77,6 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, overlap: float) -> T
     return kept
 
 
-def refine(
-    probs: Tensor,
-    deltas: Tensor,
-    proposals: Tensor,
-    *,
-    columns: Tensor,
-    size: tuple[int, int],
-    coder: Any,
-) -> Tensor:
-    """(P, 4) the proposals as their strongest class moves them, inside the image.
-
-    Arguments as for ``select``.
-    """
-    label = probs[:, :-1].argmax(dim=1)
-    by_class = deltas.view(len(deltas), deltas.shape[1] // 4, 4)
-    row = torch.arange(len(deltas), device=deltas.device)
-    return _inside(coder.decode_single(by_class[row, columns[label]].float(), proposals), size)
-
-
-def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    limit = torch.tensor((size[1], size[0], size[1], size[0]), device=boxes.device)
-    return torch.minimum(boxes.clamp(min=0), limit.to(boxes.dtype))
-
-
 def select(
     probs: Tensor,
     deltas: Tensor,
@@ -127,7 +103,9 @@ def select(
     row, label = torch.nonzero(probs[:, :-1] > options.score_floor, as_tuple=True)
     by_class = deltas.view(len(deltas), deltas.shape[1] // 4, 4)
     offsets = by_class[row, columns[label]].float()
-    boxes = _inside(coder.decode_single(offsets, proposals[row]), size)
+    boxes = coder.decode_single(offsets, proposals[row])
+    limit = torch.tensor((size[1], size[0], size[1], size[0]), device=boxes.device)
+    boxes = torch.minimum(boxes.clamp(min=0), limit.to(boxes.dtype))
     large = (boxes[:, 2:] - boxes[:, :2] >= _SMALLEST).all(dim=1)
     row, label, boxes = row[large], label[large], boxes[large]
     score = probs[row, label]

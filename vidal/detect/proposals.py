@@ -44,8 +44,8 @@ def propose(
     anchors: Tensor,
     counts: list[int],
     sizes: list[tuple[int, int]],
-) -> tuple[list[Tensor], list[Tensor]]:
-    """The proposals of each image, and their objectness.
+) -> list[Tensor]:
+    """The proposals of each image.
 
     Args:
         rpn: a torchvision ``RegionProposalNetwork`` (its limits and thresholds are used).
@@ -56,7 +56,7 @@ def propose(
         sizes: (h, w) of each image before padding.
 
     Returns:
-        per image (P, 4) xyxy inside the image, best first; and (P,) in [0, 1].
+        per image (P, 4) xyxy inside the image, best first.
     """
     picked, levels, first = [], [], 0
     for number, part in enumerate(torch.split(objectness, counts, dim=1)):
@@ -73,11 +73,9 @@ def propose(
     scores = objectness.gather(1, where).sigmoid()
     large = (boxes[..., 2:] - boxes[..., :2] >= rpn.min_size).all(dim=2)
     usable = large & (scores >= rpn.score_thresh)
-    result, sure = [], []
+    result = []
     for mine, score, use in zip(boxes, scores, usable, strict=True):
         mine, score = mine[use], score[use]
         kept = _suppress(mine, score, level[use], len(counts), rpn.nms_thresh)
-        kept = kept[: rpn.post_nms_top_n()]
-        result.append(mine[kept])
-        sure.append(score[kept])
-    return result, sure
+        result.append(mine[kept[: rpn.post_nms_top_n()]])
+    return result

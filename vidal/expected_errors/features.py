@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal import boxes as geometry
-from vidal.expected_errors.before import before_columns
 from vidal.expected_errors.candidates import Expected, expected
 from vidal.expected_errors.options import ExpectedErrorsOptions
 from vidal.expected_errors.pairs import (
@@ -134,7 +133,6 @@ def gather_evidence(
     columns.update(_linked(detections, nodes, strong, options.window))
     columns.update(_same_frame(detections, nodes, strong))
     columns.update(_cut(nodes, verdicts))
-    columns.update(before_columns(detections, nodes.frame, nodes.boxes))
     table = np.stack(list(columns.values()), axis=1).astype(np.float32, copy=False)
     names = tuple(columns)
     above = np.flatnonzero(strong)

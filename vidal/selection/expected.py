@@ -33,7 +33,7 @@ clips' labels, or by one that may have been trained on them."""
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
 LEAST_ERRORS = 10
-"""Judged errors below which nothing is learned and the fixed fusion is used."""
+"""Judged errors below which the fixed fusion puts frames in order, whatever the prior counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,17 +151,21 @@ def fit_expected_errors(
         columns: of the evidence that it will be asked about, for where nothing is judged yet.
 
     Returns:
-        None where fewer than ``LEAST_ERRORS`` errors were judged and no prior fills the gap: use
-        the fixed fusion.
+        None where fewer than ``LEAST_ERRORS`` errors were judged and no prior says the rest.
     """
     parts = list(judged)
     if not parts and columns is None:
         return None
     everything = Judged.join(parts) if parts else nothing_judged(columns or ())
-    errors = everything.detections.error.sum() + everything.candidates.error.sum()
-    if errors < LEAST_ERRORS and prior_for(everything.columns, options) is None:
+    if not enough(everything) and prior_for(everything.columns, options) is None:
         return None
     return fit(everything, rng, options, pool=pool)
+
+
+def enough(judged: Judged) -> bool:
+    """Whether a model of these rows may put frames in order."""
+    errors = judged.detections.error.sum() + judged.candidates.error.sum()
+    return bool(errors >= LEAST_ERRORS)
 
 
 def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:

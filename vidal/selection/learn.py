@@ -21,7 +21,13 @@ from vidal.expected_errors import (
     model_totals,
 )
 from vidal.selection.draws import LEARN, step_rng
-from vidal.selection.expected import JudgedRound, Judging, fit_expected_errors, judge_stored
+from vidal.selection.expected import (
+    JudgedRound,
+    Judging,
+    enough,
+    fit_expected_errors,
+    judge_stored,
+)
 from vidal.selection.forecast import Forecast, newest_forecast, spans
 from vidal.types import Query
 
@@ -33,8 +39,9 @@ _TOO_FEW = (
 )
 _PRIOR = (
     "Expected errors are those of the prior that comes with vidal (other detectors on rendered"
-    " clips), not learned from your labels: too few errors were judged so far. They put frames in"
-    " order; as numbers they are rough, and often several times too high or too low."
+    " clips), not learned from your labels: too few errors were judged so far. These numbers are"
+    " rough, often several times too high or too low; what puts the frames in order is a fusion of"
+    " unsure detections, weak detections and temporal coherence."
 )
 
 
@@ -46,6 +53,7 @@ class Lesson:
         model: None where there was too little to learn from and no prior, or nothing is expected.
         totals: what makes counts of the model's sums; None = the sums are told.
         numbers: clip id -> its number in what was judged.
+        ranks: whether the model puts frames in order; else the fixed fusion does.
         source: what expects errors, see ``_source``; None where none are expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
@@ -54,6 +62,7 @@ class Lesson:
     model: ErrorModel | None = None
     totals: Totals | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    ranks: bool = False
     source: Mapping[str, Any] | None = None
     forecast: Forecast | None = None
     remarks: tuple[str, ...] = ()
@@ -126,7 +135,7 @@ def learn(
     remarks = _remarks(model, [each.how for each in rounds])
     numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
     remarks += () if told is None else (told.sentence,)
-    return Lesson(model, totals, numbers, source, told, remarks)
+    return Lesson(model, totals, numbers, enough(model.judged), source, told, remarks)
 
 
 def _columns(found: Gathered) -> tuple[str, ...] | None:
@@ -139,15 +148,20 @@ def _source(model: ErrorModel | None) -> dict[str, Any]:
     """What expects errors, as JSON values.
 
     ``by``: labels, prior (that comes with vidal), prior and labels, or fusion (no counts);
-    ``weight_of_prior``: in [0, 1], in false alarms and in misses.
+    ``order_by``: expected errors, or fusion; ``weight_of_prior``: in [0, 1], in false alarms and
+    in misses.
     """
     if model is None:
-        return {"by": "fusion", "weight_of_prior": None}
+        return {"by": "fusion", "order_by": "fusion", "weight_of_prior": None}
     false, missed = (1 - share for share in model.own_share)
     by = "labels" if false == missed == 0 else "prior and labels"
     if false == missed == 1:
         by = "prior"
-    return {"by": by, "weight_of_prior": {"false_alarms": false, "misses": missed}}
+    return {
+        "by": by,
+        "order_by": "expected errors" if enough(model.judged) else "fusion",
+        "weight_of_prior": {"false_alarms": false, "misses": missed},
+    }
 
 
 def pool_evidence(rows: Iterable[Evidence | None]) -> list[Evidence]:
@@ -167,7 +181,7 @@ def _thinned(rows: Rows) -> Rows:
 
 def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
     false, missed = (1 - share for share in model.own_share)
-    if false == missed == 1:
+    if not enough(model.judged):
         return (_PRIOR,)
     if false == missed == 0:
         return (_remark(model, how),)

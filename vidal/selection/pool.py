@@ -35,7 +35,7 @@ class PoolClip:
         detections: its table, or None where no detector ran.
         estimate: verdicts (``rows`` of ``detections``), or None.
         expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
-            where there is no model. Either all clips of a pool have it, or none.
+            where no model may put frames in order. Either all clips of a pool have it, or none.
         told: the same, right in sum, for people to read; None = ``expected``.
         prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
     """
@@ -202,7 +202,7 @@ class _Parts:
 
 
 def _learned(part: PoolClip) -> NDArray[Any]:
-    return np.full(part.clip.frames, part.expected is not None)
+    return np.full(part.clip.frames, part.expected is not None or part.told is not None)
 
 
 def _prior(part: PoolClip) -> NDArray[Any]:

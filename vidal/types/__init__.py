@@ -16,16 +16,12 @@ from vidal.types.arrays import (
     ScoreArray,
     frozen,
 )
-from vidal.types.before import AROUND, REFUSED, REFUSED_KEPT
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
 from vidal.types.tables import Annotations, Detections, LabelledClip, Skipped
 from vidal.types.verdicts import Carried, ErrorEstimate, Links
 
 __all__ = [
-    "AROUND",
-    "REFUSED",
-    "REFUSED_KEPT",
     "UNKNOWN",
     "Annotations",
     "BoolArray",

@@ -20,7 +20,6 @@ from vidal.types.arrays import (
     frozen,
     set_fields,
 )
-from vidal.types.before import REFUSED
 
 
 class Rows:
@@ -73,10 +72,6 @@ class Detections(Rows):
         probs: (N, K+1) float32, the class distribution; background is the last column.
         features: (N, D) float16 ROI features; D may be 0.
         embedding: (F, E) float32, one per frame, zero where not scanned; E may be 0.
-        around: (N, A) float16, what lay around the row before suppression, see ``AROUND``; A is 0
-            where the detector does not tell.
-        refused: (F, R, 6) float32, the proposals that no row overlaps, see ``REFUSED``; R is 0
-            where the detector does not tell.
     """
 
     classes: tuple[str, ...]
@@ -88,17 +83,10 @@ class Detections(Rows):
     probs: FloatArray
     features: HalfArray
     embedding: FloatArray
-    around: HalfArray = field(default_factory=lambda: np.zeros((0, 0), np.float16))
-    refused: FloatArray = field(default_factory=lambda: np.zeros((0, 0, len(REFUSED)), np.float32))
 
     def __post_init__(self) -> None:
         classes = tuple(self.classes)
         n, f, k = len(self.frame), len(self.scanned), len(classes)
-        around, refused = self.around, self.refused
-        if not around.size:  # not told: of width 0, whatever the length
-            around = np.zeros((n, around.shape[1] if not n else 0), np.float16)
-        if not refused.size:
-            refused = np.zeros((f, refused.shape[1] if not f else 0, len(REFUSED)), np.float32)
         set_fields(
             self,
             classes=classes,
@@ -110,8 +98,6 @@ class Detections(Rows):
             probs=frozen(self.probs, np.float32, (n, k + 1), "probs"),
             features=frozen(self.features, np.float16, (n, None), "features"),
             embedding=frozen(self.embedding, np.float32, (f, None), "embedding"),
-            around=frozen(around, np.float16, (n, None), "around"),
-            refused=frozen(refused, np.float32, (f, None, len(REFUSED)), "refused"),
         )
         _check_frames(self.frame, f)
         _check_boxes(self.boxes)
@@ -129,7 +115,7 @@ class Detections(Rows):
 
     def keep(self, rows: BoolArray | IntArray) -> Detections:
         """The table with these rows only (a mask, or increasing row numbers)."""
-        per_row = ("frame", "boxes", "scores", "labels", "probs", "features", "around")
+        per_row = ("frame", "boxes", "scores", "labels", "probs", "features")
         return replace(self, **{name: getattr(self, name)[rows] for name in per_row})
 
     @staticmethod
@@ -158,10 +144,6 @@ class Detections(Rows):
         scanned[where] = True
         if parts:
             embedding[where] = np.concatenate([part.embedding for part in parts])
-        a, r = (parts[0].around.shape[1], parts[0].refused.shape[1]) if parts else (0, 0)
-        refused = np.zeros((frames, r, len(REFUSED)), dtype=np.float32)
-        if parts:
-            refused[where] = np.concatenate([part.refused for part in parts])
 
         def column(name: str, empty: tuple[int, ...], dtype: Any) -> NDArray[Any]:
             if not parts:
@@ -179,8 +161,6 @@ class Detections(Rows):
             probs=column("probs", (0, len(classes) + 1), np.float32),
             features=column("features", (0, d), np.float16),
             embedding=embedding,
-            around=column("around", (0, a), np.float16),
-            refused=refused,
         )
 
 

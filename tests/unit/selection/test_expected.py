@@ -304,15 +304,16 @@ def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
         lesson = a_lesson(plan, clips, match, None)
         assert lesson.model is None
         assert "too few labelled errors" in lesson.remarks[0]
-        assert lesson.source == {"by": "fusion", "weight_of_prior": None}
+        assert lesson.source == {"by": "fusion", "order_by": "fusion", "weight_of_prior": None}
 
 
-def test_before_there_are_labels_the_shipped_prior_counts_and_is_marked(tmp_path):
+def test_before_there_are_labels_the_fusion_ranks_and_the_shipped_prior_counts(tmp_path):
     plan, clips, _ = a_run(tmp_path, frames=4)
     lesson = a_lesson(plan, clips, None, None, OPTIONS)
     assert lesson.model.own_share == (0.0, 0.0)
     assert lesson.source == {
         "by": "prior",
+        "order_by": "fusion",
         "weight_of_prior": {"false_alarms": 1.0, "misses": 1.0},
     }
     (remark,) = lesson.remarks
@@ -328,12 +329,29 @@ def test_before_there_are_labels_the_shipped_prior_counts_and_is_marked(tmp_path
         table = from_arrays(Detections, store.get(keys.detections))
         verdicts = estimate_errors(table, Still(), CoherenceOptions(), size=SIZE)
         store.put(keys.estimate, to_arrays(verdicts))
-    parts = Lookup(found_by(plan, clips), None, {}, lesson.model).parts()
-    pool = build_pool(parts, classes=CLASSES, needs=ExpectedErrors.needs, threshold=0.5)
-    assert pool.column("prior").tolist() == [1.0] * 16
-    assert pool.column("learned").all()
-    words = ExpectedErrors().explain(pool, np.arange(16)).words
-    assert all(each.startswith("by the shipped prior: expects ") for each in words)
+    pools = [
+        build_pool(
+            Lookup(found_by(plan, clips), None, {}, model, ranks=lesson.ranks).parts(),
+            classes=CLASSES,
+            needs=ExpectedErrors.needs,
+            threshold=0.5,
+        )
+        for model in (lesson.model, None)
+    ]
+    # The order is that of a run without a prior, bit by bit; only what is told is the prior's.
+    scores = [ExpectedErrors().score(pool) for pool in pools]
+    np.testing.assert_array_equal(*scores)
+    told = ExpectedErrors().explain(pools[0], np.arange(16))
+    assert all(each.startswith("by the shipped prior: expects ") for each in told.words)
+    said = np.concatenate(
+        [
+            lesson.model.counts(found_by(plan, clips).rows(clip.id), len(CLASSES)).sum(axis=1)
+            for clip in clips
+        ]
+    )
+    np.testing.assert_allclose(told.parts["false_positives"], said[:, 0], rtol=1e-5)
+    plain = ExpectedErrors().explain(pools[1], np.arange(16))
+    assert not any("prior" in each for each in plain.words)
 
 
 def test_evidence_that_was_gathered_in_another_way_has_no_prior(tmp_path):
