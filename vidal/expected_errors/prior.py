@@ -26,7 +26,7 @@ VANISHES = 9
 """Own errors, in those that the prior is worth, from which on the prior is not asked."""
 PRIOR = Path(__file__).with_name("prior.npz")
 """The model that comes with the package."""
-_AT_ONCE = 4096
+_AT_ONCE = 256
 """Rows that go down all trees together: what they need stays in the processor's cache."""
 
 
