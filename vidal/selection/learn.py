@@ -116,7 +116,9 @@ def learn(
     """
     if options is None:
         return Lesson()
+    open_clips = None
     if rounds is None:
+        open_clips = _open_clips(found, labels)
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(found.store), found.keys, tables, options)
         names = tuple(sorted(found.keys))
@@ -126,7 +128,9 @@ def learn(
     if options.correction == "importance":
         pool = pool_evidence(found.rows(clip) for clip in found.clips)
     rng = step_rng(seed, number, LEARN)
-    model = fit_expected_errors(judged, rng, options, pool=pool, columns=_columns(found))
+    model = fit_expected_errors(
+        judged, rng, options, pool=pool, columns=_columns(found), own=open_clips
+    )
     source = _source(model)
     if model is None:
         return Lesson(source=source, remarks=(_TOO_FEW,))
@@ -136,6 +140,14 @@ def learn(
     numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
     remarks += () if told is None else (told.sentence,)
     return Lesson(model, totals, numbers, enough(model.judged), source, told, remarks)
+
+
+def _open_clips(found: Gathered, labels: LabelMatch | None) -> list[int] | None:
+    """Numbers of the clips with frames that are not labelled; None = all clips."""
+    if labels is None:
+        return None
+    names = sorted(found.keys)
+    return [n for n, name in enumerate(names) if not labels.labelled(found.clips[name]).all()]
 
 
 def _columns(found: Gathered) -> tuple[str, ...] | None:
