@@ -1,32 +1,28 @@
-"""How well learned estimates follow the true errors of three detectors on rendered clips.
+"""How well estimates of errors follow the true errors of three detectors on rendered clips.
 
     python tools/bench_expected_rendered.py --cache DIR
 
 Twelve configurations: detectors "weak", "medium" (trained here, see ``rendered_detectors.py``) and
 "strong" (shipped), 25 and 10 frames a second, thresholds 0.3 and 0.5. Every estimate is judged on
-the same test clips, of seeds that no detector was trained on; what it is learned from differs (see
-``rendered_labels.py``). Everything that was computed is kept in DIR, and taken from there.
+the same test clips, of seeds that no detector was trained on and that decided nothing; labels come
+from twelve other clips. Trainings, what the detectors see and finished configurations are kept in
+DIR: a run that was stopped goes on, and a second one takes seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import sklearn
-import torch
-from bench_expected_errors import applied, fitted, quality, variants
-from judged_detections import Clip
+from make_prior import DETECTORS as DETECTORS_OF_PRIOR
+from make_prior import fitted, rows_of
 from rendered_detectors import (
     LENGTHS,
     RATES,
@@ -35,38 +31,39 @@ from rendered_detectors import (
     SHIPPED,
     Scan,
     held_out_specs,
-    labelled,
     scan,
     trained,
-    training_specs,
     untrained,
 )
-from rendered_figures import COHERENCE, FUSED, PLAIN, draws, figures, means, plain, tell
+from rendered_figures import draws, figures, means, plain, tell, totals
 from rendered_labels import (
     GAP,
-    RANDOM,
-    SHARE,
+    SHARES,
     Seen,
-    Source,
-    repeated,
-    round_zero,
+    chosen,
+    drawn,
+    fused,
+    labelled_rows,
     seen,
-    trained_on,
-    unseen,
 )
 
+from vidal.assemble.simulation import machine
 from vidal.coherence import CoherenceOptions
-from vidal.detect.faster_rcnn import FasterRCNNDetector
 from vidal.evaluate.average_precision import evaluate_detections
-from vidal.evaluate.quality import VerdictCounts
-from vidal.expected_errors import ExpectedErrorsOptions, fit
+from vidal.expected_errors import ErrorModel, ExpectedErrorsOptions, fit
+from vidal.expected_errors.prior import Priors
+from vidal.selection.notes import versions
 
 DETECTORS = (*RECIPES, SHIPPED)
-WEAKER = {"medium": "weak", SHIPPED: "medium"}
 THRESHOLDS = (0.5, 0.3)
 """The default first: a run that is stopped has measured that."""
-FIT_FRAMES = 5000
-VERSION = 2
+CHOICES = {
+    "second version: constant, estimator, blend": "other data: see docs/expected_errors.md",
+    "what is kept of the time before suppression; weight of the prior": "the pool clips",
+    "anything": "not the test clips",
+}
+"""What a figure of this file may be too good by."""
+VERSION = 3
 """Raised when kept results no longer hold."""
 
 
@@ -77,37 +74,32 @@ class Lab:
         self.folder = folder
         self.detector = cache(self._detector)
         self.scans = cache(self._scans)
-        self.precision = cache(self._precision)
+        self.prior = cache(self._prior)
 
-    def _detector(self, name: str, half: int | None = None) -> FasterRCNNDetector:
-        return trained(name, self.folder, half)
+    def _detector(self, name: str) -> Any:
+        return trained(name, self.folder)
 
     def _scans(self, part: str, rate: int) -> list[dict[str, Scan]]:
-        """Pool, test, or training clips; the last as ``own`` or ``cross`` detectors see them.
+        """Pool or test clips as every detector sees them; a clip is rendered once for all."""
+        every = {name: self.detector(name) for name in DETECTORS}
+        specs = held_out_specs(rate)[part == "test"]
+        return [scan(spec, every, self.folder / "scans") for spec in specs]
 
-        A clip is rendered once for all detectors.
-        """
-        if part in ("pool", "test"):
-            every = {name: self.detector(name) for name in DETECTORS}
-            specs = held_out_specs(rate)[part == "test"]
-            return [scan(spec, every, self.folder / "scans") for spec in specs]
-        result = []
-        for number, spec in enumerate(training_specs(rate)):
-            half = 1 - number % 2 if part == "cross" else None
-            every = {name: self.detector(name, half) for name in RECIPES}
-            result.append(scan(spec, every, self.folder / "scans"))
-        return result
+    def _prior(self, name: str) -> Priors:
+        """The prior as a detector meets it that is not among those it was made of."""
+        related = {name, "new head"} if name == SHIPPED else {name}  # of the same trunk
+        others = [each for each in DETECTORS_OF_PRIOR if each not in related]
+        return fitted([rows_of(each, self.folder)[0] for each in others]).trees
 
-    def _precision(self, name: str, rate: int) -> dict[str, Any]:
-        """AP50 on the test clips."""
+    def precision(self, name: str, rate: int) -> dict[str, Any]:
+        """Average precision on the test clips."""
         scans = [clip[name] for clip in self.scans("test", rate)]
         pairs = [(each.detections, each.truth) for each in scans]
         return evaluate_detections(pairs, classes=pairs[0][1].classes).as_dict()
 
-
-def judged(lab: Lab, name: str, part: str, rate: int, options: ExpectedErrorsOptions) -> list[Seen]:
-    """The clips of a part as a detector sees them, with evidence and verdicts."""
-    return [seen(each[name], n, options) for n, each in enumerate(lab.scans(part, rate))]
+    def seen(self, name: str, part: str, rate: int, options: ExpectedErrorsOptions) -> list[Seen]:
+        """The clips of a part as a detector sees them, with evidence and verdicts."""
+        return [seen(each[name], n, options) for n, each in enumerate(self.scans(part, rate))]
 
 
 def with_sum(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -120,7 +112,7 @@ def fixed_estimates(test: Sequence[Seen]) -> dict[str, list[np.ndarray]]:
     signal = {name: [each.clip.signals[name] for each in test] for name in test[0].clip.signals}
     alike = {
         "number of detections": "n",
-        PLAIN: "sum(1-score)",
+        "sum(1-score)": "sum(1-score)",
         "summed entropy": "entropy",
         "sub-threshold sum": "sub-threshold",
         "temporal coherence FP": "TC fp",
@@ -131,56 +123,63 @@ def fixed_estimates(test: Sequence[Seen]) -> dict[str, list[np.ndarray]]:
         for name, key in alike.items()
     }
     pairs = zip(signal["TC fp"], signal["TC fn"], strict=True)
-    result[COHERENCE] = with_sum([np.column_stack(pair) for pair in pairs])
-    result[FUSED] = with_sum(round_zero(test))
+    result["temporal coherence FP+FN"] = with_sum([np.column_stack(pair) for pair in pairs])
+    result["fusion"] = with_sum(fused(test))
     return result
 
 
-def sources(
-    lab: Lab, name: str, rate: int, options: ExpectedErrorsOptions, pool: Sequence[Seen]
-) -> dict[str, Source]:
-    """All label sources of a configuration."""
-    weaker = judged(lab, WEAKER[name], "pool", rate, options) if name in WEAKER else None
-    found = unseen(pool, options, weaker)
-    if name in RECIPES:
-        own, cross = (judged(lab, name, part, rate, options) for part in ("own", "cross"))
-        masks = labelled(rate, RECIPES[name][0])
-        found |= trained_on(own, cross, masks, pool, options)
-    return found
+def applied(model: ErrorModel, test: Sequence[Seen], classes: int) -> list[np.ndarray]:
+    """(F, 3) expected errors of each clip."""
+    return with_sum([model.counts(each.clip.evidence, classes).sum(axis=1) for each in test])
 
 
-def learned(
-    test: Sequence[Clip], given: Mapping[str, Source], options: ExpectedErrorsOptions
-) -> tuple[dict[str, list[np.ndarray]], dict[str, dict[str, float]]]:
-    """Estimates and quality of every label source, and of the ablations on random labels."""
-    estimates, qualities = {}, {}
-    columns = variants(test[0].evidence.columns)
-    for name in [*given, *(name for name in columns if name != "learned")]:
-        use, weak = columns["learned"][:2]
-        if name in given:
-            source = given[name]
-            rng = np.random.default_rng(0)
-            model = fit(source.judged, rng, source.options, pool=source.pool)
-        else:
-            use, weak, estimator = columns[name]
-            own = replace(options, estimator=estimator)
-            model = fitted(given[RANDOM].judged, own, use, weak)
-        found = [applied(model, clip, use, weak) for clip in test]
-        estimates[name] = with_sum([np.column_stack(each[:2]) for each in found])
-        qualities[name] = quality(test, found)
-    return estimates, qualities
+def learned_estimates(
+    lab: Lab, name: str, rate: int, threshold: float, classes: int
+) -> dict[str, list[np.ndarray]]:
+    """What learns, from how many labels: both versions, and the second beside the prior."""
+    result: dict[str, list[np.ndarray]] = {}
+    for version, word, shares in ((1, "first", SHARES[-1:]), (2, "second", SHARES)):
+        own = ExpectedErrorsOptions(threshold, version=version, prior=0)
+        pool, test = (lab.seen(name, part, rate, own) for part in ("pool", "test"))
+        clips = [each.clip for each in pool]
+        for share in shares:
+            rows = labelled_rows(clips, drawn(clips, share))
+            model = fit(rows, np.random.default_rng(0), own)
+            result[f"{word} version, {share:.0%}"] = applied(model, test, classes)
+    rows = labelled_rows(clips, chosen(pool, SHARES[-1]))
+    model = fit(rows, np.random.default_rng(0), own)
+    result["second version, chosen 10%"] = applied(model, test, classes)
+    mixed = ExpectedErrorsOptions(threshold)
+    prior = lab.prior(name)
+    for share in (0.0, *SHARES):
+        rows = labelled_rows(clips, drawn(clips, share))
+        model = fit(rows, np.random.default_rng(0), mixed, prior=prior)
+        word = f"prior + {share:.0%}" if share else "prior"
+        result[word] = applied(model, test, classes)
+    return result
 
 
-def coherence_quality(test: Sequence[Seen]) -> dict[str, float]:
-    """Precision, recall and counts of the verdicts of temporal coherence."""
-    row: dict[str, float] = {}
-    for kind, counts in (
-        ("FP", sum((each.false for each in test), VerdictCounts())),
-        ("miss", sum((each.missed for each in test), VerdictCounts())),
-    ):
-        row[f"{kind} expected / true"] = counts.given / counts.due if counts.due else float("nan")
-        row[f"{kind} precision"], row[f"{kind} recall"] = counts.precision, counts.recall
-    return row
+def measure(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[str, Any]:
+    """All figures of one configuration, and its bootstrap draws."""
+    own = ExpectedErrorsOptions(threshold)
+    test = lab.seen(name, "test", rate, own)
+    clips = [each.clip for each in test]
+    classes = len(lab.detector(name).classes)
+    estimates = fixed_estimates(test) | learned_estimates(lab, name, rate, threshold, classes)
+    true = with_sum([clip.true for clip in clips])
+    return {
+        "frames": sum(len(clip.true) for clip in clips),
+        "true errors": [int(sum(clip.true[:, k].sum() for clip in clips)) for k in (0, 1)],
+        "figures": {key: figures(values, true) for key, values in estimates.items()},
+        "totals": {key: totals(values, true) for key, values in estimates.items() if counted(key)},
+        "cost": cost(test),
+        "draws": draws(estimates, true, count),
+    }
+
+
+def counted(name: str) -> bool:
+    """Whether an estimate speaks in counts of errors."""
+    return name.startswith(("temporal coherence FP+FN", "first", "second", "prior"))
 
 
 def cost(clips: Sequence[Seen]) -> dict[str, float]:
@@ -190,54 +189,6 @@ def cost(clips: Sequence[Seen]) -> dict[str, float]:
         "evidence ms a frame": 1e3 * sum(each.clip.seconds for each in clips) / frames,
         "temporal coherence ms a frame": 1e3 * sum(each.seconds for each in clips) / frames,
         "detections a frame": sum(each.clip.signals["n"].sum() for each in clips) / frames,
-    }
-
-
-def fit_cost(clips: Sequence[Seen], options: ExpectedErrorsOptions) -> dict[str, float]:
-    """Core seconds of a fit on many labelled frames: all clips, repeated until there are enough."""
-    frames = sum(len(each.clip.true) for each in clips)
-    rows = repeated([each.clip for each in clips], FIT_FRAMES)
-    start = time.process_time()
-    fit(rows, np.random.default_rng(0), options)
-    return {
-        "fit seconds": time.process_time() - start,
-        "fit frames": FIT_FRAMES,
-        "fit rows": len(rows.detections) + len(rows.candidates),
-        "fit repeats each frame": FIT_FRAMES / frames,
-    }
-
-
-def measure(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[str, Any]:
-    """All figures of one configuration, and its bootstrap draws."""
-    options = ExpectedErrorsOptions(threshold=threshold)
-    # A fit's time hardly depends on rate and threshold: once a detector is enough.
-    timed = (rate, threshold) == (RATES[0], THRESHOLDS[0])
-    pool, test = (judged(lab, name, part, rate, options) for part in ("pool", "test"))
-    clips = [each.clip for each in test]
-    given = sources(lab, name, rate, options, pool)
-    estimates, qualities = learned(clips, given, options)
-    estimates = fixed_estimates(test) | estimates
-    true = with_sum([clip.true for clip in clips])
-    return {
-        "frames": int(sum(len(clip.true) for clip in clips)),
-        "true errors": [int(sum(clip.true[:, k].sum() for clip in clips)) for k in (0, 1)],
-        "labels": {key: labels_of(source) for key, source in given.items()},
-        "figures": {key: figures(values, true) for key, values in estimates.items()},
-        "quality": {COHERENCE: coherence_quality(test), **qualities},
-        "cost": cost([*pool, *test]) | (fit_cost([*pool, *test], options) if timed else {}),
-        "draws": draws(estimates, true, count),
-    }
-
-
-def labels_of(source: Source) -> dict[str, int]:
-    """How much an estimate was learned from."""
-    rows = source.judged
-    return {
-        "frames": source.frames,
-        "detections": len(rows.detections),
-        "false positives": int(rows.detections.error.sum()),
-        "candidates": len(rows.candidates),
-        "missed candidates": int(rows.candidates.error.sum()),
     }
 
 
@@ -257,35 +208,22 @@ def kept(lab: Lab, name: str, rate: int, threshold: float, count: int) -> dict[s
 
 
 def summaries(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Means over all configurations, those with every method, and each detector's."""
+    """Means over all configurations, and each detector's."""
     groups = {
         "all": list(results),
-        "weak and medium": [key for key in results if not key.startswith(SHIPPED)],
         **{name: [key for key in results if key.startswith(name)] for name in DETECTORS},
     }
-    return {
-        group: means([results[key] for key in keys], [results[key]["draws"] for key in keys])
-        for group, keys in groups.items()
-        if keys
-    }
+    return {group: means([results[key] for key in keys]) for group, keys in groups.items() if keys}
 
 
 def record(lab: Lab, results: Mapping[str, Any], count: int) -> dict[str, Any]:
     """What is published."""
     done = {key.rsplit(", threshold", 1)[0] for key in results}
     return {
-        "machine": {
-            "processor": torch.cpu.get_capabilities().get("cpu_name", platform.machine()),
-            "threads": torch.get_num_threads(),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-            "torch": torch.__version__,
-            "opencv": cv2.__version__,
-        },
+        "machine": machine(),
+        "versions": versions(),
         "seeds": SEEDS,
+        "which data influenced which choice": CHOICES,
         "options": {
             "expected errors": asdict(ExpectedErrorsOptions()),
             "temporal coherence": asdict(CoherenceOptions()),
@@ -297,8 +235,7 @@ def record(lab: Lab, results: Mapping[str, Any], count: int) -> dict[str, Any]:
                 for name, (frames, epochs) in RECIPES.items()
             },
             "frames of a clip": LENGTHS,
-            "clips": {"pool": 12, "test": 12, "training": 12 * len(RATES)},
-            "share labelled": SHARE,
+            "clips": {"pool": 12, "test": 12},
             "gap of the query": GAP,
             "bootstrap draws": count,
         },
@@ -323,17 +260,15 @@ def main() -> None:
         "--out", type=Path, default=Path("tools/results/expected_errors_rendered.json")
     )
     parser.add_argument("--only", nargs="*", default=DETECTORS, choices=DETECTORS)
-    parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--draws", type=int, default=100)
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     lab, results = Lab(args.cache), {}
     for threshold, rate, name in product(THRESHOLDS, RATES, args.only):
         key = f"{name}, {rate} fps, threshold {threshold}"
         results[key] = kept(lab, name, rate, threshold, args.draws)
-        own = means([results[key]], [results[key]["draws"]])
-        own.pop("leads")
-        tell(f"{key}, errors {results[key]['true errors']}", own)
-        text = json.dumps(plain(record(lab, results, args.draws)), indent=1)
+        tell(f"{key}, errors {results[key]['true errors']}", means([results[key]]))
+        text = json.dumps(plain(record(lab, results, args.draws)), indent=1, allow_nan=False)
         args.out.write_text(text + "\n", encoding="utf-8")
     for group, table in summaries(results).items():
         tell(f"mean over configurations: {group}", table)

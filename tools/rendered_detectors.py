@@ -3,8 +3,7 @@
     python tools/rendered_detectors.py --cache DIR
 
 Trains, and keeps in DIR, what ``bench_expected_rendered.py`` compares: "weak" and "medium", from
-fresh weights as a campaign would, and for each of them two detectors that saw one half of its
-training clips only. "strong" is the checkpoint that the package ships.
+fresh weights as a campaign would. "strong" is the checkpoint that the package ships.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from vidal.campaign.config import load_config
 from vidal.campaign.training import starting_detector
 from vidal.detect.faster_rcnn import FasterRCNNDetector
 from vidal.detect.load import load_detector
+from vidal.evidence.gather import VERSIONS
 from vidal.evidence.scan import scan_clip
 from vidal.scenes import CLASSES, SceneSpec, annotations, plan, render
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
@@ -40,6 +40,8 @@ gives less than a longer one on fewer frames."""
 SHIPPED = "strong"
 SHARES = {"default": 6.0, "town": 3.0, "night": 1.0, "wheelchair": 2.0}
 BATCH = 4
+DETECTIONS = VERSIONS["detections"]
+"""Kept tables are read while vidal computes them in the same way."""
 
 
 def training_specs(rate: int) -> list[SceneSpec]:
@@ -55,23 +57,19 @@ def held_out_specs(rate: int) -> tuple[list[SceneSpec], list[SceneSpec]]:
     return every[::2], every[1::2]
 
 
-def labelled(rate: int, count: int, half: int | None = None) -> list[np.ndarray]:
+def labelled(rate: int, count: int) -> list[np.ndarray]:
     """(F,) bool for each training clip: half of ``count`` random frames are of either rate.
 
     Args:
         rate: of the clips.
         count: of both rates together.
-        half: 0 or 1 = only the frames in every second clip.
     """
     specs = training_specs(rate)
     lengths = [spec.frames for spec in specs]
     drawn = np.random.default_rng([SEEDS["train"], rate]).permutation(sum(lengths))
     mask = np.zeros(sum(lengths), np.bool_)
     mask[drawn[: count // len(RATES)]] = True
-    masks = np.split(mask, np.cumsum(lengths)[:-1])
-    if half is None:
-        return masks
-    return [mask & (number % 2 == half) for number, mask in enumerate(masks)]
+    return np.split(mask, np.cumsum(lengths)[:-1])
 
 
 @cache
@@ -88,21 +86,20 @@ def _library() -> Mapping[tuple[int, int, int], Sample]:
     return samples
 
 
-def trained(name: str, folder: Path, half: int | None = None) -> FasterRCNNDetector:
+def trained(name: str, folder: Path) -> FasterRCNNDetector:
     """The detector of that name: from the folder, or trained and kept there.
 
     Args:
         name: of ``RECIPES``, or ``SHIPPED``.
         folder: keeps weights, and the state of a training between epochs.
-        half: 0 or 1 = trained on the frames of one half of the clips only.
     """
     if name == SHIPPED:
         return load_detector("scenes-tiny", device="cpu")
     count, epochs = RECIPES[name]
-    stem = f"{name.replace(' ', '-')}-{count}-{epochs}" + ("" if half is None else f"-half{half}")
+    stem = f"{name.replace(' ', '-')}-{count}-{epochs}"
     path = folder / f"{stem}.safetensors"
     if not path.exists():
-        _train(count, epochs, half, path)
+        _train(count, epochs, path)
     return load_detector("scenes-tiny", weights=path, device="cpu")
 
 
@@ -112,11 +109,11 @@ def untrained(epochs: int, rng: np.random.Generator) -> FasterRCNNDetector:
     return replace(start, training=replace(start.training, epochs=epochs), _cache={})
 
 
-def _train(count: int, epochs: int, half: int | None, path: Path) -> None:
+def _train(count: int, epochs: int, path: Path) -> None:
     frames = [
         (rate, number, int(index))
         for rate in RATES
-        for number, mask in enumerate(labelled(rate, count, half))
+        for number, mask in enumerate(labelled(rate, count))
         for index in np.flatnonzero(mask)
     ]
     rng = np.random.default_rng(SEEDS["weights"])
@@ -154,7 +151,7 @@ def scan(
     store, inputs = FileStore(folder), [repr(spec)]
     options = FlowOptions()
     places = {
-        name: content_key("detections", 1, inputs, detector.key)
+        name: content_key("detections", DETECTIONS, inputs, detector.key)
         for name, detector in detectors.items()
     }
     flow_at, truth_at = (
@@ -213,9 +210,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     folder = parser.parse_args().cache
     folder.mkdir(parents=True, exist_ok=True)
-    for half in (None, 0, 1):
-        for name in RECIPES:
-            trained(name, folder, half)
+    for name in RECIPES:
+        trained(name, folder)
 
 
 if __name__ == "__main__":

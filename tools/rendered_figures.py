@@ -11,30 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rendered_labels import (
-    ALL,
-    AS_MANY,
-    BEFORE,
-    CALIBRATION,
-    CHOSEN,
-    CROSS,
-    IMPORTANCE,
-    MIXED,
-    RANDOM,
-    SEEN,
-)
 
 from vidal.evaluate.quality import capture_curve, correlate
 
 TARGETS = ("FP", "FN", "FP+FN")
-PLAIN, FUSED, COHERENCE = "sum(1-score)", "round-0 fusion", "temporal coherence FP+FN"
+FIRST, SECOND, PRIOR, FUSED = "first version, ", "second version, ", "prior", "fusion"
 PAIRS = (
-    *((name, rival) for name in (RANDOM, CHOSEN, ALL, SEEN, CROSS, BEFORE)
-      for rival in (PLAIN, FUSED, COHERENCE)),
-    (FUSED, PLAIN), (CHOSEN, RANDOM), (IMPORTANCE, CHOSEN), (MIXED, RANDOM), (CALIBRATION, MIXED),
-    (CALIBRATION, RANDOM), (ALL, RANDOM), (BEFORE, RANDOM), (CROSS, SEEN), (SEEN, AS_MANY),
-    (CROSS, AS_MANY), (RANDOM, AS_MANY), ("score and box only", RANDOM), ("temporal only", RANDOM),
-    ("without sub-threshold detections", RANDOM), ("logistic regression", RANDOM),
+    (f"{SECOND}10%", f"{FIRST}10%"),
+    (f"{SECOND}10%", FUSED), (f"{SECOND}10%", "sum(1-score)"),
+    (f"{SECOND}chosen 10%", f"{SECOND}10%"), (FUSED, "sum(1-score)"),
+    (PRIOR, FUSED), (PRIOR, "sum(1-score)"),
+    *((f"{PRIOR} + {share}", f"{SECOND}{share}") for share in ("3%", "10%")),
+    *((f"{PRIOR} + {share}", FUSED) for share in ("3%", "10%")),
 )  # fmt: skip
 """Differences that are told with an interval: first minus second."""
 Estimates = Mapping[str, Sequence[np.ndarray]]
@@ -64,6 +52,18 @@ def figures(estimate: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict[
     return row
 
 
+def totals(estimate: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict[str, float]:
+    """Expected over true errors of all clips, and the median factor by which a clip's is off."""
+    row: dict[str, float] = {}
+    for at, target in enumerate(TARGETS):
+        said = np.array([each[:, at].sum() for each in estimate])
+        due = np.array([each[:, at].sum() for each in true])
+        both = (said > 0) & (due > 0)
+        row[f"{target} expected / true"] = float(said.sum() / due.sum())
+        row[f"{target} factor"] = float(np.median(np.exp(np.abs(np.log(said[both] / due[both])))))
+    return row
+
+
 def draws(
     estimates: Estimates, true: Sequence[np.ndarray], count: int
 ) -> dict[str, list[list[float]]]:
@@ -82,59 +82,42 @@ def draws(
     return result
 
 
-def intervals(drawn: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """95 % intervals of the mean over configurations: of each method's rho and of each lead.
-
-    Args:
-        drawn: of each configuration, see ``draws``; methods that one lacks are left out of both.
-    """
-    rows: dict[str, Any] = {}
-    names = {name: None for each in drawn for name in each}
-    for name in names:
-        values = [np.array(each[name]) for each in drawn if name in each]
-        rows[name] = _spans(np.mean(values, axis=0))
-    for first, second in PAIRS:
-        pairs = [each for each in drawn if first in each and second in each]
-        if pairs:
-            lead = [np.array(each[first]) - np.array(each[second]) for each in pairs]
-            rows[f"{first} - {second}"] = _spans(np.mean(lead, axis=0))
-    return rows
-
-
-def _spans(values: np.ndarray) -> dict[str, list[float]]:
-    """Percentiles of (count, 2) draws."""
-    low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
-    return {name: [float(low[at]), float(high[at])] for at, name in enumerate(("pooled", "within"))}
-
-
-def means(results: Sequence[Mapping[str, Any]], draw_list: Sequence[Any]) -> dict[str, Any]:
-    """Mean of every figure over configurations, intervals, and mean leads."""
+def means(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean of every figure over configurations, with 95 % intervals, and mean leads with theirs."""
     table: dict[str, Any] = {}
-    for part in ("figures", "quality"):
-        names = {name: None for result in results for name in result[part]}
+    for part in ("figures", "totals"):
         table[part] = {
-            name: _mean([result[part][name] for result in results if name in result[part]])
-            for name in names
+            name: _mean([result[part][name] for result in results]) for name in results[0][part]
         }
+    drawn = [result["draws"] for result in results]
+    table["intervals"] = {name: _spans([each[name] for each in drawn]) for name in drawn[0]}
     table["leads"] = {}
     for first, second in PAIRS:
-        pairs = [r["figures"] for r in results if first in r["figures"] and second in r["figures"]]
-        if pairs:
-            table["leads"][f"{first} - {second}"] = {
-                kind: float(np.mean([p[first][key] - p[second][key] for p in pairs]))
-                for kind, key in (("pooled", "FP+FN pooled"), ("within", "FP+FN within"))
-            }
-    table["intervals"] = intervals(draw_list)
+        pairs = [(result["figures"][first], result["figures"][second]) for result in results]
+        lead = [each[first] - each[second] for each in drawn]
+        table["leads"][f"{first} - {second}"] = {
+            **{
+                kind: float(np.mean([a[f"FP+FN {kind}"] - b[f"FP+FN {kind}"] for a, b in pairs]))
+                for kind in ("pooled", "within")
+            },
+            "interval": _spans(lead),
+        }
     return table
 
 
+def _spans(drawn: Sequence[np.ndarray]) -> dict[str, list[float]]:
+    """Percentiles of the mean over configurations of (count, 2) draws."""
+    low, high = np.nanpercentile(np.mean(drawn, axis=0), [2.5, 97.5], axis=0)
+    return {name: [float(low[at]), float(high[at])] for at, name in enumerate(("pooled", "within"))}
+
+
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean over the rows where a figure is a number, and how many rows there are."""
+    """Mean over the rows where a figure is a number."""
     result: dict[str, float] = {}
     for name in rows[0]:
         values = [row[name] for row in rows if row[name] is not None and not math.isnan(row[name])]
         result[name] = float(np.mean(values)) if values else float("nan")
-    return {**result, "configurations": len(rows)}
+    return result
 
 
 def plain(value: Any) -> Any:
@@ -149,10 +132,11 @@ def plain(value: Any) -> Any:
 
 
 def tell(title: str, table: Mapping[str, Any]) -> None:
-    """Print figures, quality of verdicts and, where there are, leads."""
+    """Print figures, totals and leads."""
     spans = table["intervals"]
-    print(f"\n{title}\n{'':<50}{'rho FP+FN pooled':>22}{'within clips':>22}"
-          f"{'FP p/w':>13}{'FN p/w':>13}{'top 2 % (oracle)':>18}{'top 10 %':>13}")  # fmt: skip
+    print(f"\n{title}\n{'':<30}{'rho FP+FN pooled':>22}{'within clips':>22}"
+          f"{'FP p/w':>13}{'FN p/w':>13}{'top 2 % (oracle)':>18}{'top 10 %':>13}"
+          f"{'expected/true FP, FN':>22}{'factor':>13}")  # fmt: skip
     for name, row in table["figures"].items():
         both = "".join(
             _ranged(row[f"FP+FN {kind}"], spans[name][kind]) for kind in ("pooled", "within")
@@ -161,20 +145,14 @@ def tell(title: str, table: Mapping[str, Any]) -> None:
                         for k in ("FP", "FN"))  # fmt: skip
         top = [f"{_n(row[f'{k} over random'])} ({_n(row[f'{k} of oracle'])})"
                for k in ("top 2 %", "top 10 %")]  # fmt: skip
-        print(f"{name:<50}{both}{kinds}{top[0]:>18}{top[1]:>13}")
-    print(f"{'verdicts':<50}{'FP Brier (base)':>18}{'FP P/R':>12}{'miss Brier (base)':>19}"
-          f"{'miss P/R':>12}{'exp./true FP, FN':>19}")  # fmt: skip
-    for name, row in table["quality"].items():
-        parts = []
-        for kind, width in (("FP", 18), ("miss", 19)):
-            brier, base = (row.get(f"{kind} Brier{of}") for of in ("", " of base rate"))
-            parts.append(f"{_n(brier, 3)} ({_n(base, 3)})".rjust(width))
-            parts.append(f"{_n(row[f'{kind} precision'])}/{_n(row[f'{kind} recall'])}".rjust(12))
-        counts = ", ".join(_n(row[f"{k} expected / true"]) for k in ("FP", "miss"))
-        print(f"{name:<50}{''.join(parts)}{counts:>19}")
-    for name, lead in table.get("leads", {}).items():
-        both = "".join(_ranged(lead[kind], spans[name][kind]) for kind in ("pooled", "within"))
-        print(f"{name:<94}{both}")
+        told = table["totals"].get(name)
+        sums = "" if told is None else "".join(
+            f"{_n(told[f'FP {part}'])}, {_n(told[f'FN {part}'])}".rjust(width)
+            for part, width in (("expected / true", 22), ("factor", 13)))  # fmt: skip
+        print(f"{name:<30}{both}{kinds}{top[0]:>18}{top[1]:>13}{sums}")
+    for name, lead in table["leads"].items():
+        both = "".join(_ranged(lead[kind], lead["interval"][kind]) for kind in ("pooled", "within"))
+        print(f"{name:<60}{both}")
 
 
 def _ranged(value: float, span: Sequence[float]) -> str:

@@ -200,7 +200,8 @@ def test_real_clips_are_selected_with_detections_of_another_framework(tmp_path):
     assert summary["clips"] == 4
     assert summary["selected"] == 12
     (note,) = summary["notes"]
-    assert note.startswith("Expected errors: too few labelled errors to learn from")
+    assert note.startswith("Expected errors are those of the prior that comes with vidal")
+    assert "not learned from your labels" in note
     assert len(list((tmp_path / "frames").glob("*.jpg"))) == 12
     query = json.loads((tmp_path / "query.json").read_text())
     assert len({row["clip"] for row in query["frames"]}) == 4

@@ -7,6 +7,7 @@ A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.eviden
 
 from vidal.expected_errors.examples import Examples, Judged, Misses
 from vidal.expected_errors.features import Evidence, Rows, gather_evidence
+from vidal.expected_errors.foreign import weighed
 from vidal.expected_errors.fusion import SIGNALS, fuse, signals
 from vidal.expected_errors.model import (
     ErrorModel,
@@ -17,6 +18,7 @@ from vidal.expected_errors.model import (
     refit,
 )
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.expected_errors.prior import nothing_judged, prior_for
 from vidal.expected_errors.totals import Totals
 
 __all__ = [
@@ -35,6 +37,9 @@ __all__ = [
     "fuse",
     "gather_evidence",
     "model_totals",
+    "nothing_judged",
+    "prior_for",
     "refit",
     "signals",
+    "weighed",
 ]

@@ -22,6 +22,7 @@ from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
+from vidal.expected_errors.prior import HasProbability, Priors, Shrunk, Trees, prior_for
 from vidal.expected_errors.smoothing import blend
 from vidal.expected_errors.totals import Totals, learn_totals
 from vidal.types import FloatArray, IntArray, ScoreArray
@@ -40,14 +41,16 @@ class ErrorModel:
         seed: of its estimators: together with ``judged`` and ``options`` it is the whole model.
         options: how it was fitted.
         pool: evidence of the frames it is for, where ``correction`` is importance; else empty.
+        prior: what says the rest where own labels are few; None = nothing does.
     """
 
     judged: Judged
     seed: int
     options: ExpectedErrorsOptions
     pool: tuple[FloatArray, FloatArray]
-    _false: Estimator
-    _missed: Estimator
+    prior: Priors | None
+    _false: Shrunk
+    _missed: Shrunk
 
     def false_positive(self, rows: Rows) -> ScoreArray:
         """(R,) P(false positive) of detections."""
@@ -75,6 +78,14 @@ class ErrorModel:
     def _check(self, rows: Rows) -> None:
         if rows.columns != self.judged.columns:
             raise ValueError("evidence with other columns than the model was fitted to")
+
+    @property
+    def own_share(self) -> tuple[float, float]:
+        """The weight of own labels beside the prior, in [0, 1], for either kind of error.
+
+        1 = learned from own labels alone, 0 = the prior alone.
+        """
+        return self._false.share, self._missed.share
 
     def counts(self, evidence: Evidence, classes: int) -> FloatArray:
         """(F, K, 2) float32: expected false positives and missed objects of a clip's frames."""
@@ -104,6 +115,7 @@ def fit(
     options: ExpectedErrorsOptions,
     *,
     pool: Sequence[Evidence] = (),
+    prior: Priors | None = None,
 ) -> ErrorModel:
     """Fit both estimators; the same examples, seed and options give the same model.
 
@@ -112,11 +124,14 @@ def fit(
         rng: one number is drawn from it.
         options: estimator and correction are used.
         pool: evidence of unlabelled clips, needed by ``correction = "importance"`` only.
+        prior: what says the rest where labels are few; None = what comes with vidal, if
+            ``options`` want it.
 
     Raises:
         ValueError: importance is asked for and there is no pool, or its columns differ.
     """
-    return refit(judged, int(rng.integers(2**31)), options, _pool_rows(judged, options, pool))
+    seed, rows = int(rng.integers(2**31)), _pool_rows(judged, options, pool)
+    return refit(judged, seed, options, rows, prior)
 
 
 def _pool_rows(
@@ -138,15 +153,29 @@ def refit(
     seed: int,
     options: ExpectedErrorsOptions,
     pool: tuple[FloatArray, FloatArray],
+    prior: Priors | None = None,
 ) -> ErrorModel:
     """The model that was fitted with this seed, see ``fit``."""
+    prior = prior or prior_for(judged.columns, options)
+    kinds = zip((judged.detections, judged.candidates), pool, prior or (None, None), strict=True)
     fitted = [
-        _estimator(examples, rows, options, seed + shift, judged.columns)
-        for shift, (examples, rows) in enumerate(
-            zip((judged.detections, judged.candidates), pool, strict=True)
-        )
+        _shrunk(examples, other, rows, options, seed + shift, judged.columns)
+        for shift, (examples, rows, other) in enumerate(kinds)
     ]
-    return ErrorModel(judged, seed, options, pool, *fitted)
+    return ErrorModel(judged, seed, options, pool, prior, *fitted)
+
+
+def _shrunk(
+    examples: Examples,
+    prior: Trees | None,
+    pool: FloatArray,
+    options: ExpectedErrorsOptions,
+    seed: int,
+    columns: tuple[str, ...],
+    most: int | None = None,
+) -> Shrunk:
+    own = _estimator(examples, pool, options, seed, columns, most)
+    return Shrunk(own, int(np.count_nonzero(examples.error)), prior, options.prior)
 
 
 def _estimator(
@@ -178,9 +207,9 @@ def _uncalibrated(
     columns: tuple[str, ...],
     most: int | None,
 ) -> Estimator:
-    weights = examples.weight
-    if options.correction == "importance":
-        weights = weights * importance(examples.evidence, pool)
+    weights = np.ones(len(examples))
+    if options.correction == "importance" and len(examples):
+        weights = importance(examples.evidence, pool)
     return Estimator(examples, weights, options, seed, columns, most)
 
 
@@ -222,11 +251,13 @@ def _cross(
     """(R,) probabilities of a model's own detections and candidates, out of fold."""
     judged = model.judged
     columns, result = judged.columns, []
-    for shift, (examples, pool) in enumerate(
-        zip((judged.detections, judged.candidates), model.pool, strict=True)
+    priors = model.prior or (None, None)
+    for shift, (examples, pool, prior) in enumerate(
+        zip((judged.detections, judged.candidates), model.pool, priors, strict=True)
     ):
         fitted = partial(
-            _estimator,
+            _shrunk,
+            prior=prior,
             pool=pool,
             options=options,
             seed=model.seed + shift,
@@ -238,7 +269,7 @@ def _cross(
 
 
 def _out_of_fold(
-    examples: Examples, fitted: Callable[[Examples], Estimator], fold: IntArray
+    examples: Examples, fitted: Callable[[Examples], HasProbability], fold: IntArray
 ) -> ScoreArray:
     """(R,) probability of every row by what is fitted to the rows of the other folds."""
     result = np.zeros(len(examples))

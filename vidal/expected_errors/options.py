@@ -25,9 +25,10 @@ class Settled:
     estimator: Estimator
     blend: float
     totals: bool
+    weigh: bool
 
 
-_SETTLED = {1: Settled(0.3, "trees", 0.0, False), 2: Settled(0.5, "mixed", 0.5, True)}
+_SETTLED = {1: Settled(0.3, "trees", 0.0, False, False), 2: Settled(0.5, "mixed", 0.5, True, True)}
 """By version."""
 
 
@@ -45,7 +46,8 @@ class ExpectedErrorsOptions:
             cameras with 32 detections a frame, and a third of the time.
         window: frames that a detection is carried, each way.
         version: of the estimate; 1 is the first, as it was published. It settles what is not given:
-            same 0.3, estimator trees, blend 0 and no totals in version 1.
+            same 0.3, estimator trees, blend 0, no totals, nothing weighed and no prior in
+            version 1.
         same: a carried box that overlaps a detection by more (IoU) expects no object there: the
             detection is it.
         estimator: trees (gradient boosting), forest (extremely randomised trees), mixed (the mean
@@ -57,8 +59,12 @@ class ExpectedErrorsOptions:
         blend: weight, in [0, 1], of the neighbouring frames in the misses expected of a frame; half
             of it in the false alarms.
         width: standard deviation, in frames, of the Gaussian that weighs those neighbours.
+        prior: errors of one kind, judged by own labels, that count as much as the prior that comes
+            with vidal; 0 = no prior.
         totals: the numbers that are told are made right in sum; the score, and so the choice, is
             the same without.
+        weigh: labels of older rounds, and of clips that nothing is chosen from, count by what they
+            do for the newest, or for those of the clips that frames are chosen from.
     """
 
     threshold: float = 0.5
@@ -73,6 +79,8 @@ class ExpectedErrorsOptions:
     blend: float | None = None
     width: float = 6.0
     totals: bool | None = None
+    weigh: bool | None = None
+    prior: float = 20.0
 
     def __post_init__(self) -> None:
         if self.version not in _SETTLED:
@@ -86,8 +94,8 @@ class ExpectedErrorsOptions:
                 raise UsageError(f"{name} {value!r} is not between 0 and 1.")
         if self.same is not None and not LINK_IOU <= self.same <= 1:
             raise UsageError(f"same {self.same!r} is not between {LINK_IOU} and 1.")
-        for name in ("window", "ensemble", "width"):
-            if getattr(self, name) < (0 if name == "width" else 1):
+        for name in ("window", "ensemble", "width", "prior"):
+            if getattr(self, name) < (0 if name in ("width", "prior") else 1):
                 raise UsageError(f"{name} {getattr(self, name)!r} is not a positive number.")
 
     @property

@@ -22,6 +22,9 @@ _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
 _SAID = 0.05
 """Less than this is not worth a word."""
+MOSTLY = 0.5
+"""Weight of the prior above which a reason names it."""
+BY_PRIOR = "by the shipped prior: "
 _NAMED = 2
 """Classes that signs are said to speak of, the strongest first."""
 
@@ -33,9 +36,10 @@ class ExpectedErrors:
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
     class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
     what people read; and ``learned`` (F,): whether they are counts learned from labels or, before
-    there are labels, a fixed fusion of scores, weak detections and temporal coherence in standard
-    deviations.
-    Then the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
+    there are labels and where no prior fits, a fixed fusion of scores, weak detections and temporal
+    coherence in standard deviations; and ``prior`` (F,): the weight, in [0, 1], of the prior that
+    comes with vidal in these counts, which is said where it is more than half. Of the fusion the
+    column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
@@ -50,7 +54,7 @@ class ExpectedErrors:
     spread: Spreading = "looks"
     groups: int = 0
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "errors"})
+    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "prior", "errors"})
 
     def __post_init__(self) -> None:
         _parse(self.weights)
@@ -71,11 +75,16 @@ class ExpectedErrors:
         """What is expected of which class; before there are labels, what the verdicts say."""
         expected = pool.column("told")[positions].astype(np.float64)
         learned = pool.column("learned")[positions].astype(bool)
+        prior = pool.column("prior")[positions] > MOSTLY
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0
         words = tuple(
-            _words(frame, mask, pool.classes) if known else _signs(frame, found, mask, pool.classes)
-            for frame, found, mask, known in zip(expected, verdicts, counts, learned, strict=True)
+            (BY_PRIOR if shipped else "") + _words(frame, mask, pool.classes)
+            if known
+            else _signs(frame, found, mask, pool.classes)
+            for frame, found, mask, known, shipped in zip(
+                expected, verdicts, counts, learned, prior, strict=True
+            )
         )
         kinds = expected.sum(axis=1)
         return Explanation(words, {"false_positives": kinds[:, 0], "misses": kinds[:, 1]})

@@ -195,6 +195,7 @@ def write_json(
         "notes": plain(result.notes),
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
         "expected": expected_dict(result.expected),
+        "expected_by": plain(result.expected_by),
         "files": files,
     }
     content["digest"] = content_digest(content)

@@ -116,7 +116,9 @@ def forecast(
         pool = None if answered.pool is None else answered.pool()
     if not pool and options.correction == "importance":
         return None
-    model = fit_expected_errors([each.judged for each in earlier], rng, options, pool=pool or ())
+    rows = [each.judged for each in earlier]
+    columns = answered.judged.columns
+    model = fit_expected_errors(rows, rng, options, pool=pool or (), columns=columns)
     if model is None:
         return None
     said = model.probabilities(answered.judged)
@@ -158,7 +160,8 @@ def newest_forecast(
     """
     if model is None:
         return None
-    return _earlier(rounds, seed, model.options) or cross_forecast(model, totals)
+    told = _earlier(rounds, seed, model.options)
+    return cross_forecast(model, totals) if told is None and len(rounds) else told
 
 
 def _earlier(

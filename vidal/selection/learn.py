@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,13 @@ from vidal.expected_errors import (
     model_totals,
 )
 from vidal.selection.draws import LEARN, step_rng
-from vidal.selection.expected import JudgedRound, Judging, fit_expected_errors, judge_stored
+from vidal.selection.expected import (
+    JudgedRound,
+    Judging,
+    enough,
+    fit_expected_errors,
+    judge_stored,
+)
 from vidal.selection.forecast import Forecast, newest_forecast, spans
 from vidal.types import Query
 
@@ -30,6 +37,12 @@ _TOO_FEW = (
     "Expected errors: too few labelled errors to learn from; unsure detections, weak detections and"
     " temporal coherence were fused instead. The scores put frames in order; they count no errors."
 )
+_PRIOR = (
+    "Expected errors are those of the prior that comes with vidal (other detectors on rendered"
+    " clips), not learned from your labels: too few errors were judged so far. These numbers are"
+    " rough, often several times too high or too low; what puts the frames in order is a fusion of"
+    " unsure detections, weak detections and temporal coherence."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,9 +50,11 @@ class Lesson:
     """What was learned for a selection.
 
     Attributes:
-        model: None where there was too little to learn from, or nothing is expected.
+        model: None where there was too little to learn from and no prior, or nothing is expected.
         totals: what makes counts of the model's sums; None = the sums are told.
         numbers: clip id -> its number in what was judged.
+        ranks: whether the model puts frames in order; else the fixed fusion does.
+        source: what expects errors, see ``_source``; None where none are expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
     """
@@ -47,6 +62,8 @@ class Lesson:
     model: ErrorModel | None = None
     totals: Totals | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    ranks: bool = False
+    source: Mapping[str, Any] | None = None
     forecast: Forecast | None = None
     remarks: tuple[str, ...] = ()
 
@@ -99,7 +116,9 @@ def learn(
     """
     if options is None:
         return Lesson()
+    open_clips = None
     if rounds is None:
+        open_clips = _open_clips(found, labels)
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(found.store), found.keys, tables, options)
         names = tuple(sorted(found.keys))
@@ -108,16 +127,53 @@ def learn(
     pool: list[Evidence] = []
     if options.correction == "importance":
         pool = pool_evidence(found.rows(clip) for clip in found.clips)
-    model = fit_expected_errors(judged, step_rng(seed, number, LEARN), options, pool=pool)
+    rng = step_rng(seed, number, LEARN)
+    model = fit_expected_errors(
+        judged, rng, options, pool=pool, columns=_columns(found), own=open_clips
+    )
+    source = _source(model)
     if model is None:
-        return Lesson(remarks=(_TOO_FEW,))
+        return Lesson(source=source, remarks=(_TOO_FEW,))
     totals = model_totals(model)
     told = newest_forecast(rounds, model, totals, seed)
-    remark = _remark(model, [each.how for each in rounds])
+    remarks = _remarks(model, [each.how for each in rounds])
     numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
-    return Lesson(
-        model, totals, numbers, told, (remark, *(() if told is None else (told.sentence,)))
-    )
+    remarks += () if told is None else (told.sentence,)
+    return Lesson(model, totals, numbers, enough(model.judged), source, told, remarks)
+
+
+def _open_clips(found: Gathered, labels: LabelMatch | None) -> list[int] | None:
+    """Numbers of the clips with frames that are not labelled; None = all clips."""
+    if labels is None:
+        return None
+    names = sorted(found.keys)
+    return [n for n, name in enumerate(names) if not labels.labelled(found.clips[name]).all()]
+
+
+def _columns(found: Gathered) -> tuple[str, ...] | None:
+    """Names of the evidence columns; None without evidence."""
+    rows = (found.rows(clip) for clip in found.clips)
+    return next((each.columns for each in rows if each is not None), None)
+
+
+def _source(model: ErrorModel | None) -> dict[str, Any]:
+    """What expects errors, as JSON values.
+
+    ``by``: labels, prior (that comes with vidal), prior and labels, or fusion (no counts);
+    ``order_by``: expected errors, or fusion; ``weight_of_prior``: in [0, 1], in false alarms and
+    in misses.
+    """
+    if model is None:
+        return {"by": "fusion", "order_by": "fusion", "weight_of_prior": None}
+    false, missed = (1 - share for share in model.own_share)
+    by = "labels" if false == missed == 0 else "prior and labels"
+    if false == missed == 1:
+        by = "prior"
+    return {
+        "by": by,
+        "order_by": "expected errors" if enough(model.judged) else "fusion",
+        "weight_of_prior": {"false_alarms": false, "misses": missed},
+    }
 
 
 def pool_evidence(rows: Iterable[Evidence | None]) -> list[Evidence]:
@@ -133,6 +189,20 @@ def _thinned(rows: Rows) -> Rows:
     step = max(1, len(rows) // MOST_OF_A_CLIP)
     names = ("frame", "boxes", "labels", "evidence")
     return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
+
+
+def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
+    false, missed = (1 - share for share in model.own_share)
+    if not enough(model.judged):
+        return (_PRIOR,)
+    if false == missed == 0:
+        return (_remark(model, how),)
+    still = (
+        "The prior that comes with vidal (other detectors on rendered clips) still makes"
+        f" {false:.0%} of the expected false alarms and {missed:.0%} of the misses; it fades as"
+        " labels come in."
+    )
+    return (_remark(model, how), still)
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

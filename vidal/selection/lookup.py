@@ -23,7 +23,8 @@ class Lookup:
         gathered: the clips and where their evidence lies.
         labels: what is labelled, or None.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
-        model: what was learned about errors; None = nothing.
+        model: what expects errors; None = nothing does.
+        ranks: whether what it expects puts frames in order; else it is told only.
         totals: what makes counts of its sums; None = they are told as they are.
         numbers: clip id -> number of the clip in what was judged.
         unreadable: clip id -> frames that turned out not to decode.
@@ -35,6 +36,7 @@ class Lookup:
     model: ErrorModel | None = None
     totals: Totals | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    ranks: bool = True
     unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
@@ -70,10 +72,11 @@ class Lookup:
         if rows is None:
             return part
         expected = self.model.counts(rows, len(part.detections.classes))
-        if self.totals is None:
-            return replace(part, expected=expected)
-        told = self.totals.told(expected, self.numbers.get(part.clip.id))
-        return replace(part, expected=expected, told=told)
+        told = expected
+        if self.totals is not None:
+            told = self.totals.told(expected, self.numbers.get(part.clip.id))
+        prior = 1 - min(self.model.own_share)
+        return replace(part, expected=expected if self.ranks else None, told=told, prior=prior)
 
 
 class Scored:

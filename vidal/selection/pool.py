@@ -35,8 +35,9 @@ class PoolClip:
         detections: its table, or None where no detector ran.
         estimate: verdicts (``rows`` of ``detections``), or None.
         expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
-            where there is no model. Either all clips of a pool have it, or none.
+            where no model may put frames in order. Either all clips of a pool have it, or none.
         told: the same, right in sum, for people to read; None = ``expected``.
+        prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
     """
 
     clip: Clip
@@ -46,6 +47,7 @@ class PoolClip:
     estimate: ErrorEstimate | None
     expected: NDArray[np.float32] | None = None
     told: NDArray[np.float32] | None = None
+    prior: float = 0.0
 
 
 def build_pool(
@@ -100,6 +102,7 @@ class _Parts:
             "expected": self._expected,
             "told": self._told,
             "learned": _learned,
+            "prior": _prior,
         }
         if truth is not None:
             makers["truth_errors"] = self._truth_errors
@@ -199,7 +202,11 @@ class _Parts:
 
 
 def _learned(part: PoolClip) -> NDArray[Any]:
-    return np.full(part.clip.frames, part.expected is not None)
+    return np.full(part.clip.frames, part.expected is not None or part.told is not None)
+
+
+def _prior(part: PoolClip) -> NDArray[Any]:
+    return np.full(part.clip.frames, part.prior, np.float32)
 
 
 def _embedding(part: PoolClip) -> NDArray[Any]:

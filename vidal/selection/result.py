@@ -67,6 +67,8 @@ class SelectionResult:
             learned.
         expected: errors of the chosen frames that a model expects: false positives, misses and both
             together, each with its 95 % interval; None where nothing was learned that counts.
+        expected_by: what expects errors: ``by`` (labels, prior, prior and labels, or fusion) and
+            ``weight_of_prior``; None where none are expected.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
     """
 
@@ -85,4 +87,5 @@ class SelectionResult:
     drawn: int = 0
     forecast: Forecast | None = None
     expected: tuple[Interval, Interval, Interval] | None = None
+    expected_by: Mapping[str, Any] | None = None
     prints: Callable[[str], Prints | None] = _unknown

@@ -88,7 +88,13 @@ def _evidence(
 
 def _lookup(prepared: Prepared, found: Gathered, lesson: Lesson) -> Lookup:
     return Lookup(
-        found, prepared.labels, prepared.barred, lesson.model, lesson.totals, lesson.numbers
+        found,
+        prepared.labels,
+        prepared.barred,
+        lesson.model,
+        lesson.totals,
+        lesson.numbers,
+        lesson.ranks,
     )
 
 
@@ -131,5 +137,6 @@ def _result(
         drawn=choice.drawn,
         forecast=lesson.forecast,
         expected=expected,
+        expected_by=lesson.source,
         prints=found.prints,
     )

@@ -23,7 +23,7 @@ from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import FrameSet, IntArray, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned"})
+COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned", "prior"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -50,6 +50,7 @@ def a_pool(
         "class_mass": rng.gamma(1.0, 1.0, (f, k)).astype(np.float32),
         "expected": rng.gamma(0.5, 1.0, (f, k, 2)).astype(np.float32),
         "learned": np.full(f, bool(seed % 2)),
+        "prior": np.full(f, seed % 3 / 2, np.float32),
     }
     columns["told"] = 1.5 * columns["expected"]
     return Pool(

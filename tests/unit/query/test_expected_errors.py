@@ -12,7 +12,7 @@ EXPECTED = [[[2.3, 0.0], [0.0, 0.8]], [[0.01, 0.0], [0.0, 0.02]], [[0.6, 0.0], [
 VERDICTS = [[[2, 0], [0, 1]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
 
 
-def a_pool(learned=True, told=1):
+def a_pool(learned=True, told=1, prior=0.0):
     f = len(EXPECTED)
     none = np.zeros(0, np.int64)
     return Pool(
@@ -23,13 +23,14 @@ def a_pool(learned=True, told=1):
             "expected": np.array(EXPECTED, np.float32),
             "told": np.array(EXPECTED, np.float32) * told,
             "learned": np.full(f, learned),
+            "prior": np.full(f, prior, np.float32),
             "errors": np.array(VERDICTS, np.float32),
         },
     )
 
 
-def words(strategy, learned=True):
-    return strategy.explain(a_pool(learned), np.arange(3)).words
+def words(strategy, learned=True, prior=0.0):
+    return strategy.explain(a_pool(learned, prior=prior), np.arange(3)).words
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,14 @@ def test_learned_counts_in_words():
         "expects no error",
         "expects 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses (pedestrian)",
     )
+
+
+def test_counts_that_are_mostly_the_shipped_priors_say_so():
+    assert words(ExpectedErrors(), prior=0.51)[0] == (
+        "by the shipped prior: expects 2.3 false alarms (car) and 0.8 misses (pedestrian)"
+    )
+    assert not any("prior" in each for each in words(ExpectedErrors(), prior=0.5))
+    assert not any("prior" in each for each in words(ExpectedErrors(), learned=False, prior=1.0))
 
 
 def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():

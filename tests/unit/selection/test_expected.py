@@ -14,12 +14,15 @@ from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
-from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals
+from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals, prior_for
+from vidal.expected_errors.prior import own_share
 from vidal.expected_errors.totals import Level
+from vidal.query.expected_errors import ExpectedErrors
 from vidal.selection.expected import JudgedRound, judge_stored
 from vidal.selection.learn import Lesson, expected_sentence, learn
+from vidal.selection.lookup import Lookup
 from vidal.selection.pool import PoolClip, build_pool
-from vidal.store import to_arrays
+from vidal.store import from_arrays, to_arrays
 from vidal.track import FlowOptions
 from vidal.types import Annotations, Clip, Detections, Explanation, FrameRef, Query
 
@@ -253,8 +256,11 @@ def found_by(plan, clips):
     return Gathered({clip.id: clip for clip in clips}, known, (), plan.store)
 
 
-def a_lesson(plan, clips, labels, rounds):
-    return learn(found_by(plan, clips), plan.expected, labels, rounds, seed=0, number=0)
+OWN = ExpectedErrorsOptions(prior=0)
+
+
+def a_lesson(plan, clips, labels, rounds, options=OWN):
+    return learn(found_by(plan, clips), options, labels, rounds, seed=0, number=0)
 
 
 def by_id(clip):
@@ -298,6 +304,87 @@ def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
         lesson = a_lesson(plan, clips, match, None)
         assert lesson.model is None
         assert "too few labelled errors" in lesson.remarks[0]
+        assert lesson.source == {"by": "fusion", "order_by": "fusion", "weight_of_prior": None}
+
+
+def test_before_there_are_labels_the_fusion_ranks_and_the_shipped_prior_counts(tmp_path):
+    plan, clips, _ = a_run(tmp_path, frames=4)
+    lesson = a_lesson(plan, clips, None, None, OPTIONS)
+    assert lesson.model.own_share == (0.0, 0.0)
+    assert lesson.source == {
+        "by": "prior",
+        "order_by": "fusion",
+        "weight_of_prior": {"false_alarms": 1.0, "misses": 1.0},
+    }
+    (remark,) = lesson.remarks
+    assert "the prior that comes with vidal" in remark
+    assert "not learned from your labels" in remark
+    assert lesson.forecast is None
+    evidence = gathered(detections([(0, 0, 0.55, 0), (0, 0, 0.99, 60)], 1))
+    p = lesson.model.false_positive(evidence.detections)
+    assert 1 > p[0] > p[1] > 0
+    store = store_at(plan.store)
+    for clip in clips:
+        keys = plan.keys(clip)
+        table = from_arrays(Detections, store.get(keys.detections))
+        verdicts = estimate_errors(table, Still(), CoherenceOptions(), size=SIZE)
+        store.put(keys.estimate, to_arrays(verdicts))
+    pools = [
+        build_pool(
+            Lookup(found_by(plan, clips), None, {}, model, ranks=lesson.ranks).parts(),
+            classes=CLASSES,
+            needs=ExpectedErrors.needs,
+            threshold=0.5,
+        )
+        for model in (lesson.model, None)
+    ]
+    # The order is that of a run without a prior, bit by bit; only what is told is the prior's.
+    scores = [ExpectedErrors().score(pool) for pool in pools]
+    np.testing.assert_array_equal(*scores)
+    told = ExpectedErrors().explain(pools[0], np.arange(16))
+    assert all(each.startswith("by the shipped prior: expects ") for each in told.words)
+    said = np.concatenate(
+        [
+            lesson.model.counts(found_by(plan, clips).rows(clip.id), len(CLASSES)).sum(axis=1)
+            for clip in clips
+        ]
+    )
+    np.testing.assert_allclose(told.parts["false_positives"], said[:, 0], rtol=1e-5)
+    plain = ExpectedErrors().explain(pools[1], np.arange(16))
+    assert not any("prior" in each for each in plain.words)
+
+
+def test_evidence_that_was_gathered_in_another_way_has_no_prior(tmp_path):
+    for options in (ExpectedErrorsOptions(floor=0.1), ExpectedErrorsOptions(version=1)):
+        assert prior_for(gathered(detections(FOUND, 3)).columns, options) is None
+    assert prior_for(("a", "b"), OPTIONS) is None
+    for threshold in (0.02, 0.3, 0.9):
+        options = ExpectedErrorsOptions(threshold=threshold)
+        assert prior_for(gathered(detections(FOUND, 3)).columns, options) is not None
+
+
+def test_the_prior_fades_as_errors_are_judged_and_is_gone_after_nine_times_its_worth(tmp_path):
+    assert [own_share(errors, 20) for errors in (0, 5, 20, 60, 179)] == pytest.approx(
+        [0, 0.2, 0.5, 0.75, 179 / 199]
+    )
+    assert own_share(180, 20) == own_share(10_000, 20) == own_share(0, 0) == 1
+    plan, clips, tables = a_run(tmp_path)
+    match = LabelMatch(tables, ())
+    alone = a_lesson(plan, clips, match, None).model
+    prior = a_lesson(plan, clips, None, [], OPTIONS).model
+    evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1)).detections
+    errors = int(alone.judged.detections.error.sum())
+    for worth in (errors, errors / 9, 9 * errors):
+        lesson = a_lesson(plan, clips, match, None, ExpectedErrorsOptions(prior=worth))
+        share = own_share(errors, worth)
+        mixed = share * alone.false_positive(evidence) + (1 - share) * prior.false_positive(
+            evidence
+        )
+        np.testing.assert_allclose(lesson.model.false_positive(evidence), mixed)
+        assert lesson.source["weight_of_prior"]["false_alarms"] == pytest.approx(1 - share)
+        # Nothing was missed, so the prior alone speaks of misses, and the report says so.
+        assert lesson.source["by"] == "prior and labels"
+        assert f"still makes {1 - share:.0%} of the expected false alarms" in lesson.remarks[1]
 
 
 def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
