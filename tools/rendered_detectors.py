@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from measure_estimates import rendered_clip
 
-from vidal.campaign.config import load_config
-from vidal.campaign.training import starting_detector
 from vidal.detect.faster_rcnn import FasterRCNNDetector
-from vidal.detect.load import load_detector
+from vidal.detect.load import fresh_detector, load_detector
+from vidal.detect.options import TrainOptions
 from vidal.evidence.gather import VERSIONS
 from vidal.evidence.scan import scan_clip
 from vidal.scenes import CLASSES, SceneSpec, annotations, plan, render
@@ -30,7 +29,6 @@ from vidal.store import FileStore, content_key, from_arrays, to_arrays
 from vidal.track import FlowField, FlowMeter, FlowOptions
 from vidal.types import Annotations, Clip, Detections, Frame, FrameRef, Sample
 
-CONFIG = Path(__file__).parent.parent / "configs" / "scenes-quick.yaml"
 SEEDS = {"train": 9100, "pool and test": 9200, "weights": 9300}
 RATES = (25, 10)
 LENGTHS = (60, 100)
@@ -104,9 +102,9 @@ def trained(name: str, folder: Path) -> FasterRCNNDetector:
 
 
 def untrained(epochs: int, rng: np.random.Generator) -> FasterRCNNDetector:
-    """What a training starts from: the detector and options of the quick simulation."""
-    start = starting_detector(load_config(CONFIG), CLASSES, rng)
-    return replace(start, training=replace(start.training, epochs=epochs), _cache={})
+    """What a training starts from: random weights, and the options of such trainings."""
+    options = TrainOptions(lr=2e-3, batch=4, epochs=epochs)
+    return fresh_detector("scenes-tiny", CLASSES, rng, device="cpu", training=options)
 
 
 def _train(count: int, epochs: int, path: Path) -> None:
