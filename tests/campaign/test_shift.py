@@ -172,6 +172,15 @@ def test_variants_that_cannot_be_meant_are_refused(tmp_path, variants, error):
         a_plan(tmp_path, changed(simulation={"variants": variants}))
 
 
+def test_a_run_that_gets_more_rounds_ends_as_one_that_had_them_from_the_start(done, tmp_path):
+    asked = {"strategies": ["entropy"], "seeds": 1, "all_data": False}
+    simulate(a_plan(tmp_path, rounds=2, **asked), Silent())
+    assert len(list((tmp_path / "runs/entropy-0/models").glob("*.safetensors"))) == 1
+    rows = simulate(a_plan(tmp_path, rounds=3, **asked), Silent()).rows
+    due = [row for row in done[1].rows if row.strategy == "entropy" and row.seed == 0]
+    assert [row for row in rows if row.strategy == "entropy"] == due
+
+
 def test_a_main_comparison_of_no_strategy_is_refused(tmp_path):
     with pytest.raises(UnknownName, match="expected-error"):
         a_plan(tmp_path, changed(simulation={"main": {"strategy": "expected-error", "round": 2}}))

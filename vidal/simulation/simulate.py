@@ -29,7 +29,13 @@ from vidal.campaign.folder import (
     Campaign,
     open_campaign,
 )
-from vidal.campaign.loop import answer_round, select_round, to_train, train_round
+from vidal.campaign.loop import (
+    answer_round,
+    lost_models,
+    select_round,
+    to_train,
+    train_round,
+)
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.source import Source
 from vidal.campaign.training import detector_spec
@@ -120,7 +126,8 @@ class _Run:
         trained = [each for each in record.rounds() if each.state == "trained"]
         if len(trained) > done:
             self._judge(trained[done].number)
-        elif to_train(self._campaign) is not None:
+        elif to_train(self._campaign) is not None or lost_models(self._campaign):
+            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``.
             train_round(self._campaign, self._clips, progress=self._progress(done))
         elif record.open_round() is not None:
             answer_round(self._campaign, TruthOracle(self._truth))
@@ -216,7 +223,10 @@ class _Run:
         report(PER_ROUND * (number + 1), PER_ROUND * job.rounds)
 
     def tidy(self) -> None:
-        """Remove evidence, and all models but the newest: they would fill the disk."""
+        """Remove evidence, and all models but the newest: they would fill the disk.
+
+        A run that gets more rounds later fits them anew, to the same weights.
+        """
         shutil.rmtree(self._campaign.evidence, ignore_errors=True)
         newest = self._campaign.newest_model()
         for path in self._campaign.folder.glob("models/round-*.safetensors"):
