@@ -33,7 +33,7 @@ clips' labels, or by one that may have been trained on them."""
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
 LEAST_ERRORS = 10
-"""Judged errors below which the fixed fusion puts frames in order, whatever the prior counts."""
+"""Judged errors below which the fixed fusion, with the prior, puts frames in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,8 +40,8 @@ _TOO_FEW = (
 _PRIOR = (
     "Expected errors are those of the prior that comes with vidal (other detectors on rendered"
     " clips), not learned from your labels: too few errors were judged so far. These numbers are"
-    " rough, often several times too high or too low; what puts the frames in order is a fusion of"
-    " unsure detections, weak detections and temporal coherence."
+    " rough, often several times too high or too low. The frames are in the order of a fusion of"
+    " them with unsure detections, weak detections and temporal coherence."
 )
 
 
@@ -53,7 +53,7 @@ class Lesson:
         model: None where there was too little to learn from and no prior, or nothing is expected.
         totals: what makes counts of the model's sums; None = the sums are told.
         numbers: clip id -> its number in what was judged.
-        ranks: whether the model puts frames in order; else the fixed fusion does.
+        ranks: whether the model puts frames in order by itself; else fixed signals help.
         source: what expects errors, see ``_source``; None where none are expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
