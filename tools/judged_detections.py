@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from real_detections import sequences
@@ -42,9 +43,11 @@ class Clip:
     seconds: float
 
 
-def clips(root: Path, cache: Path, name: str, threshold: float) -> Iterator[Clip]:
-    """The sequences of a configuration."""
-    options = ExpectedErrorsOptions(threshold=threshold)
+def clips(
+    root: Path, cache: Path, name: str, threshold: float, version: Literal[1, 2] = 2
+) -> Iterator[Clip]:
+    """The sequences of a configuration, with the evidence of a version."""
+    options = ExpectedErrorsOptions(threshold=threshold, version=version)
     literal = CoherenceOptions(score_threshold=threshold)
     for number, entry in enumerate(sequences(root, name, cache)):
         table = entry.detections

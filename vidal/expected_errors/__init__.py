@@ -7,6 +7,7 @@ A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.eviden
 
 from vidal.expected_errors.examples import Examples, Judged, Misses
 from vidal.expected_errors.features import Evidence, Rows, gather_evidence
+from vidal.expected_errors.foreign import weighed
 from vidal.expected_errors.fusion import SIGNALS, fuse, fuse_with, signals
 from vidal.expected_errors.model import (
     ErrorModel,
@@ -41,4 +42,5 @@ __all__ = [
     "prior_for",
     "refit",
     "signals",
+    "weighed",
 ]

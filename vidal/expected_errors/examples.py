@@ -22,7 +22,7 @@ class Examples:
         frame: (R,) int64.
         random: (R,) bool: the frame was drawn at random, not chosen by a strategy.
         labels: (R,) int64, the detector's class; left out = all of one class.
-        weight: (R,) float64, how much the row counts in a fit; left out = 1.
+        weight: (R,) float64 in [0, 1], how much the row counts in a fit; left out = 1.
     """
 
     evidence: FloatArray
@@ -41,10 +41,7 @@ class Examples:
             object.__setattr__(self, name, frozen(getattr(self, name), dtype, (n,), name))
         if n and not len(self.labels):
             object.__setattr__(self, "labels", np.zeros(n, np.int64))
-        weight = np.asarray(self.weight if len(self.weight) or not n else np.ones(n), np.float64)
-        if weight.shape != (n,) or not (np.isfinite(weight) & (weight >= 0)).all():
-            raise ValueError(f"weight: expected {n} numbers of at least 0")
-        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "weight", _weights(self.weight, n))
         for name in ("clip", "frame", "labels"):
             object.__setattr__(self, name, frozen(getattr(self, name), np.int64, (n,), name))
 
@@ -67,6 +64,14 @@ class Examples:
         )
 
 
+def _weights(given: ScoreArray, count: int) -> ScoreArray:
+    """(N,) weights; ones where none are given."""
+    weight = np.asarray(given if len(given) or not count else np.ones(count), np.float64)
+    if weight.shape != (count,) or not ((weight >= 0) & (weight <= 1)).all():
+        raise ValueError(f"weight: expected {count} numbers between 0 and 1")
+    return weight
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Misses:
     """Missed objects of judged frames, with those that no row of evidence stands for.
@@ -76,18 +81,21 @@ class Misses:
         frame: (N,) int64, every judged frame once, with or without a missed object.
         missed: (N, K) int64, missed objects by class.
         covered: (N, K) int64, those of them that a candidate stands for.
+        weight: (N,) float64 in [0, 1], how much the frame counts; left out = 1.
     """
 
     clip: IntArray
     frame: IntArray
     missed: IntArray
     covered: IntArray
+    weight: ScoreArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n, k = self.missed.shape
         for name, shape in (("clip", (n,)), ("frame", (n,)), ("missed", (n, k))):
             object.__setattr__(self, name, frozen(getattr(self, name), np.int64, shape, name))
         object.__setattr__(self, "covered", frozen(self.covered, np.int64, (n, k), "covered"))
+        object.__setattr__(self, "weight", _weights(self.weight, n))
 
     def __len__(self) -> int:
         return len(self.clip)

@@ -207,9 +207,9 @@ def _uncalibrated(
     columns: tuple[str, ...],
     most: int | None,
 ) -> Estimator:
-    weights = examples.weight
+    weights = np.ones(len(examples))
     if options.correction == "importance" and len(examples):
-        weights = weights * importance(examples.evidence, pool)
+        weights = importance(examples.evidence, pool)
     return Estimator(examples, weights, options, seed, columns, most)
 
 

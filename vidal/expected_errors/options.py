@@ -25,9 +25,10 @@ class Settled:
     estimator: Estimator
     blend: float
     totals: bool
+    weigh: bool
 
 
-_SETTLED = {1: Settled(0.3, "trees", 0.0, False), 2: Settled(0.5, "mixed", 0.5, True)}
+_SETTLED = {1: Settled(0.3, "trees", 0.0, False, False), 2: Settled(0.5, "mixed", 0.5, True, True)}
 """By version."""
 
 
@@ -45,7 +46,8 @@ class ExpectedErrorsOptions:
             cameras with 32 detections a frame, and a third of the time.
         window: frames that a detection is carried, each way.
         version: of the estimate; 1 is the first, as it was published. It settles what is not given:
-            same 0.3, estimator trees, blend 0 and no totals in version 1.
+            same 0.3, estimator trees, blend 0, no totals, nothing weighed and no prior in
+            version 1.
         same: a carried box that overlaps a detection by more (IoU) expects no object there: the
             detection is it.
         estimator: trees (gradient boosting), forest (extremely randomised trees), mixed (the mean
@@ -61,6 +63,8 @@ class ExpectedErrorsOptions:
             with vidal; 0 = no prior.
         totals: the numbers that are told are made right in sum; the score, and so the choice, is
             the same without.
+        weigh: labels of older rounds, and of clips that nothing is chosen from, count by what they
+            do for the newest, or for those of the clips that frames are chosen from.
     """
 
     threshold: float = 0.5
@@ -75,6 +79,7 @@ class ExpectedErrorsOptions:
     blend: float | None = None
     width: float = 6.0
     totals: bool | None = None
+    weigh: bool | None = None
     prior: float = 20.0
 
     def __post_init__(self) -> None:

@@ -152,22 +152,21 @@ def learn_totals(judged: Judged, probabilities: tuple[ScoreArray, ScoreArray]) -
     misses = judged.misses
     if not len(misses):
         raise ValueError("judged rows without the misses of their frames")
-    ratio = _ratio(misses.missed.sum(axis=0), misses.covered.sum(axis=0))
+    weight = misses.weight
+    ratio = _ratio(weight @ misses.missed, weight @ misses.covered)
     false, covered = judged.detections, judged.candidates
     by_class = ratio[np.minimum(covered.labels, len(ratio) - 1)]
     frames = np.stack([misses.clip, misses.frame])
-    return Totals(
-        ratio,
-        (
-            _level(frames, _on(frames, false, false.error), _on(frames, false, probabilities[0])),
-            _level(
-                frames, misses.missed.sum(axis=1), _on(frames, covered, probabilities[1] * by_class)
-            ),
-        ),
+    # Frames that count less, count less on both sides.
+    kinds = (
+        (_on(frames, false, false.error), _on(frames, false, probabilities[0])),
+        (misses.missed.sum(axis=1), _on(frames, covered, probabilities[1] * by_class)),
     )
+    first, second = (_level(misses.clip, weight * found, weight * said) for found, said in kinds)
+    return Totals(ratio, (first, second))
 
 
-def _ratio(missed: IntArray, covered: IntArray) -> FloatArray:
+def _ratio(missed: ScoreArray, covered: ScoreArray) -> FloatArray:
     """(K,) all misses for each covered one; a class with few is held to all classes together."""
     bare = missed - covered
     whole = (bare.sum() + _OPEN[0]) / (covered.sum() + _OPEN[1])
@@ -184,12 +183,12 @@ def _on(frames: IntArray, rows: Examples, values: NDArray[np.generic]) -> ScoreA
     return np.asarray(sums[place], np.float64)
 
 
-def _level(frames: IntArray, found: NDArray[np.generic], said: ScoreArray) -> Level:
+def _level(clip: IntArray, found: NDArray[np.generic], said: ScoreArray) -> Level:
     """The levels of clips, from what was found and said on their judged frames."""
     due = found.astype(np.float64)
     clumped = ((due - said) ** 2).sum() / max(said.sum(), 1.0)
     clumped = float(np.clip(clumped, 1.0, _MOST_CLUMPED))
-    clips, number = np.unique(frames[0], return_inverse=True)
+    clips, number = np.unique(clip, return_inverse=True)
     # Errors in groups of g are worth one in g: found and said count by groups.
     true = np.bincount(number, due, minlength=len(clips)) / clumped
     mean = np.bincount(number, said, minlength=len(clips)) / clumped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import Reliability
 from vidal.report import figures
 from vidal.selection.forecast import Forecast
@@ -18,7 +19,11 @@ def section(forecast: Forecast | None) -> dict[str, Any] | None:
     """What the template shows; None where nothing was expected."""
     if forecast is None:
         return None
-    kinds = (("False alarms", forecast.false_positives), ("Misses", forecast.misses))
+    counts = forecast.expected or (None, None)
+    kinds = (
+        ("False alarms", forecast.false_positives, counts[0]),
+        ("Misses", forecast.misses, counts[1]),
+    )
     return {
         "sentence": forecast.sentence,
         "round": forecast.round,
@@ -26,11 +31,15 @@ def section(forecast: Forecast | None) -> dict[str, Any] | None:
         "left": LEFT,
         "top": TOP,
         "ticks": [(figures.number(SIDE * t), f"{t:g}") for t in (0, 0.5, 1)],
-        "kinds": [_kind(name, kind) for name, kind in kinds],
+        "kinds": [_kind(*each) for each in kinds],
     }
 
 
-def _kind(name: str, kind: Reliability) -> dict[str, Any]:
+def _kind(name: str, kind: Reliability, count: Interval | None) -> dict[str, Any]:
+    """``count`` is what was told, also of objects that no row stands for."""
+    said = f"{kind.said:,.0f}"
+    if count is not None:
+        said = f"{count.value:,.0f} ({count.low:,.0f} to {count.high:,.0f})"
     most = max((each.rows for each in kind.bins), default=1)
     points = [
         {
@@ -46,7 +55,7 @@ def _kind(name: str, kind: Reliability) -> dict[str, Any]:
     ]
     return {
         "name": name,
-        "said": f"{kind.said:,.0f}",
+        "said": said,
         "found": f"{kind.found:,}",
         "rows": f"{kind.rows:,}",
         "brier": "–" if math.isnan(kind.brier) else f"{kind.brier:.3f}",

@@ -6,7 +6,7 @@ In a campaign the labels of earlier rounds were judged by detectors that had not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,9 +23,10 @@ from vidal.expected_errors import (
     fit,
     nothing_judged,
     prior_for,
+    weighed,
 )
 from vidal.protocols import Store
-from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray
+from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray, IntArray
 
 Judging = Literal["unseen", "cross-fitted", "perhaps seen"]
 """By whom labels were judged: by a detector that had not seen them, by detectors trained on other
@@ -140,15 +141,19 @@ def fit_expected_errors(
     *,
     pool: Sequence[Evidence] = (),
     columns: tuple[str, ...] | None = None,
+    own: Collection[int] | None = None,
 ) -> ErrorModel | None:
     """A model from the judged rows of all rounds so far.
 
     Args:
-        judged: one entry a round, in any order of rounds that is always the same.
+        judged: one entry a round, by rising number: older rounds were judged by weaker models, and
+            count by what they do for the newest, if the options say so.
         rng: one number is drawn from it if a model is fitted.
         options: of the estimate.
         pool: evidence of what it is for; only the correction by importance looks at it.
         columns: of the evidence that it will be asked about, for where nothing is judged yet.
+        own: of a single entry, numbers of the clips that frames are chosen from; labels of others
+            count by what they do for those. None = all.
 
     Returns:
         None where fewer than ``LEAST_ERRORS`` errors were judged and no prior says the rest.
@@ -156,8 +161,11 @@ def fit_expected_errors(
     parts = list(judged)
     if not parts and columns is None:
         return None
-    everything = Judged.join(parts) if parts else nothing_judged(columns or ())
-    if not enough(everything) and prior_for(everything.columns, options) is None:
+    everything = _together(parts, options, own) if parts else nothing_judged(columns or ())
+    if enough(everything):
+        # Other detectors mislead: on real ones the prior costs rank as soon as anything is learned.
+        return fit(everything, rng, replace(options, prior=0.0), pool=pool)
+    if prior_for(everything.columns, options) is None:
         return None
     return fit(everything, rng, options, pool=pool)
 
@@ -166,6 +174,35 @@ def enough(judged: Judged) -> bool:
     """Whether a model of these rows may put frames in order."""
     errors = judged.detections.error.sum() + judged.candidates.error.sum()
     return bool(errors >= LEAST_ERRORS)
+
+
+def _together(
+    parts: Sequence[Judged], options: ExpectedErrorsOptions, own: Collection[int] | None
+) -> Judged:
+    """All rows, those of elsewhere by their weight."""
+    if not options.settled.weigh:
+        return Judged.join(parts)
+    if len(parts) > 1:
+        return weighed(parts[-1], Judged.join(parts[:-1]))[0]
+    if own is None:
+        return parts[0]
+    return weighed(*(_of_clips(parts[0], own, inside) for inside in (True, False)))[0]
+
+
+def _of_clips(judged: Judged, clips: Collection[int], inside: bool) -> Judged:
+    """The rows of these clips, or of all others."""
+
+    def use(clip: IntArray) -> BoolArray:
+        return np.isin(clip, list(clips)) == inside
+
+    misses = judged.misses.keep(use(judged.misses.clip))
+    return Judged(
+        judged.columns,
+        judged.detections.keep(use(judged.detections.clip)),
+        judged.candidates.keep(use(judged.candidates.clip)),
+        int(misses.missed.sum()) if len(judged.misses) else judged.missed * inside,
+        misses,
+    )
 
 
 def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:

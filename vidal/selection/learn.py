@@ -116,7 +116,9 @@ def learn(
     """
     if options is None:
         return Lesson()
+    open_clips = None
     if rounds is None:
+        open_clips = _open_clips(found, labels)
         tables = {} if labels is None else labels.annotations
         own = judge_stored(store_at(found.store), found.keys, tables, options)
         names = tuple(sorted(found.keys))
@@ -126,16 +128,27 @@ def learn(
     if options.correction == "importance":
         pool = pool_evidence(found.rows(clip) for clip in found.clips)
     rng = step_rng(seed, number, LEARN)
-    model = fit_expected_errors(judged, rng, options, pool=pool, columns=_columns(found))
+    model = fit_expected_errors(
+        judged, rng, options, pool=pool, columns=_columns(found), own=open_clips
+    )
     source = _source(model)
     if model is None:
         return Lesson(source=source, remarks=(_TOO_FEW,))
     totals = model_totals(model)
     told = newest_forecast(rounds, model, totals, seed)
-    remarks = _remarks(model, [each.how for each in rounds])
+    ranks = enough(model.judged)
+    remark = _remark(model, [each.how for each in rounds]) if ranks else _PRIOR
     numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
-    remarks += () if told is None else (told.sentence,)
-    return Lesson(model, totals, numbers, enough(model.judged), source, told, remarks)
+    remarks = (remark, *(() if told is None else (told.sentence,)))
+    return Lesson(model, totals, numbers, ranks, source, told, remarks)
+
+
+def _open_clips(found: Gathered, labels: LabelMatch | None) -> list[int] | None:
+    """Numbers of the clips with frames that are not labelled; None = all clips."""
+    if labels is None:
+        return None
+    names = sorted(found.keys)
+    return [n for n, name in enumerate(names) if not labels.labelled(found.clips[name]).all()]
 
 
 def _columns(found: Gathered) -> tuple[str, ...] | None:
@@ -177,20 +190,6 @@ def _thinned(rows: Rows) -> Rows:
     step = max(1, len(rows) // MOST_OF_A_CLIP)
     names = ("frame", "boxes", "labels", "evidence")
     return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
-
-
-def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
-    false, missed = (1 - share for share in model.own_share)
-    if not enough(model.judged):
-        return (_PRIOR,)
-    if false == missed == 0:
-        return (_remark(model, how),)
-    still = (
-        "The prior that comes with vidal (other detectors on rendered clips) still makes"
-        f" {false:.0%} of the expected false alarms and {missed:.0%} of the misses; it fades as"
-        " labels come in."
-    )
-    return (_remark(model, how), still)
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

@@ -164,10 +164,9 @@ def test_version_1_is_the_boosted_pair_of_the_first_publication():
 
 
 def test_what_is_given_goes_before_what_the_version_says():
-    assert FIRST.settled == Settled(same=0.3, estimator="trees", blend=0.0, totals=False)
-    assert ExpectedErrorsOptions().settled == (
-        replace(FIRST, same=0.5, estimator="mixed", blend=0.5, totals=True).settled
-    )
+    assert FIRST.settled == Settled(0.3, "trees", 0.0, totals=False, weigh=False)
+    whole = replace(FIRST, same=0.5, estimator="mixed", blend=0.5, totals=True, weigh=True)
+    assert ExpectedErrorsOptions().settled == whole.settled
     assert ExpectedErrorsOptions(same=0.3).evidence_key == FIRST.evidence_key
 
 

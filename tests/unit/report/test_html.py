@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import reliability
 from vidal.report import html
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
@@ -167,5 +168,14 @@ def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
     assert sum(tag == "circle" for tag, _ in shown.tags) == 2
     query = json.loads((tmp_path / "with" / "query.json").read_text())
     assert query["forecast"]["false_positives"]["bins"][1]["found"] == 1.0
+    counts = tuple(Interval(value, value / 2, 2 * value, 1) for value in (1.0, 4.0, 5.0))
+    write_outputs(
+        build.result(video, forecast=replace(told, expected=counts)), tmp_path / "counted"
+    )
+    shown = build.page(tmp_path / "counted").text
+    assert "errors expected 5 (1 false alarms, 4 misses, most likely 2 to 10), found" in shown
+    assert "Misses: 4 (2 to 8) said, 2 found" in " ".join(shown.split())
+    query = json.loads((tmp_path / "counted" / "query.json").read_text())
+    assert query["forecast"]["expected"]["errors"] == {"value": 5.0, "low": 2.5, "high": 10.0}
     write_outputs(build.result(video), tmp_path / "without")
     assert "Expected and found" not in build.page(tmp_path / "without").text

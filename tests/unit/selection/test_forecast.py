@@ -80,6 +80,50 @@ def test_a_selection_tells_of_the_newest_round_or_of_all_labels():
     assert newest_forecast(rounds, None, None, 0) is None
 
 
+def turned(entry):
+    """The same round, judged by a model that erred where this one is right."""
+    kinds = (entry.judged.detections, entry.judged.candidates)
+    first, second = (replace(each, error=~each.error) for each in kinds)
+    return replace(entry, judged=replace(entry.judged, detections=first, candidates=second))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_rounds_of_models_that_erred_elsewhere_age_out(version):
+    options = replace(OPTIONS, version=version, estimator="forest")
+    old, new = turned(judged_round(0, 1, rows=1200)), judged_round(1, 2, rows=300)
+    model = fit_expected_errors(
+        [each.judged for each in (old, new)], step_rng(0, 2, LEARN), options
+    )
+    ends = Rows(
+        np.zeros(2), np.zeros((2, 4)), np.zeros(2), np.array([[0.1], [0.9]], np.float32), ("p",)
+    )
+    low, high = model.missed(ends)
+    if version == 1:
+        assert low > high
+        assert (model.judged.candidates.weight == 1).all()
+    else:
+        assert low < 0.35 < 0.65 < high
+
+
+def test_labels_of_clips_that_nothing_is_chosen_from_count_by_what_they_do_for_the_others():
+    old, new = turned(judged_round(0, 1, rows=1200)), judged_round(0, 2, rows=300)
+    moved = [
+        replace(each, clip=each.clip + 50)
+        for each in (old.judged.detections, old.judged.candidates)
+    ]
+    both = Judged.join([replace(old.judged, detections=moved[0], candidates=moved[1]), new.judged])
+    weights = [
+        fit_expected_errors(
+            [both], step_rng(0, 1, LEARN), OPTIONS, own=own
+        ).judged.candidates.weight
+        for own in (None, range(6), range(60))
+    ]
+    assert (weights[0] == 1).all()
+    assert weights[1].max() == 1
+    assert weights[1].min() <= 0.03
+    assert (weights[2] == 1).all()
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_forecast_counts_also_what_no_candidate_covers_and_says_how_sure_it_is(version):
     options = replace(OPTIONS, version=version, estimator="logistic")
