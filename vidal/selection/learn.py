@@ -192,17 +192,7 @@ def _thinned(rows: Rows) -> Rows:
 
 
 def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
-    false, missed = (1 - share for share in model.own_share)
-    if not enough(model.judged):
-        return (_PRIOR,)
-    if false == missed == 0:
-        return (_remark(model, how),)
-    still = (
-        "The prior that comes with vidal (other detectors on rendered clips) still makes"
-        f" {false:.0%} of the expected false alarms and {missed:.0%} of the misses; it fades as"
-        " labels come in."
-    )
-    return (_remark(model, how), still)
+    return (_remark(model, how),) if enough(model.judged) else (_PRIOR,)
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

@@ -363,28 +363,21 @@ def test_evidence_that_was_gathered_in_another_way_has_no_prior(tmp_path):
         assert prior_for(gathered(detections(FOUND, 3)).columns, options) is not None
 
 
-def test_the_prior_fades_as_errors_are_judged_and_is_gone_after_nine_times_its_worth(tmp_path):
+def test_as_soon_as_anything_is_learned_the_prior_says_nothing(tmp_path):
     assert [own_share(errors, 20) for errors in (0, 5, 20, 60, 179)] == pytest.approx(
         [0, 0.2, 0.5, 0.75, 179 / 199]
     )
     assert own_share(180, 20) == own_share(10_000, 20) == own_share(0, 0) == 1
     plan, clips, tables = a_run(tmp_path)
     match = LabelMatch(tables, ())
-    alone = a_lesson(plan, clips, match, None).model
-    prior = a_lesson(plan, clips, None, [], OPTIONS).model
     evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1)).detections
-    errors = int(alone.judged.detections.error.sum())
-    for worth in (errors, errors / 9, 9 * errors):
-        lesson = a_lesson(plan, clips, match, None, ExpectedErrorsOptions(prior=worth))
-        share = own_share(errors, worth)
-        mixed = share * alone.false_positive(evidence) + (1 - share) * prior.false_positive(
-            evidence
-        )
-        np.testing.assert_allclose(lesson.model.false_positive(evidence), mixed)
-        assert lesson.source["weight_of_prior"]["false_alarms"] == pytest.approx(1 - share)
-        # Nothing was missed, so the prior alone speaks of misses, and the report says so.
-        assert lesson.source["by"] == "prior and labels"
-        assert f"still makes {1 - share:.0%} of the expected false alarms" in lesson.remarks[1]
+    alone, beside = (a_lesson(plan, clips, match, None, each) for each in (OWN, OPTIONS))
+    np.testing.assert_array_equal(
+        alone.model.false_positive(evidence), beside.model.false_positive(evidence)
+    )
+    assert beside.source["by"] == "labels"
+    assert beside.source["weight_of_prior"] == {"false_alarms": 0.0, "misses": 0.0}
+    assert not any("prior" in remark for remark in beside.remarks)
 
 
 def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
