@@ -163,7 +163,8 @@ def fit_expected_errors(
         return None
     everything = _together(parts, options, own) if parts else nothing_judged(columns or ())
     if enough(everything):
-        # Other detectors mislead: on real ones the prior costs rank as soon as anything is learned.
+        # Other detectors mislead: as soon as anything is learned, mixing the prior in costs rank
+        # on real ones (tools/bench_expected_errors.py).
         return fit(everything, rng, replace(options, prior=0.0), pool=pool)
     if prior_for(everything.columns, options) is None:
         return None
