@@ -156,6 +156,9 @@ def learned_estimates(
         model = fit(rows, np.random.default_rng(0), mixed, prior=prior)
         word = f"prior + {share:.0%}" if share else "prior"
         result[word] = applied(model, test, classes)
+        if not share:
+            counts = [model.counts(each.clip.evidence, classes) for each in test]
+            result["fusion and prior"] = with_sum(fused(test, counts))
     return result
 
 

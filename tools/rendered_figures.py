@@ -20,7 +20,8 @@ PAIRS = (
     (f"{SECOND}10%", f"{FIRST}10%"),
     (f"{SECOND}10%", FUSED), (f"{SECOND}10%", "sum(1-score)"),
     (f"{SECOND}chosen 10%", f"{SECOND}10%"), (FUSED, "sum(1-score)"),
-    (PRIOR, FUSED), (PRIOR, "sum(1-score)"),
+    (PRIOR, FUSED), (PRIOR, "sum(1-score)"), (f"{FUSED} and prior", FUSED),
+    (f"{FUSED} and prior", PRIOR), (f"{FUSED} and prior", f"{SECOND}3%"),
     *((f"{PRIOR} + {share}", f"{SECOND}{share}") for share in ("3%", "10%")),
     *((f"{PRIOR} + {share}", FUSED) for share in ("3%", "10%")),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from rendered_detectors import Scan
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.matching import match_clip
 from vidal.evidence.gather import estimate_errors
-from vidal.expected_errors import ExpectedErrorsOptions, Judged, fuse, signals
+from vidal.expected_errors import ExpectedErrorsOptions, Judged, fuse, fuse_with, signals
 from vidal.query.exclusion import thin
 from vidal.query.select import ranked
 from vidal.types import FrameSet
@@ -54,9 +54,16 @@ def seen(scan: Scan, number: int, options: ExpectedErrorsOptions) -> Seen:
     )
 
 
-def fused(clips: Sequence[Seen]) -> list[np.ndarray]:
-    """(F, 2) of each clip: the fusion over all of them, as errors of both kinds."""
-    joined = fuse(np.concatenate([each.values for each in clips])).sum(axis=1, dtype=np.float64)
+def fused(clips: Sequence[Seen], counts: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """(F, 2) of each clip: the fusion over all of them, as errors of both kinds.
+
+    Args:
+        clips: all of them.
+        counts: (F, K, 2) of each, by a prior that is fused with them.
+    """
+    values = np.concatenate([each.values for each in clips])
+    whole = fuse(values) if counts is None else fuse_with(values, np.concatenate(counts))
+    joined = whole.sum(axis=1, dtype=np.float64)
     return np.split(joined, np.cumsum([len(each.values) for each in clips])[:-1])
 
 

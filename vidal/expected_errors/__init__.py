@@ -8,7 +8,7 @@ A journey: ``gather_evidence`` of a clip -> annotations judge it (``vidal.eviden
 from vidal.expected_errors.examples import Examples, Judged, Misses
 from vidal.expected_errors.features import Evidence, Rows, gather_evidence
 from vidal.expected_errors.foreign import weighed
-from vidal.expected_errors.fusion import SIGNALS, fuse, signals
+from vidal.expected_errors.fusion import SIGNALS, fuse, fuse_with, signals
 from vidal.expected_errors.model import (
     ErrorModel,
     cross_probabilities,
@@ -35,6 +35,7 @@ __all__ = [
     "fit",
     "frame_sums",
     "fuse",
+    "fuse_with",
     "gather_evidence",
     "model_totals",
     "nothing_judged",

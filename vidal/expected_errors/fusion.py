@@ -45,6 +45,32 @@ def signals(
     return result.reshape(f, k, 4).astype(np.float32)
 
 
+def fuse_with(values: FloatArray, counts: FloatArray) -> FloatArray:
+    """(F, K, 2) float32: the fusion and a prior's counts, in standard deviations of the pool.
+
+    The prior's two kinds count alike, whatever their numbers: how many misses it expects for each
+    false alarm is what it knows least about a detector it has not seen. Then the fusion and the
+    prior count alike.
+
+    Args:
+        values: (F, K, 4) as ``signals`` returns it, of all frames of the pool.
+        counts: (F, K, 2) false positives and misses that the prior expects of them.
+    """
+    return _in_deviations(fuse(values)) + _in_deviations(counts / _deviation(counts.sum(axis=1)))
+
+
+def _in_deviations(values: FloatArray) -> FloatArray:
+    return np.asarray(values / _deviation(values.sum(axis=(1, 2))), np.float32)
+
+
+def _deviation(frames: FloatArray) -> FloatArray:
+    """Over frames, the first axis; infinite where all are alike, which then count nothing."""
+    if not len(frames):
+        return np.ones(frames.shape[1:], np.float32)
+    spread = frames.std(axis=0, dtype=np.float64)
+    return np.where(spread > 0, spread, np.inf).astype(np.float32)
+
+
 def fuse(values: FloatArray) -> FloatArray:
     """(F, K, 2) float32: the fusion of a whole pool, split into false positives and misses.
 

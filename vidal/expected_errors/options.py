@@ -60,7 +60,7 @@ class ExpectedErrorsOptions:
             of it in the false alarms.
         width: standard deviation, in frames, of the Gaussian that weighs those neighbours.
         prior: errors of one kind, judged by own labels, that count as much as the prior that comes
-            with vidal; 0 = no prior.
+            with vidal, until ten errors are judged and it says nothing any more; 0 = no prior.
         totals: the numbers that are told are made right in sum; the score, and so the choice, is
             the same without.
         weigh: labels of older rounds, and of clips that nothing is chosen from, count by what they

@@ -35,11 +35,12 @@ class ExpectedErrors:
 
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
     class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
-    what people read; and ``learned`` (F,): whether they are counts learned from labels or, before
-    there are labels and where no prior fits, a fixed fusion of scores, weak detections and temporal
-    coherence in standard deviations; and ``prior`` (F,): the weight, in [0, 1], of the prior that
-    comes with vidal in these counts, which is said where it is more than half. Of the fusion the
-    column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives the words.
+    what people read; ``learned`` (F,): whether what is told are counts; and ``prior`` (F,): the
+    weight, in [0, 1], of the prior that comes with vidal in these counts, which is said where it is
+    more than half. Before there are labels ``expected`` is a fusion, in standard deviations, of
+    scores, weak detections, temporal coherence and the prior's counts. Where no prior fits there
+    are no counts, and the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives
+    the words.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.

@@ -34,7 +34,7 @@ clips' labels, or by one that may have been trained on them."""
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
 LEAST_ERRORS = 10
-"""Judged errors below which the fixed fusion puts frames in order, whatever the prior counts."""
+"""Judged errors below which the fixed fusion, with the prior, puts frames in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +163,8 @@ def fit_expected_errors(
         return None
     everything = _together(parts, options, own) if parts else nothing_judged(columns or ())
     if enough(everything):
-        # Other detectors mislead: on real ones the prior costs rank as soon as anything is learned.
+        # Other detectors mislead: as soon as anything is learned, mixing the prior in costs rank
+        # on real ones (tools/bench_expected_errors.py).
         return fit(everything, rng, replace(options, prior=0.0), pool=pool)
     if prior_for(everything.columns, options) is None:
         return None

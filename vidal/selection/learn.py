@@ -40,8 +40,8 @@ _TOO_FEW = (
 _PRIOR = (
     "Expected errors are those of the prior that comes with vidal (other detectors on rendered"
     " clips), not learned from your labels: too few errors were judged so far. These numbers are"
-    " rough, often several times too high or too low; what puts the frames in order is a fusion of"
-    " unsure detections, weak detections and temporal coherence."
+    " rough, often several times too high or too low. The frames are in the order of a fusion of"
+    " them with unsure detections, weak detections and temporal coherence."
 )
 
 
@@ -53,7 +53,7 @@ class Lesson:
         model: None where there was too little to learn from and no prior, or nothing is expected.
         totals: what makes counts of the model's sums; None = the sums are told.
         numbers: clip id -> its number in what was judged.
-        ranks: whether the model puts frames in order; else the fixed fusion does.
+        ranks: whether the model puts frames in order by itself; else fixed signals help.
         source: what expects errors, see ``_source``; None where none are expected.
         forecast: how errors were expected of labelled frames and found; None without a model.
         remarks: for the report.
@@ -136,10 +136,11 @@ def learn(
         return Lesson(source=source, remarks=(_TOO_FEW,))
     totals = model_totals(model)
     told = newest_forecast(rounds, model, totals, seed)
-    remarks = _remarks(model, [each.how for each in rounds])
+    ranks = enough(model.judged)
+    remark = _remark(model, [each.how for each in rounds]) if ranks else _PRIOR
     numbers = {name: number for each in rounds for number, name in enumerate(each.clips)}
-    remarks += () if told is None else (told.sentence,)
-    return Lesson(model, totals, numbers, enough(model.judged), source, told, remarks)
+    remarks = (remark, *(() if told is None else (told.sentence,)))
+    return Lesson(model, totals, numbers, ranks, source, told, remarks)
 
 
 def _open_clips(found: Gathered, labels: LabelMatch | None) -> list[int] | None:
@@ -189,20 +190,6 @@ def _thinned(rows: Rows) -> Rows:
     step = max(1, len(rows) // MOST_OF_A_CLIP)
     names = ("frame", "boxes", "labels", "evidence")
     return replace(rows, **{name: getattr(rows, name)[::step] for name in names})
-
-
-def _remarks(model: ErrorModel, how: Sequence[Judging]) -> tuple[str, ...]:
-    false, missed = (1 - share for share in model.own_share)
-    if not enough(model.judged):
-        return (_PRIOR,)
-    if false == missed == 0:
-        return (_remark(model, how),)
-    still = (
-        "The prior that comes with vidal (other detectors on rendered clips) still makes"
-        f" {false:.0%} of the expected false alarms and {missed:.0%} of the misses; it fades as"
-        " labels come in."
-    )
-    return (_remark(model, how), still)
 
 
 def _remark(model: ErrorModel, how: Sequence[Judging]) -> str:

@@ -24,7 +24,8 @@ class Lookup:
         labels: what is labelled, or None.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
         model: what expects errors; None = nothing does.
-        ranks: whether what it expects puts frames in order; else it is told only.
+        ranks: whether what it expects puts frames in order by itself; else it is fused with the
+            fixed signals.
         totals: what makes counts of its sums; None = they are told as they are.
         numbers: clip id -> number of the clip in what was judged.
         unreadable: clip id -> frames that turned out not to decode.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
-from vidal.expected_errors import SIGNALS, fuse, signals
+from vidal.expected_errors import SIGNALS, fuse, fuse_with, signals
 from vidal.types import (
     Annotations,
     BoolArray,
@@ -35,7 +35,8 @@ class PoolClip:
         detections: its table, or None where no detector ran.
         estimate: verdicts (``rows`` of ``detections``), or None.
         expected: (F, K, 2) float32, false positives and misses that a model learned to expect; None
-            where no model may put frames in order. Either all clips of a pool have it, or none.
+            where no model may put frames in order by itself: then ``told``, if it is there, is
+            fused with the fixed signals. Either all clips of a pool have it, or none.
         told: the same, right in sum, for people to read; None = ``expected``.
         prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
     """
@@ -130,8 +131,8 @@ class _Parts:
         """All of it."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items() if parts}
         for name in ("expected", "told"):
-            if columns.get(name, np.zeros((0, 0, 2))).shape[2] == len(SIGNALS):
-                columns[name] = fuse(columns[name])
+            if name in columns:
+                columns[name] = _fused(columns[name])
         return Pool(
             frames=self._frame_set(self._frames),
             classes=self._classes,
@@ -163,12 +164,19 @@ class _Parts:
         return np.stack(counts, axis=-1).reshape(*shape, 2).astype(np.float32)
 
     def _expected(self, part: PoolClip) -> NDArray[Any]:
-        """(F, K, 2) by the model, or (F, K, 4) signals, which only the whole pool can fuse."""
+        """(F, K, 2) by the model, or (F, K, 4) signals, which only the whole pool can fuse.
+
+        (F, K, 6) where a prior's counts, the last two, are fused with them.
+        """
         if part.expected is not None:
             return part.expected
         if part.detections is None:
-            return np.zeros((part.clip.frames, len(self._classes), len(SIGNALS)), np.float32)
-        return signals(part.detections, part.estimate, threshold=self._threshold, floor=self._floor)
+            width = len(SIGNALS) + (0 if part.told is None else 2)
+            return np.zeros((part.clip.frames, len(self._classes), width), np.float32)
+        values = signals(
+            part.detections, part.estimate, threshold=self._threshold, floor=self._floor
+        )
+        return values if part.told is None else np.concatenate([values, part.told], axis=2)
 
     def _told(self, part: PoolClip) -> NDArray[Any]:
         return self._expected(part) if part.told is None else part.told
@@ -199,6 +207,16 @@ class _Parts:
             probs=detections.probs[rows],
             features=features if self._features_wanted else features[:, :0],
         )
+
+
+def _fused(values: NDArray[Any]) -> NDArray[Any]:
+    """What ``_expected`` gives, of the whole pool, as (F, K, 2)."""
+    count = len(SIGNALS)
+    if values.shape[2] == count:
+        return fuse(values)
+    return (
+        fuse_with(values[..., :count], values[..., count:]) if values.shape[2] > count else values
+    )
 
 
 def _learned(part: PoolClip) -> NDArray[Any]:

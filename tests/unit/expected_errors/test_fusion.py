@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidal.expected_errors import fuse, signals
+from vidal.expected_errors import fuse, fuse_with, signals
 from vidal.types import Detections, ErrorEstimate
 
 
@@ -56,3 +56,32 @@ def test_a_signal_that_never_varies_counts_nothing():
     assert fused[:, 0, 0].tolist() == [0, 0, 0]
     assert fused[2, 0, 1] == pytest.approx(2 / np.std([0, 1, 2]))
     assert fuse(values[:0]).shape == (0, 1, 2)
+
+
+def test_a_priors_counts_of_both_kinds_count_alike_and_together_as_much_as_the_fusion():
+    rng = np.random.default_rng(1)
+    values = rng.gamma(1.0, 1.0, (60, 3, 4)).astype(np.float32)
+    # A hundred times as many false alarms as misses: how the kinds compare is not believed.
+    counts = rng.gamma(1.0, 1.0, (60, 3, 2)).astype(np.float32) * np.float32([100, 1])
+    plain, kinds = fuse(values).sum(axis=(1, 2)), counts.sum(axis=1)
+    prior = (kinds / kinds.std(axis=0)).sum(axis=1)
+    found = fuse_with(values, counts)
+    assert found.shape == (60, 3, 2)
+    expected = plain / plain.std() + prior / prior.std()
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), expected, rtol=1e-4)
+    scaled = fuse_with(values, counts * np.float32([7, 0.3]))
+    np.testing.assert_allclose(scaled, found, rtol=1e-4)
+    # What is said of a class and kind stays with it.
+    only = np.zeros_like(counts)
+    only[:, 2, 1] = counts[:, 2, 1]
+    assert (fuse_with(np.zeros_like(values), only)[:, :2] == 0).all()
+
+
+def test_a_prior_that_never_varies_leaves_the_fusions_order_and_no_frame_is_no_failure():
+    rng = np.random.default_rng(2)
+    values = rng.gamma(1.0, 1.0, (20, 1, 4)).astype(np.float32)
+    found = fuse_with(values, np.ones((20, 1, 2), np.float32))
+    plain = fuse(values)
+    np.testing.assert_allclose(found, plain / plain.sum(axis=(1, 2)).std(), rtol=1e-5)
+    assert fuse_with(values[:0], np.zeros((0, 1, 2), np.float32)).shape == (0, 1, 2)
+    assert np.isfinite(fuse_with(values * 0, values[..., :2] * 0)).all()

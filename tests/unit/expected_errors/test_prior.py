@@ -2,14 +2,28 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vidal.evidence.gather import clip_evidence
-from vidal.expected_errors import ExpectedErrorsOptions, fit, nothing_judged, prior_for
-from vidal.expected_errors.prior import PRIOR, Prior, Trees, read_prior, shipped_prior
+from vidal.expected_errors import (
+    Examples,
+    ExpectedErrorsOptions,
+    fit,
+    nothing_judged,
+    prior_for,
+)
+from vidal.expected_errors.prior import (
+    PRIOR,
+    Prior,
+    Trees,
+    own_share,
+    read_prior,
+    shipped_prior,
+)
 from vidal.types import Detections
 
 ROOT = Path(__file__).parents[3]
@@ -163,3 +177,25 @@ def test_without_a_prior_nothing_judged_is_worth_a_half():
     model = fit(nothing_judged(evidence.columns), np.random.default_rng(0), own)
     assert model.own_share == (1.0, 1.0)
     assert model.false_positive(evidence.detections).tolist() == [0.5] * 3
+
+
+def test_the_prior_fades_as_errors_are_judged_and_is_gone_after_nine_times_its_worth():
+    shares = [own_share(errors, 20) for errors in (0, 5, 20, 60, 179)]
+    assert shares == pytest.approx([0, 0.2, 0.5, 0.75, 179 / 199])
+    assert own_share(180, 20) == own_share(10_000, 20) == own_share(0, 0) == 1
+
+
+def test_own_labels_and_the_prior_are_mixed_by_that_share():
+    evidence = evidence_of([[0.55, 0.99]] * 30)
+    rows = evidence.detections
+    error = np.arange(60) % 2 == 0
+    none = np.zeros(60, np.int64)
+    examples = Examples(rows.evidence, error, none, rows.frame, np.ones(60, np.bool_))
+    judged = replace(nothing_judged(rows.columns), detections=examples)
+    alone, prior, mixed = (
+        fit(table, np.random.default_rng(0), ExpectedErrorsOptions(prior=worth))
+        for table, worth in ((judged, 0), (nothing_judged(rows.columns), 20), (judged, 60))
+    )
+    assert mixed.own_share == (pytest.approx(30 / 90), 0.0)
+    expected = alone.false_positive(rows) / 3 + 2 * prior.false_positive(rows) / 3
+    np.testing.assert_allclose(mixed.false_positive(rows), expected)

@@ -15,7 +15,6 @@ from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals, prior_for
-from vidal.expected_errors.prior import own_share
 from vidal.expected_errors.totals import Level
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.selection.expected import JudgedRound, judge_stored
@@ -307,7 +306,7 @@ def test_without_enough_labels_nothing_is_learned_and_it_is_said(tmp_path):
         assert lesson.source == {"by": "fusion", "order_by": "fusion", "weight_of_prior": None}
 
 
-def test_before_there_are_labels_the_fusion_ranks_and_the_shipped_prior_counts(tmp_path):
+def test_before_there_are_labels_the_shipped_prior_counts_and_ranks_with_the_fusion(tmp_path):
     plan, clips, _ = a_run(tmp_path, frames=4)
     lesson = a_lesson(plan, clips, None, None, OPTIONS)
     assert lesson.model.own_share == (0.0, 0.0)
@@ -338,9 +337,6 @@ def test_before_there_are_labels_the_fusion_ranks_and_the_shipped_prior_counts(t
         )
         for model in (lesson.model, None)
     ]
-    # The order is that of a run without a prior, bit by bit; only what is told is the prior's.
-    scores = [ExpectedErrors().score(pool) for pool in pools]
-    np.testing.assert_array_equal(*scores)
     told = ExpectedErrors().explain(pools[0], np.arange(16))
     assert all(each.startswith("by the shipped prior: expects ") for each in told.words)
     said = np.concatenate(
@@ -350,6 +346,12 @@ def test_before_there_are_labels_the_fusion_ranks_and_the_shipped_prior_counts(t
         ]
     )
     np.testing.assert_allclose(told.parts["false_positives"], said[:, 0], rtol=1e-5)
+    # What ranks is the fusion and these counts, either in its standard deviations.
+    plain = ExpectedErrors().score(pools[1])
+    kinds = said[:, said.std(axis=0) > 0]
+    counts = (kinds / kinds.std(axis=0)).sum(axis=1)
+    expected = plain / plain.std() + counts / counts.std()
+    np.testing.assert_allclose(ExpectedErrors().score(pools[0]), expected, rtol=1e-3)
     plain = ExpectedErrors().explain(pools[1], np.arange(16))
     assert not any("prior" in each for each in plain.words)
 
@@ -363,28 +365,32 @@ def test_evidence_that_was_gathered_in_another_way_has_no_prior(tmp_path):
         assert prior_for(gathered(detections(FOUND, 3)).columns, options) is not None
 
 
-def test_the_prior_fades_as_errors_are_judged_and_is_gone_after_nine_times_its_worth(tmp_path):
-    assert [own_share(errors, 20) for errors in (0, 5, 20, 60, 179)] == pytest.approx(
-        [0, 0.2, 0.5, 0.75, 179 / 199]
-    )
-    assert own_share(180, 20) == own_share(10_000, 20) == own_share(0, 0) == 1
+def test_from_ten_judged_errors_on_own_labels_alone_speak(tmp_path):
     plan, clips, tables = a_run(tmp_path)
-    match = LabelMatch(tables, ())
-    alone = a_lesson(plan, clips, match, None).model
-    prior = a_lesson(plan, clips, None, [], OPTIONS).model
     evidence = gathered(detections([(0, 0, 0.6, 0), (0, 0, 0.9, 60)], 1)).detections
-    errors = int(alone.judged.detections.error.sum())
-    for worth in (errors, errors / 9, 9 * errors):
-        lesson = a_lesson(plan, clips, match, None, ExpectedErrorsOptions(prior=worth))
-        share = own_share(errors, worth)
-        mixed = share * alone.false_positive(evidence) + (1 - share) * prior.false_positive(
-            evidence
-        )
-        np.testing.assert_allclose(lesson.model.false_positive(evidence), mixed)
-        assert lesson.source["weight_of_prior"]["false_alarms"] == pytest.approx(1 - share)
-        # Nothing was missed, so the prior alone speaks of misses, and the report says so.
-        assert lesson.source["by"] == "prior and labels"
-        assert f"still makes {1 - share:.0%} of the expected false alarms" in lesson.remarks[1]
+    lessons = [
+        a_lesson(plan, clips, LabelMatch(tables, ()), None, options) for options in (OPTIONS, OWN)
+    ]
+    mine, without = (each.model.false_positive(evidence) for each in lessons)
+    np.testing.assert_array_equal(mine, without)
+    assert lessons[0].ranks
+    assert lessons[0].source == {
+        "by": "labels",
+        "order_by": "expected errors",
+        "weight_of_prior": {"false_alarms": 0.0, "misses": 0.0},
+    }
+    assert not any("prior" in each for each in lessons[0].remarks)
+
+
+def test_a_few_judged_errors_temper_the_prior_and_do_not_rank(tmp_path):
+    plan, clips, tables = a_run(tmp_path, frames=4, seed=1, seen=(1, 0, 0, 0))
+    lesson = a_lesson(plan, clips, LabelMatch(tables, ()), None, OPTIONS)
+    errors = int(lesson.model.judged.detections.error.sum())
+    assert 0 < errors < 10
+    assert not lesson.ranks
+    assert lesson.source["by"] == "prior and labels"
+    assert lesson.source["weight_of_prior"]["false_alarms"] == pytest.approx(20 / (errors + 20))
+    assert lesson.remarks[0].startswith("Expected errors are those of the prior")
 
 
 def test_what_earlier_rounds_judged_is_used_instead_of_the_labels(tmp_path):
