@@ -78,6 +78,7 @@ LOADERS: dict[str, Callable[[str, Path], FasterRCNNDetector]] = {
     "auto": any_file,
     "fasterrcnn-mobilenet-320": from_state_dict,
     "fasterrcnn-resnet50-v2": from_state_dict,
+    "scenes-day": shipped,
     "scenes-tiny": shipped,
 }
 

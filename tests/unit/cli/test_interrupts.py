@@ -10,6 +10,14 @@ import pytest
 from vidal.cli.interrupts import patient
 
 
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal():
+    """In the background of a shell interrupts are ignored: these tests would wait forever."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupt_in_an_import_is_raised_after_it(tmp_path, monkeypatch):
     (tmp_path / "vidal_slow_to_import.py").write_text(
         textwrap.dedent("""
