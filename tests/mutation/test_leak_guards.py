@@ -188,7 +188,7 @@ MUTATIONS = (
     Mutation(
         "calibration is learned from rows that the estimator has seen",
         "expected_errors/model.py",
-        "held_out = _out_of_fold(examples, fitted)",
+        "held_out = _out_of_fold(examples, fitted, _by_clip(examples))",
         "held_out = fitted(examples).probability(examples.evidence)",
         (MODEL + "test_calibration_is_learned_from_rows_that_the_estimator_had_not_seen",),
     ),
