@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from vidal.cli.select import command
+from vidal.errors import UsageError
 from vidal.formats import coco_video
 from vidal.formats.detections import read
 
@@ -57,6 +58,20 @@ def test_with_videos_missing_boxes_are_found_by_flow(rendered, tmp_path):
     assert all(row["ordinal"] % 5 == 2 for row in query["frames"])
     assert len(list((out / "frames").glob("*.jpg"))) == 6
     assert query["settings"]["detector"]["detections"] == "given"
+
+
+def test_picks_are_spread_over_clips_where_files_do_not_say_what_frames_look_like(
+    rendered, tmp_path
+):
+    given = tmp_path / "given"
+    given.mkdir()
+    perfect(rendered, given)
+    asked = ("--detections", given, "--size", "480x300", "--rate", 25, "--out", tmp_path / "out")
+    select(*asked, "--budget", 3, "--json")
+    query = json.loads((tmp_path / "out" / "query.json").read_text())
+    assert query["settings"]["strategy_options"] == {"spread": "clips"}
+    with pytest.raises(UsageError, match="needs embedding"):
+        select(*asked, "--option", "spread=looks")
 
 
 def test_without_videos_missing_boxes_are_found_by_the_detections_alone(rendered, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import os
 import shutil
 import signal
@@ -115,10 +116,16 @@ def test_clips_take_turns(selected):
     assert sorted(counts.values()) == [2, 2, 2]
 
 
-def test_reason_counts_agree_with_the_score(selected):
-    for frame in query_of(selected)["frames"]:
-        assert frame["score"] == frame["parts"]["false_positives"] + frame["parts"]["misses"]
-        assert (frame["score"] == 0) == (frame["reason"] == "no likely error found")
+def test_before_there_are_labels_reasons_tell_the_counts_of_the_prior_and_say_so(selected):
+    query = query_of(selected)
+    assert query["expected_by"]["by"] == "prior"
+    for frame in query["frames"]:
+        assert frame["reason"].startswith("by the shipped prior: expects ")
+        for kind, word in (("false_positives", "false alarm"), ("misses", "miss")):
+            found = re.search(rf"([\d.]+) {word}", frame["reason"])
+            # classes of less than 0.05 are not worth a word, nor part of the sum that is said
+            said = 0.0 if found is None else float(found[1])
+            assert said == pytest.approx(frame["parts"][kind], abs=0.25)
 
 
 def test_report_is_one_file_that_fetches_nothing(selected):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidal.assemble import build_strategy
+from vidal.assemble import build_strategy, find_strategy
 from vidal.assemble.tracking import build_tracker, named
 from vidal.coherence import CoherenceOptions
 from vidal.detect.load import DETECTORS
@@ -22,7 +22,7 @@ from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
-from vidal.query.options import build
+from vidal.query.options import build, options_of
 from vidal.query.random_share import check_share
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
@@ -95,6 +95,8 @@ def plan_selection(
     own = dict(options or {})
     if errors is not None:
         own["errors"] = errors
+    if detections is not None and _spreads_by_looks(strategy):
+        own.setdefault("spread", "clips")  # files do not say what frames look like
     selector = build_strategy(strategy, gap=gap, options=own)
     check_share(random_share)
     names = None if classes is None else _names(classes)
@@ -151,6 +153,14 @@ def plan_selection(
     detects = bool(selector.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
     return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
+
+
+def _spreads_by_looks(strategy: str) -> bool:
+    """Whether a strategy looks at frames to spread its picks where it is not told otherwise."""
+    return any(
+        option.name == "spread" and option.default == "looks"
+        for option in options_of(find_strategy(strategy))
+    )
 
 
 def _source(

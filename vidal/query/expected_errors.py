@@ -46,7 +46,8 @@ class ExpectedErrors:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
         weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
         spread: how picks are spread: clips (the best of every clip, then the second best), or looks
-            (diminishing returns among frames that look alike, see ``vidal.query.looks``).
+            (diminishing returns among frames that look alike, see ``vidal.query.looks``); clips
+            where detections come from files, which do not say what frames look like.
         groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
