@@ -75,7 +75,7 @@ class Here:
         return LocalEngine(listener)
 
 
-class _Silent:
+class Unwatched:
     """A watcher that says nothing: what is told is how far the run is."""
 
     def begin(self, clips: Any, known: int) -> None:
@@ -151,7 +151,7 @@ class _Run:
                 plan,
                 self._clips,
                 engines=Here(),
-                watcher=_Silent(),
+                watcher=Unwatched(),
                 write=self._write,
                 truth=truth,
             )
@@ -194,7 +194,7 @@ class _Run:
                 list(self._test.values()),
                 self._test_truth,
                 engines=Here(),
-                watcher=_Silent(),
+                watcher=Unwatched(),
                 score_floor=settings.score_floor,
                 iou=settings.iou,
                 tags=self._tags,

@@ -1,0 +1,110 @@
+"""What `docs/does_it_save_labels.md` tells beside the main table, from the folder of a simulation.
+
+    python tools/shift_checks.py against --out simulation-scenes-shift-full \\
+        --strategies expected-errors,entropy-sum-looks --baselines entropy-sum,every-nth
+    python tools/shift_checks.py longer --out simulation-scenes-shift-full --steps 288 \\
+        --runs random-r-0,expected-errors-0
+
+``against`` compares finished runs with other baselines than `random-r`, paired. ``longer`` fits the
+labels that runs ended with anew from the deployed model, with more steps, and judges that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidal.assemble.simulation import SimulationPlan, plan_simulation, told
+from vidal.campaign.accuracy import judge_model
+from vidal.campaign.config import load_config
+from vidal.campaign.fitting import labelled_frames
+from vidal.campaign.folder import open_campaign
+from vidal.campaign.training import LabelledFrames, starting_detector
+from vidal.detect.spec import DetectorSpec
+from vidal.evaluate.summary import summarise
+from vidal.evidence.gather import EvidencePlan
+from vidal.selection.draws import START, TRAIN, step_rng
+from vidal.simulation.runs import open_simulated, rendered
+from vidal.simulation.simulate import Here, Unwatched
+
+REFIT = 99
+"""Number of the round that a longer training draws its random numbers as."""
+
+
+def against(plan: SimulationPlan, baselines: list[str]) -> None:
+    """Differences at every budget, with intervals and the uncorrected p over seeds."""
+    result = told(plan)
+    for baseline in baselines:
+        rng = np.random.default_rng(0)
+        lines = summarise(result.rows, rng, baseline=baseline, scores=result.scores).lines
+        for line in lines:
+            other = line.comparison
+            if other is not None and line.strategy in plan.strategies:
+                spans = [f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in other.rounds[1:]]
+                print(line.strategy, "against", baseline, *spans, f"p {other.p_seeds:.3f}")
+
+
+def longer(plan: SimulationPlan, run: str, steps: int) -> None:
+    """AP50 of the labels of one run (strategy-seed) after more steps."""
+    seed = int(run.rpartition("-")[2])
+    config = rendered(plan.config.changed(seed=seed), plan.out, plan.engines)
+    source = open_simulated(config, plan.out, plan.engines)
+    clips = source.opened("train")
+    with (
+        open_campaign(plan.out / "runs" / run, lock=False) as campaign,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        own = campaign.config.changed(training={"steps": steps})
+        refs, tables = labelled_frames(campaign, clips)
+        detector = starting_detector(own, campaign.record.classes, step_rng(seed, 0, START))
+        samples = LabelledFrames(refs, clips, tables, Path(folder) / "frames.raw")
+        model = Path(folder) / "model.safetensors"
+        detector.fit(samples, step_rng(seed, REFIT, TRAIN), None).save(model, {})
+        judged = judge_model(
+            EvidencePlan(Path(folder) / "evidence", DetectorSpec(weights=model), 4, None, None),
+            list(source.opened("test").values()),
+            source.truth("test"),
+            engines=Here(),
+            watcher=Unwatched(),
+        )
+    values = judged.as_dict()
+    print(json.dumps({"run": run, "frames": len(refs), "steps": steps, "ap50": values["map50"]}))
+
+
+def main() -> None:
+    """One of the two."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("against", "longer"))
+    parser.add_argument("--config", type=Path, default=Path("configs/scenes-shift-full.yaml"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--strategies", default="expected-errors")
+    parser.add_argument("--baselines", default="random-r")
+    parser.add_argument("--runs", default="")
+    parser.add_argument("--steps", type=int, default=288)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    baselines = asked.baselines.split(",")
+    plan = plan_simulation(
+        load_config(asked.config),
+        strategies=[*asked.strategies.split(","), *baselines],
+        seeds=asked.seeds,
+        rounds=asked.rounds,
+        out=asked.out,
+        workers=1,
+        all_data=False,
+    )
+    if asked.what == "against":
+        against(plan, baselines)
+    for run in filter(None, asked.runs.split(",")):
+        longer(plan, run, asked.steps)
+
+
+if __name__ == "__main__":
+    main()
