@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,8 @@ from vidal.protocols import Selector
 from vidal.query.looks import Spreading, spread_by
 from vidal.query.options import Preset
 from vidal.query.pools import regions_of
+from vidal.query.regions import Fold, fold
 from vidal.types import Explanation, IntArray, Pool, Regions, ScoreArray
-
-Aggregate = Literal["mean", "sum", "max"]
 
 
 def least_confidence(probs: NDArray[Any]) -> ScoreArray:
@@ -69,21 +68,6 @@ def _squared_margin(probs: NDArray[Any]) -> ScoreArray:
     return margin(probs) ** 2
 
 
-def aggregate(values: ScoreArray, pos: IntArray, frames: int, how: Aggregate) -> ScoreArray:
-    """Values of detections folded into their frames: (N,) at positions (N,) -> (F,).
-
-    Frames without detections get 0. ``max`` expects values >= 0.
-    """
-    if how == "max":
-        result = np.zeros(frames, dtype=np.float64)
-        np.maximum.at(result, pos, values)
-        return result
-    result = np.bincount(pos, weights=values, minlength=frames).astype(np.float64)
-    if how == "mean":
-        result /= np.maximum(1, np.bincount(pos, minlength=frames))
-    return result
-
-
 @dataclass(frozen=True, slots=True)
 class Formula:
     """One line of the table.
@@ -98,7 +82,7 @@ class Formula:
     of: Callable[[NDArray[Any]], ScoreArray]
     words: str
     what: str
-    aggregate: Aggregate
+    aggregate: Fold
 
 
 FORMULAS: Mapping[str, Formula] = {
@@ -129,14 +113,15 @@ class RegionScore:
 
     Attributes:
         formula: a key of ``FORMULAS``.
-        aggregate: how detections make a frame: mean, sum or max; the default is the paper's.
+        aggregate: how detections make a frame: mean, sum, max or top (the mean of the three
+            highest); the default is the paper's.
         spread: how picks are spread: clips (the best of every clip, then the second best), or looks
             (diminishing returns among frames that look alike, see ``vidal.query.looks``).
         groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     formula: str = field(metadata={"option": False})
-    aggregate: Aggregate = "mean"
+    aggregate: Fold = "mean"
     spread: Spreading = "clips"
     groups: int = 0
 
@@ -154,13 +139,13 @@ class RegionScore:
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 >= 0; in the formula's range for mean and max."""
         regions = regions_of(pool)
-        return aggregate(self._values(regions), regions.pos, len(pool), self.aggregate)
+        return fold(self._values(regions), regions.pos, len(pool), self.aggregate)
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The frame's value, how many detections it has, and the least certain of them."""
         regions, name = regions_of(pool), FORMULAS[self.formula].words
         values = self._values(regions)
-        scores = aggregate(values, regions.pos, len(pool), self.aggregate)[positions]
+        scores = fold(values, regions.pos, len(pool), self.aggregate)[positions]
         counts = np.bincount(regions.pos, minlength=len(pool))[positions]
         firsts = np.searchsorted(regions.pos, positions)
         words, highest = [], np.zeros(len(positions), dtype=np.float64)

@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 
 from vidal.errors import UnknownName
 from vidal.query.options import build, options_of
+from vidal.query.regions import Fold
 from vidal.query.uncertainty import (
     FORMULAS,
     RegionScore,
-    aggregate,
     entropy,
     least_confidence,
     margin,
@@ -105,12 +106,11 @@ def test_formulas_do_not_depend_on_the_order_of_classes(raw, order):
         np.testing.assert_allclose(formula.of(probs), formula.of(probs[:, [*order, 3]]))
 
 
-@pytest.mark.parametrize(
-    ("how", "expected"), [("mean", [2, 0, 5]), ("sum", [4, 0, 5]), ("max", [3, 0, 5])]
-)
-def test_frames_without_detections_score_zero(how, expected):
-    values = aggregate(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 2]), 3, how)
-    np.testing.assert_array_equal(values, expected)
+def test_frames_without_detections_score_zero():
+    pool = a_pool([[0.8, 0.1, 0.1], [0.6, 0.4, 0]], [0, 2], frames=3)
+    for name in FORMULAS:
+        for how in get_args(Fold):
+            assert RegionScore(name, how).score(pool)[1] == 0
 
 
 def test_defaults_aggregate_as_the_paper_does():
