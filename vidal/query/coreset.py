@@ -25,6 +25,8 @@ _PAIRS = 4_000_000
 """The same for pairs of items within the greedy radius: what a solver is given."""
 _FEW = 64
 """Items up to which the first of several best sets is found, and distances are exact."""
+_NODES = 1000
+"""Of the solver's search tree; a radius at which they do not decide counts as too small."""
 _BLOCK = 1024
 
 
@@ -226,6 +228,7 @@ class _Cover:
                 LinearConstraint(counts, [self.budget, 0], [self.budget, self.outliers]),
                 *self._apart(n + len(left)),
             ],
+            options={"node_limit": _NODES},
         )
         return None if found.x is None else np.flatnonzero(found.x[:n] > 0.5)
 
