@@ -59,6 +59,35 @@ def entropy(probs: NDArray[Any]) -> ScoreArray:
     return np.maximum(0.0, -(p * logs).sum(axis=1))
 
 
+def certainty(probs: NDArray[Any]) -> ScoreArray:
+    """max_k p_k; (N, K) -> (N,) in [0, 1]: purity, high = likely one of the K classes.
+
+    Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples
+    in neural networks", ICLR 2017.
+    """
+    return np.max(probs, axis=1, initial=0.0).astype(np.float64)
+
+
+msp = certainty
+"""The maximum softmax probability: the same function."""
+
+
+def bald(passes: NDArray[Any]) -> ScoreArray:
+    """H(mean_t p_t) - mean_t H(p_t) of T stochastic passes; (T, N, K) -> (N,) in [0, ln K].
+
+    The mutual information of label and weights; 0 of one pass or of none. Houlsby et al.,
+    "Bayesian active learning for classification and preference learning", 2011; Gal, Islam and
+    Ghahramani, "Deep Bayesian active learning with image data", ICML 2017.
+    """
+    count, rows, columns = passes.shape
+    mean, inner = np.zeros((rows, columns)), np.zeros(rows)
+    for each in passes:  # one pass at a time in float64
+        mean += each
+        inner += entropy(each)
+    share = max(1, count)
+    return np.maximum(0.0, entropy(mean / share) - inner / share)
+
+
 def _foreground_least_confidence(probs: NDArray[Any]) -> ScoreArray:
     """Of the K classes: how sure the detector is of the background does not count."""
     return least_confidence(probs[:, :-1])
