@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.types import ScoreArray
+from vidal.types import Items, Pool, ScoreArray
 
 
 def energy(logits: NDArray[Any]) -> ScoreArray:
@@ -89,3 +89,31 @@ def _inverse_root(covariance: ScoreArray) -> ScoreArray:
     least = values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
     keep = values > least
     return vectors[:, keep] / np.sqrt(values[keep])
+
+
+LEAST_ITEMS = 2
+"""Labelled items of known classes that a covariance can be made of."""
+
+
+def distance_or_energy(features: NDArray[Any], items: Items, logits: NDArray[Any]) -> ScoreArray:
+    """(N,) `mahalanobis` to what is labelled; `energy` where too little is.
+
+    Args:
+        features: (N, D).
+        items: labelled, with features.
+        logits: (N, K).
+    """
+    if not _enough(items):
+        return energy(logits)
+    return mahalanobis(features, items.features, items.answers, items.unknown)
+
+
+def distance_words(pool: Pool) -> str:
+    """What `distance_or_energy` is of a pool, for the reasons of a query."""
+    if pool.items is not None and _enough(pool.items):
+        return "Mahalanobis score"
+    return "energy (too little is labelled for distances)"
+
+
+def _enough(items: Items) -> bool:
+    return len(items.known()) >= LEAST_ITEMS

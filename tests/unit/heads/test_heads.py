@@ -1,5 +1,7 @@
 """Small heads on features: what they say of disagreement, of losses, of what is not labelled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,11 +87,12 @@ def test_shapes_and_types_are_those_that_strategies_read():
 
 def test_passes_and_members_disagree_most_between_the_classes():
     draw = rng(3)
-    sure = 2 * CENTRES[np.arange(60) % 3] + 0.3 * draw.normal(size=(60, 4))
-    unsure = between()[2] + draw.normal(size=(60, 4))
+    sure = CENTRES[np.arange(60) % 3] + 0.3 * draw.normal(size=(60, 4))
+    unsure = between()[2] + 0.3 * draw.normal(size=(60, 4))
+    wide = replace(QUICK, width=64, passes=20)
     rows = np.concatenate([sure, unsure])
     for make in (head_passes, head_members):
-        values = bald(np.moveaxis(make(clouds(), rows, rng(), QUICK), 1, 0))
+        values = bald(np.moveaxis(make(clouds(spread=0.5), rows, rng(), wide), 1, 0))
         assert values[60:].mean() > 1.5 * values[:60].mean()
 
 
