@@ -18,8 +18,12 @@ from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.baselines import EveryNth, Random, RandomR
+from vidal.query.cluster_margin import ClusterMargin
+from vidal.query.coverage import Coreset, KCenter
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
+from vidal.query.gradients import Badge
+from vidal.query.joint import BatchBald
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
 from vidal.query.region_scores import region_score
@@ -50,13 +54,18 @@ __all__ = [
 
 STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
+    "badge": Badge,
     "bald": region_score("bald"),
+    "batchbald": BatchBald,
     "certainty": region_score("certainty"),
+    "cluster-margin": ClusterMargin,
+    "coreset": Coreset,
     "egl": region_score("egl"),
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
     "every-nth": EveryNth,
+    "kcenter": KCenter,
     "label-dispersion": region_score("label-dispersion"),
     "learning-loss": region_score("learning-loss"),
     "least-confidence": region_score("least-confidence"),
