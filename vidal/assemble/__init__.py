@@ -17,15 +17,16 @@ from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
+from vidal.query.badge import Badge
 from vidal.query.baselines import EveryNth, Random, RandomR
+from vidal.query.batchbald import BatchBald
 from vidal.query.cluster_margin import ClusterMargin
 from vidal.query.coverage import Coreset, KCenter
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
-from vidal.query.gradients import Badge
-from vidal.query.joint import BatchBald
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
+from vidal.query.ppal import Ppal
 from vidal.query.region_scores import region_score
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
@@ -72,6 +73,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
+    "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,
     "svm-margin": region_score("svm-margin"),

@@ -18,7 +18,7 @@ from vidal.query import exclusion
 from vidal.query.farthest import Takes
 from vidal.query.pools import regions_of, take
 from vidal.query.region_scores import foreground
-from vidal.types import BoolArray, FrameSet, IntArray, Pool, Regions, ScoreArray
+from vidal.types import BoolArray, FrameSet, IntArray, Pool, ScoreArray
 
 Unit = Literal["frames", "regions"]
 """What is compared: whole frames, or their detections."""
@@ -88,10 +88,3 @@ def highest_rows(pool: Pool, values: ScoreArray, positions: IntArray) -> IntArra
     there = first < np.searchsorted(pos, positions, side="right")
     # Rows of a frame are contiguous, so sorting within frames leaves its first place as it was.
     return np.where(there, order[np.minimum(first, len(pos) - 1)] if len(pos) else -1, -1)
-
-
-def named(classes: tuple[str, ...], regions: Regions, row: int) -> str:
-    """A detection in words."""
-    label = int(regions.labels[row])
-    name = classes[label] if label >= 0 else "unknown object"
-    return f"{name}, score {float(regions.scores[row]):.2f}"

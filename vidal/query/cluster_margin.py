@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from vidal.arrays import nearest
 from vidal.errors import UsageError
-from vidal.query.batch import distributions, filled, highest_rows, named, region_takes
+from vidal.query.batch import distributions, filled, highest_rows, region_takes
 from vidal.query.farthest import Takes
 from vidal.query.pools import regions_of
+from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.query.uncertainty import margin

@@ -16,13 +16,13 @@ from vidal.query.batch import (
     filled,
     frame_takes,
     highest_rows,
-    named,
     nearest_others,
     region_takes,
 )
 from vidal.query.coreset import LARGEST, improved
 from vidal.query.farthest import farthest_first
 from vidal.query.pools import items_of, regions_of
+from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
