@@ -8,7 +8,7 @@ from vidal.assemble import STRATEGIES
 from vidal.testing import StrategyContract
 
 NEIGHBOURS_ALLOWED = {"random"}
-CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors"}
+CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "pal"}
 
 
 def suite(name):
