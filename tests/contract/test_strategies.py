@@ -8,7 +8,8 @@ from vidal.assemble import STRATEGIES
 from vidal.testing import StrategyContract
 
 NEIGHBOURS_ALLOWED = {"random"}
-CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "pal"}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
+CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors"} | BATCHES
 
 
 def suite(name):
