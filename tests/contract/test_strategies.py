@@ -8,7 +8,7 @@ from vidal.assemble import STRATEGIES
 from vidal.testing import StrategyContract
 
 NEIGHBOURS_ALLOWED = {"random"}
-BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "ppal"}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
 CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors"} | BATCHES
 
 

@@ -26,6 +26,7 @@ from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
+from vidal.query.portable import Portable
 from vidal.query.ppal import Ppal
 from vidal.query.region_scores import region_score
 from vidal.query.select import lift
@@ -73,6 +74,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
+    "pal": Portable,
     "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,

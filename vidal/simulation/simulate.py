@@ -21,10 +21,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
     open_campaign,
@@ -232,13 +234,14 @@ class _Run:
         for path in self._campaign.folder.glob("models/round-*.safetensors"):
             if path != newest:
                 path.unlink(missing_ok=True)
+                shutil.rmtree(snapshots_of(path), ignore_errors=True)
 
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     """Remove from the store what depends on the model; flow stays, it does not age."""
     store = store_at(plan.store)
-    for clip in clips.values():
-        keys = plan.keys(clip)
+    for each, clip in product((plan, *plan.again), clips.values()):
+        keys = each.keys(clip)
         for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
             if key is not None:
                 store.path(key).unlink(missing_ok=True)
