@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
+from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
@@ -21,9 +22,9 @@ from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
+from vidal.query.region_scores import region_score
 from vidal.query.select import lift
 from vidal.query.temporal_coherence import TemporalCoherence
-from vidal.query.uncertainty import region_score
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
     FlowPropagator,
@@ -49,13 +50,24 @@ __all__ = [
 
 STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
+    "bald": region_score("bald"),
+    "certainty": region_score("certainty"),
+    "egl": region_score("egl"),
+    "energy": region_score(OPEN_SET["energy"]),
+    "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
     "every-nth": EveryNth,
+    "label-dispersion": region_score("label-dispersion"),
+    "learning-loss": region_score("learning-loss"),
     "least-confidence": region_score("least-confidence"),
+    "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
+    "msp": region_score("certainty"),
     "random": Random,
     "random-r": RandomR,
+    "svm-margin": region_score("svm-margin"),
     "temporal-coherence": TemporalCoherence,
+    "vaal": region_score("vaal"),
 }
 """Query strategies; the first is the default."""
 
