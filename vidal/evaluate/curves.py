@@ -28,6 +28,10 @@ class Picks:
         fp_spearman, fn_spearman: rank correlation of estimated with true counts, frame by frame;
             0 for an estimate that says the same of every frame, None where the truth does.
         score_spearman: so of the strategy's score with the true number of errors.
+        wrong: picked images that the model that chose had wrong.
+        l1_score: of all labels so far, see ``vidal.query.balance.l1_score``; 0 = balanced.
+        query_precision, query_recall: see ``vidal.evaluate.selection``, where some classes are
+            unknown.
         conditions: picked frames of every tag of the pool's clips.
     """
 
@@ -43,6 +47,10 @@ class Picks:
     fp_spearman: float | None = None
     fn_spearman: float | None = None
     score_spearman: float | None = None
+    wrong: int | None = None
+    l1_score: float | None = None
+    query_precision: float | None = None
+    query_recall: float | None = None
     conditions: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -56,7 +64,8 @@ class Row:
         round: from 0 = the initial labels.
         labelled: labelled frames that the model was trained on.
         boxes: objects on them.
-        ap50, ap50_at_half: mean over classes, on the test clips; None without objects.
+        ap50, ap50_at_half: mean over classes, on the test clips; None without objects. Of image
+            pools ``ap50`` is the quality that is measured there (``Terms``): the accuracy.
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
         conditions: AP50 on the test clips of each tag; None where they have no objects.

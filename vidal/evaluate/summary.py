@@ -30,6 +30,7 @@ from vidal.evaluate.resampling import (
     over_area,
     ratio_of,
 )
+from vidal.evaluate.terms import FRAMES, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def summarise(
     baseline: str = "random-r",
     scores: Mapping[Run, ClipScores] | None = None,
     main: tuple[str, int] | None = None,
+    terms: Terms = FRAMES,
 ) -> Results:
     """Tell what the rows say.
 
@@ -128,6 +130,7 @@ def summarise(
         scores: judged test clips of runs (strategy, seed, round); without, intervals rest on the
             seeds alone.
         main: the one comparison that was named before the run: a strategy and a round.
+        terms: the words that it is told in.
     """
     resampler = Resampler(scores or {}, rng)
     every = curves(rows)
@@ -139,7 +142,7 @@ def summarise(
     comparisons = {}
     for name, curve in every.items():
         if name != baseline and baseline in every:
-            other = compare(curve, every[baseline], resampler, rng, focus=focus)
+            other = compare(curve, every[baseline], resampler, rng, focus=focus, terms=terms)
             if other is not None:
                 comparisons[name] = other
     comparisons = corrected(comparisons, None if main is None else main[0], rng)
@@ -148,7 +151,7 @@ def summarise(
     reference = found.reference_line()
     return Results(
         lines=tuple(lines if reference is None else [reference, *lines]),
-        limits=tuple(_limits(every, found.reference, resampler)),
+        limits=tuple(_limits(every, found.reference, resampler, terms)),
         focus=focus,
         resampled=bool(scores) and resampler.left_out < len(scores or {}),
         left_out=resampler.left_out,
@@ -250,14 +253,16 @@ class _Lines:
         return cells
 
 
-def _limits(every: Mapping[str, Curve], reference: Curve | None, resampler: Resampler) -> list[str]:
-    """Where AP falls as labels are added: then training is the limit, and labels cannot show."""
+def _limits(
+    every: Mapping[str, Curve], reference: Curve | None, resampler: Resampler, terms: Terms
+) -> list[str]:
+    """Where quality falls as labels are added: then training is the limit, and labels cannot show."""
     found = []
     runs = [run for curve in every.values() if len(curve.rounds) > 1 for run in curve.values]
     worse = sum(bool(run[1] < run[0]) for run in runs)
     if 2 * worse > len(runs):
         found.append(
-            f"In {worse} of {len(runs)} runs AP50 after the first query is below that of the"
+            f"In {worse} of {len(runs)} runs {terms.score} after the first query is below that of the"
             " initial model: training is the limit here, and labels cannot show what they are"
             " worth."
         )
@@ -268,8 +273,8 @@ def _limits(every: Mapping[str, Curve], reference: Curve | None, resampler: Resa
             )
             if step.high < 0:
                 found.append(
-                    f"{name}: AP50 falls from {_mean(curve, at - 1):.3f} to {_mean(curve, at):.3f}"
-                    f" as labels are added (round {curve.rounds[at]}, more than chance): training"
+                    f"{name}: {terms.score} falls from {_mean(curve, at - 1):.3f} to"
+                    f" {_mean(curve, at):.3f} as labels are added (round {curve.rounds[at]}, more than chance): training"
                     " is the limit there."
                 )
     return [*found, *_no_ceiling(every, reference, resampler)]

@@ -11,12 +11,12 @@ import time
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vidal.detect.device import choose_device
 from vidal.engine import report
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
+from vidal.evaluate.quality import rank_agreement
 from vidal.evaluate.selection import query_precision, query_recall
 from vidal.images.config import ImageVariant
 from vidal.images.evidence import Fitted, build_pool, vote_watcher
@@ -255,7 +255,9 @@ class _Run:
             return None
         truth = self._task.train.labels[fitted.waiting]
         wrong = fitted.looks().probs.argmax(axis=1) != truth
-        return _spearman(scores, wrong.astype(np.float64))
+        if wrong.all() or not wrong.any():
+            return None
+        return rank_agreement(scores, wrong.astype(np.int64))
 
 
 def _recipe(job: ImageJob) -> Recipe:
@@ -274,14 +276,3 @@ def _evenness(counts: NDArray[np.int64]) -> float | None:
     if len(counts) < 2 or not total:
         return None
     return float(entropy((counts / total)[None])[0] / math.log(len(counts)))
-
-
-def _spearman(scores: ScoreArray, wrong: ScoreArray) -> float | None:
-    """None where all are wrong or all right; 0 for scores that are all the same."""
-    from scipy.stats import rankdata
-
-    if len(wrong) < 2 or wrong.min() == wrong.max():
-        return None
-    if scores.min() == scores.max():
-        return 0.0
-    return float(np.corrcoef(rankdata(scores), rankdata(wrong))[0, 1])
