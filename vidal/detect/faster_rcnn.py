@@ -26,7 +26,7 @@ from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.preprocess import prepare
 from vidal.detect.proposals import flatten_levels, propose
 from vidal.detect.vision import ImageList
-from vidal.types import Detections, Frame, Image, Sample
+from vidal.types import Detections, FloatArray, Frame, Image, Sample
 
 _TOGETHER = {"cpu": 4, "cuda": 16}
 """Frames in one forward pass: on processors, more do not make it faster."""
@@ -43,6 +43,7 @@ class _Batch(NamedTuple):
     probs: Tensor
     features: Tensor
     embedding: Tensor
+    suppressed: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +229,7 @@ class FasterRCNNDetector:
             probs=probs[kept.proposal],
             features=features[kept.proposal].float().clamp(-_HALF_LIMIT, _HALF_LIMIT),
             embedding=_embedding(maps),
+            suppressed=kept.stands_for,
         )
 
     def _table(self, parts: list[tuple[Any, _Batch]], count: int) -> Detections:
@@ -265,7 +267,17 @@ class FasterRCNNDetector:
             probs=column("probs")[order],
             features=column("features")[order].astype(np.float16),
             embedding=embedding,
+            suppressed=column("suppressed")[order],
         )
+
+    def class_layer(self) -> tuple[FloatArray, FloatArray]:
+        """(D, K) weights and (K,) offsets of the last layer: features -> logits of the classes."""
+        layer = self.network.roi_heads.box_predictor.cls_score
+        columns = self._cache["columns"]
+        weight, offset = (
+            each.detach()[columns].float().cpu() for each in (layer.weight, layer.bias)
+        )
+        return weight.numpy().T, offset.numpy()
 
     def _widths(self) -> tuple[int, int]:
         """Lengths of feature and embedding, from one blank frame."""

@@ -78,10 +78,8 @@ def options_of(kind: type | Preset[Any]) -> list[Option]:
     A field with ``metadata={"option": False}`` is none: it is set by other means (``gap``), or
     holds an inner strategy.
     """
-    hidden: frozenset[str] = frozenset()
-    cls, given = kind, {}
-    if isinstance(kind, Preset):
-        cls, given, hidden = kind.cls, kind.given, kind.hidden
+    preset = kind if isinstance(kind, Preset) else Preset(kind, "", {})
+    cls, given, hidden = preset.cls, preset.given, preset.hidden
     hints = get_type_hints(cls)
     helps = _helps(cls)
     return [
