@@ -146,7 +146,9 @@ def check_strategy(config: ImagesConfig, name: str, variant: ImageVariant) -> No
     if strategy not in (*strategy_names(), *ORACLES):
         raise UnknownName("strategy", strategy, strategy_names())
     if strategy in ORACLES and name not in ORACLES:
-        raise UsageError(f"simulation.variants: {name}: {strategy} is an oracle and has no variants.")
+        raise UsageError(
+            f"simulation.variants: {name}: {strategy} is an oracle and has no variants."
+        )
     selector = make_selector(name, variant)
     check_needs(name, strategy, selector.needs, config.training.whole)
 
@@ -267,7 +269,7 @@ def _settings(plan: ImagesPlan) -> dict[str, Any]:
 
 
 def _facts(plan: ImagesPlan) -> tuple[dict[str, Any], Mapping[str, float]]:
-    """About the images, means over the seeds; and the share of each group of classes in the pool."""
+    """About the images, means over the seeds; and the share of each group of classes."""
     data = stored_images(plan.out / "data")
     numbers: list[dict[str, float]] = []
     shares: list[dict[str, float]] = []
@@ -296,7 +298,9 @@ def _facts(plan: ImagesPlan) -> tuple[dict[str, Any], Mapping[str, float]]:
     facts["classes"] = ", ".join(data.classes)
     if any(rare):
         same = set(rare)
-        facts["rare classes"] = rare[0] if len(same) == 1 else "drawn for each seed: " + "; ".join(rare)
+        facts["rare classes"] = (
+            rare[0] if len(same) == 1 else "drawn for each seed: " + "; ".join(rare)
+        )
     return facts, {n: float(sum(each[n] for each in shares) / len(shares)) for n in shares[0]}
 
 

@@ -256,14 +256,14 @@ class _Lines:
 def _limits(
     every: Mapping[str, Curve], reference: Curve | None, resampler: Resampler, terms: Terms
 ) -> list[str]:
-    """Where quality falls as labels are added: then training is the limit, and labels cannot show."""
+    """Where quality falls as labels are added: training is the limit, labels cannot show."""
     found = []
     runs = [run for curve in every.values() if len(curve.rounds) > 1 for run in curve.values]
     worse = sum(bool(run[1] < run[0]) for run in runs)
     if 2 * worse > len(runs):
         found.append(
-            f"In {worse} of {len(runs)} runs {terms.score} after the first query is below that of the"
-            " initial model: training is the limit here, and labels cannot show what they are"
+            f"In {worse} of {len(runs)} runs {terms.score} after the first query is below that of"
+            " the initial model: training is the limit here, and labels cannot show what they are"
             " worth."
         )
     for name, curve in every.items():
@@ -274,8 +274,8 @@ def _limits(
             if step.high < 0:
                 found.append(
                     f"{name}: {terms.score} falls from {_mean(curve, at - 1):.3f} to"
-                    f" {_mean(curve, at):.3f} as labels are added (round {curve.rounds[at]}, more than chance): training"
-                    " is the limit there."
+                    f" {_mean(curve, at):.3f} as labels are added (round {curve.rounds[at]}, more"
+                    " than chance): training is the limit there."
                 )
     return [*found, *_no_ceiling(every, reference, resampler)]
 

@@ -82,7 +82,9 @@ def _pair(arrays: Arrays, part: tuple[str, ...]) -> tuple[str | None, str | None
     lower = {name.lower(): name for name in arrays}
 
     def first(kinds: tuple[str, ...]) -> str | None:
-        names = [f"{k}_{p}" for k in kinds for p in part] + [f"{p}_{k}" for k in kinds for p in part]
+        names = [f"{k}_{p}" for k in kinds for p in part] + [
+            f"{p}_{k}" for k in kinds for p in part
+        ]
         return next((lower[name] for name in names if name in lower), None)
 
     return first(_X), first(_Y)
@@ -118,7 +120,7 @@ def _bytes(path: Path, name: str, array: NDArray[Any]) -> Pixels:
     if array.dtype.kind not in "iufb" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         raise InputError(path, f"{name}: {array.dtype}, or values that are not finite")
     low, high = float(array.min()), float(array.max())
-    if array.dtype.kind == "f" and 0 <= low and high <= 1:
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.asarray(np.rint(array.astype(np.float64) * 255), np.uint8)
     whole = array.dtype.kind != "f" or bool((array == np.rint(array)).all())
     if low < 0 or high > 255 or not whole:

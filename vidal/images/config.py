@@ -15,8 +15,7 @@ from vidal.campaign.config_data import Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
 from vidal.errors import UnknownName, UsageError
-from vidal.images.labelledness import VaalOptions
-from vidal.images.recipes import RECIPES, Recipe
+from vidal.images.recipes import RECIPES, Recipe, VaalOptions
 from vidal.query.budget import Budget
 
 Semi = Literal["two-model", "ceal"]
@@ -81,7 +80,7 @@ def _fields(kind: type, given: Mapping[str, Any], section: str, more: list[str])
     for name in given:
         if name not in names:
             raise UnknownName(f"key of {section}", str(name), [*more, *names])
-    whole = TypeAdapter(kind).validate_python(dict(given))
+    whole: Any = TypeAdapter(kind).validate_python(dict(given))
     values = {name: getattr(whole, name) for name in given}
     for name, value in values.items():
         low = 1 if name in ("batch",) else 0
@@ -108,7 +107,11 @@ class EvidenceConfig(Model):
     @field_validator("vaal", mode="before")
     @classmethod
     def _vaal(cls, value: Any) -> Any:
-        return _fields(VaalOptions, value, "evidence.vaal", []) if isinstance(value, Mapping) else value
+        return (
+            _fields(VaalOptions, value, "evidence.vaal", [])
+            if isinstance(value, Mapping)
+            else value
+        )
 
     @property
     def vaal_options(self) -> VaalOptions:

@@ -1,8 +1,8 @@
 """Labelled pictures in memory: what a folder of classes or an npz file holds, and where it is kept.
 
-    DIR/train/CLASS/*.jpg, DIR/test/CLASS/*.jpg      (or val, valid, validation for test)
-    DIR/CLASS/*.jpg                                  a seeded share becomes the test part
-    FILE.npz with x_train, y_train, x_test, y_test   (or other usual names; without a test part too)
+DIR/train/CLASS/*.jpg, DIR/test/CLASS/*.jpg      (or val, valid, validation for test)
+DIR/CLASS/*.jpg                                  a seeded share becomes the test part
+FILE.npz with x_train, y_train, x_test, y_test   (or other usual names; without a test part too)
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class ImageData:
     skipped: tuple[str, ...] = ()
 
 
-def load_images(path: Path, *, test: float = 0.2, seed: int = 0, size: int | None = None) -> ImageData:
+def load_images(
+    path: Path, *, test: float = 0.2, seed: int = 0, size: int | None = None
+) -> ImageData:
     """Read a data set.
 
     Args:

@@ -29,9 +29,7 @@ from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
 CLIP = "images"
 """The one clip that all images are frames of."""
 
-PLAIN = frozenset(
-    {"regions", "embedding", "class_mass", "labelled", "features", "logits", "heads"}
-)
+PLAIN = frozenset({"regions", "embedding", "class_mass", "labelled", "features", "logits", "heads"})
 """What every model gives; ``heads`` asks for networks that train, and here one does."""
 
 TRAINED = frozenset({"passes", "members", "votes", "predicted_loss", "labelledness"})
@@ -165,7 +163,7 @@ def build_pool(fitted: Fitted, needs: frozenset[str], *, truth: bool = False) ->
 
 def _regions(fitted: Fitted, looks: Looks, needs: frozenset[str]) -> Regions:
     n, (height, width, _) = len(looks.probs), fitted.task.shape
-    columns = {name: _COLUMNS[name](fitted, looks) for name in sorted(needs & set(_COLUMNS))}
+    columns = {name: _COLUMNS[name](fitted) for name in sorted(needs & set(_COLUMNS))}
     return Regions(
         np.arange(n),
         np.tile(np.array([0, 0, width, height], np.float32), (n, 1)),
@@ -212,15 +210,17 @@ def _true_errors(fitted: Fitted, looks: Looks) -> NDArray[np.float32]:
     return errors
 
 
-def _passes(fitted: Fitted, looks: Looks) -> NDArray[Any]:
-    found = dropout_passes(fitted.model, looks.features, fitted.options.passes, fitted.seed)
+def _passes(fitted: Fitted) -> NDArray[Any]:
+    found = dropout_passes(
+        fitted.model, fitted.looks().features, fitted.options.passes, fitted.seed
+    )
     return with_background(found)
 
 
-def _members(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _members(fitted: Fitted) -> NDArray[Any]:
     """The judged network, and others of other weights and orders."""
     on, pool = fitted.trained_on, fitted.stock(fitted.waiting)
-    found = [looks.probs]
+    found = [fitted.looks().probs]
     for number in range(1, fitted.options.members):
         model = fit(
             fitted.stock(on),
@@ -234,13 +234,13 @@ def _members(fitted: Fitted, looks: Looks) -> NDArray[Any]:
     return with_background(np.stack(found, axis=1))
 
 
-def _votes(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _votes(fitted: Fitted) -> NDArray[Any]:
     if fitted.votes is None:
         raise KeyError("votes")
     return fitted.votes[fitted.waiting]
 
 
-def _predicted_loss(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _predicted_loss(fitted: Fitted) -> NDArray[Any]:
     on = fitted.trained_on
     return predicted_loss(
         fitted.stock(on),
@@ -253,7 +253,7 @@ def _predicted_loss(fitted: Fitted, looks: Looks) -> NDArray[Any]:
     )
 
 
-def _labelledness(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _labelledness(fitted: Fitted) -> NDArray[Any]:
     """With unknown images among the labelled ones: else they would be asked for for ever."""
     return labelledness(
         fitted.stock(fitted.labelled),
@@ -264,13 +264,13 @@ def _labelledness(fitted: Fitted, looks: Looks) -> NDArray[Any]:
     )
 
 
-def _logits(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _logits(fitted: Fitted) -> NDArray[Any]:
     last = fitted.model.network.last
     weight, bias = (each.detach().float().cpu().numpy() for each in (last.weight, last.bias))
-    return np.asarray(looks.features @ weight.T + bias, np.float32)
+    return np.asarray(fitted.looks().features @ weight.T + bias, np.float32)
 
 
-_COLUMNS: Mapping[str, Callable[[Fitted, Looks], NDArray[Any]]] = {
+_COLUMNS: Mapping[str, Callable[[Fitted], NDArray[Any]]] = {
     "passes": _passes,
     "members": _members,
     "votes": _votes,

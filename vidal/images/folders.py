@@ -112,7 +112,8 @@ def _read(
     kept: list[int] | None = None,
 ) -> tuple[Pixels, list[str]]:
     """Pictures of one size, and their names."""
-    images, names = [], []
+    images: list[Pixels] = []
+    names: list[str] = []
     first: Path | None = None
     for number, file in enumerate(files):
         place = str(file.relative_to(root))

@@ -10,39 +10,17 @@ and ``beta`` weighs the divergence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidal.images.recipes import VaalOptions
 from vidal.images.training import Stock, drawing
 from vidal.types import FloatArray
 
 LATENT = 32
 HIDDEN = 512
-
-
-@dataclass(frozen=True, slots=True)
-class VaalOptions:
-    """How both are trained.
-
-    Attributes:
-        steps: each updates the autoencoder twice and the discriminator once.
-        batch: images of either side a step.
-        lr: of Adam, for both.
-        beta: weight of the divergence.
-        adversary: weight of fooling the discriminator.
-        width: channels of the first convolution; the second has twice as many.
-    """
-
-    steps: int = 150
-    batch: int = 64
-    lr: float = 1e-3
-    beta: float = 1.0
-    adversary: float = 1.0
-    width: int = 16
 
 
 class Autoencoder(nn.Module):
@@ -150,5 +128,5 @@ def _judge_loss(vae: Autoencoder, judge: nn.Module, both: tuple[Tensor, int]) ->
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

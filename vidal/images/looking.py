@@ -1,4 +1,4 @@
-"""What a model makes of many images: class distributions and features, by one pass or by several."""
+"""What a model makes of many images: class distributions and features, by one pass or several."""
 
 from __future__ import annotations
 

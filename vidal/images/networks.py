@@ -62,7 +62,9 @@ class NetworkSpec:
         Raises:
             TypeError: other fields.
         """
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return NetworkSpec(**lists)
 
 

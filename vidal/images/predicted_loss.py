@@ -90,4 +90,6 @@ def _probe(spec: NetworkSpec, stock: Stock, scale: Scale) -> list[Tensor]:
     """Stage maps of two images, for their channels."""
     network = build(spec, 0).to(stock.device).eval()
     with torch.inference_mode():
-        return Model(network, scale, False).seen(stock.batch(torch.zeros(2, dtype=torch.long))).stages
+        return (
+            Model(network, scale, False).seen(stock.batch(torch.zeros(2, dtype=torch.long))).stages
+        )

@@ -104,3 +104,24 @@ RECIPES: Mapping[str, Recipe] = {
 """``small`` and ``small-colour`` after the pilot of two-core runs (grey and coloured images);
 ``thesis`` = chapter 3 (rate divided by 5 at 60 and 80 of 100 epochs), ``lfo`` = that of LfOSA's
 successors (halved every 60 of 200 epochs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaalOptions:
+    """How both are trained.
+
+    Attributes:
+        steps: each updates the autoencoder twice and the discriminator once.
+        batch: images of either side a step.
+        lr: of Adam, for both.
+        beta: weight of the divergence.
+        adversary: weight of fooling the discriminator.
+        width: channels of the first convolution; the second has twice as many.
+    """
+
+    steps: int = 150
+    batch: int = 64
+    lr: float = 1e-3
+    beta: float = 1.0
+    adversary: float = 1.0
+    width: int = 16

@@ -1,10 +1,10 @@
 """The runs of an image simulation on disk: what each is, and what it has so far.
 
-    OUT/data/                          the images
-    OUT/runs/initial-0/                the first model of seed 0: model.safetensors, row-000.json
-    OUT/runs/entropy-0/run.json        what the run was begun with
-    OUT/runs/entropy-0/row-001.json    what ``Row`` says of a trained round
-    OUT/runs/entropy-0/query-001.json  what was asked with that round's model
+OUT/data/                          the images
+OUT/runs/initial-0/                the first model of seed 0: model.safetensors, row-000.json
+OUT/runs/entropy-0/run.json        what the run was begun with
+OUT/runs/entropy-0/row-001.json    what ``Row`` says of a trained round
+OUT/runs/entropy-0/query-001.json  what was asked with that round's model
 """
 
 from __future__ import annotations

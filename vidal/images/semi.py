@@ -1,9 +1,9 @@
 """Training on images whose label is the model's own: the two-model scheme of the thesis, and CEAL.
 
 Two models (thesis, section 3.4.3): A is trained on what people labelled; the images of the pool
-whose predicted label is surest get it as a pseudo-label; B is trained on both, is judged, and chooses
-what people are asked; then the pseudo-labels are forgotten. CEAL (Wang et al. 2017): one model; what
-it is sure of and nobody is asked about gets its label for the next training.
+whose predicted label is surest get it as a pseudo-label; B is trained on both, is judged, and
+chooses what people are asked; then the pseudo-labels are forgotten. CEAL (Wang et al. 2017): one
+model; what it is sure of and nobody is asked about gets its label for the next training.
 """
 
 from __future__ import annotations

@@ -149,9 +149,7 @@ class _Run:
             save_model(self._job.folder / "model.safetensors", model, self._task.classes)
         return replace(bare, model=model, votes=votes)
 
-    def _train(
-        self, bare: Fitted, pseudo: NDArray[np.int64], *, watch: object = None
-    ) -> Model:
+    def _train(self, bare: Fitted, pseudo: NDArray[np.int64], *, watch: object = None) -> Model:
         on = np.concatenate([bare.trained_on, pseudo[:, 0]])
         labels = np.concatenate([self._task.train.labels[bare.trained_on], pseudo[:, 1]])
         return fit(

@@ -1,8 +1,8 @@
 """The images of a simulation on disk, as arrays that worker processes map into memory.
 
-    OUT/data/train.npy, test.npy     pixels
-    OUT/data/about.json              classes, digest, what was left out; written last
-    OUT/data/labels.npz              labels and names
+OUT/data/train.npy, test.npy     pixels
+OUT/data/about.json              classes, digest, what was left out; written last
+OUT/data/labels.npz              labels and names
 """
 
 from __future__ import annotations

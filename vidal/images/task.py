@@ -1,4 +1,4 @@
-"""What one seed of a simulation is given: its pool, what is labelled at the start, what is judged."""
+"""What one seed of a simulation is given: its pool, its first labels, and what is judged."""
 
 from __future__ import annotations
 

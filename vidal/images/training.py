@@ -1,4 +1,4 @@
-"""Fitting a classifier to labelled images: one seeded loop, the same bits for the same seed on a CPU.
+"""Fitting a classifier to labelled images: one seeded loop, on a CPU the same bits every time.
 
 Initial weights, the order of the images and what dropout leaves out come from the seed alone, so
 strategies of one seed differ by the labels that they bought, and by nothing else.
@@ -186,7 +186,7 @@ def fit(
             if extra is not None:
                 loss = loss + extra[1](seen, losses, step / steps)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if watch is not None and step + 1 in ends:
                 if not torch.isfinite(loss):

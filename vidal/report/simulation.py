@@ -15,6 +15,7 @@ from vidal.report.simulation_tables import kind, tables
 from vidal.simulation.results import SimulationResult
 from vidal.store.atomic import write_text
 
+
 def write_simulation_report(result: SimulationResult, path: Path) -> Path:
     """Write the report; the file appears whole.
 
@@ -142,7 +143,9 @@ def _tiles(result: SimulationResult, others: list[Comparison]) -> list[tuple[str
     ]
     seen = sorted(other.detectable for other in others if other.detectable is not None)
     if seen:
-        tiles.append((f"{seen[len(seen) // 2]:.3f}", f"{result.terms.score} seen with 80 % power (median)"))
+        tiles.append(
+            (f"{seen[len(seen) // 2]:.3f}", f"{result.terms.score} seen with 80 % power (median)")
+        )
     return tiles
 
 

@@ -84,7 +84,8 @@ def _budget(result: SimulationResult, lines: Sequence[Summary], at: int) -> Text
     frames = line.labelled[at]
     items = result.terms.items
     start, pool = (
-        result.data.get(f"{items} {where}", 0) for where in ("labelled from the start", "in the pool")
+        result.data.get(f"{items} {where}", 0)
+        for where in ("labelled from the start", "in the pool")
     )
     share = f"{percent((frames - start) / pool)} of the pool" if pool else ""
     return _text(f"{frames:,.0f} {items}", share)
@@ -214,12 +215,12 @@ class PickColumn:
 
 
 _PICKS = (
-    PickColumn("First query: true of a pick", "false alarms", "false_positives", "{:.1f}", True, True),
+    PickColumn(
+        "First query: true of a pick", "false alarms", "false_positives", "{:.1f}", True, True
+    ),
     PickColumn("First query: true of a pick", "misses", "misses", "{:.1f}", True, True),
     PickColumn("First query: true of a pick", "share wrong", "wrong", "{:.2f}", True, True),
-    PickColumn(
-        "First query: true of a pick", "rank correlation", "score_spearman", "{:.2f}", True
-    ),
+    PickColumn("First query: true of a pick", "rank correlation", "score_spearman", "{:.2f}", True),
     PickColumn("Classes", "balance", "balance", "{:.2f}"),
     PickColumn("Classes", "L1 score", "l1_score", "{:.3f}"),
     PickColumn("Places", "distance", "redundancy", "{:.0f}"),

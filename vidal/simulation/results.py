@@ -101,8 +101,8 @@ class SimulationResult:
         if found.left_out:
             runs = "1 round was" if found.left_out == 1 else f"{found.left_out} rounds were"
             remarks.append(
-                f"{runs} judged on other {self.terms.tests} than the rest: their intervals rest on the"
-                " seeds alone."
+                f"{runs} judged on other {self.terms.tests} than the rest: their intervals rest on"
+                " the seeds alone."
             )
         if comparisons and max(each.difference.n for each in comparisons) == 1:
             remarks.append("With one seed there are no intervals: nothing says what chance does.")
