@@ -261,6 +261,7 @@ def _labelledness(fitted: Fitted) -> NDArray[Any]:
         fitted.task.shape,
         fitted.options.vaal_options,
         fitted.seed,
+        bf16=fitted.model.bf16,
     )
 
 

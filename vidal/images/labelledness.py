@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidal.images.recipes import VaalOptions
-from vidal.images.training import Stock, drawing
+from vidal.images.training import Stock, autocast, drawing
 from vidal.types import FloatArray
 
 LATENT = 32
@@ -26,8 +26,11 @@ HIDDEN = 512
 class Autoencoder(nn.Module):
     """Two convolutions of stride 2 down to a code, and back to the pixels."""
 
-    def __init__(self, channels: int, size: tuple[int, int], width: int) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], width: int, bf16: bool = False
+    ) -> None:
         super().__init__()
+        self._bf16 = bf16
         self._size = size
         self._map = (2 * width, -(-size[0] // 4), -(-size[1] // 4))
         flat = int(np.prod(self._map))
@@ -51,17 +54,27 @@ class Autoencoder(nn.Module):
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the code, (N, LATENT) each."""
-        mean, log_variance = self.code(self.down(pixels)).chunk(2, dim=1)
+        with autocast(pixels.device, self._bf16):
+            code = self.code(self.down(pixels))
+        mean, log_variance = code.float().chunk(2, dim=1)
         return mean, log_variance.clamp(-10, 10)
 
     def decode(self, code: Tensor) -> Tensor:
         """Pixels of a code."""
         height, width = self._size
-        return self.up(self.spread(code).view(-1, *self._map))[:, :, :height, :width]
+        with autocast(code.device, self._bf16):
+            pixels = self.up(self.spread(code).view(-1, *self._map))
+        return pixels.float()[:, :, :height, :width]
 
 
 def labelledness(
-    labelled: Stock, pool: Stock, shape: tuple[int, int, int], options: VaalOptions, seed: int
+    labelled: Stock,
+    pool: Stock,
+    shape: tuple[int, int, int],
+    options: VaalOptions,
+    seed: int,
+    *,
+    bf16: bool = False,
 ) -> FloatArray:
     """(N,) float32 in [0, 1]: how much each image of ``pool`` looks labelled; ask for the lowest.
 
@@ -71,13 +84,14 @@ def labelledness(
         shape: (H, W, C) of them.
         options: of the training.
         seed: of weights, order and codes.
+        bf16: arithmetic of the autoencoder.
     """
     if not len(pool):
         return np.zeros(0, np.float32)
     device = pool.device
     rng = np.random.default_rng([seed, 3])
     with drawing(seed, device):
-        vae = Autoencoder(shape[2], shape[:2], options.width).to(device)
+        vae = Autoencoder(shape[2], shape[:2], options.width, bf16).to(device)
         judge = nn.Sequential(
             nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
             nn.Linear(HIDDEN, 1),

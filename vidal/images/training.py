@@ -31,6 +31,8 @@ from vidal.types import IntArray
 FORMAT = "vidal-classifier"
 _LOOK = 512
 """Images a batch where nothing is trained."""
+_FEW = 1 << 27
+"""Numbers that are kept normalised: half a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,19 +55,22 @@ class Scale:
 
 
 class Stock:
-    """Pixels on a device as uint8, handed out in normalised batches.
+    """Pixels on a device, handed out in normalised batches.
+
+    They are normalised once where they are few, else batch by batch.
 
     Attributes:
         device: where they are.
     """
 
     def __init__(self, pixels: Tensor, scale: Scale, device: torch.device) -> None:
-        self._pixels = pixels
         self._scale = scale
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(scale.mean, device=device).view(shape)
         self._std = torch.tensor(scale.std, device=device).view(shape)
         self.device = device
+        few = not pixels.is_floating_point() and pixels.numel() <= _FEW
+        self._pixels = self._normal(pixels) if few else pixels
 
     @staticmethod
     def of(pixels: Pixels, scale: Scale, device: torch.device) -> Stock:
@@ -84,14 +89,18 @@ class Stock:
 
     def batch(self, positions: Tensor) -> Tensor:
         """(n, C, H, W) float32, channels_last."""
-        chosen = self._pixels[positions.to(self.device)].float()
-        scaled = (chosen - self._mean) / self._std
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return self._normal(self._pixels[positions.to(self.device)])
 
     def batches(self) -> Iterator[Tensor]:
         """All of them, in order."""
         for at in range(0, len(self), _LOOK):
-            yield self.batch(torch.arange(at, min(at + _LOOK, len(self))))
+            yield self._normal(self._pixels[at : at + _LOOK])
+
+    def _normal(self, pixels: Tensor) -> Tensor:
+        if pixels.is_floating_point():
+            return pixels
+        scaled = pixels.float().sub_(self._mean).div_(self._std)
+        return scaled.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, eq=False)
