@@ -16,6 +16,7 @@ from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
+from vidal.query.balanced import EntropyL1PseudoLabel
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
@@ -50,6 +51,7 @@ __all__ = [
 STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "expected-errors": ExpectedErrors,
     "entropy": region_score("entropy"),
+    "entropy-l1-pseudo-label": EntropyL1PseudoLabel,
     "every-nth": EveryNth,
     "least-confidence": region_score("least-confidence"),
     "margin": region_score("margin"),

@@ -215,6 +215,8 @@ def plan_round(
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
         random_share=0.0 if initial else chosen.random_share,
+        balance=None if initial else chosen.balance,
+        class_weights=None if initial else chosen.class_weights,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -254,6 +256,8 @@ def check_config(config: CampaignConfig) -> None:
         tracker=chosen.tracker,
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
+        balance=chosen.balance,
+        class_weights=chosen.class_weights,
     )
     if initial.needs:
         detector_spec(config)

@@ -121,6 +121,8 @@ def _result(
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
+    if choice.balance is not None:
+        remarks = (*remarks, choice.balance.sentence)
     return SelectionResult(
         query=choice.query,
         clips=found.clips,
@@ -138,5 +140,6 @@ def _result(
         forecast=lesson.forecast,
         expected=expected,
         expected_by=lesson.source,
+        balance=choice.balance,
         prints=found.prints,
     )
