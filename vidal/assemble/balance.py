@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vidal.errors import UsageError
 from vidal.protocols import Selector
-from vidal.query.balanced import Balanced, check_lambda
+from vidal.query.balanced import Balanced, check_lambda, class_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,20 @@ class Weighing:
         return {"balance": "auto" if self.lam is None else self.lam, **weights}
 
 
-def parse_balance(balance: Any, class_weights: Mapping[str, Any] | None) -> Weighing | None:
+def parse_balance(
+    balance: Any, class_weights: Mapping[str, Any] | None, classes: tuple[str, ...] | None = None
+) -> Weighing | None:
     """From options as text or plain values; None = no balance.
 
+    Args:
+        balance: lambda, ``auto`` or None.
+        class_weights: class -> weight.
+        classes: where they are known already.
+
     Raises:
-        UsageError: neither a number of at least 0 nor ``auto``, a weight that is none, or weights
-            without balance.
+        UsageError: neither a number of at least 0 nor ``auto``, a weight that is none, weights of
+            which none is above 0, or weights without balance.
+        UnknownName: a weight for a class that there is not.
     """
     weights = {name: weight_of(name, value) for name, value in (class_weights or {}).items()}
     if balance is None:
@@ -49,6 +57,8 @@ def parse_balance(balance: Any, class_weights: Mapping[str, Any] | None) -> Weig
                 "class weights without balance.", hint="Add --balance auto, or a number."
             )
         return None
+    if classes is not None:
+        class_shares(weights, classes)
     lam = lambda_of(balance)
     return Weighing(None if lam == "auto" else lam, weights)
 
@@ -76,14 +86,14 @@ def lambda_of(balance: Any) -> float | Literal["auto"] | None:
     return lam
 
 
-def weights_of(text: str) -> dict[str, float]:
-    """Of ``cyclist=3,pedestrian=2``.
+def weights_of(text: str | None) -> dict[str, float]:
+    """Of ``cyclist=3,pedestrian=2``; none of None.
 
     Raises:
         UsageError: an entry that is no class and number, or a class twice.
     """
     weights: dict[str, float] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in filter(None, (part.strip() for part in (text or "").split(","))):
         name, sign, number = entry.rpartition("=")
         if not sign or not name.strip():
             raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
+from vidal.assemble.balance import parse_balance
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import (
@@ -256,9 +257,8 @@ def check_config(config: CampaignConfig) -> None:
         tracker=chosen.tracker,
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
-        balance=chosen.balance,
-        class_weights=chosen.class_weights,
     )
+    parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if initial.needs:
         detector_spec(config)
 

@@ -101,7 +101,7 @@ def plan_selection(
     if detections is not None and _spreads_by_looks(strategy):
         own.setdefault("spread", "clips")  # files do not say what frames look like
     selector = build_strategy(strategy, gap=gap, options=own)
-    weighing = parse_balance(balance, class_weights)
+    weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
         selector = weighing.around(selector, gap)
     check_share(random_share)

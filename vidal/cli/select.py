@@ -182,7 +182,7 @@ HEADINGS = {
 @click.option(
     "--class-weights",
     cls=Once,
-    default="",
+    default=None,
     metavar="CLASS=N,...",
     help="With --balance: want cyclist=3 times as many labels of a class as of others.",
 )

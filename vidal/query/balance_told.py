@@ -14,6 +14,7 @@ from vidal.types import ScoreArray
 _SAID = 0.05
 """Less of a class than this is not worth a word."""
 _NAMED = 2
+_BEST = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ class BalanceTold:
         target: (K,) what the query should bring.
         brings: (K,) what its frames are expected to bring.
         score_before, score_after: L1 score (thesis Eq. 4.10) of the labels before the query, and as
-            expected after it; towards the wanted shares.
+            expected after it, towards the wanted shares; None before where nothing is labelled.
         gap: the choice is proven to be at most this share of the objective from the best one; None
             for a greedy choice, which proves nothing.
     """
@@ -45,7 +46,7 @@ class BalanceTold:
     labelled: ScoreArray
     target: ScoreArray
     brings: ScoreArray
-    score_before: float
+    score_before: float | None
     score_after: float
     gap: float | None
 
@@ -73,18 +74,23 @@ class BalanceTold:
     def sentence(self) -> str:
         """For the notes of a query."""
         wanted = self._listed(self.target)
-        by_itself = ", found on this pool" if self.chosen_by_itself else ""
-        proof = (
-            "The choice was made greedily, without a proof of how good it is."
-            if self.gap is None
-            else f"The choice is proven to be within {_percent(self.gap)} of the best possible."
-        )
+        by_itself = "; found on this pool" if self.chosen_by_itself else ""
+        before = "none" if self.score_before is None else f"{self.score_before:.2f}"
         return (
-            f"Class balance (lambda {self.lam:g} {self.unit} an object{by_itself}): the labels lack"
+            f"Class balance (lambda {self.lam:g} for an object, in {self.unit}{by_itself}): the"
+            f" labels lack"
             f" {wanted or 'no class'}; the chosen frames are expected to bring"
             f" {self._listed(self.brings) or 'no objects'}. L1 score of the labels:"
-            f" {self.score_before:.2f} before, {self.score_after:.2f} expected after. {proof}"
+            f" {before} before, {self.score_after:.2f} expected after. {self._proof}"
         )
+
+    @property
+    def _proof(self) -> str:
+        if self.gap is None:
+            return "The choice was made greedily, without a proof of how good it is."
+        if self.gap < _BEST:
+            return "The choice is proven to be the best possible."
+        return f"The choice is proven to be within {100 * self.gap:.2g} % of the best possible."
 
     def _listed(self, values: ScoreArray) -> str:
         named = [
@@ -93,10 +99,6 @@ class BalanceTold:
             if value >= 0.5
         ]
         return ", ".join(named)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share > 0 else "0 %"
 
 
 def brought_words(brings: NDArray[Any], target: NDArray[Any], classes: tuple[str, ...]) -> str:

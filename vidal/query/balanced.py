@@ -7,9 +7,9 @@ What an item costs:
   others are divided by their standard deviation over the pool.
 - a strategy that covers feature space (``Covering``: k-center): its greedy form, thesis
   Algorithm 2; the unit is the mean distance of the pool from what is labelled.
-- any other, and one that spreads its picks over looks: it is asked for ``OVERSAMPLING`` times the
-  budget, and a place in its order costs 1 / budget: lambda 1 means that one object too many or too
-  few is as bad as a frame that comes one query later.
+- any other is asked for ``OVERSAMPLING`` times the budget, one that spreads its picks over looks
+  for its whole order; a place in that order costs 1 / budget: lambda 1 means that one object too
+  many or too few is as bad as a frame that comes one query later.
 
 What a frame brings is the pool's column ``expected_objects`` (F, K); without it, the summed class
 distributions of the frame's detections, which on images is the class distribution itself.
@@ -60,8 +60,8 @@ UNITS: Mapping[str, str] = {
 }
 """Formula of class distributions -> the unit of its values."""
 _DEVIATIONS = "standard deviations of the score"
-_PLACES = "lengths of the query in the strategy's order"
-_RADII = "mean distances from what is labelled"
+_PLACES = "query lengths of the strategy's order"
+_RADII = "mean distances of the pool from what is labelled"
 _TIES = 1e-9
 
 
@@ -143,10 +143,11 @@ class Balanced:
         return self._weighed(pool, costs, scores, budget, rng, unit)
 
     def _by_place(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
-        inner = self.inner
-        if isinstance(inner, Looks) and not inner.groups:
-            inner = replace(inner, groups=max(2, round(2 * budget**0.5)))
-        order = inner.select(pool, OVERSAMPLING * budget, rng)
+        inner, asked = self.inner, OVERSAMPLING * budget
+        if isinstance(inner, Looks):
+            asked = len(pool)
+            inner = replace(inner, groups=inner.groups or max(2, round(2 * budget**0.5)))
+        order = inner.select(pool, asked, rng)
         rows = np.sort(order)
         place = np.empty(len(rows))
         place[np.searchsorted(rows, order)] = np.arange(len(rows)) / budget
@@ -237,7 +238,7 @@ class Balanced:
                 labelled=known,
                 target=target,
                 brings=brings,
-                score_before=l1_score(known, shares),
+                score_before=l1_score(known, shares) if known.any() else None,
                 score_after=l1_score(known + brings, shares),
                 gap=gap,
             )

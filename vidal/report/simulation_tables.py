@@ -209,6 +209,7 @@ def _picks(line: Summary) -> dict[str, Any]:
             first[name] /= first["frames"]
     cells = [form.format(first[name]) if name in first else NONE for name, form in _FIRST]
     every = line.picks
+    cells.append(NONE if line.l1_score is None else f"{line.l1_score:.2f}")
     cells += [form.format(every[name]) if name in every else NONE for name, form in _PICKS]
     return {"name": line.strategy, "cells": cells}
 

@@ -171,6 +171,7 @@ def _summary(line: Summary) -> dict[str, Any]:
         "comparison": None if line.comparison is None else _comparison(line.comparison),
         "classes": _cells(line.classes),
         "conditions": _cells(line.conditions),
+        "l1_score": line.l1_score,
         "picks": dict(line.picks),
         "picks_of_the_first_query": dict(line.first),
         "picked_conditions": dict(line.picked),
