@@ -17,6 +17,7 @@ from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
+from vidal.query.balanced import EntropyL1PseudoLabel
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
@@ -56,6 +57,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
+    "entropy-l1-pseudo-label": EntropyL1PseudoLabel,
     "every-nth": EveryNth,
     "label-dispersion": region_score("label-dispersion"),
     "learning-loss": region_score("learning-loss"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble import ORACLES, build_oracle, build_strategy, strategy_names
+from vidal.assemble.balance import parse_balance
 from vidal.assemble.simulation import Stages, machine
 from vidal.errors import CampaignError, UnknownName, UsageError
 from vidal.evaluate.curves import ALL_DATA, Row
@@ -90,7 +91,9 @@ def make_selector(name: str, variant: ImageVariant) -> Selector:
     """
     if name in ORACLES:
         return build_oracle(name, gap=0)
-    return build_strategy(variant.strategy, gap=0, options=variant.options)
+    chosen = build_strategy(variant.strategy, gap=0, options=variant.options)
+    weighing = parse_balance(variant.balance, None)
+    return chosen if weighing is None else weighing.around(chosen, 0)
 
 
 def plan_images(

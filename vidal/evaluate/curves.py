@@ -29,7 +29,6 @@ class Picks:
             0 for an estimate that says the same of every frame, None where the truth does.
         score_spearman: so of the strategy's score with the true number of errors.
         wrong: picked images that the model that chose had wrong.
-        l1_score: of all labels so far, see ``vidal.query.balance.l1_score``; 0 = balanced.
         query_precision, query_recall: see ``vidal.evaluate.selection``, where some classes are
             unknown.
         conditions: picked frames of every tag of the pool's clips.
@@ -48,7 +47,6 @@ class Picks:
     fn_spearman: float | None = None
     score_spearman: float | None = None
     wrong: int | None = None
-    l1_score: float | None = None
     query_precision: float | None = None
     query_recall: float | None = None
     conditions: Mapping[str, int] = field(default_factory=dict)
@@ -69,6 +67,8 @@ class Row:
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
         conditions: AP50 on the test clips of each tag; None where they have no objects.
+        l1_score: how unbalanced the classes of all labels so far are, in [0, 1] (thesis Eq. 4.10,
+            cumulative); None in rows of older versions.
     """
 
     strategy: str
@@ -81,6 +81,7 @@ class Row:
     classes: Mapping[str, float | None] = field(default_factory=dict)
     picks: Picks | None = None
     conditions: Mapping[str, float | None] = field(default_factory=dict)
+    l1_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -66,6 +66,8 @@ class Summary:
         first: the same of the first query alone, for which all strategies of a seed had one model:
             true errors of later picks are those of different models, and do not compare.
         picked: condition -> share of the picked frames that show it, over seeds and rounds.
+        l1_score: of the labels after the last round, mean over seeds: 0 = equal counts of all
+            classes; None where rows do not say it.
     """
 
     strategy: str
@@ -81,6 +83,7 @@ class Summary:
     picks: Mapping[str, float]
     first: Mapping[str, float]
     picked: Mapping[str, float]
+    l1_score: float | None = None
 
     @property
     def final(self) -> Interval:
@@ -195,6 +198,7 @@ class _Lines:
             picks=_mean_picks(mine),
             first=_mean_picks([row for row in mine if row.round == 1]),
             picked=_picked(mine),
+            l1_score=_last_l1(mine),
         )
 
     def reference_line(self) -> Summary | None:
@@ -303,6 +307,12 @@ def _no_ceiling(
 
 def _mean(curve: Curve, at: int) -> float:
     return float(curve.values[:, at].mean())
+
+
+def _last_l1(rows: Sequence[Row]) -> float | None:
+    last = max((row.round for row in rows), default=0)
+    values = [row.l1_score for row in rows if row.round == last and row.l1_score is not None]
+    return float(np.mean(values)) if values else None
 
 
 def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:

@@ -29,8 +29,22 @@ from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
 CLIP = "images"
 """The one clip that all images are frames of."""
 
-PLAIN = frozenset({"regions", "embedding", "class_mass", "labelled", "features", "logits", "heads"})
+PLAIN = frozenset(
+    {
+        "regions",
+        "embedding",
+        "class_mass",
+        "expected_objects",
+        "labelled",
+        "features",
+        "logits",
+        "heads",
+    }
+)
 """What every model gives; ``heads`` asks for networks that train, and here one does."""
+
+_OF_FRAMES = frozenset({TRUTH, "embedding", "class_mass", "expected_objects", "labelled"})
+"""What is known without regions."""
 
 TRAINED = frozenset({"passes", "members", "votes", "predicted_loss", "labelledness"})
 """Columns that take passes or a training of their own."""
@@ -145,8 +159,8 @@ def build_pool(fitted: Fitted, needs: frozenset[str], *, truth: bool = False) ->
     columns: dict[str, NDArray[Any]] = {}
     if "embedding" in needs:
         columns["embedding"] = looks.features
-    if "class_mass" in needs:
-        columns["class_mass"] = looks.probs
+    for name in needs & {"class_mass", "expected_objects"}:
+        columns[name] = looks.probs
     if truth:
         columns[TRUTH] = _true_errors(fitted, looks)
     items, about = _labelled_side(fitted, needs)
@@ -155,7 +169,7 @@ def build_pool(fitted: Fitted, needs: frozenset[str], *, truth: bool = False) ->
         task.classes,
         known,
         columns,
-        _regions(fitted, looks, needs) if needs - {TRUTH, "embedding", "class_mass"} else None,
+        _regions(fitted, looks, needs) if needs - _OF_FRAMES else None,
         items,
         about,
     )

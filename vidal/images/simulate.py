@@ -189,6 +189,7 @@ class _Run:
             if name != UNKNOWN
         }
         before = query_of(self._job, number - 1) if number else None
+        known = self._task.train.labels[fitted.trained_on]
         return Row(
             strategy=self._job.name,
             seed=self._job.config.seed,
@@ -200,6 +201,7 @@ class _Run:
             classes=dict(zip(classes, each.tolist(), strict=True)),
             picks=None if before is None else before.picks,
             conditions=groups,
+            l1_score=l1_score(np.bincount(known, minlength=len(classes))),
         )
 
     def _ask(self, number: int, fitted: Fitted) -> Asked:
@@ -233,14 +235,12 @@ class _Run:
         truth, known = self._task.train.labels, len(self._task.classes)
         right = predicted(fitted.model, self._stock.take(picks)) == truth[picks]
         counts = np.bincount(truth[picks], minlength=known + 1)[:known]
-        every = np.bincount(truth[fitted.labelled], minlength=known + 1)[:known] + counts
         waiting = int((truth[fitted.waiting] < known).sum())
         groups = {n: int(np.isin(truth[picks], m).sum()) for n, m in self._task.groups.items()}
         return Picks(
             frames=len(picks),
             wrong=int((~right).sum()),
             balance=_evenness(counts),
-            l1_score=l1_score(every),
             query_precision=query_precision(truth[picks], known),
             query_recall=query_recall(truth[picks], len(fitted.trained_on), waiting, known),
             score_spearman=self._told(fitted, scores),

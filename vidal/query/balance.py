@@ -217,19 +217,21 @@ def pseudo_label_balanced(
     return np.sort(taken_apart(ranked, ranges, budget))
 
 
-def l1_score(counts: NDArray[Any]) -> float:
+def l1_score(counts: NDArray[Any], shares: NDArray[Any] | None = None) -> float:
     """How unbalanced labels are, in [0, 1]: 0 = equal counts, 1 = all of one class; Eq. 4.10.
 
     The L1 distance of the classes' shares from 1 / K, over its largest value 2 (1 - 1 / K).
 
     Args:
         counts: (K,) labels of each class. Without labels, and with one class, the score is 0.
+        shares: (K,) that sum to 1, instead of 1 / K; 1 is then all labels in the rarest of them.
     """
     known = np.asarray(counts, np.float64)
     classes, total = len(known), float(known.sum())
     if classes < 2 or total <= 0:
         return 0.0
-    return float(np.abs(known / total - 1 / classes).sum() / (2 * (1 - 1 / classes)))
+    wanted = np.full(classes, 1 / classes) if shares is None else np.asarray(shares, np.float64)
+    return float(np.abs(known / total - wanted).sum() / (2 * (1 - wanted.min())))
 
 
 def imbalanced_counts(sizes: NDArray[Any], factor: float, rare: NDArray[Any]) -> IntArray:
@@ -280,7 +282,8 @@ def imbalanced_subset(
     classes = int(known.max(initial=-1)) + 1
     if rare is None:
         rare = np.sort(rng.choice(classes, classes // 2, replace=False)) if classes else []
-    counts = imbalanced_counts(np.bincount(known[~kept], minlength=classes), factor, rare)
+    sizes = np.bincount(known[~kept], minlength=classes)
+    counts = imbalanced_counts(sizes, factor, np.asarray(rare, np.int64))
     for label, count in enumerate(counts.tolist()):
         mine = np.flatnonzero((known == label) & ~kept)
         kept[mine if count == len(mine) else rng.choice(mine, count, replace=False)] = True

@@ -152,7 +152,8 @@ def apart(weights: ScoreArray, ranges: IntArray) -> IntArray:
     for at, weight in enumerate(own):
         taken = weight + best[back[at]]
         best[at + 1] = taken if taken < best[at] else best[at]
-    found, at = [], len(own)
+    found: list[int] = []
+    at = len(own)
     while at:
         if best[at] < best[at - 1]:
             found.append(at - 1)
@@ -164,7 +165,9 @@ def apart(weights: ScoreArray, ranges: IntArray) -> IntArray:
 
 def most_apart(ranges: IntArray) -> IntArray:
     """As many positions as fit, none in another's range, each as early as it can be."""
-    ahead, found, at = ranges[:, 1].tolist(), [], 0
+    ahead = ranges[:, 1].tolist()
+    found: list[int] = []
+    at = 0
     while at < len(ahead):
         found.append(at)
         at = ahead[at]

@@ -11,6 +11,8 @@ from vidal.query.balance_problem import Problem, apart, bound_at
 from vidal.types import ScoreArray
 
 _STEPS = 600
+_STEPS_APART = 120
+"""Each step is a search of its own where items exclude each other."""
 _PATIENCE = 12
 
 
@@ -90,7 +92,7 @@ def _euclidean(problem: Problem, copies: float) -> Relaxed:
     prices = start = np.zeros(len(problem.target))
     best, upper, level, idle = -np.inf, np.inf, np.inf, 0
     weights = np.zeros(len(problem))
-    for _ in range(_STEPS):
+    for _ in range(_STEPS if problem.ranges is None else _STEPS_APART):
         bound, chosen = _cheapest(problem, prices, copies)
         slope = problem.target - chosen @ problem.probs
         value = float(problem.costs @ chosen) + problem.lam * float(problem.norm(slope))

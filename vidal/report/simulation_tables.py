@@ -222,7 +222,7 @@ _PICKS = (
     PickColumn("First query: true of a pick", "share wrong", "wrong", "{:.2f}", True, True),
     PickColumn("First query: true of a pick", "rank correlation", "score_spearman", "{:.2f}", True),
     PickColumn("Classes", "balance", "balance", "{:.2f}"),
-    PickColumn("Classes", "L1 score", "l1_score", "{:.3f}"),
+    PickColumn("Classes", "L1 score of labels", "l1_score", "{:.2f}"),
     PickColumn("Places", "distance", "redundancy", "{:.0f}"),
     PickColumn("Estimated false alarms", "precision", "fp_precision", "{:.2f}"),
     PickColumn("Estimated false alarms", "recall", "fp_recall", "{:.2f}"),
@@ -236,7 +236,7 @@ _PICKS = (
 def _picks(lines: Sequence[Summary]) -> dict[str, Any]:
     """Numbers of the queries; a column that no strategy has a number for is left out."""
     known = [line for line in lines if line.picks]
-    columns = [c for c in _PICKS if any(c.name in line.picks for line in known)]
+    columns = [c for c in _PICKS if any(c.name in _numbers(line, c) for line in known)]
     if all(line.picks.get("query_precision", 1.0) == 1 for line in known):
         columns = [column for column in columns if column.group != "Known classes"]
     groups = Counter(column.group for column in columns)
@@ -250,8 +250,14 @@ def _picks(lines: Sequence[Summary]) -> dict[str, Any]:
     }
 
 
+def _numbers(line: Summary, column: PickColumn) -> dict[str, float]:
+    """What a column is read from; the L1 score is one of all labels, not of a query."""
+    found = dict(line.first if column.first else line.picks)
+    return found if line.l1_score is None else {**found, "l1_score": line.l1_score}
+
+
 def _pick(line: Summary, column: PickColumn) -> str:
-    numbers = line.first if column.first else line.picks
+    numbers = _numbers(line, column)
     if column.name not in numbers:
         return NONE
     value = numbers[column.name]

@@ -193,6 +193,7 @@ def _summary(line: Summary, terms: Terms) -> dict[str, Any]:
         "comparison": None if line.comparison is None else _comparison(line.comparison, terms),
         "classes": _cells(line.classes, terms),
         "conditions": _cells(line.conditions, terms),
+        "l1_score": line.l1_score,
         "picks": {terms.name(n): v for n, v in line.picks.items()},
         "picks_of_the_first_query": {terms.name(n): v for n, v in line.first.items()},
         "picked_conditions": dict(line.picked),
