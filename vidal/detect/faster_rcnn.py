@@ -25,6 +25,7 @@ from vidal.detect.device import use_bf16
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.preprocess import prepare
 from vidal.detect.proposals import flatten_levels, propose
+from vidal.detect.training import Snapshots, TrainState
 from vidal.detect.vision import ImageList
 from vidal.types import Detections, FloatArray, Frame, Image, Sample
 
@@ -124,6 +125,7 @@ class FasterRCNNDetector:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         *,
         keep: Path | None = None,
+        snapshots: Snapshots | None = None,
     ) -> FasterRCNNDetector:
         """A new detector of the same classes, trained from these weights; this one stays as it is.
 
@@ -134,14 +136,31 @@ class FasterRCNNDetector:
                 same machine with the same number of threads.
             progress: called after every step (see ``training.run_epoch``).
             keep: file that keeps the training after every epoch; continued from if it exists.
+            snapshots: which states on the way become checkpoints; None = none.
 
         Raises:
             UsageError: no samples, or the training diverges.
         """
         seed = int(rng.integers(2**63))
         network = narrowed(self.network, self._cache["columns"])
+        _, epochs = self.training.length(len(samples))
+        due = frozenset() if snapshots is None else snapshots.epochs(epochs)
+
+        def after(state: TrainState) -> None:
+            if snapshots is not None and state.epoch in due:
+                weights = state.network.state_dict()
+                notes = {"epoch": state.epoch, "epochs": epochs}
+                checkpoint = Checkpoint(weights, self.architecture, self.classes, notes)
+                save_checkpoint(snapshots.path(state.epoch), checkpoint)
+
         network = training.train(
-            network, samples, self.training, seed, progress=progress, keep=keep
+            network,
+            samples,
+            self.training,
+            seed,
+            progress=progress,
+            keep=keep,
+            after_epoch=after,
         )
         return replace(self, network=network, outputs=self.classes, notes={"seed": seed}, _cache={})
 

@@ -77,6 +77,8 @@ class Formula:
         needs = {"regions"}
         for name in self.reads:
             needs |= {"labelled"} if name == "items" else ({name} - _PLAIN)
+        if "logits" in self.reads:
+            needs |= {"features"}  # the last layer reads them
         if self.learned or (self.by is not None and by == "heads"):
             needs |= {"heads", "features", "labelled"}
         return frozenset(needs)

@@ -25,7 +25,7 @@ HEAD_COLUMNS = ("passes", "members", "votes", "predicted_loss", "labelledness")
 """What heads give."""
 
 _FIRST = "Label a first round chosen by another strategy, such as random."
-_BY_HEADS = "use --strategy-option by=heads"
+_BY_HEADS = "use --option by=heads"
 _WHY: Mapping[str, tuple[str, str]] = {
     "passes": (
         "the detector has no dropout layer: all its passes would be the same",
