@@ -11,7 +11,8 @@ from vidal.query.select import lift
 from vidal.testing import StrategyContract
 
 NEIGHBOURS_ALLOWED = {"random"}
-CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "ppal"}
+CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 
 def suite(name):

@@ -286,7 +286,7 @@ class RegionScore:
             plural = "s" if count > 1 else ""
             words.append(
                 f"{self.aggregate} {name} {scores[i]:.3f} over {count} detection{plural}; "
-                f"{line.peak}: {_named(pool.classes, regions, row)}"
+                f"{line.peak}: {named(pool.classes, regions, row)}"
             )
         parts = {"detections": counts.astype(np.int64), "highest": highest}
         return Explanation(tuple(words), parts)
@@ -332,7 +332,8 @@ def region_score(formula: str | Formula) -> Preset[RegionScore]:
     return Preset(RegionScore, line.what, given, line.hidden)
 
 
-def _named(classes: tuple[str, ...], regions: Regions, row: int) -> str:
+def named(classes: tuple[str, ...], regions: Regions, row: int) -> str:
+    """A detection in words."""
     label = int(regions.labels[row])
     name = classes[label] if label >= 0 else "unknown object"
     return f"{name}, score {float(regions.scores[row]):.2f}"
