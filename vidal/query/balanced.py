@@ -45,8 +45,9 @@ from vidal.query.balance import (
 from vidal.query.balance_told import BalanceTold, brought_words, missing_parts
 from vidal.query.looks import Looks
 from vidal.query.pools import regions_of, restrict
+from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap, lift
-from vidal.query.uncertainty import aggregate, entropy
+from vidal.query.uncertainty import entropy
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
 COLUMN = "expected_objects"
@@ -295,7 +296,7 @@ class EntropyL1PseudoLabel:
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 nats: the mean entropy of the frame's detections."""
         regions = regions_of(pool)
-        return aggregate(entropy(regions.probs), regions.pos, len(pool), "mean")
+        return fold(entropy(regions.probs), regions.pos, len(pool), "mean")
 
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions, by falling entropy; random among equals."""
