@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
+from vidal.assemble.balance import parse_balance
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.fitting import snapshots_of
@@ -217,6 +218,8 @@ def plan_round(
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
         random_share=0.0 if initial else chosen.random_share,
+        balance=None if initial else chosen.balance,
+        class_weights=None if initial else chosen.class_weights,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -269,6 +272,7 @@ def check_config(config: CampaignConfig) -> None:
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
     )
+    parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if initial.needs:
         detector_spec(config)
 

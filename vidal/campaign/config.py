@@ -76,6 +76,8 @@ class SelectionConfig(Model):
         coherence, flow: options of temporal coherence and of the optical flow.
         expected: options of expected errors.
         random_share: of each query but the first that is drawn at random, in [0, 1).
+        balance: of the classes, in every query but the first: lambda, or ``auto``; None = none.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
         tracker: what carries boxes to neighbouring frames, as of ``vidal select --tracker``.
         tracker_options: of the tracker; ``weights`` is a path.
     """
@@ -91,6 +93,8 @@ class SelectionConfig(Model):
     flow: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] = Field(default_factory=dict)
     random_share: float = Field(default=0.0, ge=0, lt=1)
+    balance: float | Literal["auto"] | None = None
+    class_weights: dict[str, float] = Field(default_factory=dict)
     tracker: str = "auto"
     tracker_options: dict[str, Any] = Field(default_factory=dict)
 

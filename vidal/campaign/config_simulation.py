@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class VariantConfig(Model):
         expected: options of expected errors.
         coherence: of temporal coherence.
         random_share: of each query that is drawn at random.
+        balance: of the classes: lambda, or ``auto``.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
     """
 
     strategy: str
@@ -25,6 +27,8 @@ class VariantConfig(Model):
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
     random_share: float | None = Field(default=None, ge=0, lt=1)
+    balance: float | Literal["auto"] | None = None
+    class_weights: dict[str, float] | None = None
 
     def selection(self) -> dict[str, Any]:
         """The values that take the place of those of ``selection``."""

@@ -18,12 +18,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vidal.campaign.accuracy import judge_model
 from vidal.campaign.fitting import snapshots_of
@@ -47,6 +49,7 @@ from vidal.evaluate.curves import Picks, Row
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import store_at
 from vidal.protocols import Engine
+from vidal.query.balance import l1_score
 from vidal.selection.quality import judge_query
 from vidal.selection.result import SelectionResult
 from vidal.simulation.runs import (
@@ -60,7 +63,7 @@ from vidal.simulation.runs import (
     share_evidence,
 )
 from vidal.store import atomic
-from vidal.types import Clip
+from vidal.types import Annotations, Clip
 
 PER_ROUND = 100
 """Units of progress a round."""
@@ -216,6 +219,7 @@ class _Run:
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
+            l1_score=_l1_score(labelled, len(campaign.record.classes)),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
@@ -235,6 +239,15 @@ class _Run:
             if path != newest:
                 path.unlink(missing_ok=True)
                 shutil.rmtree(snapshots_of(path), ignore_errors=True)
+
+
+def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
+    """Of all labels so far."""
+    counts = np.zeros(classes, np.int64)
+    for table in tables:
+        labels = table.labels[(table.labels >= 0) & ~table.ignore]
+        counts += np.bincount(labels, minlength=classes)
+    return l1_score(counts)
 
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
