@@ -177,7 +177,8 @@ def most_apart(ranges: IntArray) -> IntArray:
 def taken_apart(order: IntArray, ranges: IntArray, budget: int) -> IntArray:
     """The first ``budget`` of an order that exclude no earlier one."""
     first, last = ranges[order, 0].tolist(), ranges[order, 1].tolist()
-    blocked, found = bytearray(len(ranges)), []
+    found: list[int] = []
+    blocked = bytearray(len(ranges))
     for pos, a, b in zip(order.tolist(), first, last, strict=True):
         if len(found) == budget:
             break
