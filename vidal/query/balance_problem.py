@@ -192,3 +192,8 @@ def blockers(chosen: BoolArray, ranges: IntArray) -> IntArray:
     """(N,) how many chosen items exclude each item (itself, if chosen)."""
     total = np.concatenate([[0], np.cumsum(chosen)])
     return np.asarray(total[ranges[:, 1]] - total[ranges[:, 0]])
+
+
+def within(ranges: IntArray, rows: IntArray) -> IntArray:
+    """Ranges of the rows (ascending) alone, as places among them."""
+    return np.searchsorted(rows, ranges[rows])
