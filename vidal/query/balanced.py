@@ -35,6 +35,7 @@ from vidal.query import exclusion
 from vidal.query.balance import (
     LAMBDAS,
     Distance,
+    Solution,
     choose_lambda,
     discrepancy,
     kcenter_balanced,
@@ -170,12 +171,21 @@ class Balanced:
         costs = costs + _TIES * max(1.0, float(np.abs(costs).max())) * rng.random(len(costs))
         ranges = neighbour_ranges(pool, self.gap)
 
-        def solved(lam: float) -> Any:
-            return solve(costs, brings, target, lam, budget, kind=self.kind, ranges=ranges)
+        def solved(lam: float, thorough: bool = True) -> Solution:
+            return solve(
+                costs,
+                brings,
+                target,
+                lam,
+                budget,
+                kind=self.kind,
+                ranges=ranges,
+                thorough=thorough,
+            )
 
         lam = self.lam
         if lam is None:
-            swept = [solved(each).positions for each in LAMBDAS]
+            swept = [solved(each, thorough=False).positions for each in LAMBDAS]
             left = [discrepancy(target, brings[at].sum(axis=0), self.kind) for at in swept]
             lam = choose_lambda(LAMBDAS, left)
         found = solved(lam)
