@@ -3,10 +3,11 @@
     python tools/shift_checks.py against --out simulation-scenes-shift-full \\
         --strategies expected-errors,entropy-sum-looks --baselines entropy-sum,every-nth
     python tools/shift_checks.py longer --out simulation-scenes-shift-full --steps 288 \\
-        --runs random-r-0,expected-errors-0
+        --runs random-r-0,expected-errors-0 --results longer.json
 
 ``against`` compares finished runs with other baselines than `random-r`, paired. ``longer`` fits the
-labels that runs ended with anew from the deployed model, with more steps, and judges that.
+labels that runs ended with anew from the deployed model, with more steps, and judges that; what is
+in ``--results`` already is not fitted again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from vidal.evidence.gather import EvidencePlan
 from vidal.selection.draws import START, TRAIN, step_rng
 from vidal.simulation.runs import open_simulated, rendered
 from vidal.simulation.simulate import Here, Unwatched
+from vidal.store.atomic import write_text
 
 REFIT = 99
 """Number of the round that a longer training draws its random numbers as."""
@@ -49,7 +52,7 @@ def against(plan: SimulationPlan, baselines: list[str]) -> None:
                 print(line.strategy, "against", baseline, *spans, f"p {other.p_seeds:.3f}")
 
 
-def longer(plan: SimulationPlan, run: str, steps: int) -> None:
+def longer(plan: SimulationPlan, run: str, steps: int) -> dict[str, Any]:
     """AP50 of the labels of one run (strategy-seed) after more steps."""
     seed = int(run.rpartition("-")[2])
     config = rendered(plan.config.changed(seed=seed), plan.out, plan.engines)
@@ -73,7 +76,25 @@ def longer(plan: SimulationPlan, run: str, steps: int) -> None:
             watcher=Unwatched(),
         )
     values = judged.as_dict()
-    print(json.dumps({"run": run, "frames": len(refs), "steps": steps, "ap50": values["map50"]}))
+    classes = {name: each["ap50"] for name, each in values["classes"].items()}
+    head = {"run": run, "frames": len(refs), "steps": steps}
+    return {**head, "ap50": values["map50"], "classes": classes}
+
+
+def all_longer(plan: SimulationPlan, runs: list[str], steps: int, results: Path | None) -> None:
+    """``longer`` of every run, kept as soon as it is known."""
+    told: list[dict[str, Any]] = []
+    if results is not None and results.exists():
+        told = json.loads(results.read_text("utf-8"))
+    for run in runs:
+        with open_campaign(plan.out / "runs" / run, lock=False) as campaign:
+            frames = campaign.record.counts()["labelled"]
+        if any((e["run"], e["steps"], e["frames"]) == (run, steps, frames) for e in told):
+            continue
+        told.append(longer(plan, run, steps))
+        print(json.dumps(told[-1]), flush=True)
+        if results is not None:
+            write_text(results, json.dumps(told, indent=1, allow_nan=False))
 
 
 def main() -> None:
@@ -88,6 +109,7 @@ def main() -> None:
     parser.add_argument("--baselines", default="random-r")
     parser.add_argument("--runs", default="")
     parser.add_argument("--steps", type=int, default=288)
+    parser.add_argument("--results", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     baselines = asked.baselines.split(",")
@@ -102,8 +124,7 @@ def main() -> None:
     )
     if asked.what == "against":
         against(plan, baselines)
-    for run in filter(None, asked.runs.split(",")):
-        longer(plan, run, asked.steps)
+    all_longer(plan, list(filter(None, asked.runs.split(","))), asked.steps, asked.results)
 
 
 if __name__ == "__main__":

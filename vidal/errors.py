@@ -4,7 +4,8 @@
     ├── UsageError            an option or value that cannot be meant
     │   ├── BudgetError           not a budget, or more than the pool holds
     │   ├── UnknownName           a strategy, class, detector ... that does not exist
-    │   └── PluginError           something of another package that cannot be used
+    │   ├── PluginError           something of another package that cannot be used
+    │   └── EvidenceMissing       a strategy asks for what nobody here can know
     ├── InputError            a file or folder that cannot be used
     │   ├── NoClips               nothing to look at
     │   ├── UnreadableClip        one clip cannot be decoded
@@ -105,6 +106,22 @@ class PluginError(UsageError):
         self.kind = kind
         self.name = name
         self.package = package
+        self.why = why
+
+
+class EvidenceMissing(UsageError):
+    """A strategy asks for evidence that cannot be had here.
+
+    Attributes:
+        strategy: as users write it.
+        column: what it asks for (``needs``).
+        why: the cause.
+    """
+
+    def __init__(self, strategy: str, column: str, why: str, *, hint: str) -> None:
+        super().__init__(f"{strategy}: {why}.", hint=hint)
+        self.strategy = strategy
+        self.column = column
         self.why = why
 
 

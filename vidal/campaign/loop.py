@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vidal.campaign.aside import make_room
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
@@ -128,7 +126,7 @@ def prepare_round(
     free = 0
     for name, clip in clips.items():
         states = campaign.record.states(clip, before=number)
-        tables[name] = _without_boxes(states.labelled)
+        tables[name] = _until_now(campaign.record.annotations(name, clip.frames), states.labelled)
         skipped[name] = states.skipped
         free += int((~(states.labelled | states.skipped)).sum())
     if not free:
@@ -351,17 +349,11 @@ def _fitting(campaign: Campaign, number: int) -> Fitting:
     )
 
 
-def _without_boxes(labelled: BoolArray) -> Annotations:
-    none = np.zeros(0, np.int64)
-    return Annotations(
-        classes=(),
-        labelled=labelled,
-        frame=none,
-        boxes=np.zeros((0, 4), np.float32),
-        labels=none,
-        track=none,
-        ignore=none.astype(np.bool_),
-    )
+def _until_now(table: Annotations, labelled: BoolArray) -> Annotations:
+    """Labels of the frames that were labelled before a round."""
+    rows = labelled[table.frame]
+    names = ("frame", "boxes", "labels", "track", "ignore")
+    return replace(table, labelled=labelled, **{n: getattr(table, n)[rows] for n in names})
 
 
 def _clean(campaign: Campaign) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vidal.types import FrameSet, IntArray, Pool, Regions
+from vidal.types import FrameSet, IntArray, Items, Pool, Regions
 
 
 def regions_of(pool: Pool) -> Regions:
@@ -18,6 +20,17 @@ def regions_of(pool: Pool) -> Regions:
     if pool.regions is None:
         raise KeyError("regions")
     return pool.regions
+
+
+def items_of(pool: Pool) -> Items:
+    """The labelled side.
+
+    Raises:
+        KeyError: the pool was built without it (a strategy did not state "labelled" in ``needs``).
+    """
+    if pool.items is None:
+        raise KeyError("labelled")
+    return pool.items
 
 
 def take(frames: FrameSet, positions: IntArray) -> FrameSet:
@@ -32,9 +45,9 @@ def restrict(pool: Pool, positions: IntArray, *, labelled: IntArray | None = Non
         pool: the whole.
         positions: (m,) increasing positions to keep.
         labelled: positions, none of ``positions``, that count as labelled from now on: picks of
-            the same round.
+            the same round. Nobody has answered them yet: they have no objects and give no items.
     """
-    known = pool.labelled
+    known, about = pool.labelled, pool.labelled_columns
     if labelled is not None:
         more = take(pool.frames, labelled)
         known = FrameSet(
@@ -42,18 +55,32 @@ def restrict(pool: Pool, positions: IntArray, *, labelled: IntArray | None = Non
             np.concatenate([known.clip, more.clip]),
             np.concatenate([known.index, more.index]),
         )
+        about = {
+            name: np.concatenate([values, _unanswered(pool, name, values, labelled)])
+            for name, values in about.items()
+        }
     return replace(
         pool,
         frames=take(pool.frames, positions),
         labelled=known,
         columns={name: values[positions] for name, values in pool.columns.items()},
         regions=None if pool.regions is None else _restrict(pool.regions, positions, len(pool)),
+        labelled_columns=about,
     )
+
+
+def _unanswered(pool: Pool, name: str, values: NDArray[Any], positions: IntArray) -> NDArray[Any]:
+    """The rows of a column of labelled frames for picks: the pool's own, or zeros."""
+    if name in pool.columns:
+        return pool.columns[name][positions]
+    return np.zeros((len(positions), *values.shape[1:]), values.dtype)
 
 
 def _restrict(regions: Regions, positions: IntArray, length: int) -> Regions:
     place = np.full(length, -1, dtype=np.int64)
     place[positions] = np.arange(len(positions))
     rows = place[regions.pos] >= 0
-    columns = {f.name: getattr(regions, f.name)[rows] for f in fields(regions)}
-    return Regions(**{**columns, "pos": place[columns["pos"]]})
+    plain = [f.name for f in fields(regions) if f.name != "columns"]
+    kept = {name: getattr(regions, name)[rows] for name in plain}
+    more = {name: values[rows] for name, values in regions.columns.items()}
+    return Regions(**{**kept, "pos": place[kept["pos"]]}, columns=more)

@@ -26,7 +26,8 @@ from vidal.expected_errors import (
     weighed,
 )
 from vidal.protocols import Store
-from vidal.types import UNKNOWN, Annotations, BoolArray, Detections, FloatArray, IntArray
+from vidal.selection.labelled import with_classes
+from vidal.types import Annotations, BoolArray, Detections, FloatArray, IntArray
 
 Judging = Literal["unseen", "cross-fitted", "perhaps seen"]
 """By whom labels were judged: by a detector that had not seen them, by detectors trained on other
@@ -82,7 +83,7 @@ def judge_clips(clips: Iterable[JudgedClip], options: ExpectedErrorsOptions) -> 
         judge(
             each.evidence,
             each.detections,
-            _with_classes(each.truth, each.detections.classes),
+            with_classes(each.truth, each.detections.classes),
             threshold=options.threshold,
             clip=each.number,
             random=each.random,
@@ -209,13 +210,3 @@ def _of_clips(judged: Judged, clips: Collection[int], inside: bool) -> Judged:
 def expected_counts(model: ErrorModel, evidence: Evidence, classes: int) -> FloatArray:
     """(F, K, 2) float32: expected false positives and missed objects: ``PoolClip.expected``."""
     return model.counts(evidence, classes)
-
-
-def _with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
-    """The labels under the detector's class names; of other classes -1."""
-    if table.classes == classes:
-        return table
-    place = {name.casefold(): number for number, name in enumerate(classes)}
-    lookup = [place.get(name.casefold(), UNKNOWN) for name in table.classes]
-    labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
-    return replace(table, classes=classes, labels=labels)

@@ -64,7 +64,8 @@ class Lookup:
         if detections is not None:
             selectable &= detections.scanned
         estimate = self.gathered.estimate(clip.id)
-        return PoolClip(clip, selectable, labelled, detections, estimate)
+        told = None if self.labels is None else self.labels.annotations.get(clip.id)
+        return PoolClip(clip, selectable, labelled, detections, estimate, annotations=told)
 
     def _expecting(self, part: PoolClip) -> PoolClip:
         if self.model is None or part.detections is None:

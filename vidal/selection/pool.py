@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
 from vidal.expected_errors import SIGNALS, fuse, fuse_with, signals
+from vidal.selection.labelled import LabelledSide
 from vidal.types import (
     Annotations,
     BoolArray,
@@ -39,6 +40,7 @@ class PoolClip:
             fused with the fixed signals. Either all clips of a pool have it, or none.
         told: the same, right in sum, for people to read; None = ``expected``.
         prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
+        annotations: what was annotated on its labelled frames, or None.
     """
 
     clip: Clip
@@ -49,6 +51,7 @@ class PoolClip:
     expected: NDArray[np.float32] | None = None
     told: NDArray[np.float32] | None = None
     prior: float = 0.0
+    annotations: Annotations | None = None
 
 
 def build_pool(
@@ -65,7 +68,8 @@ def build_pool(
     Args:
         clips: read one at a time.
         classes: the detector's classes.
-        needs: as a strategy states them: pool columns, ``regions``, ``features``.
+        needs: as a strategy states them: pool columns, ``regions``, ``features``, ``labelled``
+            (what was annotated so far; with ``features`` of the detections there, too).
         threshold: detections with a higher score become regions.
         floor: lowest score of the weak detections in the fixed fusion of ``expected``.
         truth: clip id -> annotations of all its frames, for the oracles of a simulation and for
@@ -96,6 +100,7 @@ class _Parts:
         self._truth = {} if truth is None else truth
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
+        self._side = LabelledSide(classes, needs, threshold)
         makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {
             "errors": self._errors,
             "embedding": _embedding,
@@ -123,6 +128,7 @@ class _Parts:
         self._labelled.append(np.flatnonzero(part.labelled))
         for name, make in self._makers.items():
             self._columns[name].append(make(part)[frames])
+        self._side.add(part.detections, part.annotations, part.labelled)
         if self._regions_wanted and part.detections is not None:
             self._regions.append(self._regions_of(part.detections, part.selectable))
         self._size += len(frames)
@@ -139,6 +145,8 @@ class _Parts:
             labelled=self._frame_set(self._labelled),
             columns=columns,
             regions=_joined(self._regions, len(self._classes)) if self._regions_wanted else None,
+            items=self._side.items(),
+            labelled_columns=self._side.columns(),
         )
 
     def _frame_set(self, parts: Sequence[NDArray[np.int64]]) -> FrameSet:

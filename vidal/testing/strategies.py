@@ -21,9 +21,13 @@ from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
 from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
-from vidal.types import FrameSet, IntArray, Pool, Regions
+from vidal.types import BACKGROUND, FrameSet, IntArray, Items, Pool, Regions
 
 COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned", "prior"})
+REGION_COLUMNS = frozenset(
+    {"passes", "members", "votes", "predicted_loss", "labelledness", "suppressed"}
+)
+OTHER_NEEDS = frozenset({"regions", "features", "labelled"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -53,19 +57,49 @@ def a_pool(
         "prior": np.full(f, seed % 3 / 2, np.float32),
     }
     columns["told"] = 1.5 * columns["expected"]
+    wanted = COLUMNS | REGION_COLUMNS | OTHER_NEEDS if needs is None else frozenset(needs)
     return Pool(
         FrameSet(clips, clip, index),
         CLASSES,
         FrameSet(clips, *known),
-        {name: values for name, values in columns.items() if needs is None or name in needs},
-        some_regions(rng, f * regions_per_frame, f)
-        if needs is None or "regions" in needs
-        else None,
+        {name: values for name, values in columns.items() if name in wanted},
+        some_regions(rng, f * regions_per_frame, f, wanted) if "regions" in wanted else None,
+        some_items(np.random.default_rng(seed + 1)) if "labelled" in wanted else None,
+        _about_labelled(np.random.default_rng(seed + 2), len(taken), wanted),
     )
 
 
-def some_regions(rng: Generator, n: int, f: int) -> Regions:
+def some_items(rng: Generator, m: int = 24) -> Items:
+    """``m`` labelled detections: of every class, outside the classes, and background."""
+    k = len(CLASSES)
+    features = rng.normal(size=(m, 16)).astype(np.float32)
+    probs = rng.dirichlet(np.ones(k + 1), m).astype(np.float32)
+    return Items(features, probs, np.arange(m) % (k + 2) + BACKGROUND)
+
+
+def _about_labelled(rng: Generator, count: int, wanted: frozenset[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "embedding": rng.normal(size=(count, 8)).astype(np.float32),
+        "objects": rng.poisson(1.0, (count, len(CLASSES))),
+    }
+    asked = {"embedding": "embedding", "objects": "labelled"}
+    return {name: rows for name, rows in values.items() if asked[name] in wanted}
+
+
+def some_regions(
+    rng: Generator, n: int, f: int, wanted: frozenset[str] = REGION_COLUMNS
+) -> Regions:
     """``n`` detections spread evenly over ``f`` frames."""
+    k = len(CLASSES)
+    more = np.random.default_rng(n)
+    columns: dict[str, Any] = {
+        "passes": more.dirichlet(np.ones(k + 1), (n, 5)).astype(np.float32),
+        "members": more.dirichlet(np.ones(k + 1), (n, 4)).astype(np.float32),
+        "votes": more.integers(0, k + 1, (n, 6)).astype(np.int16),
+        "predicted_loss": more.normal(size=n),
+        "labelledness": more.random(n),
+        "suppressed": more.poisson(4.0, n) + 1,
+    }
     probs = rng.dirichlet(np.ones(len(CLASSES) + 1), n).astype(np.float32)
     corner = rng.uniform(0, 100, (n, 2))
     return Regions(
@@ -75,6 +109,7 @@ def some_regions(rng: Generator, n: int, f: int) -> Regions:
         np.where(np.arange(n) % 5, probs[:, :-1].argmax(axis=1), -1) if n else EMPTY,
         probs,
         rng.normal(size=(n, 16)).astype(np.float16),
+        {name: values for name, values in columns.items() if name in wanted},
     )
 
 
@@ -109,12 +144,18 @@ def joined(first: Pool, second: Pool) -> Pool:
         for name in ("boxes", "scores", "labels", "probs", "features")
     }
     pos = np.concatenate([first.regions.pos, second.regions.pos + f])
+    columns = {
+        name: np.concatenate([values, second.regions.columns[name]])
+        for name, values in first.regions.columns.items()
+    }
     return Pool(
         both,
         CLASSES,
         FrameSet(both.clips, EMPTY, EMPTY),
         {c: np.concatenate([first.column(c), second.column(c)]) for c in sorted(COLUMNS)},
-        Regions(pos=pos, **rows),
+        Regions(pos=pos, **rows, columns=columns),
+        some_items(np.random.default_rng(0)),
+        {"objects": np.zeros((0, len(CLASSES)), np.int64), "embedding": np.zeros((0, 8))},
     )
 
 
@@ -176,7 +217,7 @@ class StrategyContract:
     def test_needs_are_known_names_and_enough(self) -> None:
         needs = self.built().needs
         assert isinstance(needs, frozenset)
-        assert needs <= COLUMNS | {"regions", "features"}
+        assert needs <= COLUMNS | REGION_COLUMNS | OTHER_NEEDS
         full, bare = a_pool(), a_pool(needs=needs)
         selector = self.built()
         np.testing.assert_array_equal(
@@ -230,6 +271,8 @@ class StrategyContract:
             FrameSet(names, pool.labelled.clip, pool.labelled.index),
             pool.columns,
             pool.regions,
+            pool.items,
+            pool.labelled_columns,
         )
         selector = self.built()
         np.testing.assert_array_equal(

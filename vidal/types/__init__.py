@@ -17,11 +17,13 @@ from vidal.types.arrays import (
     frozen,
 )
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
+from vidal.types.items import BACKGROUND, Items
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
 from vidal.types.tables import Annotations, Detections, LabelledClip, Skipped
 from vidal.types.verdicts import Carried, ErrorEstimate, Links
 
 __all__ = [
+    "BACKGROUND",
     "UNKNOWN",
     "Annotations",
     "BoolArray",
@@ -37,6 +39,7 @@ __all__ = [
     "HalfArray",
     "Image",
     "IntArray",
+    "Items",
     "LabelledClip",
     "Links",
     "Pool",

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 
 from vidal.types.arrays import FloatArray, HalfArray, IntArray, ScoreArray, frozen, set_fields
 from vidal.types.frames import FrameRef
+from vidal.types.items import Items
+
+
+def _check_lengths(columns: Mapping[str, NDArray[Any]], rows: int) -> None:
+    for name, values in columns.items():
+        if len(values) != rows:
+            raise ValueError(f"{name}: expected {rows} rows, got {len(values)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +28,11 @@ class Regions:
     Attributes:
         pos: (N,) int64, sorted: the frame's position in the pool.
         boxes, scores, labels, probs, features: as in ``Detections``.
+        columns: named arrays with one row a detection, made by what trains or looks again:
+            ``passes`` (N, T, K+1) class distributions of stochastic passes, ``members``
+            (N, T, K+1) those of an ensemble, ``votes`` (N, E) predicted label after each epoch
+            (K = background), ``predicted_loss`` (N,), ``labelledness`` (N,) in [0, 1],
+            ``suppressed`` (N,) boxes that the kept one stands for.
     """
 
     pos: IntArray
@@ -29,9 +41,11 @@ class Regions:
     labels: IntArray
     probs: FloatArray
     features: HalfArray
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.pos)
+        _check_lengths(self.columns, n)
         set_fields(
             self,
             pos=frozen(self.pos, np.int64, (None,), "pos"),
@@ -40,10 +54,19 @@ class Regions:
             labels=frozen(self.labels, np.int64, (n,), "labels"),
             probs=frozen(self.probs, np.float32, (n, None), "probs"),
             features=frozen(self.features, np.float16, (n, None), "features"),
+            columns=MappingProxyType(dict(self.columns)),
         )
 
     def __len__(self) -> int:
         return len(self.pos)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column by name.
+
+        Raises:
+            KeyError: nobody made it (a strategy did not state it in ``needs``).
+        """
+        return self.columns[name]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +114,10 @@ class Pool:
             float32: summed class probabilities of the detections.
         regions: the detections above the threshold, where a strategy needs them.
         labelled: frames that are labelled already (same ``clips``); no frame of the pool.
+        items: what the detector says of labelled frames, and what was annotated there; None where
+            no strategy needs it.
+        labelled_columns: named arrays with one row a labelled frame: ``embedding`` as in
+            ``columns``; ``objects`` (L, K) int64, annotated objects of each class.
     """
 
     frames: FrameSet
@@ -98,14 +125,20 @@ class Pool:
     labelled: FrameSet
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     regions: Regions | None = None
+    items: Items | None = None
+    labelled_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.labelled.clips != self.frames.clips:
             raise ValueError("labelled: other clips than the pool's")
-        for name, values in self.columns.items():
-            if len(values) != len(self.frames):
-                raise ValueError(f"{name}: expected {len(self.frames)} rows, got {len(values)}")
-        set_fields(self, classes=tuple(self.classes), columns=MappingProxyType(dict(self.columns)))
+        _check_lengths(self.columns, len(self.frames))
+        _check_lengths(self.labelled_columns, len(self.labelled))
+        set_fields(
+            self,
+            classes=tuple(self.classes),
+            columns=MappingProxyType(dict(self.columns)),
+            labelled_columns=MappingProxyType(dict(self.labelled_columns)),
+        )
 
     def __len__(self) -> int:
         return len(self.frames)
