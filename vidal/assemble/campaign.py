@@ -257,6 +257,29 @@ def check_config(config: CampaignConfig) -> None:
     )
     if initial.needs:
         detector_spec(config)
+    _check_backbone(config)
+
+
+def _check_backbone(config: CampaignConfig) -> None:
+    """Refuse a backbone that does not fit the network that is named; ``auto`` is asked later."""
+    from vidal.detect.architectures import ARCHITECTURES
+    from vidal.detect.body import read_body
+    from vidal.detect.checkpoints import load_checkpoint
+    from vidal.detect.load import SHIPPED
+
+    path, name = config.detector.backbone, config.detector.name
+    if path is None:
+        return
+    name = "scenes-tiny" if name in SHIPPED else name
+    if name in ARCHITECTURES:
+        read_body(path, name)
+    elif name == "auto":
+        load_checkpoint(path)
+    else:
+        raise UsageError(
+            f"a backbone cannot be put into detector {name!r}.",
+            hint=f"It can be put into {', '.join(ARCHITECTURES)}.",
+        )
 
 
 def engines_of(config: CampaignConfig) -> Engines:

@@ -44,6 +44,8 @@ class DetectorConfig(Model):
         precision: ``auto``, ``fp32`` or ``bf16``.
         batch: frames it sees at once; 0 = what suits the device.
         start: ``weights``, or ``fresh`` = random weights, drawn from the campaign's seed.
+        backbone: file of ``vidal pretrain`` (or a checkpoint of the same network): a training that
+            does not go on from an earlier round's model begins with its body.
     """
 
     name: str = "auto"
@@ -53,6 +55,7 @@ class DetectorConfig(Model):
     precision: Precision = "auto"
     batch: int = Field(default=0, ge=0)
     start: Literal["weights", "fresh"] = "weights"
+    backbone: Path | None = None
 
     @model_validator(mode="after")
     def _fresh_is_named(self) -> Self:

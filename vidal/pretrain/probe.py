@@ -7,7 +7,6 @@ weight decay, batch 256; an SVM one against the rest with C = 5.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,8 +83,7 @@ def linear_probe(
 
     Args:
         features: (M, D), all finite.
-        labels: (M,) in 0..classes-1. A class without items is never predicted first: its bias
-            falls.
+        labels: (M,) in 0..classes-1. A class without items meets nothing but others' items.
         classes: K.
         rng: of the order.
         options: how; None = the thesis's.
@@ -129,7 +127,6 @@ def linear_svm(features: FloatArray, labels: IntArray, classes: int, *, cost: fl
     Raises:
         UsageError: items of fewer than two classes, or arrays that cannot be meant.
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     wide, answers = _checked(features, labels, classes)
@@ -138,9 +135,7 @@ def linear_svm(features: FloatArray, labels: IntArray, classes: int, *, cost: fl
         raise UsageError("a support vector machine needs items of two classes at least.")
     # The dual problem is drawn in random order, the primal is not, and is smaller where M > D.
     machine = LinearSVC(C=cost, dual=False, max_iter=5000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        machine.fit(wide, answers)
+    machine.fit(wide, answers)
     weight, bias = np.zeros((classes, wide.shape[1])), np.full(classes, -np.inf)
     found, shift = machine.coef_, machine.intercept_
     if len(there) == 2:  # one plane stands for both classes
