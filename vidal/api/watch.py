@@ -124,6 +124,10 @@ class Lines:
         self._said = 0.0
         self._live = sys.stderr.isatty()
 
+    def begin(self) -> None:
+        """The work that is told of begins now: its time left counts from here."""
+        self._began = time.monotonic()
+
     def __call__(self, at: Mapping[str, float]) -> None:
         now, last = time.monotonic(), at["step"] >= at["steps"]
         if self._first is None:

@@ -7,7 +7,7 @@ with every default written out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -25,11 +25,13 @@ from pydantic import (
 from vidal.campaign.config_data import DataConfig, Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import SimulationConfig
+from vidal.coherence.pseudo_labels import PseudoLabelOptions
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
+from vidal.query.options import build
 from vidal.track.raft import DOWNLOAD
 
 
@@ -118,6 +120,10 @@ class SelectionConfig(Model):
         return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
 
+_OWN = ("from", "initial_epochs", "pseudo_labels")
+"""Keys of training that are no options of ``TrainOptions``."""
+
+
 class TrainingConfig(Model):
     """How the detector is fitted: options of ``TrainOptions``, by name, and where it starts.
 
@@ -126,24 +132,35 @@ class TrainingConfig(Model):
             ``from``.
         initial_epochs: epochs of a training that does not go on from an earlier round's model
             (a network with fresh weights needs more of them); None = ``epochs``.
+        pseudo_labels: labels that the model before gives to frames nobody was asked about, see
+            ``PseudoLabelOptions`` and docs/semi_supervised.md; None = there are none. ``{}`` or
+            true = with the defaults.
         given: the options that differ from what suits the detector.
     """
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
     initial_epochs: int | None = Field(default=None, gt=0)
+    pseudo_labels: PseudoLabelOptions | None = None
     given: Mapping[str, Any] = {}
+
+    @field_validator("pseudo_labels", mode="before")
+    @classmethod
+    def _pseudo(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return PseudoLabelOptions() if value else None
+        return build(PseudoLabelOptions, value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        own = {name: value[name] for name in ("from", "initial_epochs") if name in value}
+        own = {name: value[name] for name in _OWN if name in value}
         options = {name: item for name, item in value.items() if name not in own}
         names = [each.name for each in fields(TrainOptions)]
         for name in options:
             if name not in names:
-                raise UnknownName("key of training", str(name), ["from", "initial_epochs", *names])
+                raise UnknownName("key of training", str(name), [*_OWN, *names])
         whole = TypeAdapter(TrainOptions).validate_python(options)
         kept = {name: getattr(whole, name) for name in options}
         return {"given": kept, **own}
@@ -152,7 +169,9 @@ class TrainingConfig(Model):
     def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
-        return {"from": self.begin, "initial_epochs": self.initial_epochs, **plain}
+        pseudo = None if self.pseudo_labels is None else asdict(self.pseudo_labels)
+        own = {"from": self.begin, "initial_epochs": self.initial_epochs, "pseudo_labels": pseudo}
+        return {**own, **plain}
 
 
 class EvaluationConfig(Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,7 @@ COLLAPSE = 3
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-@click.pass_context
-def command(ctx: click.Context, as_json: bool, quiet: bool, **given: Any) -> None:
+def command(as_json: bool, quiet: bool, **given: Any) -> None:
     """Pre-train the backbone of a detector on clips without labels.
 
     \b
@@ -104,11 +104,17 @@ def command(ctx: click.Context, as_json: bool, quiet: bool, **given: Any) -> Non
 
     own = {name: given.pop(name) for name in ("epochs", "batch", "lr", "size")}
     given["out"] = given["out"] or Path("backbone.safetensors")
-    shown = not (quiet or as_json)
+    told = None if quiet or as_json else (Lines("reading frames"), Lines("pre-training"))
+
+    def read(at: Mapping[str, float]) -> None:
+        if told is not None:
+            told[0](at)
+            told[1].begin()
+
     found = pretrain_backbone(
         PretrainJob(**given, training=SimSiamOptions(**own)),
-        reading=Lines("reading frames") if shown else None,
-        training=Lines("pre-training") if shown else None,
+        reading=read,
+        training=None if told is None else told[1],
     )
     warning = _warning(found) if found["collapsed"] else None
     if as_json:
@@ -118,7 +124,7 @@ def command(ctx: click.Context, as_json: bool, quiet: bool, **given: Any) -> Non
             click.echo(line)
     if warning is not None:
         click.echo(f"vidal: {warning}", err=True)
-        ctx.exit(COLLAPSE)
+        click.get_current_context().exit(COLLAPSE)
 
 
 def _warning(found: dict[str, Any]) -> str:

@@ -60,6 +60,8 @@ class Row:
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
         conditions: AP50 on the test clips of each tag; None where they have no objects.
+        pseudo_labels: what the model was trained on beside the labels, and how many of these boxes
+            are right; None = nothing.
     """
 
     strategy: str
@@ -72,6 +74,7 @@ class Row:
     classes: Mapping[str, float | None] = field(default_factory=dict)
     picks: Picks | None = None
     conditions: Mapping[str, float | None] = field(default_factory=dict)
+    pseudo_labels: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""

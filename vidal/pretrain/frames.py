@@ -102,6 +102,7 @@ class FrameSample:
 
 def _decoded(data: NDArray[np.uint8]) -> Image:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert image is not None  # written by ``collect``; a damaged file does not load
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -152,9 +153,7 @@ def collect(
     )
 
 
-def _pictures(
-    clip: Clip, picks: Picks, rows: IntArray, side: int
-) -> Iterator[tuple[int, bytes]]:
+def _pictures(clip: Clip, picks: Picks, rows: IntArray, side: int) -> Iterator[tuple[int, bytes]]:
     """Index and JPEG of the wanted frames of one clip."""
     wanted = set(picks.index[rows].tolist()) | set(picks.beside[rows].tolist()) - {-1}
     for frame in read_frames(clip, sorted(wanted)):
@@ -197,7 +196,8 @@ def load_sample(path: Path, key: str) -> FrameSample:
                 kept["data"],
                 kept["start"],
                 kept["stop"],
-                *kept["counts"].tolist(),
+                int(kept["counts"][0]),
+                int(kept["counts"][1]),
                 tuple((str(where), str(why)) for where, why in kept["skipped"]),
             )
     except Exception as error:

@@ -114,7 +114,9 @@ def linear_probe(
     return Linear(weight, bias)
 
 
-def linear_svm(features: FloatArray, labels: IntArray, classes: int, *, cost: float = 5.0) -> Linear:
+def linear_svm(
+    features: FloatArray, labels: IntArray, classes: int, *, cost: float = 5.0
+) -> Linear:
     """A linear SVM, one class against the rest (scikit-learn's ``LinearSVC``), C = ``cost``.
 
     Args:

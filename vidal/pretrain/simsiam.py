@@ -44,7 +44,7 @@ def simsiam_loss(p1: FloatArray, z1: FloatArray, p2: FloatArray, z2: FloatArray)
     return float(np.clip(-cosines.mean(), -1.0, 1.0))
 
 
-def unit(vectors: FloatArray) -> ScoreArray:
+def unit(vectors: FloatArray | ScoreArray) -> ScoreArray:
     """(N, D) float64 vectors of length 1; those without a direction stay 0."""
     wide = np.asarray(vectors, np.float64)
     # Scaled first: the square of a very small or very large number leaves the range of float64.
