@@ -373,10 +373,10 @@ def _pseudo_notes(rows: Sequence[Row]) -> list[str]:
     for name in dict.fromkeys(row.strategy for row in rows if row.pseudo_labels):
         mine = [row.pseudo_labels for row in rows if row.strategy == name and row.pseudo_labels]
         total = {k: sum(each[k] for each in mine) for k in ("frames", "boxes", "right")}
-        share = f", of which {total['right'] / total['boxes']:.0%} are right" * bool(total["boxes"])
+        share = f"{total['right'] / total['boxes']:.0%}" if total["boxes"] else "none"
         notes.append(
             f"{name}: trained on pseudo-labels, too: {total['boxes']:,} boxes on"
-            f" {total['frames']:,} frames over all rounds and seeds{share}."
+            f" {total['frames']:,} frames over all rounds and seeds; {share} of them are right."
         )
     return notes
 

@@ -22,22 +22,23 @@ class PseudoLabels:
     Attributes:
         refs: the frames, by clip and index; none of them is labelled.
         tables: clip id -> labels of these frames.
+        classes: names of the classes.
         teacher: number of the round whose model gave them.
         options: by name, as JSON values.
     """
 
     refs: tuple[FrameRef, ...]
     tables: Mapping[str, Annotations]
+    classes: tuple[str, ...]
     teacher: int
     options: Mapping[str, Any]
 
     def summary(self) -> dict[str, Any]:
         """For the record, as JSON values: frames, boxes of every class, ignored regions."""
         tables = list(self.tables.values())
-        classes = tables[0].classes if tables else ()
         kept = [table.labels[~table.ignore] for table in tables]
         labels = np.concatenate([np.zeros(0, np.int64), *kept])
-        named = {name: int((labels == number).sum()) for number, name in enumerate(classes)}
+        named = {name: int((labels == number).sum()) for number, name in enumerate(self.classes)}
         return {
             "teacher": self.teacher,
             "frames": len(self.refs),

@@ -179,7 +179,7 @@ def _drawn(
         taken = np.sort(thin(able, known, order.astype(np.int64), options.spacing)[:most])
     refs = tuple(able.ref(int(pos)) for pos in taken)
     kept = {name: only(tables[name], indices) for name, indices in by_clip(refs).items()}
-    return PseudoLabels(refs, kept, teacher, asdict(options))
+    return PseudoLabels(refs, kept, campaign.record.classes, teacher, asdict(options))
 
 
 def _set(names: tuple[str, ...], masks: Mapping[str, BoolArray]) -> FrameSet:

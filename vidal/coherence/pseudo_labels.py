@@ -33,16 +33,17 @@ class PseudoLabelOptions:
         confidence: a label's detection has at least this score, in [0, 1].
         run: it is one of a run of linked detections of its class, all of them right by these
             rules, over at least so many frames; 1 = no run is asked for.
-        false_alarm: expected errors give it at most this probability of being a false alarm.
+        false_alarm: expected errors give it at most this probability of being a false alarm; after
+            few labels they commit themselves little, and rarely go below 0.3.
         floor: other detections of the frame with at least this score are left out of account;
             what scores less is background.
         ratio: at most so many pseudo-labelled frames for every labelled one.
         spacing: frames on either side of one that is taken which are not taken, too.
     """
 
-    confidence: float = 0.8
+    confidence: float = 0.9
     run: int = 3
-    false_alarm: float = 0.2
+    false_alarm: float = 0.35
     floor: float = 0.1
     ratio: float = 1.0
     spacing: int = 3

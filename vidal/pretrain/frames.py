@@ -55,9 +55,8 @@ def draw_frames(lengths: Sequence[int], most: int, neighbours: int, rng: Generat
     """
     total = int(sum(lengths))
     count = min(most, total)
-    places = np.arange(total)
-    if count < total:
-        places = np.floor((np.arange(count) + rng.random(count)) * (total / count)).astype(np.int64)
+    bounds = np.arange(count + 1, dtype=np.int64) * total // max(count, 1)
+    places = rng.integers(bounds[:-1], bounds[1:])
     ends = np.cumsum(np.asarray(lengths, np.int64))
     clip = np.searchsorted(ends, places, side="right").astype(np.int64)
     length = np.asarray(lengths, np.int64)[clip]
