@@ -51,7 +51,16 @@ TRAINING = "unit/detect/test_training.py::"
 ISOLATION = "contract/test_truth_is_out_of_reach.py::"
 QUALITY = "unit/selection/test_quality.py::"
 
+PSEUDO = "unit/campaign/test_pseudo_labels.py::"
+
 MUTATIONS = (
+    Mutation(
+        "frames that somebody was asked about get pseudo-labels",
+        "campaign/teaching.py",
+        "free[name] = ~(states.queried | states.labelled | states.skipped)\n",
+        "free[name] = ~states.skipped\n",
+        (PSEUDO + "test_the_record_and_the_model_say_what_was_used_and_count_it_as_no_label",),
+    ),
     Mutation(
         "a fold's detector is trained on the clips that it judges",
         "campaign/judged.py",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vidal.assemble import ORACLES, build_oracle, strategy_names
-from vidal.assemble.campaign import check_config, engines_of, plan_round
+from vidal.assemble.campaign import check_config, engines_of, plan_round, plan_teacher
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
@@ -97,7 +97,7 @@ class SimulationPlan:
         rounds = self.rounds
         variant = self.config.simulation.variants.get(strategy)
         if variant is not None:
-            chosen = variant.selection()
+            chosen, training = variant.selection(), variant.training.given()
         elif strategy != self.config.selection.strategy:
             chosen["options"] = {}
         if variant is None and strategy not in strategy_names():
@@ -108,7 +108,10 @@ class SimulationPlan:
             chosen["budget"], rounds, training = "100%", 2, self.config.simulation.all_data
         whole = self.footage.get(seed, self.config)
         config = whole.changed(seed=seed, selection=chosen, training=training).single()
-        return RunJob(self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES)
+        teacher = plan_teacher if config.training.pseudo_labels is not None else None
+        return RunJob(
+            self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES, teacher
+        )
 
     def source(self, seed: int) -> Source:
         """The clips of a seed; rendered before."""
@@ -135,7 +138,8 @@ def plan_simulation(
     for name, variant in variants.items():
         if name in (*strategy_names(), *ORACLES, INITIAL, ALL_DATA):
             raise UsageError(f"simulation.variants: {name} is a name that is taken.")
-        check_config(config.changed(selection=variant.selection()))
+        changes = {"selection": variant.selection(), "training": variant.training.given()}
+        check_config(config.changed(**changes))
     known = (*strategy_names(), *ORACLES, *variants)
     main = config.simulation.main
     for name in (*strategies, *([] if main is None else [main.strategy])):
@@ -353,6 +357,7 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             "The oracles see the labels of the pool. They show what knowing the true errors would"
             " gain; nobody can use them on data without labels."
         )
+    notes += _pseudo_notes(rows)
     short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
     if short:
         notes.append(
@@ -360,6 +365,20 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             " neighbours of labelled frames are excluded."
         )
     return tuple(notes)
+
+
+def _pseudo_notes(rows: Sequence[Row]) -> list[str]:
+    """Of every run that trained on labels nobody gave: how many, and how many of them are right."""
+    notes = []
+    for name in dict.fromkeys(row.strategy for row in rows if row.pseudo_labels):
+        mine = [row.pseudo_labels for row in rows if row.strategy == name and row.pseudo_labels]
+        total = {k: sum(each[k] for each in mine) for k in ("frames", "boxes", "right")}
+        share = f"{total['right'] / total['boxes']:.0%}" if total["boxes"] else "none"
+        notes.append(
+            f"{name}: trained on pseudo-labels, too: {total['boxes']:,} boxes on"
+            f" {total['frames']:,} frames over all rounds and seeds; {share} of them are right."
+        )
+    return notes
 
 
 def _asked(rows: Sequence[Row], row: Row) -> int:

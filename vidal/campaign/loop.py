@@ -17,7 +17,9 @@ from vidal.campaign.aside import make_room
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames, snapshots_of
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
+from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN, Round
+from vidal.campaign.teaching import Teaching, choose_pseudo_labels
 from vidal.campaign.training import snapshots_wanted
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.evidence.labels import LabelMatch
@@ -47,7 +49,8 @@ class Answered:
 class Trained:
     """A finished training: its model, on how many frames, how many of them without objects.
 
-    ``again``: the model was gone, and was fitted anew to the labels of its time.
+    ``again``: the model was gone, and was fitted anew to the labels of its time. ``pseudo_labels``:
+    what it had beside them, see ``PseudoLabels.summary``; None = nothing.
     """
 
     round: int
@@ -55,6 +58,7 @@ class Trained:
     frames: int
     negatives: int
     again: bool = False
+    pseudo_labels: Mapping[str, Any] | None = None
 
 
 def to_train(campaign: Campaign) -> Round | None:
@@ -310,6 +314,7 @@ def train_round(
     clips: Mapping[str, Clip],
     *,
     progress: Callable[[Mapping[str, float]], None] | None = None,
+    teaching: Teaching | None = None,
 ) -> Trained | None:
     """Train a model on all labelled frames, and record it. None = there is nothing new to train on.
 
@@ -320,8 +325,10 @@ def train_round(
 
     Args:
         campaign: locked by the caller.
-        clips: the training clips by id; at least those with labelled frames.
+        clips: the training clips by id; at least those with labelled frames, and all that
+            pseudo-labels may come from.
         progress: called after every step, see ``vidal.detect.training.run_epoch``.
+        teaching: needed where the configuration wants pseudo-labels.
 
     Raises:
         AwaitingAnnotation: a query waits for its answer.
@@ -342,11 +349,21 @@ def train_round(
     rows = [tables[ref.clip].on(ref.index) for ref in refs]
     negatives = sum(each.start == each.stop for each in rows)
     model = campaign.model(entry.number)
-    weights = fit_model(_fitting(campaign, entry.number), refs, clips, tables, progress)
-    detail = {"frames": len(refs), "weights": weights}
+    pseudo = None
+    if campaign.config.training.pseudo_labels is not None:
+        assert teaching is not None
+        pseudo = choose_pseudo_labels(campaign, clips, entry.number, teaching)
+    if pseudo is not None:
+        write_pseudo_labels(campaign.pseudo_labels(entry.number), pseudo)
+    job = _fitting(campaign, entry.number)
+    weights = fit_model(job, refs, clips, tables, progress, pseudo=pseudo)
+    detail: dict[str, Any] = {"frames": len(refs), "weights": weights}
+    summary = None if pseudo is None else pseudo.summary()
+    if summary is not None:
+        detail["pseudo_labels"] = summary
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives, again)
+    return Trained(entry.number, model, len(refs), negatives, again, summary)
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:

@@ -41,7 +41,9 @@ from vidal.campaign.loop import (
     train_round,
 )
 from vidal.campaign.oracle import TruthOracle
+from vidal.campaign.pseudo_labels import judged_pseudo_labels, read_pseudo_labels
 from vidal.campaign.source import Source
+from vidal.campaign.teaching import Teaching
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.evaluate.clip_scores import write_clip_scores
@@ -133,7 +135,12 @@ class _Run:
             self._judge(trained[done].number)
         elif to_train(self._campaign) is not None or lost_models(self._campaign):
             # Lost are those of a run that had ended, and gets more rounds: see ``tidy``.
-            train_round(self._campaign, self._clips, progress=self._progress(done))
+            teaching = None
+            if self._job.teacher is not None:
+                teaching = Teaching(self._job.teacher, Here(), Unwatched())
+            train_round(
+                self._campaign, self._clips, progress=self._progress(done), teaching=teaching
+            )
         elif record.open_round() is not None:
             answer_round(self._campaign, TruthOracle(self._truth))
         else:
@@ -207,6 +214,7 @@ class _Run:
         values = judged.as_dict()
         file = campaign.query(number) / "picks.json"
         picks = json.loads(file.read_text("utf-8")) if file.exists() else None
+        pseudo = read_pseudo_labels(campaign.pseudo_labels(number))
         labelled = [campaign.record.annotations(n, c.frames) for n, c in self._clips.items()]
         row = Row(
             strategy=job.strategy,
@@ -220,6 +228,7 @@ class _Run:
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
             l1_score=_l1_score(labelled, len(campaign.record.classes)),
+            pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
