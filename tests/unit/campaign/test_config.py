@@ -8,7 +8,8 @@ from vidal.campaign.config import dump_config, load_config, load_values, parse_c
 from vidal.detect.options import TrainOptions
 from vidal.errors import InputError, UsageError
 
-CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[3] / "configs"
+CONFIGS = [path for path in sorted(FOLDER.glob("*.yaml")) if not path.name.startswith("images-")]
 MINIMAL = {"data": {"videos": "clips"}}
 
 
