@@ -89,16 +89,11 @@ def improved(
         points: (N, D).
         centres: (M, D).
         greedy: rows, a choice that is allowed; the result is not worse.
-        outliers: how many points need not be covered.
+        outliers: >= 0 points that need not be covered.
         takes: rows that exclude each other (``away``); None = only themselves.
         free: (N,) bool, rows that may be chosen; None = all.
         first: of several best sets the first, where there are few points.
-
-    Raises:
-        ValueError: a negative number of outliers.
     """
-    if outliers < 0:
-        raise ValueError(f"{outliers} outliers")
     if not 0 < len(greedy) < len(points):
         return Solved(np.sort(greedy), np.sort(greedy))
     if len(points) > LARGEST:

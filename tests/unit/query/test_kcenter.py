@@ -158,8 +158,10 @@ def test_the_radius_lets_off_the_farthest():
     assert covering_radius(LINE, NONE) == np.inf
     assert covering_radius(LINE, NONE, 4) == 0.0
     assert covering_radius(NONE, centres) == 0.0
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="outliers"):
         covering_radius(LINE, centres, -1)
+    with pytest.raises(ValueError, match="outliers"):
+        coreset_robust(LINE, centres, 1, -1)
 
 
 @settings(max_examples=30, deadline=None)
