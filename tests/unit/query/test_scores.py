@@ -85,7 +85,7 @@ def test_only_sure_items_that_nobody_was_asked_about_get_pseudo_labels():
 def test_ranking_loss_compares_every_item_with_its_mirror():
     assert ranking_loss(np.array([3.0, 1.0]), np.array([0.9, 0.1])) == 0
     assert ranking_loss(np.array([1.0, 3.0]), np.array([0.9, 0.1])) == 3
-    assert ranking_loss(np.array([1.0, 0.0, 0.5, 1.5]), np.array([2.0, 1.0, 0.0, 1.0])) == 1
+    assert ranking_loss(np.array([1.0, 0.0, 0.5, 1.5]), np.array([2.0, 1.0, 0.0, 1.0])) == 1.5
 
 
 def test_of_an_odd_batch_the_last_item_is_left_out_and_a_tie_gives_0():
