@@ -2,7 +2,7 @@
 
 What an item costs:
 
-- a strategy that scores frames: minus the score. Scores with a unit of their own (``UNITS``, or the
+- a strategy that takes the highest scores: minus the score. Scores with a unit of their own (``UNITS``, or the
   attribute ``unit`` of the strategy: nats, errors, ...) are taken as they are, as in the thesis;
   others are divided by their standard deviation over the pool.
 - a strategy that covers feature space (``Covering``: k-center): its greedy form, thesis
@@ -44,9 +44,10 @@ from vidal.query.balance import (
     solve,
 )
 from vidal.query.balance_told import BalanceTold, brought_words, missing_parts
+from vidal.query.foreign import Foreign
 from vidal.query.looks import Looks
 from vidal.query.pools import regions_of, restrict
-from vidal.query.select import DEFAULT_GAP, check_gap, lift
+from vidal.query.select import DEFAULT_GAP, RoundRobin, TopScores, check_gap, lift
 from vidal.query.uncertainty import aggregate, entropy
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
@@ -70,8 +71,8 @@ _TIES = 1e-9
 class Covering(Protocol):
     """A strategy that covers feature space: class balance has a greedy form of its own for it."""
 
-    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(F, D) of the pool's frames and (M, D) of what is labelled."""
+    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """(F, D) of the pool's frames and (M, D) of what is labelled; None = frames are no points."""
         ...
 
 
@@ -128,11 +129,11 @@ class Balanced:
         rest = restrict(pool, free)
         if not budget or not len(rest):
             return free[:0]
-        if isinstance(self.inner, Covering):
-            return free[self._cover(rest, self.inner, budget)]
-        scores = self.inner.score(rest)
-        if np.isfinite(scores).all() and not isinstance(self.inner, Looks):
-            return free[self._by_score(rest, scores, budget, rng)]
+        space = self.inner.points(rest) if isinstance(self.inner, Covering) else None
+        if space is not None:
+            return free[self._cover(rest, *space, budget)]
+        if takes_highest(self.inner):
+            return free[self._by_score(rest, self.inner.score(rest), budget, rng)]
         return free[self._by_place(rest, budget, rng)]
 
     def _by_score(self, pool: Pool, scores: ScoreArray, budget: int, rng: Generator) -> IntArray:
@@ -191,9 +192,10 @@ class Balanced:
         self._tell(pool, found.positions, target, lam, unit, found.gap)
         return np.asarray(found.positions[np.argsort(costs[found.positions], kind="stable")])
 
-    def _cover(self, pool: Pool, inner: Covering, budget: int) -> IntArray:
+    def _cover(
+        self, pool: Pool, points: NDArray[Any], known: NDArray[Any], budget: int
+    ) -> IntArray:
         """Algorithm 2 of the thesis; always with the L1 distance."""
-        points, known = inner.points(pool)
         brings = expected_objects(pool)
         target = self._target(pool, np.full(len(pool), np.nan), budget)
         scale = _mean_distance(points, known)
@@ -375,6 +377,13 @@ def class_shares(weights: Mapping[str, float], classes: tuple[str, ...]) -> Scor
     if len(values) and values.sum() <= 0:
         raise UsageError("class weights: all are 0.", hint="Give at least one class a weight.")
     return values / values.sum() if len(values) else values
+
+
+def takes_highest(selector: Selector) -> bool:
+    """Whether scores alone decide what a selector takes, but for the neighbours."""
+    return isinstance(
+        selector.inner if isinstance(selector, Foreign) else selector, RoundRobin | TopScores
+    )
 
 
 def natural_unit(strategy: Any) -> str:
