@@ -9,6 +9,7 @@ from vidal.assemble import build_strategy
 from vidal.assemble.balance import parse_balance
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
+from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
     begun_with,
@@ -19,7 +20,8 @@ from vidal.campaign.folder import (
 )
 from vidal.campaign.record import GIVEN
 from vidal.campaign.source import Source, entries_of, open_source
-from vidal.campaign.training import detector_spec
+from vidal.campaign.training import VOTED, detector_spec
+from vidal.detect.spec import DetectorSpec
 from vidal.errors import CampaignError, UsageError
 from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
@@ -228,10 +230,22 @@ def plan_round(
     if plan.query.selector.needs:
         spec = detector_spec(config, model=model)
         spec.check()
-        plan = replace(plan, evidence=replace(plan.evidence, detector=spec))
+        states = _snapshots(config, plan, model)
+        plan = replace(plan, evidence=replace(plan.evidence, detector=spec, snapshots=states))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
     engines = replace(job.engines, detects=bool(plan.query.selector.needs))
     return SelectionJob(plan, engines)
+
+
+def _snapshots(
+    config: CampaignConfig, plan: SelectionPlan, model: Path | None
+) -> tuple[DetectorSpec, ...]:
+    """The states that were kept of a model's training, where the strategy asks for them."""
+    needs = plan.query.selector.needs
+    if model is None or "heads" in needs or not needs & VOTED:
+        return ()
+    files = sorted(snapshots_of(model).glob("*.safetensors"))
+    return tuple(detector_spec(config, model=file) for file in files)
 
 
 def check_config(config: CampaignConfig) -> None:

@@ -137,6 +137,7 @@ def plan_selection(
         coherence=judged if estimates else None,
         expected=learning if expects else None,
         tracker=carrier,
+        suppressed="suppressed" in selector.needs,
     )
     plan = SelectionPlan(
         inputs=Inputs(videos, labels, rate_of(image_rate)),

@@ -119,6 +119,10 @@ class SelectionConfig(Model):
         return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
 
+_OWN = ("from", "initial_epochs", "snapshots")
+"""Keys of the section that are no options of ``TrainOptions``."""
+
+
 class TrainingConfig(Model):
     """How the detector is fitted: options of ``TrainOptions``, by name, and where it starts.
 
@@ -127,11 +131,14 @@ class TrainingConfig(Model):
             ``from``.
         initial_epochs: epochs of a training that does not go on from an earlier round's model
             (a network with fresh weights needs more of them); None = ``epochs``.
+        snapshots: states of the network on the way that are kept beside a model, for strategies
+            that ask how labels changed; None = none, or 4 where the strategy asks.
         given: the options that differ from what suits the detector.
     """
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
     initial_epochs: int | None = Field(default=None, gt=0)
+    snapshots: int | None = Field(default=None, ge=0)
     given: Mapping[str, Any] = {}
 
     @model_validator(mode="before")
@@ -139,12 +146,12 @@ class TrainingConfig(Model):
     def _flat(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        own = {name: value[name] for name in ("from", "initial_epochs") if name in value}
+        own = {name: value[name] for name in _OWN if name in value}
         options = {name: item for name, item in value.items() if name not in own}
         names = [each.name for each in fields(TrainOptions)]
         for name in options:
             if name not in names:
-                raise UnknownName("key of training", str(name), ["from", "initial_epochs", *names])
+                raise UnknownName("key of training", str(name), [*_OWN, *names])
         whole = TypeAdapter(TrainOptions).validate_python(options)
         kept = {name: getattr(whole, name) for name in options}
         return {"given": kept, **own}
@@ -153,7 +160,10 @@ class TrainingConfig(Model):
     def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
-        return {"from": self.begin, "initial_epochs": self.initial_epochs, **plain}
+        own: dict[str, Any] = {"from": self.begin, "initial_epochs": self.initial_epochs}
+        if self.snapshots is not None:
+            own["snapshots"] = self.snapshots
+        return {**own, **plain}
 
 
 class EvaluationConfig(Model):

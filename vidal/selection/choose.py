@@ -14,6 +14,7 @@ from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
+from vidal.selection.trained import Trainer
 from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query
 from vidal.video import read_frames
 
@@ -44,6 +45,7 @@ def choose(
     number: int,
     wanted: int,
     truth: Mapping[str, Annotations] | None = None,
+    trainer: Trainer | None = None,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -56,9 +58,10 @@ def choose(
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
         truth: for the oracles of a simulation only; see ``build_pool``.
+        trainer: makes columns that are not stored; None = none are needed.
     """
     while True:
-        pool = _pool(plan, lookup, truth)
+        pool = _pool(plan, lookup, truth, trainer)
         positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
@@ -75,6 +78,7 @@ def recall(
     number: int,
     wanted: int,
     drawn: int,
+    trainer: Trainer | None = None,
 ) -> Choice:
     """What an earlier run chose, told again; frames that are not in the pool are left out.
 
@@ -85,8 +89,9 @@ def recall(
         number: of the round.
         wanted: its budget in frames.
         drawn: how many of the last frames were drawn at random.
+        trainer: as for ``choose``.
     """
-    pool = _pool(plan, lookup, None)
+    pool = _pool(plan, lookup, None, trainer)
     where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
     positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
     made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
@@ -116,8 +121,13 @@ def _selected(
     return positions, drawn, told[-1] if told else None
 
 
-def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | None) -> Pool:
-    return build_pool(
+def _pool(
+    plan: QueryPlan,
+    lookup: Lookup,
+    truth: Mapping[str, Annotations] | None,
+    trainer: Trainer | None,
+) -> Pool:
+    pool = build_pool(
         lookup.parts(),
         classes=lookup.gathered.classes,
         needs=plan.selector.needs,
@@ -125,6 +135,7 @@ def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | No
         floor=plan.floor,
         truth=truth,
     )
+    return pool if trainer is None else trainer.complete(pool)
 
 
 def _choice(

@@ -21,12 +21,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
     open_campaign,
@@ -236,6 +238,7 @@ class _Run:
         for path in self._campaign.folder.glob("models/round-*.safetensors"):
             if path != newest:
                 path.unlink(missing_ok=True)
+                shutil.rmtree(snapshots_of(path), ignore_errors=True)
 
 
 def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
@@ -250,8 +253,8 @@ def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     """Remove from the store what depends on the model; flow stays, it does not age."""
     store = store_at(plan.store)
-    for clip in clips.values():
-        keys = plan.keys(clip)
+    for each, clip in product((plan, *plan.again), clips.values()):
+        keys = each.keys(clip)
         for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
             if key is not None:
                 store.path(key).unlink(missing_ok=True)
