@@ -18,7 +18,7 @@ from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
-from vidal.query.balanced import EntropyL1PseudoLabel
+from vidal.query.balance_pseudo import EntropyL1PseudoLabel
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.batchbald import BatchBald
 from vidal.query.cluster_margin import ClusterMargin
