@@ -142,23 +142,14 @@ def test_rare_classes_are_thinned_and_told_apart(config, npz, tmp_path):
     for number in range(4):
         assert counts[number] == (2 + int(0.2 * 28) if number in task.rare else 30)
     assert len(task.rare) == 2
-    _, result = (
-        simulated(file, tmp_path / "out", ["even"])
-        if False
-        else simulated(
-            config("imbalance: 0.2\n" + "", name="b.yaml"), tmp_path / "out", ["entropy"], rounds=2
-        )
-    )
+    _, result = simulated(file, tmp_path / "out", ["entropy"], rounds=2)
     line = next(each for each in result.summaries() if each.strategy == "entropy")
     assert set(line.conditions) == {RARE, COMMON}
     assert sum(line.picked.values()) == pytest.approx(1)
     assert 0 < result.pool_conditions[RARE] < result.pool_conditions[COMMON]
     assert line.l1_score is not None
-    text = (
-        result.results,
-        "drawn for each seed" in str(result.data) or result.data["rare classes"],
-    )
-    assert text[1]
+    rare = {str(each) for each in task.rare}
+    assert set(result.data["rare classes"].split(", ")) == rare
 
 
 def test_named_rare_classes_are_the_rare_ones(config, npz):
@@ -171,7 +162,6 @@ def test_unknown_classes_are_asked_for_but_not_trained_on(config, npz, tmp_path)
     file = config()
     file.write_text(file.read_text().replace("data: {path", "data: {known: 2, path"))
     task = make_task(load_images(npz), load_images_config(file), 1)
-    assert task.classes != make_task(load_images(npz), load_images_config(file), 3).classes or True
     assert set(np.unique(task.train.labels)) == {0, 1, 2}
     assert set(np.unique(task.train.labels[task.initial])) == {0, 1}
     assert set(np.unique(task.test.labels)) == {0, 1}
@@ -228,14 +218,14 @@ def test_the_command_writes_results_in_the_words_of_images(config, tmp_path, cap
         (("budget: 6", "budgt: 6"), "unknown key 'budgt'"),
         (("steps: 15", "stepz: 15"), "unknown key of training 'stepz'"),
         (("steps: 15", "recipe: big"), "unknown training recipe 'big'"),
-        (("steps: 15", "batch: 0"), "batch: 0, below 1"),
+        (("batch: 16", "batch: 0"), "batch: 0, below 1"),
         (("votes: 3", "votes: 1"), "evidence.votes 1"),
         (("width: 4", "widht: 4"), "unknown key of evidence.vaal 'widht'"),
         (("initial: 8", "initial: 121"), "121 initial images of 120"),
         (("initial: 8", "initial: none"), "budget 'none'"),
-        (("data: {", "data: {pool: 500, "), "500 of 120 training images"),
-        (("data: {", "data: {known: 9, "), "9 of 4 classes"),
-        (("data: {", "data: {test_images: 99, "), "99 of 60 test images"),
+        (("data: {path", "data: {pool: 500, path"), "500 of 120 training images"),
+        (("data: {path", "data: {known: 9, path"), "9 of 4 classes"),
+        (("data: {path", "data: {test_images: 99, path"), "99 of 60 test images"),
         (("[entropy]", "[entrpy]"), "unknown strategy 'entrpy'"),
         (("seeds: 2", "seeds: 2\n  variants: {a/b: {strategy: margin}}"), "no name for a folder"),
         (("seeds: 2", "seeds: 2\n  variants: {margin: {strategy: margin}}"), "is taken"),
