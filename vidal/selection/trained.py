@@ -80,9 +80,9 @@ class Trainer:
             EvidenceMissing: with the way out.
         """
         given = isinstance(self.detector, GivenDetections)
+        if self.needs & {"heads", "labels"} and not labelled:
+            raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:
-            if not labelled:
-                raise self._refusal("heads", "learns from labels, and no frame is labelled", _FIRST)
             return
         if "passes" in self.needs:
             raise self._refusal("passes", *_WHY["passes"])
