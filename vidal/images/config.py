@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from vidal.campaign.config import load_values
 from vidal.campaign.config_data import Model
@@ -56,13 +63,18 @@ class ImageTraining(Model):
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or "given" in value:
+        if not isinstance(value, Mapping):
             return value
         name = str(value.get("recipe", "small"))
         if name not in RECIPES:
             raise UnknownName("training recipe", name, tuple(RECIPES))
         given = {key: each for key, each in value.items() if key != "recipe"}
         return {"recipe": name, "given": _fields(Recipe, given, "training", ["recipe"])}
+
+    @model_serializer(mode="plain")
+    def _plain(self) -> dict[str, Any]:
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
+        return {"recipe": self.recipe, **plain}
 
     @property
     def whole(self) -> Recipe:
