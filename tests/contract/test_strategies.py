@@ -5,10 +5,14 @@ down in the sets below, nowhere else.
 """
 
 from vidal.assemble import STRATEGIES
+from vidal.query.balanced import Balanced
+from vidal.query.options import build
+from vidal.query.select import lift
 from vidal.testing import StrategyContract
 
 NEIGHBOURS_ALLOWED = {"random"}
-CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors"}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "ppal"}
+CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 
 def suite(name):
@@ -24,6 +28,28 @@ def suite(name):
 
 
 globals().update({f"Test_{name}": suite(name) for name in STRATEGIES})
+
+
+def under_balance(name):
+    """The strategy as ``--balance 0.5`` makes it: by scores, by places, or by looks."""
+
+    def built(self, gap=2, **options):
+        lifted = lift(build(self.strategy, options), gap)
+        return Balanced(lifted, 0.5, {"cyclist": 2.0}, gap=gap)
+
+    kind = suite(name)
+    return type(
+        f"Test balanced {name}",
+        (kind,),
+        {
+            "built": built,
+            "neighbours_allowed": False,
+            "clips_in_turn": False,
+        },
+    )
+
+
+globals().update({f"Test_balanced_{name}": under_balance(name) for name in STRATEGIES})
 
 
 def test_the_default_comes_first():

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
+from vidal.assemble.balance import parse_balance
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
+from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
     begun_with,
@@ -21,7 +23,8 @@ from vidal.campaign.loop import Trained, train_round
 from vidal.campaign.record import GIVEN
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.teaching import Teaching
-from vidal.campaign.training import detector_spec
+from vidal.campaign.training import VOTED, detector_spec
+from vidal.detect.spec import DetectorSpec
 from vidal.errors import CampaignError, UsageError
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.label_files import Names, picture_of
@@ -220,6 +223,8 @@ def plan_round(
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
         random_share=0.0 if initial else chosen.random_share,
+        balance=None if initial else chosen.balance,
+        class_weights=None if initial else chosen.class_weights,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -230,7 +235,8 @@ def plan_round(
     if plan.query.selector.needs:
         spec = detector_spec(config, model=model)
         spec.check()
-        plan = replace(plan, evidence=replace(plan.evidence, detector=spec))
+        states = _snapshots(config, plan, model)
+        plan = replace(plan, evidence=replace(plan.evidence, detector=spec, snapshots=states))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
     engines = replace(job.engines, detects=bool(plan.query.selector.needs))
     return SelectionJob(plan, engines)
@@ -292,6 +298,17 @@ def train_campaign(
     return train_round(campaign, clips, progress=progress, teaching=teaching)
 
 
+def _snapshots(
+    config: CampaignConfig, plan: SelectionPlan, model: Path | None
+) -> tuple[DetectorSpec, ...]:
+    """The states that were kept of a model's training, where the strategy asks for them."""
+    needs = plan.query.selector.needs
+    if model is None or "heads" in needs or not needs & VOTED:
+        return ()
+    files = sorted(snapshots_of(model).glob("*.safetensors"))
+    return tuple(detector_spec(config, model=file) for file in files)
+
+
 def check_config(config: CampaignConfig) -> None:
     """Refuse names and options that do not exist, before a campaign is begun.
 
@@ -316,6 +333,7 @@ def check_config(config: CampaignConfig) -> None:
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
     )
+    parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if initial.needs:
         detector_spec(config)
     _check_backbone(config)

@@ -81,6 +81,8 @@ class SelectionConfig(Model):
         coherence, flow: options of temporal coherence and of the optical flow.
         expected: options of expected errors.
         random_share: of each query but the first that is drawn at random, in [0, 1).
+        balance: of the classes, in every query but the first: lambda, or ``auto``; None = none.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
         tracker: what carries boxes to neighbouring frames, as of ``vidal select --tracker``.
         tracker_options: of the tracker; ``weights`` is a path.
     """
@@ -96,6 +98,8 @@ class SelectionConfig(Model):
     flow: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] = Field(default_factory=dict)
     random_share: float = Field(default=0.0, ge=0, lt=1)
+    balance: float | Literal["auto"] | None = None
+    class_weights: dict[str, float] = Field(default_factory=dict)
     tracker: str = "auto"
     tracker_options: dict[str, Any] = Field(default_factory=dict)
 
@@ -120,8 +124,8 @@ class SelectionConfig(Model):
         return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
 
-_OWN = ("from", "initial_epochs", "pseudo_labels")
-"""Keys of training that are no options of ``TrainOptions``."""
+_OWN = ("from", "initial_epochs", "pseudo_labels", "snapshots")
+"""Keys of the section that are no options of ``TrainOptions``."""
 
 
 class TrainingConfig(Model):
@@ -135,12 +139,15 @@ class TrainingConfig(Model):
         pseudo_labels: labels that the model before gives to frames nobody was asked about, see
             ``PseudoLabelOptions`` and docs/semi_supervised.md; None = there are none. ``{}`` or
             true = with the defaults.
+        snapshots: states of the network on the way that are kept beside a model, for strategies
+            that ask how labels changed; None = none, or 4 where the strategy asks.
         given: the options that differ from what suits the detector.
     """
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
     initial_epochs: int | None = Field(default=None, gt=0)
     pseudo_labels: PseudoLabelOptions | None = None
+    snapshots: int | None = Field(default=None, ge=0)
     given: Mapping[str, Any] = {}
 
     @field_validator("pseudo_labels", mode="before")
@@ -170,7 +177,10 @@ class TrainingConfig(Model):
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
         pseudo = None if self.pseudo_labels is None else asdict(self.pseudo_labels)
-        own = {"from": self.begin, "initial_epochs": self.initial_epochs, "pseudo_labels": pseudo}
+        own: dict[str, Any] = {"from": self.begin, "initial_epochs": self.initial_epochs}
+        own["pseudo_labels"] = pseudo
+        if self.snapshots is not None:
+            own["snapshots"] = self.snapshots
         return {**own, **plain}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ class VariantConfig(Model):
         random_share: of each query that is drawn at random.
         training: options of training after the initial round, which all runs of a seed share:
             ``pseudo_labels``.
+        balance: of the classes: lambda, or ``auto``.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
     """
 
     strategy: str
@@ -41,6 +43,8 @@ class VariantConfig(Model):
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
     random_share: float | None = Field(default=None, ge=0, lt=1)
+    balance: float | Literal["auto"] | None = None
+    class_weights: dict[str, float] | None = None
 
     training: VariantTraining = VariantTraining()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator
@@ -19,6 +20,9 @@ from vidal.campaign.pseudo_labels import PseudoLabels, with_labels
 from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.store import atomic
 from vidal.types import Annotations, Clip, FrameRef
+
+if TYPE_CHECKING:
+    from vidal.detect.training import Snapshots
 
 Progress = Callable[[Mapping[str, float]], None]
 
@@ -36,6 +40,7 @@ class Fitting:
         target: file of the model.
         state: folder of what is needed to go on after an interruption.
         notes: written into the model; others are added.
+        snapshots: states on the way that are kept beside the model.
     """
 
     config: CampaignConfig
@@ -46,6 +51,17 @@ class Fitting:
     target: Path
     state: Path
     notes: Mapping[str, Any]
+    snapshots: int = 0
+
+    @property
+    def snapshots_missing(self) -> bool:
+        """Whether states are wanted and were not kept."""
+        return self.snapshots > 0 and not snapshots_of(self.target).is_dir()
+
+
+def snapshots_of(model: Path) -> Path:
+    """Folder with the states that were kept of a model's training."""
+    return model.with_suffix(".snapshots")
 
 
 def labelled_frames(
@@ -104,14 +120,34 @@ def fit_model(
         "from": detector.key["weights"],
         "training": {k: list(v) if isinstance(v, tuple) else v for k, v in _options(detector)},
     }
-    if job.target.exists() and (kept := _finished(job.target, notes)) is not None:
+    whole = job.target.exists() and not job.snapshots_missing
+    if whole and (kept := _finished(job.target, notes)) is not None:
         return kept
     with atomic.reporting(job.state):
         job.state.mkdir(parents=True, exist_ok=True)
     samples = LabelledFrames(refs, clips, tables, job.state / f"frames-{labels}.raw")
-    trained = detector.fit(samples, job.rng, progress, keep=job.state / "training.pt")
+    kept_states = _snapshots(job)
+    trained = detector.fit(
+        samples, job.rng, progress, keep=job.state / "training.pt", snapshots=kept_states
+    )
+    if kept_states is not None:
+        # Whole or not at all, and before the model: that says that all is there.
+        shutil.rmtree(snapshots_of(job.target), ignore_errors=True)
+        kept_states.folder.rename(snapshots_of(job.target))
     trained.save(job.target, notes)
     return str(trained.key["weights"])
+
+
+def _snapshots(job: Fitting) -> Snapshots | None:
+    """Where states of a training go until it is finished."""
+    if not job.snapshots:
+        return None
+    from vidal.detect.training import Snapshots
+
+    folder = job.state / "snapshots"
+    with atomic.reporting(folder):
+        folder.mkdir(exist_ok=True)
+    return Snapshots(folder, job.snapshots)
 
 
 def labels_digest(refs: Iterable[FrameRef], tables: Mapping[str, Annotations]) -> str:

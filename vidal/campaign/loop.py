@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.aside import make_room
-from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
+from vidal.campaign.fitting import Fitting, fit_model, labelled_frames, snapshots_of
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.teaching import Teaching, choose_pseudo_labels
+from vidal.campaign.training import snapshots_wanted
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker
@@ -74,12 +75,21 @@ def to_train(campaign: Campaign) -> Round | None:
 
 
 def lost_models(campaign: Campaign) -> list[Round]:
-    """The trained rounds whose model is not there any more, in order."""
-    return [
-        entry
-        for entry in campaign.record.rounds()
-        if entry.model is not None and not (campaign.folder / entry.model).is_file()
+    """The trained rounds whose model is not there any more, in order.
+
+    Or whose model is there without the states of its training that the strategy asks for: of the
+    newest one only.
+    """
+    trained = [entry for entry in campaign.record.rounds() if entry.model is not None]
+    return [entry for entry in trained if not (campaign.folder / str(entry.model)).is_file()] + [
+        entry for entry in trained[-1:] if _without_snapshots(campaign, entry)
     ]
+
+
+def _without_snapshots(campaign: Campaign, entry: Round) -> bool:
+    model = campaign.folder / str(entry.model)
+    wanted = snapshots_wanted(campaign.config) > 0
+    return wanted and model.is_file() and not snapshots_of(model).is_dir()
 
 
 def check_selectable(campaign: Campaign) -> int:
@@ -91,6 +101,13 @@ def check_selectable(campaign: Campaign) -> int:
     """
     number = campaign.record.next_round()
     lost = lost_models(campaign)
+    if lost and _without_snapshots(campaign, lost[0]):
+        raise CampaignError(
+            f"round {lost[0].number}: no states of its training were kept, and the strategy"
+            f" {campaign.config.selection.strategy} compares them.",
+            hint=f"Fit it again with `vidal train {campaign.folder}`, or set selection.options"
+            " to {by: heads}.",
+        )
     if lost:
         raise CampaignError(
             f"{campaign.folder / str(lost[0].model)}: the model of round {lost[0].number} is gone.",
@@ -363,6 +380,7 @@ def _fitting(campaign: Campaign, number: int) -> Fitting:
         target=campaign.model(number),
         state=campaign.training(number),
         notes={"round": number},
+        snapshots=snapshots_wanted(config),
     )
 
 

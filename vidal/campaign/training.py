@@ -16,12 +16,19 @@ from vidal.detect.load import fresh_detector
 from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import InputError, UnreadableClip, UsageError
+from vidal.query.region_scores import FORMULAS
 from vidal.store import atomic
 from vidal.types import Annotations, Clip, FrameRef, Sample
 from vidal.video import read_frames
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
+
+
+SNAPSHOTS = 4
+"""States of a training that are kept where a strategy asks; the pool is detected with each."""
+VOTED = frozenset({"votes", "members"})
+"""What a strategy asks of them."""
 
 
 class LabelledFrames(Sequence[Sample]):
@@ -135,6 +142,17 @@ def starting_detector(
     if model is None and config.training.initial_epochs is not None:
         given["epochs"] = config.training.initial_epochs
     return replace(detector, training=replace(detector.training, **given), _cache={})
+
+
+def snapshots_wanted(config: CampaignConfig) -> int:
+    """How many states are kept of a training: as configured, or as the strategy asks."""
+    if config.training.snapshots is not None:
+        return config.training.snapshots
+    line = FORMULAS.get(config.selection.strategy)
+    if line is None or line.by is None:
+        return 0
+    needs = line.needs(config.selection.options.get("by", line.by))
+    return SNAPSHOTS if needs & VOTED and "heads" not in needs else 0
 
 
 def detector_spec(config: CampaignConfig, *, model: Path | None = None) -> DetectorSpec:

@@ -25,8 +25,9 @@ from vidal.detect.device import use_bf16
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.preprocess import prepare
 from vidal.detect.proposals import flatten_levels, propose
+from vidal.detect.training import Snapshots, TrainState
 from vidal.detect.vision import ImageList
-from vidal.types import Detections, Frame, Image, Sample
+from vidal.types import Detections, FloatArray, Frame, Image, Sample
 
 _TOGETHER = {"cpu": 4, "cuda": 16}
 """Frames in one forward pass: on processors, more do not make it faster."""
@@ -43,6 +44,7 @@ class _Batch(NamedTuple):
     probs: Tensor
     features: Tensor
     embedding: Tensor
+    suppressed: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,7 @@ class FasterRCNNDetector:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         *,
         keep: Path | None = None,
+        snapshots: Snapshots | None = None,
     ) -> FasterRCNNDetector:
         """A new detector of the same classes, trained from these weights; this one stays as it is.
 
@@ -133,14 +136,31 @@ class FasterRCNNDetector:
                 same machine with the same number of threads.
             progress: called after every step (see ``training.run_epoch``).
             keep: file that keeps the training after every epoch; continued from if it exists.
+            snapshots: which states on the way become checkpoints; None = none.
 
         Raises:
             UsageError: no samples, or the training diverges.
         """
         seed = int(rng.integers(2**63))
         network = narrowed(self.network, self._cache["columns"])
+        _, epochs = self.training.length(len(samples))
+        due = frozenset() if snapshots is None else snapshots.epochs(epochs)
+
+        def after(state: TrainState) -> None:
+            if snapshots is not None and state.epoch in due:
+                weights = state.network.state_dict()
+                notes = {"epoch": state.epoch, "epochs": epochs}
+                checkpoint = Checkpoint(weights, self.architecture, self.classes, notes)
+                save_checkpoint(snapshots.path(state.epoch), checkpoint)
+
         network = training.train(
-            network, samples, self.training, seed, progress=progress, keep=keep
+            network,
+            samples,
+            self.training,
+            seed,
+            progress=progress,
+            keep=keep,
+            after_epoch=after,
         )
         return replace(self, network=network, outputs=self.classes, notes={"seed": seed}, _cache={})
 
@@ -228,6 +248,7 @@ class FasterRCNNDetector:
             probs=probs[kept.proposal],
             features=features[kept.proposal].float().clamp(-_HALF_LIMIT, _HALF_LIMIT),
             embedding=_embedding(maps),
+            suppressed=kept.stands_for,
         )
 
     def _table(self, parts: list[tuple[Any, _Batch]], count: int) -> Detections:
@@ -265,7 +286,17 @@ class FasterRCNNDetector:
             probs=column("probs")[order],
             features=column("features")[order].astype(np.float16),
             embedding=embedding,
+            suppressed=column("suppressed")[order],
         )
+
+    def class_layer(self) -> tuple[FloatArray, FloatArray]:
+        """(D, K) weights and (K,) offsets of the last layer: features -> logits of the classes."""
+        layer = self.network.roi_heads.box_predictor.cls_score
+        columns = self._cache["columns"]
+        weight, offset = (
+            each.detach()[columns].float().cpu() for each in (layer.weight, layer.bias)
+        )
+        return weight.numpy().T, offset.numpy()
 
     def _widths(self) -> tuple[int, int]:
         """Lengths of feature and embedding, from one blank frame."""

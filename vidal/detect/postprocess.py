@@ -7,6 +7,7 @@ of the proposal stays with every pair, through suppression, and both are looked 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from vidal.detect.options import DetectOptions
 from vidal.detect.vision import nms
 
+_PAIRS = 1 << 22
+"""Pairs of boxes that are compared at once."""
 _SMALLEST = 1e-2
 """Boxes thinner than this many network pixels are dropped, as torchvision does."""
 
@@ -27,6 +30,7 @@ class Kept(NamedTuple):
     label: Tensor  # (N,) int64 in 0..K-1
     score: Tensor  # (N,) float32, the class's entry in the proposal's distribution
     boxes: Tensor  # (N, 4) float32 xyxy in network pixels, inside the image
+    stands_for: Tensor  # (N,) int64 >= 1, boxes that suppression left this one of
 
 
 def distribution(logits: Tensor, columns: Tensor) -> Tensor:
@@ -77,6 +81,55 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, overlap: float) -> T
     return kept
 
 
+def stand_for(boxes: Tensor, groups: Tensor, kept: Tensor, overlap: float) -> Tensor:
+    """How many boxes each kept one stands for: itself, and those that it suppressed.
+
+    Args:
+        boxes: (N, 4) before suppression.
+        groups: (N,) int64; only boxes of one group suppress each other.
+        kept: (M,) rows that suppression kept, by falling score: a box was suppressed by the first
+            that overlaps it by more.
+        overlap: of the suppression.
+
+    Returns:
+        (M,) int64, in the order of ``kept``; the sum over a group is its number of boxes.
+    """
+    group = groups.unique(return_inverse=True)[1]  # type: ignore[no-untyped-call]
+    place = group[kept].argsort(stable=True)  # of the kept ones, by group and falling score
+    rivals = torch.bincount(group[kept], minlength=int(group.max()) + 1 if len(group) else 0)
+    start = rivals.cumsum(0) - rivals
+    found = torch.full_like(group, len(kept))
+    many = rivals[group]
+    for some in _parts(many):
+        box = torch.repeat_interleave(some, many[some])
+        before = many[some].cumsum(0) - many[some]
+        turn = torch.arange(len(box), device=box.device) - before.repeat_interleave(many[some])
+        rival = start[group[box]] + turn
+        near = _overlap(boxes[box].double(), boxes[kept[place[rival]]].double()) > overlap
+        found.scatter_reduce_(0, box[near], rival[near], "amin")
+    counts = torch.bincount(found[found < len(kept)], minlength=len(kept))
+    result = torch.empty_like(counts)
+    result[place] = counts
+    return result.clamp(min=1)
+
+
+def _parts(many: Tensor) -> Sequence[Tensor]:
+    """Rows in a few parts, so that no part has more than a few million pairs."""
+    rows = torch.arange(len(many), device=many.device)
+    total = int(many.sum())
+    if total <= _PAIRS:
+        return [rows]
+    return torch.tensor_split(rows, min(len(many), 1 + 2 * total // _PAIRS))
+
+
+def _overlap(a: Tensor, b: Tensor) -> Tensor:
+    """(N,) IoU of boxes, row by row."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=1)
+    areas = (a[:, 2:] - a[:, :2]).prod(dim=1) + (b[:, 2:] - b[:, :2]).prod(dim=1)
+    return shared / (areas - shared)
+
+
 def select(
     probs: Tensor,
     deltas: Tensor,
@@ -111,8 +164,10 @@ def select(
     score = probs[row, label]
     group = image[row] * (probs.shape[1] - 1) + label
     kept = suppress(boxes, score, group, options.overlap)
+    count = torch.ones_like(row)
+    count[kept] = stand_for(boxes, group, kept, options.overlap)
     kept = kept[rank_within(group[kept]) < options.per_class]
     kept = kept[rank_within(image[row[kept]]) < options.per_frame]
     kept = kept[image[row[kept]].argsort(stable=True)]
     row = row[kept]
-    return Kept(row, image[row], label[kept], score[kept], boxes[kept])
+    return Kept(row, image[row], label[kept], score[kept], boxes[kept], count[kept])

@@ -51,6 +51,29 @@ class TrainState:
     step: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """States of the network that are kept while it is trained, as checkpoints of their own.
+
+    Attributes:
+        folder: where; it exists.
+        count: how many, evenly spaced over the epochs, the end not counted; fewer where there are
+            no more epochs than that.
+    """
+
+    folder: Path
+    count: int
+
+    def epochs(self, total: int) -> frozenset[int]:
+        """After which epochs (counted from 1) of a training one is kept."""
+        every = np.linspace(0, total, self.count + 2)[1:-1].round().astype(int).tolist()
+        return frozenset(every) - {0, total}
+
+    def path(self, epoch: int) -> Path:
+        """Of one of them; by name they are in order."""
+        return self.folder / f"epoch-{epoch:05d}.safetensors"
+
+
 def begin(network: Any, options: TrainOptions, seed: int) -> TrainState:
     """A training at its start; ``network`` is changed by it."""
     network.train()
@@ -253,6 +276,7 @@ def train(
     *,
     progress: Progress | None = None,
     keep: Path | None = None,
+    after_epoch: Callable[[TrainState], None] | None = None,
 ) -> Any:
     """The network, trained; it is changed in place.
 
@@ -264,6 +288,7 @@ def train(
         progress: see ``run_epoch``.
         keep: where the state is kept after every epoch, and continued from if it is there (with
             the seed it was started with). Removed at the end.
+        after_epoch: called after every epoch, before the state is kept.
 
     Raises:
         UsageError: no samples, or the loss is not finite any more.
@@ -278,6 +303,8 @@ def train(
     _, epochs = options.length(len(samples))
     while state.epoch < epochs:
         run_epoch(state, samples, progress)
+        if after_epoch is not None:
+            after_epoch(state)
         if keep is not None:
             save_state(state, keep)
     if keep is not None:

@@ -44,6 +44,10 @@ class EvidencePlan:
         coherence: how errors are estimated; None where they are not wanted.
         expected: how the evidence for expected errors is gathered; None where it is not wanted.
         tracker: what carries boxes; only ``flow`` reads the options of flow.
+        suppressed: whether detections have to tell how many boxes they stand for: those that an
+            earlier version stored do not, and are made anew.
+        snapshots: earlier states of the detector, oldest first, whose detections are wanted too
+            (``again``).
     """
 
     store: Path
@@ -53,6 +57,21 @@ class EvidencePlan:
     coherence: CoherenceOptions | None
     expected: ExpectedErrorsOptions | None = None
     tracker: MotionSource = "flow"
+    suppressed: bool = False
+    snapshots: tuple[DetectorSpec, ...] = ()
+
+    @property
+    def again(self) -> tuple[EvidencePlan, ...]:
+        """How the detections of each snapshot are computed."""
+        bare = replace(
+            self, flow=None, coherence=None, expected=None, suppressed=False, snapshots=()
+        )
+        return tuple(replace(bare, detector=snapshot) for snapshot in self.snapshots)
+
+    @property
+    def counts_suppressed(self) -> bool:
+        """Whether stored detections without these counts are made anew: given ones cannot be."""
+        return self.suppressed and not isinstance(self.detector, GivenDetections)
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """The content keys of one clip's evidence."""
@@ -120,8 +139,10 @@ def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip
     Only the few bytes that say so are read: the content is checked when it is used.
     """
     keys = job.plan.keys(job.clip)
-    found = store.peek(keys.detections, (PLAIN, "scanned"))
+    found = store.peek(keys.detections, (PLAIN, "scanned", "suppressed"))
     if found is None or len(found["scanned"]) != job.clip.frames:
+        return None
+    if job.plan.counts_suppressed and "suppressed" not in found:
         return None
     verdicts = None if keys.estimate is None else store.peek(keys.estimate, (PLAIN, "rows"))
     if keys.estimate is not None and verdicts is None:
@@ -170,7 +191,7 @@ def _compute(
 ) -> tuple[Detections, ErrorEstimate | None]:
     """Scan for what is missing, then estimate; everything is put where it belongs."""
     plan, clip = job.plan, job.clip
-    detections = _detections_of(clip, store, keys)
+    detections = _detections_of(clip, store, keys, counted=plan.counts_suppressed)
     motion = None if keys.flow is None else _load(store, keys.flow, FlowField)
     if motion is not None and len(motion.valid) != max(clip.frames - 1, 0):
         motion = None
@@ -304,8 +325,15 @@ def load_evidence(store: Store, keys: EvidenceKeys) -> Evidence | None:
     return None if keys.expected is None else _must(_load(store, keys.expected, Evidence))
 
 
-def _detections_of(clip: Clip, store: Store, keys: EvidenceKeys) -> Detections | None:
-    """What is stored; None also where an earlier version counted the frames differently."""
+def _detections_of(
+    clip: Clip, store: Store, keys: EvidenceKeys, *, counted: bool
+) -> Detections | None:
+    """What is stored; None also where an earlier version counted the frames differently.
+
+    Or where it did not count suppressed boxes, and they are to be ``counted``.
+    """
+    if counted and "suppressed" not in (store.peek(keys.detections, ("suppressed",)) or ()):
+        return None
     detections = _load(store, keys.detections, Detections)
     return detections if detections is None or len(detections.scanned) == clip.frames else None
 

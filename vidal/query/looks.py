@@ -43,7 +43,7 @@ class Looks:
     """Greedy choice under the diversity reward over groups of frames that look alike.
 
     Attributes:
-        inner: the acquisition function; scores are >= 0.
+        inner: the acquisition function; where it has negative scores, the lowest counts as 0.
         gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
         groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
@@ -71,6 +71,7 @@ class Looks:
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions, in the order in which they add most."""
         scores = self.inner.score(pool)
+        scores = scores - min(0.0, scores.min(initial=0.0))
         count = self.groups or max(2, round(2 * budget**0.5))
         groups = look_groups(pool.column(COLUMN), count, rng)
         taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)

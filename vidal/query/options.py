@@ -52,11 +52,13 @@ class Preset(Generic[T]):
         cls: the dataclass.
         what: it does, in one sentence.
         given: fields that are no options, and other defaults of some that are.
+        hidden: options of the class that mean nothing for this entry.
     """
 
     cls: type[T]
     what: str
     given: Mapping[str, Any]
+    hidden: frozenset[str] = frozenset()
 
     def __call__(self, **values: Any) -> T:
         """An instance; values take the place of what is given."""
@@ -76,7 +78,8 @@ def options_of(kind: type | Preset[Any]) -> list[Option]:
     A field with ``metadata={"option": False}`` is none: it is set by other means (``gap``), or
     holds an inner strategy.
     """
-    cls, given = (kind.cls, kind.given) if isinstance(kind, Preset) else (kind, {})
+    preset = kind if isinstance(kind, Preset) else Preset(kind, "", {})
+    cls, given, hidden = preset.cls, preset.given, preset.hidden
     hints = get_type_hints(cls)
     helps = _helps(cls)
     return [
@@ -87,7 +90,7 @@ def options_of(kind: type | Preset[Any]) -> list[Option]:
             helps.get(f.name, ""),
         )
         for f in fields(cls)
-        if f.init and f.metadata.get("option", True)
+        if f.init and f.metadata.get("option", True) and f.name not in hidden
     ]
 
 

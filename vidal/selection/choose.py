@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidal.query.balance_told import BalanceTold
+from vidal.query.balanced import Balanced
 from vidal.query.random_share import select_with_random
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
+from vidal.selection.trained import Trainer
 from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query
 from vidal.video import read_frames
 
@@ -26,11 +29,13 @@ class Choice:
         query: the chosen frames.
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
+        balance: what class balance weighed, or None.
     """
 
     query: Query
     scored: Scored
     drawn: int
+    balance: BalanceTold | None = None
 
 
 def choose(
@@ -40,6 +45,7 @@ def choose(
     number: int,
     wanted: int,
     truth: Mapping[str, Annotations] | None = None,
+    trainer: Trainer | None = None,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -52,20 +58,15 @@ def choose(
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
         truth: for the oracles of a simulation only; see ``build_pool``.
+        trainer: makes columns that are not stored; None = none are needed.
     """
     while True:
-        pool = _pool(plan, lookup, truth)
-        positions, drawn = select_with_random(
-            plan.selector,
-            pool,
-            min(wanted, len(pool)),
-            step_rng(plan.seed, number, SELECT),
-            share=plan.random_share,
-            gap=plan.gap,
-        )
+        pool = _pool(plan, lookup, truth, trainer)
+        positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
-            return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+            made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+            return replace(made, balance=told)
         lookup = lookup.without(lost)
 
 
@@ -77,6 +78,7 @@ def recall(
     number: int,
     wanted: int,
     drawn: int,
+    trainer: Trainer | None = None,
 ) -> Choice:
     """What an earlier run chose, told again; frames that are not in the pool are left out.
 
@@ -87,15 +89,45 @@ def recall(
         number: of the round.
         wanted: its budget in frames.
         drawn: how many of the last frames were drawn at random.
+        trainer: as for ``choose``.
     """
-    pool = _pool(plan, lookup, None)
+    pool = _pool(plan, lookup, None, trainer)
     where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
     positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
-    return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+    made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+    if not isinstance(plan.selector, Balanced):
+        return made
+    again, _, told = _selected(plan, pool, number, wanted)
+    same = np.array_equal(np.sort(again), np.sort(positions))
+    return replace(made, balance=told if same else None)
 
 
-def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | None) -> Pool:
-    return build_pool(
+def _selected(
+    plan: QueryPlan, pool: Pool, number: int, wanted: int
+) -> tuple[IntArray, int, BalanceTold | None]:
+    """Positions, how many of the last were drawn at random, and what class balance weighed."""
+    told: list[BalanceTold] = []
+    selector = plan.selector
+    if isinstance(selector, Balanced):
+        selector = replace(selector, listener=told.append)
+    positions, drawn = select_with_random(
+        selector,
+        pool,
+        min(wanted, len(pool)),
+        step_rng(plan.seed, number, SELECT),
+        share=plan.random_share,
+        gap=plan.gap,
+    )
+    return positions, drawn, told[-1] if told else None
+
+
+def _pool(
+    plan: QueryPlan,
+    lookup: Lookup,
+    truth: Mapping[str, Annotations] | None,
+    trainer: Trainer | None,
+) -> Pool:
+    pool = build_pool(
         lookup.parts(),
         classes=lookup.gathered.classes,
         needs=plan.selector.needs,
@@ -103,6 +135,7 @@ def _pool(plan: QueryPlan, lookup: Lookup, truth: Mapping[str, Annotations] | No
         floor=plan.floor,
         truth=truth,
     )
+    return pool if trainer is None else trainer.complete(pool)
 
 
 def _choice(

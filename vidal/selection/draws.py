@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SELECT, START, TRAIN, LEARN, CROSS = 0, 1, 2, 3, 4
-PSEUDO = 100
+SELECT, START, TRAIN, LEARN, CROSS, PSEUDO, HEADS = 0, 1, 2, 3, 4, 100, 2**20
 """What random numbers are drawn for; ``CROSS`` + n is fold n of a cross-fitting."""
 
 

@@ -62,7 +62,10 @@ def labelled_items(
     answers, out = _answers(table, truth)
     rows = np.flatnonzero(~out)
     kept = table.features[rows] if features else table.features[rows, :0]
-    return Items(kept.astype(np.float32), table.probs[rows], answers[rows])
+    more: dict[str, NDArray[Any]] = {"labels": table.labels[rows], "scores": table.scores[rows]}
+    if len(table.suppressed) == len(table):
+        more["suppressed"] = table.suppressed[rows]
+    return Items(kept.astype(np.float32), table.probs[rows], answers[rows], more)
 
 
 class LabelledSide:
@@ -139,7 +142,15 @@ def join_items(parts: Sequence[Items], classes: int) -> Items:
         np.concatenate(features),
         np.concatenate([each.probs for each in parts]),
         np.concatenate([each.answers for each in parts]),
+        _joined_columns(parts),
     )
+
+
+def _joined_columns(parts: Sequence[Items]) -> dict[str, NDArray[Any]]:
+    """Those that every clip with items has."""
+    filled = [each for each in parts if len(each)] or list(parts[:1])
+    names = set.intersection(*(set(each.columns) for each in filled))
+    return {name: np.concatenate([each.columns[name] for each in filled]) for name in sorted(names)}
 
 
 def _answers(table: Detections, truth: Annotations) -> tuple[IntArray, BoolArray]:

@@ -10,6 +10,7 @@ import numpy as np
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
 from vidal.expected_errors import ErrorModel, Totals
+from vidal.selection.again import columns_of
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
 from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
@@ -29,6 +30,7 @@ class Lookup:
         totals: what makes counts of its sums; None = they are told as they are.
         numbers: clip id -> number of the clip in what was judged.
         unreadable: clip id -> frames that turned out not to decode.
+        snapshots: what earlier states of the detector found, oldest first.
     """
 
     gathered: Gathered
@@ -39,6 +41,7 @@ class Lookup:
     numbers: Mapping[str, int] = field(default_factory=dict)
     ranks: bool = True
     unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    snapshots: tuple[Gathered, ...] = ()
 
     def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
         """The same, but these frames do not decode either."""
@@ -49,7 +52,8 @@ class Lookup:
 
     def parts(self) -> Iterator[PoolClip]:
         """All clips, one at a time, with what is expected of them."""
-        return (self._expecting(self.part(clip)) for clip in self.gathered.clips.values())
+        parts = (self._expecting(self.part(clip)) for clip in self.gathered.clips.values())
+        return (self._voted(part) for part in parts)
 
     def part(self, clip: Clip) -> PoolClip:
         """A clip's evidence, and which of its frames may be chosen."""
@@ -66,6 +70,15 @@ class Lookup:
         estimate = self.gathered.estimate(clip.id)
         told = None if self.labels is None else self.labels.annotations.get(clip.id)
         return PoolClip(clip, selectable, labelled, detections, estimate, annotations=told)
+
+    def _voted(self, part: PoolClip) -> PoolClip:
+        """With what the snapshots say of its detections."""
+        if not self.snapshots or part.detections is None:
+            return part
+        # A clip that was read a moment ago is skipped by none of them.
+        earlier = [each.detections(part.clip.id) for each in self.snapshots]
+        found = [table for table in earlier if table is not None]
+        return replace(part, row_columns=columns_of(part.detections, found))
 
     def _expecting(self, part: PoolClip) -> PoolClip:
         if self.model is None or part.detections is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
 from vidal.expected_errors import SIGNALS, fuse, fuse_with, signals
 from vidal.selection.labelled import LabelledSide
+from vidal.selection.objects import expected_objects
 from vidal.types import (
     Annotations,
     BoolArray,
@@ -41,6 +42,7 @@ class PoolClip:
         told: the same, right in sum, for people to read; None = ``expected``.
         prior: the largest weight, in [0, 1], of the shipped prior in what is expected.
         annotations: what was annotated on its labelled frames, or None.
+        row_columns: more arrays with one row a detection, see ``Regions.columns``.
     """
 
     clip: Clip
@@ -52,6 +54,7 @@ class PoolClip:
     told: NDArray[np.float32] | None = None
     prior: float = 0.0
     annotations: Annotations | None = None
+    row_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def build_pool(
@@ -100,11 +103,13 @@ class _Parts:
         self._truth = {} if truth is None else truth
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
+        self._row_columns = needs & {"suppressed", "votes", "members"}
         self._side = LabelledSide(classes, needs, threshold)
         makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {
             "errors": self._errors,
             "embedding": _embedding,
             "class_mass": self._class_mass,
+            "expected_objects": self._expected_objects,
             "expected": self._expected,
             "told": self._told,
             "learned": _learned,
@@ -130,7 +135,7 @@ class _Parts:
             self._columns[name].append(make(part)[frames])
         self._side.add(part.detections, part.annotations, part.labelled)
         if self._regions_wanted and part.detections is not None:
-            self._regions.append(self._regions_of(part.detections, part.selectable))
+            self._regions.append(self._regions_of(part, part.detections))
         self._size += len(frames)
 
     def pool(self) -> Pool:
@@ -203,8 +208,24 @@ class _Parts:
             np.add.at(mass, part.detections.frame[rows], part.detections.probs[rows, :-1])
         return mass
 
-    def _regions_of(self, detections: Detections, selectable: BoolArray) -> Regions:
+    def _expected_objects(self, part: PoolClip) -> NDArray[Any]:
+        return expected_objects(
+            part.detections,
+            (part.clip.frames, len(self._classes)),
+            threshold=self._threshold,
+            told=None if part.expected is None else self._told(part),
+            estimate=part.estimate,
+        )
+
+    def _regions_of(self, part: PoolClip, detections: Detections) -> Regions:
+        selectable = part.selectable
         rows = np.flatnonzero((detections.scores > self._threshold) & selectable[detections.frame])
+        known = {"suppressed": detections.suppressed, **part.row_columns}
+        more = {
+            name: known[name]
+            for name in self._row_columns & set(known)
+            if len(known[name]) == len(detections)
+        }
         position = np.cumsum(selectable) - 1 + self._size
         features = detections.features[rows]
         return Regions(
@@ -214,6 +235,7 @@ class _Parts:
             labels=detections.labels[rows],
             probs=detections.probs[rows],
             features=features if self._features_wanted else features[:, :0],
+            columns={name: values[rows] for name, values in more.items()},
         )
 
 
@@ -254,4 +276,12 @@ def _joined(parts: Sequence[Regions], classes: int) -> Regions:
         labels=column("labels", (0,), np.int64),
         probs=column("probs", (0, classes + 1), np.float32),
         features=column("features", (0, 0), np.float16),
+        columns=_joined_columns(parts),
     )
+
+
+def _joined_columns(parts: Sequence[Regions]) -> dict[str, NDArray[Any]]:
+    """Those that every clip with detections has."""
+    filled = [part for part in parts if len(part)] or list(parts[:1])
+    names = set.intersection(*(set(part.columns) for part in filled)) if filled else set()
+    return {name: np.concatenate([part.columns[name] for part in filled]) for name in sorted(names)}

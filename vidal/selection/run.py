@@ -8,6 +8,7 @@ from vidal.errors import NoClips
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
+from vidal.selection.again import COLUMNS
 from vidal.selection.choose import Choice, choose, recall
 from vidal.selection.expected import JudgedRound
 from vidal.selection.learn import Lesson, expected_sentence, learn
@@ -15,6 +16,7 @@ from vidal.selection.lookup import Lookup
 from vidal.selection.notes import notes_on, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
+from vidal.selection.trained import Trainer
 from vidal.types import Annotations, FrameRef
 
 
@@ -42,11 +44,20 @@ def run_selection(
 
     Raises:
         NoClips: none of the clips can be used.
+        EvidenceMissing: the strategy needs what cannot be known here; mostly before any work.
     """
+    trainer = _trainer(plan, prepared)
     found = _evidence(plan, prepared, engines, watcher)
     lesson = _lesson(plan, prepared, found, judged)
-    lookup = _lookup(prepared, found, lesson)
-    choice = choose(plan.query, lookup, number=prepared.round, wanted=prepared.wanted, truth=truth)
+    lookup = _lookup(plan, prepared, found, lesson, engines=engines, watcher=watcher)
+    choice = choose(
+        plan.query,
+        lookup,
+        number=prepared.round,
+        wanted=prepared.wanted,
+        truth=truth,
+        trainer=trainer,
+    )
     return _result(plan, prepared, found, lesson, choice)
 
 
@@ -64,11 +75,18 @@ def retell_selection(
 
     The other arguments are those of ``run_selection``, as they were then.
     """
+    trainer = _trainer(plan, prepared)
     found = _evidence(plan, prepared, engines, watcher)
     lesson = _lesson(plan, prepared, found, judged)
-    lookup = _lookup(prepared, found, lesson)
+    lookup = _lookup(plan, prepared, found, lesson, engines=engines, watcher=watcher)
     choice = recall(
-        plan.query, lookup, frames, number=prepared.round, wanted=prepared.wanted, drawn=drawn
+        plan.query,
+        lookup,
+        frames,
+        number=prepared.round,
+        wanted=prepared.wanted,
+        drawn=drawn,
+        trainer=trainer,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -86,7 +104,49 @@ def _evidence(
     return found
 
 
-def _lookup(prepared: Prepared, found: Gathered, lesson: Lesson) -> Lookup:
+def _trainer(plan: SelectionPlan, prepared: Prepared) -> Trainer:
+    """What makes columns that nobody stores.
+
+    Raises:
+        EvidenceMissing: what the strategy needs cannot be had.
+    """
+    trainer = Trainer(
+        plan.query.strategy,
+        plan.query.selector.needs,
+        plan.evidence.detector,
+        plan.query.seed,
+        prepared.round,
+        snapshots=bool(plan.evidence.snapshots),
+    )
+    labels = prepared.labels
+    trainer.check(
+        0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in prepared.clips)
+    )
+    return trainer
+
+
+def _snapshots(
+    plan: SelectionPlan, found: Gathered, engines: EngineMaker, watcher: Watcher
+) -> tuple[Gathered, ...]:
+    """What earlier states of the detector find, where the strategy asks for it."""
+    needs = plan.query.selector.needs
+    if "heads" in needs or not needs & COLUMNS:
+        return ()
+    clips = list(found.clips.values())
+    return tuple(
+        gather_clips(each, clips, engines=engines, watcher=watcher) for each in plan.evidence.again
+    )
+
+
+def _lookup(
+    plan: SelectionPlan,
+    prepared: Prepared,
+    found: Gathered,
+    lesson: Lesson,
+    *,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> Lookup:
     return Lookup(
         found,
         prepared.labels,
@@ -95,6 +155,7 @@ def _lookup(prepared: Prepared, found: Gathered, lesson: Lesson) -> Lookup:
         lesson.totals,
         lesson.numbers,
         lesson.ranks,
+        snapshots=_snapshots(plan, found, engines, watcher),
     )
 
 
@@ -121,6 +182,8 @@ def _result(
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
+    if choice.balance is not None:
+        remarks = (*remarks, choice.balance.sentence)
     return SelectionResult(
         query=choice.query,
         clips=found.clips,
@@ -138,5 +201,6 @@ def _result(
         forecast=lesson.forecast,
         expected=expected,
         expected_by=lesson.source,
+        balance=choice.balance,
         prints=found.prints,
     )

@@ -18,13 +18,17 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
     open_campaign,
@@ -47,6 +51,7 @@ from vidal.evaluate.curves import Picks, Row
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import store_at
 from vidal.protocols import Engine
+from vidal.query.balance import l1_score
 from vidal.selection.quality import judge_query
 from vidal.selection.result import SelectionResult
 from vidal.simulation.runs import (
@@ -60,7 +65,7 @@ from vidal.simulation.runs import (
     share_evidence,
 )
 from vidal.store import atomic
-from vidal.types import Clip
+from vidal.types import Annotations, Clip
 
 PER_ROUND = 100
 """Units of progress a round."""
@@ -223,6 +228,7 @@ class _Run:
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
             pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
+            l1_score=_l1_score(labelled, len(campaign.record.classes)),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
@@ -241,13 +247,23 @@ class _Run:
         for path in self._campaign.folder.glob("models/round-*.safetensors"):
             if path != newest:
                 path.unlink(missing_ok=True)
+                shutil.rmtree(snapshots_of(path), ignore_errors=True)
+
+
+def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
+    """Of all labels so far."""
+    counts = np.zeros(classes, np.int64)
+    for table in tables:
+        labels = table.labels[(table.labels >= 0) & ~table.ignore]
+        counts += np.bincount(labels, minlength=classes)
+    return l1_score(counts)
 
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     """Remove from the store what depends on the model; flow stays, it does not age."""
     store = store_at(plan.store)
-    for clip in clips.values():
-        keys = plan.keys(clip)
+    for each, clip in product((plan, *plan.again), clips.values()):
+        keys = each.keys(clip)
         for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
             if key is not None:
                 store.path(key).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import NoneType, UnionType
@@ -48,6 +48,8 @@ def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
 def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
     """The table that ``to_arrays`` took apart; its constructor checks it again.
 
+    A field with a default may be missing: the table was stored before there was such a field.
+
     Raises:
         ValueError: the arrays are not those of a ``cls``.
     """
@@ -67,7 +69,7 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
             values[name] = from_arrays(_table_type(hints[name]), inner)
         elif name in plain:
             values[name] = _from_json(plain[name], hints[name])
-        else:
+        elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
     return cls(**values)
 

@@ -23,11 +23,22 @@ from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import BACKGROUND, FrameSet, IntArray, Items, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned", "prior"})
-REGION_COLUMNS = frozenset(
-    {"passes", "members", "votes", "predicted_loss", "labelledness", "suppressed"}
+COLUMNS = frozenset(
+    {
+        "errors",
+        "embedding",
+        "class_mass",
+        "expected",
+        "expected_objects",
+        "told",
+        "learned",
+        "prior",
+    }
 )
-OTHER_NEEDS = frozenset({"regions", "features", "labelled"})
+REGION_COLUMNS = frozenset(
+    {"passes", "members", "votes", "predicted_loss", "labelledness", "suppressed", "logits"}
+)
+OTHER_NEEDS = frozenset({"regions", "features", "labelled", "heads"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -57,6 +68,7 @@ def a_pool(
         "prior": np.full(f, seed % 3 / 2, np.float32),
     }
     columns["told"] = 1.5 * columns["expected"]
+    columns["expected_objects"] = np.random.default_rng(seed + 3).gamma(0.5, 1.0, (f, k))
     wanted = COLUMNS | REGION_COLUMNS | OTHER_NEEDS if needs is None else frozenset(needs)
     return Pool(
         FrameSet(clips, clip, index),
@@ -99,6 +111,7 @@ def some_regions(
         "predicted_loss": more.normal(size=n),
         "labelledness": more.random(n),
         "suppressed": more.poisson(4.0, n) + 1,
+        "logits": more.normal(size=(n, k)).astype(np.float32),
     }
     probs = rng.dirichlet(np.ones(len(CLASSES) + 1), n).astype(np.float32)
     corner = rng.uniform(0, 100, (n, 2))
@@ -197,8 +210,10 @@ class StrategyContract:
 
     def test_every_field_is_an_option_or_marked_as_none(self) -> None:
         options = {option.name for option in options_of(self.strategy)}
+        hidden = self.strategy.hidden if isinstance(self.strategy, Preset) else frozenset()
         for field in fields(self.strategy()):
-            assert field.name in options or field.metadata["option"] is False
+            if field.name not in options | hidden:
+                assert field.metadata["option"] is False
 
     def test_every_choice_of_an_option_selects(self) -> None:
         for option in options_of(self.strategy):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -25,11 +27,14 @@ class Items:
         probs: (M, K+1) float32, the model's class distribution; background last, 0 on images.
         answers: (M,) int64: 0..K-1 = that class, K = annotated, outside the K classes,
             ``BACKGROUND`` = nothing is there (never on images).
+        columns: more named arrays with one row an item: ``labels`` and ``scores`` of detections,
+            ``suppressed`` where a strategy needs it (see ``Regions.columns``).
     """
 
     features: FloatArray
     probs: FloatArray
     answers: IntArray
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         m = len(self.answers)
@@ -38,7 +43,11 @@ class Items:
             features=frozen(self.features, np.float32, (m, None), "features"),
             probs=frozen(self.probs, np.float32, (m, None), "probs"),
             answers=frozen(self.answers, np.int64, (m,), "answers"),
+            columns=MappingProxyType(dict(self.columns)),
         )
+        for name, values in self.columns.items():
+            if len(values) != m:
+                raise ValueError(f"{name}: expected {m} rows, got {len(values)}")
         if m and not ((self.answers >= BACKGROUND) & (self.answers <= self.unknown)).all():
             raise ValueError(f"answers: outside {BACKGROUND}..{self.unknown}")
 
@@ -60,7 +69,13 @@ class Items:
 
     def keep(self, rows: BoolArray | IntArray) -> Self:
         """These rows only."""
-        values: dict[str, NDArray[Any]] = {
-            f.name: getattr(self, f.name)[rows] for f in fields(self)
-        }
-        return type(self)(**values)
+        more = {name: values[rows] for name, values in self.columns.items()}
+        return type(self)(self.features[rows], self.probs[rows], self.answers[rows], more)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column by name.
+
+        Raises:
+            KeyError: nobody made it (a strategy did not state it in ``needs``).
+        """
+        return self.columns[name]

@@ -72,6 +72,8 @@ class Detections(Rows):
         probs: (N, K+1) float32, the class distribution; background is the last column.
         features: (N, D) float16 ROI features; D may be 0.
         embedding: (F, E) float32, one per frame, zero where not scanned; E may be 0.
+        suppressed: (N,) int64, how many boxes of the detector, itself included, each one stands for
+            (those that it suppressed); (0,) where the detector does not tell.
     """
 
     classes: tuple[str, ...]
@@ -83,6 +85,7 @@ class Detections(Rows):
     probs: FloatArray
     features: HalfArray
     embedding: FloatArray
+    suppressed: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         classes = tuple(self.classes)
@@ -98,7 +101,10 @@ class Detections(Rows):
             probs=frozen(self.probs, np.float32, (n, k + 1), "probs"),
             features=frozen(self.features, np.float16, (n, None), "features"),
             embedding=frozen(self.embedding, np.float32, (f, None), "embedding"),
+            suppressed=frozen(self.suppressed, np.int64, (None,), "suppressed"),
         )
+        if len(self.suppressed) not in (0, n):
+            raise ValueError(f"suppressed: expected {n} rows, got {len(self.suppressed)}")
         _check_frames(self.frame, f)
         _check_boxes(self.boxes)
         if n and not self.scanned[self.frame].all():
@@ -115,8 +121,9 @@ class Detections(Rows):
 
     def keep(self, rows: BoolArray | IntArray) -> Detections:
         """The table with these rows only (a mask, or increasing row numbers)."""
-        per_row = ("frame", "boxes", "scores", "labels", "probs", "features")
-        return replace(self, **{name: getattr(self, name)[rows] for name in per_row})
+        names = ("frame", "boxes", "scores", "labels", "probs", "features")
+        told = ("suppressed",) if len(self.suppressed) else ()
+        return replace(self, **{name: getattr(self, name)[rows] for name in (*names, *told)})
 
     @staticmethod
     def gather(
@@ -151,6 +158,7 @@ class Detections(Rows):
             return np.concatenate([getattr(part, name) for part in parts])
 
         frame = [where[part.frame + start] for part, start in zip(parts, starts, strict=False)]
+        told = all(len(part.suppressed) == len(part) for part in parts)
         return Detections(
             classes=classes,
             scanned=scanned,
@@ -161,6 +169,7 @@ class Detections(Rows):
             probs=column("probs", (0, len(classes) + 1), np.float32),
             features=column("features", (0, d), np.float16),
             embedding=embedding,
+            suppressed=column("suppressed", (0,), np.int64) if told else np.zeros(0, np.int64),
         )
 
 

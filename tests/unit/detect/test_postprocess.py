@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
 
+from vidal.detect import postprocess
 from vidal.detect.options import DetectOptions
-from vidal.detect.postprocess import Kept, distribution, rank_within, select, suppress
+from vidal.detect.postprocess import Kept, distribution, rank_within, select, stand_for, suppress
 from vidal.errors import UsageError
 
 CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
@@ -150,7 +151,7 @@ def test_no_proposals_give_no_rows() -> None:
         coder=CODER,
         options=DetectOptions(),
     )
-    assert [len(each) for each in rows] == [0, 0, 0, 0, 0]
+    assert [len(each) for each in rows] == [0, 0, 0, 0, 0, 0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,3 +183,39 @@ def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, object]) -> N
 def test_log_of_a_probability_survives_the_softmax() -> None:
     logits = torch.tensor([[math.log(0.25), math.log(0.75)]])
     assert distribution(logits, torch.tensor([1]))[0, 0].item() == pytest.approx(0.75)
+
+
+def test_a_box_stands_for_itself_and_for_those_it_suppressed() -> None:
+    near, far = [10.0, 10, 50, 50], [100.0, 10, 140, 50]
+    rows = kept_of(
+        [[0.9, 0.0, 0.1], [0.8, 0.0, 0.2], [0.7, 0.0, 0.3], [0.1, 0.6, 0.3]],
+        [near, [11, 11, 50, 50], far, near],
+    )
+    assert rows.score.tolist() == pytest.approx([0.9, 0.7, 0.6])
+    assert rows.stands_for.tolist() == [3, 1, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), count=st.integers(0, 60), pairs=st.sampled_from([4, 1 << 22])
+)
+def test_every_box_is_counted_once_for_the_first_that_suppresses_it(
+    seed: int, count: int, pairs: int
+) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, generator=draw) * 40
+    boxes = torch.cat([corner, corner + 5 + torch.rand(count, 2, generator=draw) * 30], dim=1)
+    scores = torch.rand(count, generator=draw)
+    groups = torch.randint(0, 3, (count,), generator=draw) * 7
+    kept = suppress(boxes, scores, groups, 0.4)
+    expected, left = [], set(range(count))
+    for row in kept.tolist():
+        mine = [i for i in sorted(left) if groups[i] == groups[row]]
+        iou = box_iou(boxes[mine].double(), boxes[[row]].double())[:, 0] if mine else []
+        hit = {i for i, value in zip(mine, iou, strict=True) if value > 0.4}
+        expected.append(len(hit))
+        left -= hit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postprocess, "_PAIRS", pairs)
+        assert stand_for(boxes, groups, kept, 0.4).tolist() == expected
+    assert not left

@@ -9,8 +9,8 @@ from vidal.errors import UsageError
 from vidal.query.baselines import EveryNth, Random
 from vidal.query.exclusion import away_from_labelled, neighbourhoods, thin
 from vidal.query.pools import restrict
+from vidal.query.region_scores import region_score
 from vidal.query.select import RoundRobin, Spread, TopScores, lift, round_robin
-from vidal.query.uncertainty import region_score
 from vidal.types import Explanation, FrameSet, Pool, Regions
 
 FRAMES = st.lists(

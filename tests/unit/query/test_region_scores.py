@@ -8,18 +8,13 @@ from hypothesis.extra.numpy import arrays
 
 from vidal.errors import UnknownName
 from vidal.query.options import build, options_of
-from vidal.query.uncertainty import (
-    FORMULAS,
-    RegionScore,
-    aggregate,
-    entropy,
-    least_confidence,
-    margin,
-    region_score,
-)
+from vidal.query.region_scores import FORMULAS, RegionScore, region_score
+from vidal.query.uncertainty import entropy, least_confidence, margin
 from vidal.types import FrameSet, Pool, Regions
 
 PURE = [least_confidence, margin, entropy]
+PAPER = {name: FORMULAS[name] for name in ("entropy", "least-confidence", "margin")}
+"""The baselines of the paper."""
 NONE = np.zeros(0, np.int64)
 
 
@@ -76,7 +71,7 @@ def test_entropy_is_in_nats_and_takes_zeros():
     )
 
 
-@pytest.mark.parametrize("formula", [*PURE, *(line.of for line in FORMULAS.values())])
+@pytest.mark.parametrize("formula", [*PURE, *(line.of for line in PAPER.values())])
 def test_formulas_take_no_rows_and_one_class(formula):
     assert formula(np.zeros((0, 3), np.float32)).shape == (0,)
     sure, unsure = formula(np.array([[0.95, 0.05], [0.6, 0.4]], np.float32))
@@ -86,7 +81,7 @@ def test_formulas_take_no_rows_and_one_class(formula):
 def test_with_one_class_and_background_the_three_rank_confident_detections_alike():
     p = np.random.default_rng(0).uniform(0.5, 1, 50)
     probs = np.stack([p, 1 - p], axis=1)
-    orders = [np.argsort(line.of(probs)).tolist() for line in FORMULAS.values()]
+    orders = [np.argsort(line.of(probs)).tolist() for line in PAPER.values()]
     assert orders[0] == orders[1] == orders[2]
 
 
@@ -101,16 +96,8 @@ def test_formulas_stay_in_their_ranges(raw):
 @given(arrays(np.float64, (6, 4), elements=st.floats(0.01, 1)), st.permutations(range(3)))
 def test_formulas_do_not_depend_on_the_order_of_classes(raw, order):
     probs = raw / raw.sum(axis=1, keepdims=True)
-    for formula in FORMULAS.values():
+    for formula in PAPER.values():
         np.testing.assert_allclose(formula.of(probs), formula.of(probs[:, [*order, 3]]))
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"), [("mean", [2, 0, 5]), ("sum", [4, 0, 5]), ("max", [3, 0, 5])]
-)
-def test_frames_without_detections_score_zero(how, expected):
-    values = aggregate(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 2]), 3, how)
-    np.testing.assert_array_equal(values, expected)
 
 
 def test_defaults_aggregate_as_the_paper_does():
@@ -169,10 +156,13 @@ def test_scores_are_those_of_a_class_per_formula(name, how):
         assert region_score(name)() == strategy
 
 
-def test_every_formula_has_the_option_of_the_aggregate_and_its_own_default():
+def test_every_formula_has_the_options_that_mean_something_and_its_own_defaults():
     for name, line in FORMULAS.items():
-        found = [(option.name, option.default) for option in options_of(region_score(name))]
-        assert found == [("aggregate", line.aggregate), ("spread", "clips"), ("groups", 0)]
+        found = {option.name: option.default for option in options_of(region_score(name))}
+        more = {"background": True} if name in {*PAPER, "bald", "ensemble", "egl"} else {}
+        more |= {} if line.by is None else {"by": line.by}
+        same = {"aggregate": line.aggregate, "top": 3, "spread": "clips", "groups": 0}
+        assert found == same | more
 
 
 def test_a_formula_that_is_not_in_the_table_is_refused():

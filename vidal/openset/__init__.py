@@ -1,0 +1,1 @@
+"""Strategies for pools that hold objects of none of the classes: one file per paper."""
