@@ -242,17 +242,6 @@ def plan_round(
     return SelectionJob(plan, engines)
 
 
-def _snapshots(
-    config: CampaignConfig, plan: SelectionPlan, model: Path | None
-) -> tuple[DetectorSpec, ...]:
-    """The states that were kept of a model's training, where the strategy asks for them."""
-    needs = plan.query.selector.needs
-    if model is None or "heads" in needs or not needs & VOTED:
-        return ()
-    files = sorted(snapshots_of(model).glob("*.safetensors"))
-    return tuple(detector_spec(config, model=file) for file in files)
-
-
 def plan_teacher(campaign: Campaign, number: int) -> EvidencePlan:
     """How the pool is looked at for pseudo-labels: as expected errors do, with the model before.
 
@@ -307,6 +296,17 @@ def train_campaign(
     clips = campaign.clips(engines, only=needed)
     teaching = Teaching(plan_teacher, engines, watcher) if teaches else None
     return train_round(campaign, clips, progress=progress, teaching=teaching)
+
+
+def _snapshots(
+    config: CampaignConfig, plan: SelectionPlan, model: Path | None
+) -> tuple[DetectorSpec, ...]:
+    """The states that were kept of a model's training, where the strategy asks for them."""
+    needs = plan.query.selector.needs
+    if model is None or "heads" in needs or not needs & VOTED:
+        return ()
+    files = sorted(snapshots_of(model).glob("*.safetensors"))
+    return tuple(detector_spec(config, model=file) for file in files)
 
 
 def check_config(config: CampaignConfig) -> None:

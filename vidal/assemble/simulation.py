@@ -24,6 +24,7 @@ from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
 from vidal.evidence.places import EngineMaker, cores
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
+from vidal.simulation.notes import pseudo_notes
 from vidal.simulation.results import SimulationResult
 from vidal.simulation.runs import (
     INITIAL,
@@ -357,7 +358,7 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             "The oracles see the labels of the pool. They show what knowing the true errors would"
             " gain; nobody can use them on data without labels."
         )
-    notes += _pseudo_notes(rows)
+    notes += pseudo_notes(rows)
     short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
     if short:
         notes.append(
@@ -365,20 +366,6 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             " neighbours of labelled frames are excluded."
         )
     return tuple(notes)
-
-
-def _pseudo_notes(rows: Sequence[Row]) -> list[str]:
-    """Of every run that trained on labels nobody gave: how many, and how many of them are right."""
-    notes = []
-    for name in dict.fromkeys(row.strategy for row in rows if row.pseudo_labels):
-        mine = [row.pseudo_labels for row in rows if row.strategy == name and row.pseudo_labels]
-        total = {k: sum(each[k] for each in mine) for k in ("frames", "boxes", "right")}
-        share = f"{total['right'] / total['boxes']:.0%}" if total["boxes"] else "none"
-        notes.append(
-            f"{name}: trained on pseudo-labels, too: {total['boxes']:,} boxes on"
-            f" {total['frames']:,} frames over all rounds and seeds; {share} of them are right."
-        )
-    return notes
 
 
 def _asked(rows: Sequence[Row], row: Row) -> int:

@@ -124,7 +124,7 @@ class SelectionConfig(Model):
         return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
 
-_OWN = ("from", "initial_epochs", "snapshots", "pseudo_labels")
+_OWN = ("from", "initial_epochs", "pseudo_labels", "snapshots")
 """Keys of the section that are no options of ``TrainOptions``."""
 
 
@@ -136,18 +136,18 @@ class TrainingConfig(Model):
             ``from``.
         initial_epochs: epochs of a training that does not go on from an earlier round's model
             (a network with fresh weights needs more of them); None = ``epochs``.
-        snapshots: states of the network on the way that are kept beside a model, for strategies
-            that ask how labels changed; None = none, or 4 where the strategy asks.
         pseudo_labels: labels that the model before gives to frames nobody was asked about, see
             ``PseudoLabelOptions`` and docs/semi_supervised.md; None = there are none. ``{}`` or
             true = with the defaults.
+        snapshots: states of the network on the way that are kept beside a model, for strategies
+            that ask how labels changed; None = none, or 4 where the strategy asks.
         given: the options that differ from what suits the detector.
     """
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
     initial_epochs: int | None = Field(default=None, gt=0)
-    snapshots: int | None = Field(default=None, ge=0)
     pseudo_labels: PseudoLabelOptions | None = None
+    snapshots: int | None = Field(default=None, ge=0)
     given: Mapping[str, Any] = {}
 
     @field_validator("pseudo_labels", mode="before")
@@ -176,10 +176,11 @@ class TrainingConfig(Model):
     def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
+        pseudo = None if self.pseudo_labels is None else asdict(self.pseudo_labels)
         own: dict[str, Any] = {"from": self.begin, "initial_epochs": self.initial_epochs}
+        own["pseudo_labels"] = pseudo
         if self.snapshots is not None:
             own["snapshots"] = self.snapshots
-        own["pseudo_labels"] = None if self.pseudo_labels is None else asdict(self.pseudo_labels)
         return {**own, **plain}
 
 

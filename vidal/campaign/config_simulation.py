@@ -32,10 +32,10 @@ class VariantConfig(Model):
         expected: options of expected errors.
         coherence: of temporal coherence.
         random_share: of each query that is drawn at random.
-        balance: of the classes: lambda, or ``auto``.
-        class_weights: class -> how many labels of it are wanted in proportion to others.
         training: options of training after the initial round, which all runs of a seed share:
             ``pseudo_labels``.
+        balance: of the classes: lambda, or ``auto``.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
     """
 
     strategy: str

@@ -227,8 +227,8 @@ class _Run:
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
-            l1_score=_l1_score(labelled, len(campaign.record.classes)),
             pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
+            l1_score=_l1_score(labelled, len(campaign.record.classes)),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
