@@ -37,6 +37,7 @@ from vidal.campaign.loop import (
     select_round,
     to_train,
     train_round,
+    without_snapshots,
 )
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.source import Source
@@ -128,8 +129,13 @@ class _Run:
         trained = [each for each in record.rounds() if each.state == "trained"]
         if len(trained) > done:
             self._judge(trained[done].number)
-        elif to_train(self._campaign) is not None or lost_models(self._campaign):
-            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``.
+        elif (
+            to_train(self._campaign) is not None
+            or lost_models(self._campaign)
+            or without_snapshots(self._campaign) is not None
+        ):
+            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``. Without
+            # states is the initial model, which all strategies share.
             train_round(self._campaign, self._clips, progress=self._progress(done))
         elif record.open_round() is not None:
             answer_round(self._campaign, TruthOracle(self._truth))
