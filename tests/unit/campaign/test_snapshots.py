@@ -178,3 +178,16 @@ def test_states_are_kept_where_the_strategy_asks_or_the_configuration_says(
     config = parse_config(given, "x")
     assert snapshots_wanted(config) == wanted
     assert ("snapshots" in dump_config(config)) == (snapshots is not None)
+
+
+def test_heads_learn_from_the_answers_of_the_campaign_and_no_states_are_kept(tmp_path, clips):
+    given = values(clips)
+    given["selection"] |= {"options": {"by": "heads"}}
+    begin_campaign(tmp_path / "w", parse_config(given, "x"), initial_labels=False)
+    with open_campaign(tmp_path / "w") as campaign:
+        answered(campaign)
+        model = train(campaign).model
+        assert not snapshots_of(model).exists()
+        chosen = select(campaign).query
+        assert len(chosen) == 2
+        assert all("label dispersion" in words for words in chosen.explanation.words)
