@@ -149,7 +149,10 @@ def test_the_robust_choice_is_no_worse_than_the_greedy_one_and_says_how_it_was_m
     greedy = Coreset(gap=0, outliers=3, exact=0).select(pool, 5, generator())
     radii = [covering_radius(points, np.concatenate([none, points[p]]), 3) for p in (best, greedy)]
     assert radii[0] < radii[1]
-    assert "3 outliers let off" in Coreset(outliers=3).explain(pool, best).words[0]
+    told = Coreset(outliers=3).explain(pool, best)
+    assert "3 outliers let off" in told.words[0]
+    assert told.parts["stands_for"].sum() == 60
+    assert told.words[0].startswith(f"stands for {told.parts['stands_for'][0]} frame")
     said = Coreset(outliers=3, exact=0).explain(pool, greedy).words[0]
     assert "chosen greedily" in said
     assert "60 frames are too many to solve" in said

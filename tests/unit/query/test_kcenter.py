@@ -158,8 +158,10 @@ def test_the_radius_lets_off_the_farthest():
     assert covering_radius(LINE, NONE) == np.inf
     assert covering_radius(LINE, NONE, 4) == 0.0
     assert covering_radius(NONE, centres) == 0.0
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="outliers"):
         covering_radius(LINE, centres, -1)
+    with pytest.raises(ValueError, match="outliers"):
+        coreset_robust(LINE, centres, 1, -1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -196,7 +198,34 @@ def test_the_solver_keeps_neighbours_apart():
     first = np.maximum(np.arange(12) - 3, 0)
     takes = Takes(Takes.itself(12).own, np.stack([first, np.minimum(np.arange(12) + 4, 12)], 1))
     greedy = farthest_first(pool, np.zeros((0, 1)), 3, takes=takes)
-    found = coreset.improved(pool, np.zeros((0, 1)), greedy, 0, takes=takes)
+    found = coreset.improved(pool, np.zeros((0, 1)), greedy, 0, takes=takes).rows
     assert len(found) == 3
     assert np.diff(found).min() > 3
     assert radius(pool, np.zeros((0, 1)), found) == 2.0  # 1, 5, 9 or the like
+
+
+def test_rows_that_the_radius_does_not_need_are_told_apart():
+    """Four groups of points, two of them labelled: of five rows two are needed."""
+    rng = np.random.default_rng(2)
+    pool = np.repeat(np.arange(4) * 100.0, 20)[:, None] + rng.random((80, 1))
+    known = np.array([[0.5], [100.5]])
+    greedy = farthest_first(pool, known, 5)
+    found = coreset.improved(pool, known, greedy, 0)
+    assert len(found.rows) == 5
+    assert set(found.needed) <= set(found.rows)
+    assert radius(pool, known, found.needed) == radius(pool, known, found.rows)
+    chosen = coreset_robust(pool, known, 5, 0)
+    assert len(chosen) == 5
+    assert radius(pool, known, chosen) <= radius(pool, known, found.rows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 99), st.integers(0, 3))
+def test_needed_rows_have_the_radius_of_all(seed, outliers):
+    rng = np.random.default_rng(seed)
+    pool, known = rng.normal(size=(70, 2)), rng.normal(size=(2, 2))
+    greedy = farthest_first(pool, known, 6, let_off=outliers)
+    found = coreset.improved(pool, known, greedy, outliers)
+    assert radius(pool, known, found.needed, outliers) == pytest.approx(
+        radius(pool, known, found.rows, outliers)
+    )
