@@ -18,7 +18,7 @@ from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
-from vidal.query.balanced import EntropyL1PseudoLabel
+from vidal.query.balance_pseudo import EntropyL1PseudoLabel
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.batchbald import BatchBald
 from vidal.query.cluster_margin import ClusterMargin
@@ -27,6 +27,7 @@ from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.foreign import Foreign
 from vidal.query.options import Preset, build
 from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePositives
+from vidal.query.portable import Portable
 from vidal.query.ppal import Ppal
 from vidal.query.region_scores import region_score
 from vidal.query.select import lift
@@ -75,6 +76,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
+    "pal": Portable,
     "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,

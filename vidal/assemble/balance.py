@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from vidal.errors import UsageError
 from vidal.protocols import Selector
-from vidal.query.balanced import Balanced, check_lambda, class_shares
+from vidal.query.balance_pool import class_shares
+from vidal.query.balanced import Balanced, check_lambda
 
 
 @dataclass(frozen=True, slots=True)

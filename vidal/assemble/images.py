@@ -24,7 +24,7 @@ from vidal.images.config import (
 from vidal.images.data import load_images
 from vidal.images.evidence import check_needs
 from vidal.images.pretraining import spread_of
-from vidal.images.runs import INITIAL, ImageJob, finished, rows_of, seconds_of
+from vidal.images.runs import INITIAL, ImageJob, check_begun, finished, rows_of, seconds_of
 from vidal.images.simulate import PER_ROUND, run
 from vidal.images.stored import store_images, stored_images
 from vidal.images.task import make_task
@@ -172,6 +172,8 @@ def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
     data = load_images(own.path, test=own.test, seed=plan.config.seed, size=own.size)
     for seed in plan.seeds:
         make_task(data, plan.config, seed)
+    for job in plan.jobs():
+        check_begun(job)
     store_images(plan.out / "data", data)
     del data
     _run_all(plan, [plan.job(INITIAL, seed) for seed in plan.seeds], "first models", stages)
@@ -236,6 +238,7 @@ def _result(plan: ImagesPlan) -> SimulationResult:
     rows: list[Row] = []
     seconds, unfinished = 0.0, 0
     for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *plan.jobs()]:
+        check_begun(job)
         seconds += seconds_of(job)
         if job.name != INITIAL:
             if finished(job):

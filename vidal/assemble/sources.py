@@ -19,7 +19,7 @@ SOURCES: Mapping[str, str] = {
     "entropy-l1-pseudo-label": "Zolfaghari Bengar, thesis, section 4.5.2",
     "every-nth": "a baseline",
     "kcenter": "Sener & Savarese, ICLR 2018: the greedy form",
-    "label-dispersion": "Zolfaghari Bengar et al., ICCVW 2021; thesis, chapter 3",
+    "label-dispersion": "Zolfaghari Bengar, Raducanu & van de Weijer, CAIP 2021; thesis, ch. 3",
     "learning-loss": "Yoo & Kweon, CVPR 2019",
     "least-confidence": "Lewis & Gale, SIGIR 1994; on frames Zolfaghari Bengar et al., ICCVW 2019",
     "mahalanobis": "Lee et al., NeurIPS 2018",

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from vidal.campaign.config_data import DataConfig, Model
+from vidal.campaign.config_data import Balance, DataConfig, Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import SimulationConfig
 from vidal.coherence.pseudo_labels import PseudoLabelOptions
@@ -98,7 +98,7 @@ class SelectionConfig(Model):
     flow: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] = Field(default_factory=dict)
     random_share: float = Field(default=0.0, ge=0, lt=1)
-    balance: float | Literal["auto"] | None = None
+    balance: Balance = None
     class_weights: dict[str, float] = Field(default_factory=dict)
     tracker: str = "auto"
     tracker_options: dict[str, Any] = Field(default_factory=dict)

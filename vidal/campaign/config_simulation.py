@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
-from vidal.campaign.config_data import Model
+from vidal.campaign.config_data import Balance, Model
 
 
 class VariantTraining(Model):
@@ -43,7 +43,7 @@ class VariantConfig(Model):
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
     random_share: float | None = Field(default=None, ge=0, lt=1)
-    balance: float | Literal["auto"] | None = None
+    balance: Balance = None
     class_weights: dict[str, float] | None = None
 
     training: VariantTraining = VariantTraining()

@@ -119,8 +119,13 @@ def _check_classes(given: GivenDetections, source: DetectionFiles) -> None:
         raise UnknownName("class in --classes", ", ".join(given.classes), there)
 
 
+_NOT_GIVEN = frozenset({"embedding", "suppressed", "logits"})
+"""What files of detections never say: looks of frames, boxes before suppression, the last layer."""
+
+
 def _check_needs(source: DetectionFiles, needs: frozenset[str], strategy: str) -> None:
-    missing = sorted(needs & ({"embedding"} | ({"features"} if not source.features else set())))
+    absent = _NOT_GIVEN | ({"features"} if not source.features else set())
+    missing = sorted(needs & absent)
     if missing:
         names = " and ".join(missing)
         way = ", or give 'features' with each detection" if missing == ["features"] else ""

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from vidal.campaign.config import load_values
 from vidal.campaign.config_data import Model
@@ -64,6 +71,11 @@ class ImageTraining(Model):
             raise UnknownName("training recipe", name, tuple(RECIPES))
         given = _given(value, "recipe")
         return {"recipe": name, "given": _fields(Recipe, given, "training", ["recipe"])}
+
+    @model_serializer(mode="plain")
+    def _plain(self) -> dict[str, Any]:
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
+        return {"recipe": self.recipe, **plain}
 
     @property
     def whole(self) -> Recipe:

@@ -88,17 +88,28 @@ def begin(job: ImageJob) -> None:
     Raises:
         CampaignError: its folder holds a run of another variant.
     """
-    path = job.folder / "run.json"
-    own = {"variant": None if job.variant is None else job.variant.model_dump(mode="json")}
-    if job.name == ALL_DATA:
-        own["training"] = job.config.simulation.all_data
-    if not path.exists():
-        atomic.write_text(path, json.dumps(own, indent=1) + "\n")
-    elif json.loads(path.read_text("utf-8")) != own:
+    check_begun(job)
+    atomic.write_text(job.folder / "run.json", json.dumps(_what(job), indent=1) + "\n")
+
+
+def check_begun(job: ImageJob) -> None:
+    """Refuse a run that was begun otherwise; one that was not begun is fine.
+
+    Raises:
+        CampaignError: its folder holds a run of another variant.
+    """
+    found = _read(job.folder / "run.json")
+    if found is not None and found != json.loads(json.dumps(_what(job))):
         raise CampaignError(
             f"{job.folder}: this run was begun with other options.",
             hint="Remove it, or name another folder with --out.",
         )
+
+
+def _what(job: ImageJob) -> dict[str, Any]:
+    """What a run is, beside what all runs of the simulation have in common."""
+    own = {"variant": None if job.variant is None else job.variant.model_dump(mode="json")}
+    return {**own, "training": job.config.simulation.all_data} if job.name == ALL_DATA else own
 
 
 def row_of(job: ImageJob, number: int) -> Row | None:

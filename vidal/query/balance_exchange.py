@@ -15,11 +15,6 @@ MOST_CHOICES = 20_000
 """Choices that are looked at one by one."""
 _CELLS = 3_000_000
 _TIE = 1e-12
-NEAR = 2e-5
-"""Relative gap at which nothing more is tried."""
-_TURNS = 6
-_HALF = 300
-_DRAWN = 1_500
 
 
 def countable(items: int, budget: int) -> bool:
@@ -59,67 +54,20 @@ def _stand_apart(choices: IntArray, fixed: IntArray, ranges: IntArray) -> NDArra
 
 
 def exchanged(problem: Problem, positions: IntArray, known: Certificate) -> IntArray:
-    """The positions after exchanges of one item for another, then of two for two, while it helps.
+    """The positions after exchanges of one item for another, as long as the value falls.
 
     Only items whose reduced cost is nearer to the threshold than the gap can be in a better choice
-    on the wrong side of it; of these the nearest are tried. Two for two are tried where the bound
-    is not near after that, among some exchanges drawn with a fixed seed.
+    on the wrong side of it; of these the nearest are tried. Where items exclude each other, any.
     """
     chosen = np.zeros(len(problem), np.bool_)
     chosen[positions] = True
-    for turn in range(1 + _TURNS):
-        positions = _pairs(problem, chosen, known)
-        value = problem.value(positions)
-        if value - known.bound <= NEAR * abs(value) or problem.ranges is not None:
-            break
-        if turn == _TURNS or not _two_for_two(problem, chosen, known, turn):
-            break
-    return positions
-
-
-def _two_for_two(
-    problem: Problem, chosen: NDArray[np.bool_], known: Certificate, turn: int
-) -> bool:
-    """Make the best exchange of two items for two that is found; whether one helps."""
-    left = problem.residual(np.flatnonzero(chosen))
-    gap = problem.value(np.flatnonzero(chosen)) - known.bound
-    inside, outside = _window(chosen, known, gap, _HALF)
-    loss = known.reduced[outside][None, :] - known.reduced[inside][:, None]
-    cells = np.flatnonzero(loss <= gap)
-    if len(cells) > _DRAWN:
-        cells = np.sort(np.random.default_rng(turn).choice(cells, _DRAWN, replace=False))
-    if not len(cells):
-        return False
-    out, into = inside[cells // len(outside)], outside[cells % len(outside)]
-    moved = problem.probs[out] - problem.probs[into]
-    paid = problem.costs[into] - problem.costs[out]
-    best, pair = -_TIE * max(1.0, problem.lam), (-1, -1)
-    before = problem.lam * float(problem.norm(left))
-    step = max(1, _CELLS // (len(cells) * max(1, len(left))))
-    for at in range(0, len(cells), step):
-        some = slice(at, at + step)
-        after = problem.norm((left + moved[some])[:, None, :] + moved[None, :, :])
-        change = paid[some][:, None] + paid[None, :] + problem.lam * after - before
-        same = (out[some][:, None] == out[None, :]) | (into[some][:, None] == into[None, :])
-        change[same] = np.inf
-        low = int(np.argmin(change))
-        if change.flat[low] < best:
-            best, pair = float(change.flat[low]), (at + low // len(cells), low % len(cells))
-    if pair[0] < 0:
-        return False
-    chosen[out[list(pair)]], chosen[into[list(pair)]] = False, True
-    return True
-
-
-def _pairs(problem: Problem, chosen: NDArray[np.bool_], known: Certificate) -> IntArray:
-    """Exchange one for one, in place, as long as the value falls; the positions then."""
-    gap = problem.value(np.flatnonzero(chosen)) - known.bound
+    gap = np.inf if problem.ranges is not None else problem.value(positions) - known.bound
     half = max(8, int(math.sqrt(_CELLS / max(1, len(problem.target)))))
-    window = _window(chosen, known, gap, half)
-    return _descend(problem, chosen, *window, 40 + 4 * len(problem.target))
+    inside, outside = window(chosen, known, gap, half)
+    return _descend(problem, chosen, inside, outside, 40 + 4 * len(problem.target))
 
 
-def _window(
+def window(
     chosen: NDArray[np.bool_], known: Certificate, gap: float, half: int
 ) -> tuple[IntArray, IntArray]:
     """Chosen and other items that a better choice may have on the other side; ``half`` each."""

@@ -177,7 +177,8 @@ def most_apart(ranges: IntArray) -> IntArray:
 def taken_apart(order: IntArray, ranges: IntArray, budget: int) -> IntArray:
     """The first ``budget`` of an order that exclude no earlier one."""
     first, last = ranges[order, 0].tolist(), ranges[order, 1].tolist()
-    blocked, found = bytearray(len(ranges)), []
+    found: list[int] = []
+    blocked = bytearray(len(ranges))
     for pos, a, b in zip(order.tolist(), first, last, strict=True):
         if len(found) == budget:
             break
@@ -191,3 +192,8 @@ def blockers(chosen: BoolArray, ranges: IntArray) -> IntArray:
     """(N,) how many chosen items exclude each item (itself, if chosen)."""
     total = np.concatenate([[0], np.cumsum(chosen)])
     return np.asarray(total[ranges[:, 1]] - total[ranges[:, 0]])
+
+
+def within(ranges: IntArray, rows: IntArray) -> IntArray:
+    """Ranges of the rows (ascending) alone, as places among them."""
+    return np.searchsorted(rows, ranges[rows])

@@ -44,31 +44,60 @@ def relaxed(problem: Problem, *, copies: float = 1.0) -> Relaxed:
 
 def _linear(problem: Problem, copies: float) -> Relaxed:
     from scipy.optimize import linprog
+
+    rows = linear_rows(problem, copies)
+    found = linprog(
+        rows.costs,
+        A_eq=rows.equal,
+        b_eq=rows.right,
+        A_ub=rows.less,
+        b_ub=None if rows.less is None else np.ones(rows.less.shape[0]),
+        bounds=np.stack([np.zeros_like(rows.upper), rows.upper], axis=1),
+        method="highs-ds",
+    )
+    if not found.success:
+        raise ArithmeticError(f"the relaxation was not solved: {found.message}")
+    n, k = problem.probs.shape
+    return Relaxed(found.x[:n], found.eqlin.marginals[:k], float(found.fun))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearRows:
+    """The relaxation as a linear programme: N weights, then what is over and under the target.
+
+    Attributes:
+        costs: (N + 2 K,) float64.
+        equal, right: sparse (K + 1, N + 2 K) and (K + 1,): the classes, and the budget.
+        less: sparse, at most 1: sets of items that exclude each other; None without.
+        upper: (N + 2 K,) upper bounds; the lower ones are 0.
+    """
+
+    costs: ScoreArray
+    equal: Any
+    right: ScoreArray
+    less: Any
+    upper: ScoreArray
+
+
+def linear_rows(problem: Problem, copies: float = 1.0) -> LinearRows:
+    """Of a problem with the L1 norm."""
     from scipy.sparse import csr_array
 
     n, k = problem.probs.shape
-    costs = np.concatenate([problem.costs, np.full(2 * k, problem.lam)])
     equal = np.zeros((k + 1, n + 2 * k))
     equal[:k, :n] = problem.probs.T
     equal[:k, n : n + k] = np.eye(k)
     equal[:k, n + k :] = -np.eye(k)
     equal[k, :n] = 1.0
-    right = np.append(problem.target, problem.budget)
-    bounds = np.zeros((n + 2 * k, 2))
-    bounds[:n, 1], bounds[n:, 1] = copies, np.inf
-    less = None if problem.ranges is None else _windows(problem, n + 2 * k)
-    found = linprog(
-        costs,
-        A_eq=csr_array(equal),
-        b_eq=right,
-        A_ub=less,
-        b_ub=None if less is None else np.ones(less.shape[0]),
-        bounds=bounds,
-        method="highs-ds",
+    upper = np.full(n + 2 * k, np.inf)
+    upper[:n] = copies
+    return LinearRows(
+        costs=np.concatenate([problem.costs, np.full(2 * k, problem.lam)]),
+        equal=csr_array(equal),
+        right=np.append(problem.target, problem.budget),
+        less=None if problem.ranges is None else _windows(problem, n + 2 * k),
+        upper=upper,
     )
-    if not found.success:
-        raise ArithmeticError(f"the relaxation was not solved: {found.message}")
-    return Relaxed(found.x[:n], found.eqlin.marginals[:k], float(found.fun))
 
 
 def _windows(problem: Problem, columns: int) -> Any:

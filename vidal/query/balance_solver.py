@@ -12,7 +12,8 @@ A solution rests on the dual of the linear relaxation. For every price y that th
 is a lower bound. Prices come from a sample; then from the exact relaxation on a band of items
 around the threshold, all others being fixed by their reduced costs. The band grows until the bound
 certifies the relaxation: one of fixed width can cycle. At a vertex at most K + 1 entries are
-fractional; the items with the largest are kept, and then exchanged as long as that helps.
+fractional; the items with the largest are kept, and then exchanged as long as that helps. Branch
+and bound on the items that reduced costs leave open improves choice and bound.
 
 Where items exclude each other (frames within a gap), a choice is an independent set of an interval
 graph. Its constraints and the budget are consecutive ones, so the least sum for given prices is the
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.query.balance_branching import branched
 from vidal.query.balance_exchange import best_of_all, countable, exchanged
 from vidal.query.balance_problem import (
     Certificate,
@@ -35,6 +37,7 @@ from vidal.query.balance_problem import (
     bound_at,
     most_apart,
     taken_apart,
+    within,
 )
 from vidal.query.balance_relaxation import Relaxed, relaxed
 from vidal.types import IntArray, ScoreArray
@@ -54,17 +57,22 @@ class Solution:
         value: of the objective.
         bound: certified lower bound of the optimum.
         prices: (K,) float64: what one object more of a class is worth, in the unit of the costs.
+        size: the absolute value of the costs' sum, and lambda times the distance, together.
     """
 
     positions: IntArray
     value: float
     bound: float
     prices: ScoreArray
+    size: float
 
     @property
     def gap(self) -> float:
-        """``value - bound`` as a share of the value; 0 = proven best."""
-        return (self.value - self.bound) / max(abs(self.value), 1e-12)
+        """``value - bound`` as a share of the two terms' sizes; 0 = proven best.
+
+        Their sum may be close to 0 where costs are negative, and is no scale then.
+        """
+        return (self.value - self.bound) / max(self.size, 1e-12)
 
 
 def solve(
@@ -76,6 +84,7 @@ def solve(
     *,
     kind: Distance = "l1",
     ranges: IntArray | None = None,
+    thorough: bool = True,
 ) -> Solution:
     """The class-balanced query (thesis Eq. 4.8) with a certified bound.
 
@@ -87,6 +96,7 @@ def solve(
         budget: items to choose; fewer where there are not as many.
         kind: the distance: ``l1``, ``l2`` or ``w1``.
         ranges: (N, 2) half-open ranges of positions that a pick takes away; see ``Problem``.
+        thorough: branch where the bound is not near; up to two seconds more.
 
     Returns:
         The exact optimum where there are few choices (always up to 12 items); else what the bound
@@ -101,11 +111,17 @@ def solve(
     if countable(len(problem), problem.budget):
         best = best_of_all(problem, everything[:0], everything, problem.budget)
         if best is not None:
-            value = problem.value(best)
-            return Solution(best, value, value, np.zeros(len(problem.target)))
-    if problem.lam == 0 or not len(problem.target):
-        return _finished(problem, bound_at(problem, np.zeros(len(problem.target))), None)
-    return _certified(problem)
+            return _solution(problem, best, np.inf, np.zeros(len(problem.target)))
+    if ranges is None and (problem.lam == 0 or not len(problem.target)):
+        plain = bound_at(problem, np.zeros(len(problem.target)))
+        return _finished(problem, plain, None, thorough=False)
+    return _certified(problem, thorough)
+
+
+def _solution(problem: Problem, positions: IntArray, bound: float, prices: ScoreArray) -> Solution:
+    value = problem.value(positions)
+    costs = float(problem.costs[positions].sum())
+    return Solution(positions, value, min(bound, value), prices, abs(costs) + value - costs)
 
 
 def _problem(
@@ -132,7 +148,7 @@ def _problem(
     return Problem(u, p, omega, float(lam), min(int(budget), fit), kind == "l2", ranges)
 
 
-def _certified(problem: Problem) -> Solution:
+def _certified(problem: Problem, thorough: bool) -> Solution:
     """Prices from a sample, then from bands that grow until the bound certifies them."""
     best = bound_at(problem, _sampled(problem))
     width = max(2_000, 4 * len(problem.target))
@@ -152,7 +168,7 @@ def _certified(problem: Problem) -> Solution:
         if upper - best.bound <= close or width >= len(problem):
             break
         width *= 2
-    return _finished(problem, best, weights)
+    return _finished(problem, best, weights, thorough=thorough)
 
 
 def _sampled(problem: Problem) -> ScoreArray:
@@ -188,7 +204,7 @@ def _band(problem: Problem, known: Certificate, width: int) -> tuple[Relaxed, Sc
         probs=problem.probs[band],
         target=problem.residual(fixed),
         budget=problem.budget - len(fixed),
-        ranges=None if problem.ranges is None else _within(problem.ranges, band),
+        ranges=None if problem.ranges is None else within(problem.ranges, band),
     )
     found = relaxed(part)
     weights[band] = found.weights
@@ -201,23 +217,21 @@ def _nearest(distance: ScoreArray, width: int) -> IntArray:
     return np.sort(np.argpartition(distance, width)[:width])
 
 
-def _within(ranges: IntArray, rows: IntArray) -> IntArray:
-    """Ranges of the rows alone, as places among them."""
-    return np.searchsorted(rows, ranges[rows])
-
-
-def _finished(problem: Problem, known: Certificate, weights: ScoreArray | None) -> Solution:
+def _finished(
+    problem: Problem, known: Certificate, weights: ScoreArray | None, *, thorough: bool
+) -> Solution:
     """Round the relaxation's weights, exchange, and prove what can be proven."""
     order = _preference(known.reduced, weights)
     if problem.ranges is None:
         chosen = np.sort(order[: problem.budget])
     else:
         chosen = np.sort(_filled(problem, order, known.reduced))
-    if problem.lam and len(problem.target):
+    if problem.ranges is not None or (problem.lam and len(problem.target)):
         chosen = exchanged(problem, chosen, known)
         chosen, known = _proven(problem, chosen, known)
-    value = problem.value(chosen)
-    return Solution(chosen, value, min(known.bound, value), known.prices)
+        if thorough:
+            chosen, known = branched(problem, chosen, known)
+    return _solution(problem, chosen, known.bound, known.prices)
 
 
 def _preference(reduced: ScoreArray, weights: ScoreArray | None) -> IntArray:

@@ -2,14 +2,15 @@
 
 What an item costs:
 
-- a strategy that scores frames: minus the score. Scores with a unit of their own (``UNITS``, or the
-  attribute ``unit`` of the strategy: nats, errors, ...) are taken as they are, as in the thesis;
+- a strategy that takes the highest scores: minus the score. Scores with a unit of their own
+  (``UNITS``, or the attribute ``unit`` of the strategy) are taken as they are, as in the thesis;
   others are divided by their standard deviation over the pool.
 - a strategy that covers feature space (``Covering``: k-center): its greedy form, thesis
   Algorithm 2; the unit is the mean distance of the pool from what is labelled.
 - any other is asked for ``OVERSAMPLING`` times the budget, one that spreads its picks over looks
-  for its whole order; a place in that order costs 1 / budget: lambda 1 means that one object too
-  many or too few is as bad as a frame that comes one query later.
+  for its whole order; a place in that order costs 1 / budget, and frames that it does not name
+  come after all others: lambda 1 means that one object too many or too few is as bad as a frame
+  that comes one query later.
 
 What a frame brings is the pool's column ``expected_objects`` (F, K); without it, the summed class
 distributions of the frame's detections, which on images is the class distribution itself.
@@ -23,41 +24,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
 from vidal.query import exclusion
 from vidal.query.balance import (
     LAMBDAS,
     Distance,
+    Solution,
     choose_lambda,
     discrepancy,
     kcenter_balanced,
     l1_score,
-    pseudo_label_balanced,
     solve,
 )
+from vidal.query.balance_pool import (
+    COLUMN,
+    class_shares,
+    expected_objects,
+    labelled_objects,
+    neighbour_ranges,
+)
 from vidal.query.balance_told import BalanceTold, brought_words, missing_parts
+from vidal.query.foreign import Foreign
 from vidal.query.looks import Looks
-from vidal.query.pools import regions_of, restrict
-from vidal.query.regions import fold
-from vidal.query.select import DEFAULT_GAP, check_gap, lift
-from vidal.query.uncertainty import entropy
+from vidal.query.pools import restrict
+from vidal.query.select import DEFAULT_GAP, RoundRobin, TopScores, check_gap, lift
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
-COLUMN = "expected_objects"
-"""(F, K): the expected number of objects of each class in a frame."""
 OVERSAMPLING = 4
 UNITS: Mapping[str, str] = {
     "bald": "nats",
+    "certainty": "probability",
+    "ensemble": "share of the members",
     "entropy": "nats",
+    "label-dispersion": "share of the epochs",
     "least-confidence": "probability",
     "margin": "probability",
+    "vaal": "probability",
 }
 """Formula of class distributions -> the unit of its values."""
 _DEVIATIONS = "standard deviations of the score"
@@ -70,8 +79,8 @@ _TIES = 1e-9
 class Covering(Protocol):
     """A strategy that covers feature space: class balance has a greedy form of its own for it."""
 
-    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(F, D) of the pool's frames and (M, D) of what is labelled."""
+    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """(F, D) of the pool's frames and (M, D) of what is labelled; None = frames have none."""
         ...
 
 
@@ -128,11 +137,11 @@ class Balanced:
         rest = restrict(pool, free)
         if not budget or not len(rest):
             return free[:0]
-        if isinstance(self.inner, Covering):
-            return free[self._cover(rest, self.inner, budget)]
-        scores = self.inner.score(rest)
-        if np.isfinite(scores).all() and not isinstance(self.inner, Looks):
-            return free[self._by_score(rest, scores, budget, rng)]
+        space = self.inner.points(rest) if isinstance(self.inner, Covering) else None
+        if space is not None:
+            return free[self._cover(rest, *space, budget)]
+        if takes_highest(self.inner):
+            return free[self._by_score(rest, self.inner.score(rest), budget, rng)]
         return free[self._by_place(rest, budget, rng)]
 
     def _by_score(self, pool: Pool, scores: ScoreArray, budget: int, rng: Generator) -> IntArray:
@@ -149,11 +158,9 @@ class Balanced:
             asked = len(pool)
             inner = replace(inner, groups=inner.groups or max(2, round(2 * budget**0.5)))
         order = inner.select(pool, asked, rng)
-        rows = np.sort(order)
-        place = np.empty(len(rows))
-        place[np.searchsorted(rows, order)] = np.arange(len(rows)) / budget
-        part = restrict(pool, rows)
-        return rows[self._weighed(part, place, -place, budget, rng, _PLACES)]
+        place = np.full(len(pool), len(order) / budget)  # whatever it does not name comes after all
+        place[order] = np.arange(len(order)) / budget
+        return self._weighed(pool, place, -place, budget, rng, _PLACES)
 
     def _weighed(
         self,
@@ -170,21 +177,31 @@ class Balanced:
         costs = costs + _TIES * max(1.0, float(np.abs(costs).max())) * rng.random(len(costs))
         ranges = neighbour_ranges(pool, self.gap)
 
-        def solved(lam: float) -> Any:
-            return solve(costs, brings, target, lam, budget, kind=self.kind, ranges=ranges)
+        def solved(lam: float, thorough: bool = True) -> Solution:
+            return solve(
+                costs,
+                brings,
+                target,
+                lam,
+                budget,
+                kind=self.kind,
+                ranges=ranges,
+                thorough=thorough,
+            )
 
         lam = self.lam
         if lam is None:
-            swept = [solved(each).positions for each in LAMBDAS]
+            swept = [solved(each, thorough=False).positions for each in LAMBDAS]
             left = [discrepancy(target, brings[at].sum(axis=0), self.kind) for at in swept]
             lam = choose_lambda(LAMBDAS, left)
         found = solved(lam)
         self._tell(pool, found.positions, target, lam, unit, found.gap)
         return np.asarray(found.positions[np.argsort(costs[found.positions], kind="stable")])
 
-    def _cover(self, pool: Pool, inner: Covering, budget: int) -> IntArray:
+    def _cover(
+        self, pool: Pool, points: NDArray[Any], known: NDArray[Any], budget: int
+    ) -> IntArray:
         """Algorithm 2 of the thesis; always with the L1 distance."""
-        points, known = inner.points(pool)
         brings = expected_objects(pool)
         target = self._target(pool, np.full(len(pool), np.nan), budget)
         scale = _mean_distance(points, known)
@@ -275,97 +292,11 @@ def balanced(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EntropyL1PseudoLabel:
-    """Ask, of each predicted class, for as many uncertain frames as its labels lack (thesis 4.5.2).
-
-    The reference of class balance: entropies alone decide within a class, and the class is the one
-    that a frame is expected to bring most of.
-
-    Attributes:
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
-    """
-
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
-
-    needs: ClassVar[frozenset[str]] = frozenset({"regions", "labelled", COLUMN})
-
-    def __post_init__(self) -> None:
-        check_gap(self.gap)
-
-    def score(self, pool: Pool) -> ScoreArray:
-        """(F,) float64 nats: the mean entropy of the frame's detections."""
-        regions = regions_of(pool)
-        return fold(entropy(regions.probs), regions.pos, len(pool), "mean")
-
-    def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
-        """At most ``budget`` positions, by falling entropy; random among equals."""
-        free = np.flatnonzero(exclusion.away_from_labelled(pool.frames, pool.labelled, self.gap))
-        rest = restrict(pool, free)
-        scores = self.score(rest) + _TIES * rng.random(len(rest))
-        brings, target = expected_objects(rest), self._target(rest, budget)
-        ranges = neighbour_ranges(rest, self.gap)
-        found = pseudo_label_balanced(scores, brings, target, budget, ranges=ranges)
-        return free[found[np.argsort(-scores[found], kind="stable")]]
-
-    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """The entropy, and what the frame brings of what is missing."""
-        scores, brings = self.score(pool)[positions], expected_objects(pool)[positions]
-        target = self._target(pool, len(positions))
-        words = tuple(
-            f"entropy {score:.2f}; {brought_words(row, target, pool.classes)}"
-            for score, row in zip(scores.tolist(), brings, strict=True)
-        )
-        return Explanation(words, {"entropy": scores, **missing_parts(brings, target)})
-
-    def _target(self, pool: Pool, budget: int) -> ScoreArray:
-        """(K,) frames of each predicted class: the budget, by what the labels lack."""
-        known, classes = labelled_objects(pool), len(pool.classes)
-        if not (budget and classes and len(pool)):
-            return np.zeros(classes)
-        each = float(expected_objects(pool).sum(axis=1).mean())
-        total = float(known.sum()) + budget * each
-        objects = np.maximum(total / classes - known, 0.0)
-        return objects / each if each > 0 else objects
-
-
-def expected_objects(pool: Pool) -> NDArray[np.float64]:
-    """(F, K) float64 >= 0: what a frame is expected to bring of each class.
-
-    The pool's column of that name; else the summed class distributions of the detections without
-    background: of an image, its class distribution.
-    """
-    if COLUMN in pool.columns:
-        return np.maximum(pool.column(COLUMN).astype(np.float64), 0.0)
-    regions = regions_of(pool)
-    mass = np.zeros((len(pool), len(pool.classes)))
-    np.add.at(mass, regions.pos, regions.probs[:, :-1].astype(np.float64))
-    return mass
-
-
-def labelled_objects(pool: Pool) -> ScoreArray:
-    """(K,) float64: objects of each class that were annotated so far."""
-    found = pool.labelled_columns.get("objects")
-    if found is None:
-        return np.zeros(len(pool.classes))
-    return np.asarray(found.sum(axis=0), np.float64)
-
-
-def class_shares(weights: Mapping[str, float], classes: tuple[str, ...]) -> ScoreArray:
-    """(K,) the share of all labels that each class should have; sums to 1.
-
-    Raises:
-        UnknownName: a weight for a class that there is not.
-        UsageError: no class with a weight above 0.
-    """
-    values = np.ones(len(classes))
-    for name, weight in weights.items():
-        if name not in classes:
-            raise UnknownName("class in class weights", name, classes)
-        values[classes.index(name)] = weight
-    if len(values) and values.sum() <= 0:
-        raise UsageError("class weights: all are 0.", hint="Give at least one class a weight.")
-    return values / values.sum() if len(values) else values
+def takes_highest(selector: Selector) -> bool:
+    """Whether scores alone decide what a selector takes, but for the neighbours."""
+    return isinstance(
+        selector.inner if isinstance(selector, Foreign) else selector, RoundRobin | TopScores
+    )
 
 
 def natural_unit(strategy: Any) -> str:
@@ -374,13 +305,6 @@ def natural_unit(strategy: Any) -> str:
         strategy = strategy.inner
     formula = getattr(strategy, "formula", "")
     return str(getattr(strategy, "unit", "") or UNITS.get(str(formula), ""))
-
-
-def neighbour_ranges(pool: Pool, gap: int) -> IntArray | None:
-    """(F, 2) positions that a pick of each frame takes away; None where none do."""
-    if gap == 0 or not len(pool):
-        return None
-    return np.stack(exclusion.neighbourhoods(pool.frames, gap), axis=1)
 
 
 def check_lambda(lam: float | None) -> None:

@@ -52,8 +52,25 @@ def coreset_robust(
     """
     budget = min(budget, len(pool))
     greedy = farthest_first(pool, labelled, budget, let_off=outliers)
-    chosen = improved(pool, labelled, greedy, outliers, first=True)
-    return np.sort(greedy if chosen is None else chosen)
+    found = improved(pool, labelled, greedy, outliers, first=True)
+    if found is None or len(pool) <= _FEW:
+        return np.sort(greedy if found is None else found.rows)
+    chosen = found.needed
+    free = np.ones(len(pool), np.bool_)
+    free[chosen] = False
+    known = [*([labelled] if len(labelled) else []), np.asarray(pool)[chosen]]
+    more = farthest_first(
+        pool, np.concatenate(known), budget - len(chosen), free=free, let_off=outliers
+    )
+    return np.sort(np.concatenate([chosen, more]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """A set of rows, ascending, and those of them that its radius needs."""
+
+    rows: IntArray
+    needed: IntArray
 
 
 def improved(
@@ -65,25 +82,20 @@ def improved(
     takes: Takes | None = None,
     free: BoolArray | None = None,
     first: bool = False,
-) -> IntArray | None:
+) -> Solved | None:
     """The best set of as many rows as a greedy one has; None where that is too much to solve.
 
     Args:
         points: (N, D).
         centres: (M, D).
         greedy: rows, a choice that is allowed; the result is not worse.
-        outliers: how many points need not be covered.
+        outliers: >= 0 points that need not be covered.
         takes: rows that exclude each other (``away``); None = only themselves.
         free: (N,) bool, rows that may be chosen; None = all.
         first: of several best sets the first, where there are few points.
-
-    Raises:
-        ValueError: a negative number of outliers.
     """
-    if outliers < 0:
-        raise ValueError(f"{outliers} outliers")
     if not 0 < len(greedy) < len(points):
-        return greedy
+        return Solved(np.sort(greedy), np.sort(greedy))
     if len(points) > LARGEST:
         return None
     known = _to_nearest(points, centres)
@@ -165,8 +177,8 @@ class _Cover:
     takes: Takes | None
     free: BoolArray | None
 
-    def best(self, radius: float, greedy: IntArray, *, first: bool) -> IntArray:
-        """Rows of the least radius, ascending, by bisection over all distances below ``radius``."""
+    def best(self, radius: float, greedy: IntArray, *, first: bool) -> Solved:
+        """Rows of the least radius by bisection over all distances below ``radius``."""
         below = [self.pairs.square, self.known, np.zeros(1)]
         radii = np.unique(np.concatenate(below))
         radii = np.append(radii[radii < radius], radius)
@@ -179,7 +191,27 @@ class _Cover:
             else:
                 chosen = found
                 high = min(middle, int(np.searchsorted(radii, self.radius(found))))
-        return self.first(float(radii[high])) if first else chosen
+        if first:
+            chosen = self.first(float(radii[high]))
+        return Solved(chosen, self.needed(float(radii[high]), chosen))
+
+    def needed(self, square: float, rows: IntArray) -> IntArray:
+        """Without those that change nothing at this squared radius, tried from the last on."""
+        use = (self.pairs.square <= square) & np.isin(self.pairs.centre, rows)
+        by_centre = np.argsort(self.pairs.centre[use], kind="stable")
+        centre, item = self.pairs.centre[use][by_centre], self.pairs.item[use][by_centre]
+        covers = np.bincount(item, minlength=len(self.known)) + (self.known <= square)
+        spare = self.outliers - int((covers == 0).sum())
+        kept = []
+        for row in rows[::-1].tolist():
+            mine = item[slice(*np.searchsorted(centre, [row, row + 1]))]
+            alone = int((covers[mine] == 1).sum())
+            if alone <= spare:
+                spare -= alone
+                covers[mine] -= 1
+            else:
+                kept.append(row)
+        return np.array(kept[::-1], np.int64)
 
     def radius(self, rows: IntArray) -> float:
         """The squared radius that a solution has."""

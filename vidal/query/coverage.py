@@ -68,6 +68,10 @@ class KCenter:
         picks = rows if self.items == "frames" else regions_of(pool).pos[rows]
         return filled(pool, picks, budget, rng, self.gap)
 
+    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """What is compared, where that is frames; see ``vidal.query.balanced.Covering``."""
+        return _space(pool, self.items) if self.items == "frames" else None
+
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) distance from the nearest labelled one, of regions the largest of a frame.
 
@@ -124,29 +128,46 @@ class Coreset:
         best = improved(points, known, greedy, let_off, takes=takes, free=free)
         if best is None:
             return greedy
-        among = np.zeros(len(points), np.bool_)
-        among[best] = True
-        picks = farthest_first(points, known, budget, takes=takes, free=among, order=order)
-        for row in picks:
-            free[slice(*takes.away[row].tolist())] = False
-        known = np.concatenate([known, points[picks]])
-        more = farthest_first(
-            points, known, budget - len(picks), takes=takes, free=free, order=order, let_off=let_off
-        )
-        return np.concatenate([picks, more])
+
+        def whole(rows: IntArray) -> IntArray:
+            """The rows, the farthest first, and behind them others as far as they fit."""
+            among, left = np.zeros(len(points), np.bool_), free.copy()
+            among[rows] = True
+            picks = farthest_first(points, known, budget, takes=takes, free=among, order=order)
+            for row in picks:
+                left[slice(*takes.away[row].tolist())] = False
+            base = np.concatenate([known, points[picks]]) if len(known) else points[picks]
+            count = budget - len(picks)
+            more = farthest_first(
+                points, base, count, takes=takes, free=left, order=order, let_off=let_off
+            )
+            return np.concatenate([picks, more])
+
+        picks = whole(best.needed)
+        # Neighbours can leave less room around fewer rows.
+        return picks if len(picks) >= len(greedy) else whole(best.rows)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) distance from the nearest labelled frame; of the mean where there is none."""
         return _score(pool, "frames")
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """How far the nearest labelled or other chosen frame is, and how the choice was made."""
+        """For how many frames it stands, the nearest other, and how the choice was made."""
         told = _explained(pool, positions, "frames")
+        points, known = _space(pool, "frames")
+        counts = np.zeros(len(positions), np.int64)
+        if len(positions):
+            base = np.concatenate([known, points[positions]]) if len(known) else points[positions]
+            counts = np.bincount(_nearest_rows(points, base), minlength=len(base))[len(known) :]
         let_off = counted(self._let_off(pool), "outlier")
         how = f"the least radius, {let_off} let off"
         if not self._solved(pool):
             how = f"chosen greedily, {let_off} let off: {len(pool):,} frames are too many to solve"
-        return Explanation(tuple(f"{words}; {how}" for words in told.words), told.parts)
+        words = (
+            f"stands for {counted(int(count), 'frame')} that look most like it; {words}; {how}"
+            for count, words in zip(counts, told.words, strict=True)
+        )
+        return Explanation(tuple(words), {**told.parts, "stands_for": counts})
 
     def _let_off(self, pool: Pool) -> int:
         return len(pool) // 10_000 if self.outliers < 0 else self.outliers
@@ -173,6 +194,13 @@ def _score(pool: Pool, items: Unit) -> ScoreArray:
     far = _from_labelled(points, known)
     frame = np.arange(len(pool)) if items == "frames" else regions_of(pool).pos
     return fold(far, frame, len(pool), "max")
+
+
+def _nearest_rows(points: NDArray[Any], base: NDArray[Any]) -> IntArray:
+    """(N,) the row of ``base`` that is nearest to each point."""
+    blocks = range(0, len(points), _BLOCK)
+    parts = [nearest(points[at : at + _BLOCK], base, 1, metric="euclidean")[:, 0] for at in blocks]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def _from_labelled(points: NDArray[Any], known: NDArray[Any]) -> ScoreArray:

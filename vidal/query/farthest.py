@@ -75,8 +75,11 @@ def farthest_first(
         Rows, ``budget`` of them or as many as can be picked.
 
     Raises:
-        ValueError: shapes that do not belong together, or values that are not finite.
+        ValueError: shapes that do not belong together, values that are not finite, or a negative
+            number of outliers.
     """
+    if let_off < 0:
+        raise ValueError(f"{let_off} outliers")
     n = len(points)
     search = _Search(
         points,

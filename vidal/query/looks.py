@@ -99,7 +99,7 @@ def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
     analysis of multivariate observations" (1967), started by k-means++.
     """
     count = min(count, len(looks))
-    mean, spread = _moments(looks)
+    mean, spread = moments(looks)
     use = np.flatnonzero(spread > 0)
     if count < 2 or not len(use):
         return np.zeros(len(looks), dtype=np.int64)
@@ -120,8 +120,8 @@ def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
     return np.concatenate(found).astype(np.int64)
 
 
-def _moments(looks: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each column, without a copy of them all."""
+def moments(looks: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation, (E,) each, of columns (F, E), without a copy of them all."""
     count = max(1, len(looks))
     chunks = [looks[at : at + _CHUNK] for at in range(0, len(looks), _CHUNK)]
     zero = np.zeros(looks.shape[1])

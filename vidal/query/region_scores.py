@@ -58,6 +58,7 @@ class Formula:
         known_only: the background is left out whatever the option says (purity).
         by: who disagrees, by default; None = there is no choice.
         learned: by heads, always.
+        labels: nothing can be said before some frames are labelled.
         peak: what the detection with the highest value is.
     """
 
@@ -70,6 +71,7 @@ class Formula:
     known_only: bool = False
     by: By | None = None
     learned: bool = False
+    labels: bool = False
     peak: str = "least certain"
 
     def needs(self, by: By) -> frozenset[str]:
@@ -77,6 +79,8 @@ class Formula:
         needs = {"regions"}
         for name in self.reads:
             needs |= {"labelled"} if name == "items" else ({name} - _PLAIN)
+        if self.labels:
+            needs |= {"labels"}
         if "logits" in self.reads:
             needs |= {"features"}  # the last layer reads them
         if self.learned or (self.by is not None and by == "heads"):
@@ -202,6 +206,7 @@ FORMULAS: Mapping[str, Formula] = {
         "How near a detection is to a plane between the classes (linear SVM on labels).",
         reads=("features", "items"),
         signed=True,
+        labels=True,
         peak="nearest a plane",
     ),
     "egl": Formula(

@@ -80,9 +80,9 @@ class Trainer:
             EvidenceMissing: with the way out.
         """
         given = isinstance(self.detector, GivenDetections)
+        if self.needs & {"heads", "labels"} and not labelled:
+            raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:
-            if not labelled:
-                raise self._refusal("heads", "learns from labels, and no frame is labelled", _FIRST)
             return
         if "passes" in self.needs:
             raise self._refusal("passes", *_WHY["passes"])
@@ -114,7 +114,7 @@ class Trainer:
     def _of_heads(self, pool: Pool, regions: Regions) -> dict[str, NDArray[Any]]:
         items = self._items(pool)
         rng = step_rng(self.seed, self.number, HEADS)
-        makers = _makers()
+        makers = column_makers()
         wanted = [name for name in HEAD_COLUMNS if name in self.needs]
         return {name: makers[name](items, regions.features, rng) for name in wanted}
 
@@ -153,7 +153,8 @@ class Trainer:
 Maker = Callable[[Items, NDArray[Any], Generator], NDArray[Any]]
 
 
-def _makers() -> dict[str, Maker]:
+def column_makers() -> dict[str, Maker]:
+    """Column -> what makes it of labelled items, features of the pool and random numbers."""
     # Imported here: heads are torch's, and few strategies want them.
     from vidal.heads.classifier import head_members, head_passes, head_votes
     from vidal.heads.learning_loss import predicted_loss

@@ -38,7 +38,7 @@ COLUMNS = frozenset(
 REGION_COLUMNS = frozenset(
     {"passes", "members", "votes", "predicted_loss", "labelledness", "suppressed", "logits"}
 )
-OTHER_NEEDS = frozenset({"regions", "features", "labelled", "heads"})
+OTHER_NEEDS = frozenset({"regions", "features", "labelled", "labels", "heads"})
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
 
@@ -86,7 +86,12 @@ def some_items(rng: Generator, m: int = 24) -> Items:
     k = len(CLASSES)
     features = rng.normal(size=(m, 16)).astype(np.float32)
     probs = rng.dirichlet(np.ones(k + 1), m).astype(np.float32)
-    return Items(features, probs, np.arange(m) % (k + 2) + BACKGROUND)
+    columns = {
+        "labels": np.arange(m) * 7 % k,
+        "scores": probs[:, :-1].max(axis=1),
+        "suppressed": rng.poisson(4.0, m) + 1,
+    }
+    return Items(features, probs, np.arange(m) % (k + 2) + BACKGROUND, columns)
 
 
 def _about_labelled(rng: Generator, count: int, wanted: frozenset[str]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -172,3 +174,25 @@ def test_a_blank_patch_of_the_training_image_is_no_reason_to_fail() -> None:
     fitted = detector.fit([nothing] * 3, default_rng(0))
     assert fitted.classes == CLASSES
     assert fitted.key["weights"] != detector.key["weights"]
+
+
+def test_the_last_layer_gives_the_logits_behind_the_distribution() -> None:
+    detector = replace(awake(a_detector()), classes=("pedestrian", "car"), _cache={})
+    found = detector.detect([a_frame(seed) for seed in range(6)])
+    weight, offset = detector.class_layer()
+    assert weight.shape == (found.features.shape[1], 2)
+    logits = found.features.astype(np.float32) @ weight + offset
+    ratio = logits[:, 0] - logits[:, 1]
+    assert len(found)
+    np.testing.assert_allclose(ratio, np.log(found.probs[:, 0] / found.probs[:, 1]), atol=0.05)
+
+
+def test_every_detection_says_how_many_boxes_it_stands_for() -> None:
+    detector = awake(a_detector())
+    frames = [a_frame(seed) for seed in range(6)]
+    found = detector.detect(frames)
+    assert found.suppressed.shape == (len(found),)
+    assert (found.suppressed >= 1).all()
+    assert found.suppressed.max() > 1
+    one = detector.detect(frames[2:3])
+    np.testing.assert_array_equal(one.suppressed, found.suppressed[found.frame == 2])

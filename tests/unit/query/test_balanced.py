@@ -10,17 +10,12 @@ from hypothesis import strategies as st
 
 from vidal.errors import UnknownName, UsageError
 from vidal.query.balance import l1_score
-from vidal.query.balanced import (
-    Balanced,
-    EntropyL1PseudoLabel,
-    balanced,
-    class_shares,
-    expected_objects,
-    natural_unit,
-)
+from vidal.query.balance_pool import class_shares, expected_objects
+from vidal.query.balance_pseudo import EntropyL1PseudoLabel
+from vidal.query.balanced import Balanced, balanced, natural_unit
 from vidal.query.baselines import Random
 from vidal.query.looks import Looks
-from vidal.query.uncertainty import region_score
+from vidal.query.region_scores import region_score
 from vidal.testing.strategies import a_pool
 from vidal.types import Explanation, FrameSet, Pool, Regions
 

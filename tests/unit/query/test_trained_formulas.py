@@ -161,7 +161,7 @@ def test_gradients_are_longer_where_the_feature_is():
         ("ensemble", {}, {"regions", "members", "heads", "features", "labelled"}),
         ("label-dispersion", {}, {"regions", "votes"}),
         ("vaal", {}, {"regions", "labelledness", "heads", "features", "labelled"}),
-        ("svm-margin", {}, {"regions", "features", "labelled"}),
+        ("svm-margin", {}, {"regions", "features", "labelled", "labels"}),
         ("mahalanobis", {}, {"regions", "features", "labelled", "logits"}),
         ("learning-loss", {"spread": "looks"}, None),
     ],

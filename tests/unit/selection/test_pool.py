@@ -1,5 +1,6 @@
 """From clips to one pool: positions, columns, and what is left out."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -186,3 +187,43 @@ def test_the_fixed_fusion_looks_at_weak_detections_above_the_floor_only() -> Non
     low, high = (pool.column("expected")[:, 0, 1] for pool in pools)
     assert (low > 0).tolist() == [True, True, True]
     assert (high > 0).tolist() == [False, True, True]
+
+
+def counted(part: PoolClip, counts) -> PoolClip:
+    return replace(part, detections=replace(part.detections, suppressed=counts))
+
+
+def test_counts_and_votes_go_with_their_detections_on_both_sides():
+    rows = [(0, 0, 0.9), (1, 1, 0.4), (1, 1, 0.8), (3, 0, 0.7)]
+    needs = frozenset({"regions", "suppressed", "votes", "labelled"})
+    votes = {"votes": np.arange(4, dtype=np.int16)[:, None]}
+    truth = Annotations(
+        CLASSES,
+        np.array([False, False, False, True]),
+        np.array([3]),
+        np.array([[0, 0, 10, 10.0]]),
+        np.array([0]),
+        np.array([-1]),
+        np.array([False]),
+    )
+    first = replace(
+        counted(a_part("a", labelled=[3], rows=rows), [5, 6, 7, 8]),
+        row_columns=votes,
+        annotations=truth,
+    )
+    empty = a_part("b", frames=2)
+    pool = build_pool([first, empty], classes=CLASSES, needs=needs, threshold=0.5)
+    assert pool.regions.column("suppressed").tolist() == [5, 7]
+    assert pool.regions.column("votes").tolist() == [[0], [2]]
+    assert pool.items.column("suppressed").tolist() == [8]
+    assert pool.items.column("labels").tolist() == [0]
+    bare = build_pool([first], classes=CLASSES, needs=frozenset({"regions"}), threshold=0.5)
+    assert dict(bare.regions.columns) == {}
+
+
+def test_a_column_that_one_clip_lacks_is_no_column():
+    rows = [(0, 0, 0.9)]
+    parts = [counted(a_part("a", rows=rows), [4]), a_part("b", rows=rows)]
+    needs = frozenset({"regions", "suppressed"})
+    pool = build_pool(parts, classes=CLASSES, needs=needs, threshold=0.5)
+    assert "suppressed" not in pool.regions.columns
