@@ -74,12 +74,13 @@ def test_a_query_names_files_with_scores_and_reasons(folders, tmp_path, capsys):
 
 
 def test_the_model_is_worth_something_and_may_be_used_again(folders, tmp_path):
-    rows = chosen(folders, tmp_path / "a", strategy="random", budget="100%")
+    # without mirroring: these classes are where they are bright
+    rows = chosen(folders, tmp_path / "a", strategy="random", budget="100%", recipe="small")
     assert len(rows) == 40
     right = [row["predicted"] in row["file"] for row in rows]
     assert np.mean(right) > 0.8
     model = tmp_path / "a" / "model.safetensors"
-    first = chosen(folders, tmp_path / "b", strategy="entropy")
+    first = chosen(folders, tmp_path / "b", strategy="entropy", recipe="small")
     again = chosen(folders, tmp_path / "c", strategy="entropy", model=model)
     assert [row["file"] for row in first] == [row["file"] for row in again]
 
@@ -127,7 +128,7 @@ def write_csv(folder, text):
         ({"strategy": "every-nth"}, "images have no order in time"),
         ({"recipe": "huge"}, "unknown recipe 'huge'"),
         ({"recipe": "thesis", "strategy": "bald"}, "no dropout"),
-        ({"budget": 41}, "41 frames of which only 40"),
+        ({"budget": 41}, "41 pictures of which only 40"),
         ({"balance": "much"}, "neither a number"),
         ({"model": "labels.csv"}, "not a model"),
         ({"option": "colour=red"}, "option"),
