@@ -8,7 +8,11 @@ from vidal.campaign.config import dump_config, load_config, load_values, parse_c
 from vidal.detect.options import TrainOptions
 from vidal.errors import InputError, UsageError
 
-CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+CONFIGS = sorted(
+    path
+    for path in (Path(__file__).parents[3] / "configs").glob("*.yaml")
+    if not path.name.startswith("images-")  # those of image pools: tests/unit/images
+)
 MINIMAL = {"data": {"videos": "clips"}}
 
 
