@@ -4,12 +4,19 @@ A new entry is covered by being in the table. What a strategy deliberately does 
 down in the sets below, nowhere else.
 """
 
+import numpy as np
+import pytest
+
 from vidal.assemble import STRATEGIES
+from vidal.query.balanced import Balanced
+from vidal.query.options import build
+from vidal.query.select import lift
 from vidal.testing import StrategyContract
+from vidal.testing.strategies import a_pool, distances, generator
 
 NEIGHBOURS_ALLOWED = {"random"}
 BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
-CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors"} | BATCHES
+CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 
 def suite(name):
@@ -25,6 +32,39 @@ def suite(name):
 
 
 globals().update({f"Test_{name}": suite(name) for name in STRATEGIES})
+
+
+def under_balance(name):
+    """The strategy as ``--balance 0.5`` makes it: by scores, by places, or by looks."""
+
+    def built(self, gap=2, **options):
+        lifted = lift(build(self.strategy, options), gap)
+        return Balanced(lifted, 0.5, {"cyclist": 2.0}, gap=gap)
+
+    kind = suite(name)
+    return type(
+        f"Test balanced {name}",
+        (kind,),
+        {
+            "built": built,
+            "neighbours_allowed": False,
+            "clips_in_turn": False,
+        },
+    )
+
+
+OF_EACH_KIND = ("entropy", "expected-errors", "random", "kcenter", "badge", "coreset", "vaal")
+globals().update({f"Test_balanced_{name}": under_balance(name) for name in OF_EACH_KIND})
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_is_chosen_from_under_balance(name):
+    under = Balanced(lift(build(STRATEGIES[name], {}), 2), 0.5, gap=2)
+    pool = a_pool(labelled=[(0, 3)], needs=under.needs)
+    picks = under.select(pool, 6, generator())
+    assert len(np.unique(picks)) == 6
+    assert distances(pool, picks) > 2
+    assert all("; brings" in words for words in under.explain(pool, picks).words)
 
 
 def test_the_default_comes_first():

@@ -29,6 +29,9 @@ class SelectOptions(TypedDict, total=False):
         coherence, flow, expected: options of temporal coherence, of the optical flow and of
             expected errors, by name.
         random_share: of the budget that is drawn at random, in [0, 1).
+        balance: of the classes: lambda, what an object too few or too many costs in the unit of the
+            strategy's score, or ``"auto"``; see docs/class_balance.md. Default: none.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
         tracker: what carries boxes to neighbouring frames. Default ``"auto"``.
         tracker_options: of the tracker, by name.
         cache: where evidence is kept between runs. Default: ``.vidal`` in ``out``, or here.
@@ -58,6 +61,8 @@ class SelectOptions(TypedDict, total=False):
     flow: Mapping[str, Any]
     expected: Mapping[str, Any]
     random_share: float
+    balance: float | Literal["auto"] | None
+    class_weights: Mapping[str, float]
     tracker: str
     tracker_options: Mapping[str, Any]
     cache: PathLike | None

@@ -31,16 +31,23 @@ Writing = Callable[[str, int, int], None]
 
 _TEXTS = ("detector", "device", "precision", "tracker", "detections_frames", "score_transform")
 _PATHS = ("labels", "weights", "config", "detections", "detections_images", "cache")
-_MAPPINGS = ("options", "coherence", "flow", "expected", "tracker_options")
+_MAPPINGS = ("options", "coherence", "flow", "expected", "tracker_options", "class_weights")
+
+
+def _balance(name: str, value: Any) -> Any:
+    return value if value == "auto" else kinds.real(name, value)
+
+
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("gap", "seed", "batch", "workers"), kinds.whole),
     **dict.fromkeys(("threshold", "random_share"), kinds.real),
+    "balance": _balance,
     **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),
 }
 """Options by the kind of their values."""
-_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size"))
+_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "balance"))
 
 
 @dataclass(frozen=True, slots=True)

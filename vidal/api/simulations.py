@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidal.api import given as kinds
 from vidal.api.options import PathLike
@@ -18,6 +18,9 @@ from vidal.report.simulation import write_simulation_report
 from vidal.simulation.results import FORMAT, SimulationResult, write_results
 from vidal.store import atomic, lock
 from vidal.store.own import OwnFiles
+
+if TYPE_CHECKING:
+    from vidal.assemble.images import ImagesPlan
 
 
 def simulate(
@@ -100,7 +103,7 @@ def plan_of(
 
 
 @contextmanager
-def claimed(plan: SimulationPlan) -> Iterator[None]:
+def claimed(plan: SimulationPlan | ImagesPlan) -> Iterator[None]:
     """The folder of a simulation, for the time of the block: locked, and free of other files.
 
     Raises:

@@ -18,6 +18,7 @@ from vidal.errors import PluginError, UnknownName
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
+from vidal.query.balance_pseudo import EntropyL1PseudoLabel
 from vidal.query.baselines import EveryNth, Random, RandomR
 from vidal.query.batchbald import BatchBald
 from vidal.query.cluster_margin import ClusterMargin
@@ -66,6 +67,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
+    "entropy-l1-pseudo-label": EntropyL1PseudoLabel,
     "every-nth": EveryNth,
     "kcenter": KCenter,
     "label-dispersion": region_score("label-dispersion"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble import build_strategy, find_strategy
+from vidal.assemble.balance import parse_balance
 from vidal.assemble.tracking import build_tracker, named
 from vidal.coherence import CoherenceOptions
 from vidal.detect.load import DETECTORS
@@ -74,6 +75,8 @@ def plan_selection(
     tracker_options: Mapping[str, Any] | None = None,
     expected: Mapping[str, Any] | None = None,
     random_share: float = 0.0,
+    balance: float | str | None = None,
+    class_weights: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
@@ -98,6 +101,9 @@ def plan_selection(
     if detections is not None and _spreads_by_looks(strategy):
         own.setdefault("spread", "clips")  # files do not say what frames look like
     selector = build_strategy(strategy, gap=gap, options=own)
+    weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
+    if weighing is not None:
+        selector = weighing.around(selector, gap)
     check_share(random_share)
     names = None if classes is None else _names(classes)
     spec = DetectorSpec(
@@ -149,6 +155,7 @@ def plan_selection(
         settings={
             **_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
             **({"random_share": random_share} if random_share else {}),
+            **({} if weighing is None else weighing.settings),
         },
     )
     detects = bool(selector.needs) and detections is None

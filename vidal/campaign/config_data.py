@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from vidal.video.rates import parse_rate
 
@@ -17,6 +17,16 @@ DataFormat = Literal[
 # fmt: on
 FORMATS: tuple[str, ...] = get_args(DataFormat)
 """Formats that a campaign's data may have."""
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number of at least 0, or auto")
+    return value
+
+
+Balance = Annotated[float | Literal["auto"] | None, BeforeValidator(_no_truth_value)]
+"""Lambda of class balance; YAML's ``on`` and ``off`` are truth values, and no lambda."""
 
 
 class Model(BaseModel):

@@ -6,7 +6,21 @@ from typing import Any
 
 from pydantic import Field
 
-from vidal.campaign.config_data import Model
+from vidal.campaign.config_data import Balance, Model
+
+
+class VariantTraining(Model):
+    """What a variant may train otherwise.
+
+    Attributes:
+        pseudo_labels: as of ``training``; None = as all others.
+    """
+
+    pseudo_labels: dict[str, Any] | bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The values that take the place of those of ``training``."""
+        return {} if self.pseudo_labels is None else {"pseudo_labels": self.pseudo_labels}
 
 
 class VariantConfig(Model):
@@ -18,6 +32,10 @@ class VariantConfig(Model):
         expected: options of expected errors.
         coherence: of temporal coherence.
         random_share: of each query that is drawn at random.
+        training: options of training after the initial round, which all runs of a seed share:
+            ``pseudo_labels``.
+        balance: of the classes: lambda, or ``auto``.
+        class_weights: class -> how many labels of it are wanted in proportion to others.
     """
 
     strategy: str
@@ -25,10 +43,14 @@ class VariantConfig(Model):
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
     random_share: float | None = Field(default=None, ge=0, lt=1)
+    balance: Balance = None
+    class_weights: dict[str, float] | None = None
+
+    training: VariantTraining = VariantTraining()
 
     def selection(self) -> dict[str, Any]:
         """The values that take the place of those of ``selection``."""
-        own = self.model_dump(mode="json")
+        own = self.model_dump(mode="json", exclude={"training"})
         return {name: value for name, value in own.items() if value is not None}
 
 

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.aside import make_room
-from vidal.campaign.fitting import Fitting, fit_model, labelled_frames, snapshots_of
+from vidal.campaign.due import lost_models, to_train, without_snapshots
+from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
-from vidal.campaign.record import GIVEN, Round
-from vidal.campaign.training import compares_snapshots, snapshots_wanted
+from vidal.campaign.pseudo_labels import write_pseudo_labels
+from vidal.campaign.record import GIVEN
+from vidal.campaign.teaching import Teaching, choose_pseudo_labels
+from vidal.campaign.training import snapshots_wanted
 from vidal.errors import AwaitingAnnotation, CampaignError
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker
@@ -49,6 +52,7 @@ class Trained:
 
     ``again``: the model was gone, and was fitted anew to the labels of its time. ``for_states``: so
     was one that is there, because states of its training are compared that were not kept.
+    ``pseudo_labels``: what it had beside them, see ``PseudoLabels.summary``; None = nothing.
     """
 
     round: int
@@ -57,41 +61,7 @@ class Trained:
     negatives: int
     again: bool = False
     for_states: bool = False
-
-
-def to_train(campaign: Campaign) -> Round | None:
-    """The newest round, if it has labels that no model was trained on."""
-    rounds = campaign.record.rounds()
-    tally = campaign.record.tally()
-    trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
-    new = [
-        each
-        for each in rounds
-        if each.number > trained and each.state == "answered" and tally[each.number]["labelled"]
-    ]
-    return new[-1] if new else None
-
-
-def lost_models(campaign: Campaign) -> list[Round]:
-    """The trained rounds whose model is not there any more, in order."""
-    return [
-        entry
-        for entry in campaign.record.rounds()
-        if entry.model is not None and not (campaign.folder / entry.model).is_file()
-    ]
-
-
-def without_snapshots(campaign: Campaign) -> Round | None:
-    """The newest trained round, if the next selection compares states of its training that are
-    not there, and no training comes before that selection."""
-    trained = [entry for entry in campaign.record.rounds() if entry.model is not None]
-    config = campaign.config
-    if not trained or not (compares_snapshots(config) and snapshots_wanted(config)):
-        return None
-    if campaign.record.open_round() is not None or to_train(campaign) is not None:
-        return None
-    model = campaign.folder / str(trained[-1].model)
-    return None if snapshots_of(model).is_dir() else trained[-1]
+    pseudo_labels: Mapping[str, Any] | None = None
 
 
 def check_selectable(campaign: Campaign) -> int:
@@ -317,6 +287,7 @@ def train_round(
     clips: Mapping[str, Clip],
     *,
     progress: Callable[[Mapping[str, float]], None] | None = None,
+    teaching: Teaching | None = None,
 ) -> Trained | None:
     """Train a model on all labelled frames, and record it. None = there is nothing new to train on.
 
@@ -328,8 +299,10 @@ def train_round(
 
     Args:
         campaign: locked by the caller.
-        clips: the training clips by id; at least those with labelled frames.
+        clips: the training clips by id; at least those with labelled frames, and all that
+            pseudo-labels may come from.
         progress: called after every step, see ``vidal.detect.training.run_epoch``.
+        teaching: needed where the configuration wants pseudo-labels.
 
     Raises:
         AwaitingAnnotation: a query waits for its answer.
@@ -353,11 +326,21 @@ def train_round(
     rows = [tables[ref.clip].on(ref.index) for ref in refs]
     negatives = sum(each.start == each.stop for each in rows)
     model = campaign.model(entry.number)
-    weights = fit_model(_fitting(campaign, entry.number), refs, clips, tables, progress)
-    detail = {"frames": len(refs), "weights": weights}
+    pseudo = None
+    if campaign.config.training.pseudo_labels is not None:
+        assert teaching is not None
+        pseudo = choose_pseudo_labels(campaign, clips, entry.number, teaching)
+    if pseudo is not None:
+        write_pseudo_labels(campaign.pseudo_labels(entry.number), pseudo)
+    job = _fitting(campaign, entry.number)
+    weights = fit_model(job, refs, clips, tables, progress, pseudo=pseudo)
+    detail: dict[str, Any] = {"frames": len(refs), "weights": weights}
+    summary = None if pseudo is None else pseudo.summary()
+    if summary is not None:
+        detail["pseudo_labels"] = summary
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives, again, for_states)
+    return Trained(entry.number, model, len(refs), negatives, again, for_states, summary)
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
-from vidal.campaign.loop import lost_models, to_train, without_snapshots
 from vidal.words import counted
 
 

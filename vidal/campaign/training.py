@@ -120,7 +120,7 @@ def starting_detector(
         model: of an earlier round; None = the detector that the configuration names.
 
     Raises:
-        WeightsError: no such weights.
+        WeightsError: no such weights, or a backbone of another network.
         UsageError: options that cannot be meant.
     """
     wanted = config.detector
@@ -132,6 +132,10 @@ def starting_detector(
         detector = spec.load()
         if detector.classes != classes:
             detector = detector.with_classes(classes, rng)
+    if model is None and wanted.backbone is not None:
+        from vidal.detect.body import with_body
+
+        detector = with_body(detector, wanted.backbone)
     given: dict[str, Any] = {"precision": wanted.precision, **config.training.given}
     if wanted.start == "fresh":
         given = {"freeze_norm": False, **given}

@@ -11,6 +11,7 @@ import click
 
 from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
+from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli.groups import Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, pairs
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
     "Budget and strategy": (
-        *("budget", "strategy", "errors", "options", "gap", "random_share", "seed"),
+        *("budget", "strategy", "errors", "options", "balance", "class_weights", "gap"),
+        *("random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
@@ -171,6 +173,20 @@ HEADINGS = {
     help="Share of the budget that is drawn at random, such as 0.25. [default: 0]",
 )
 @click.option(
+    "--balance",
+    default=None,
+    metavar="LAMBDA|auto",
+    help="Even out the classes of the labels: what an object too few or too many costs, in the"
+    " unit of the strategy's score; auto = found on the pool. [default: off]",
+)
+@click.option(
+    "--class-weights",
+    cls=Once,
+    default=None,
+    metavar="CLASS=N,...",
+    help="With --balance: want cyclist=3 times as many labels of a class as of others.",
+)
+@click.option(
     "--tracker",
     default="auto",
     show_default=True,
@@ -267,6 +283,8 @@ def command(**given: Any) -> None:
 
     for name in ("options", "coherence", "flow", "expected", "tracker_options"):
         given[name] = pairs(name, given[name])
+    given["balance"] = lambda_of(given["balance"])
+    given["class_weights"] = weights_of(given["class_weights"])
     shown = {name: given.pop(name) for name in ("no_report", "dry_run", "as_json", "quiet")}
     coming = ahead(given.pop("videos"), **given)
     if shown["dry_run"]:

@@ -106,7 +106,9 @@ def table(result: SimulationResult) -> list[str]:
 
     lines = result.summaries()
     rounds, titles = asked_rounds(lines), budget_titles(result, lines)
-    rows = [["strategy", *(f"AP50 at {title}" for title in titles), "of all data", "p"]]
+    rows = [
+        ["strategy", *(f"{result.terms.score} at {title}" for title in titles), "of all data", "p"]
+    ]
     rows += [_row(line, rounds) for line in lines]
     text = _columns(rows)
     known = [line for line in lines if line.comparison is not None]

@@ -35,6 +35,7 @@ from vidal.evaluate.significance import (
     sign_flip_p,
     smallest_difference,
 )
+from vidal.evaluate.terms import FRAMES, Terms
 from vidal.types import ScoreArray
 
 ENOUGH_SEEDS = 3
@@ -66,6 +67,7 @@ class Comparison:
         family: how many comparisons it was corrected for.
         main: it was named before the run.
         detectable: the true difference that these seeds show with 80 % power; None for one seed.
+        terms: the words that it is told in.
     """
 
     strategy: str
@@ -85,6 +87,7 @@ class Comparison:
     family: int
     main: bool
     detectable: float | None
+    terms: Terms = FRAMES
 
     @property
     def difference(self) -> Interval:
@@ -112,21 +115,21 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """In plain words, what may be concluded."""
-        d, n = self.difference, self.difference.n
-        where = f"at {self.labelled:,.0f} labelled frames"
+        d, n, score = self.difference, self.difference.n, self.terms.score
+        where = f"at {self.labelled:,.0f} labelled {self.terms.items}"
         if n < ENOUGH_SEEDS:
             runs = "1 seed" if n == 1 else f"{n} seeds"
             return (
-                f"{self.strategy} was {signed(d.value)} AP50 against {self.baseline} {where} on"
+                f"{self.strategy} was {signed(d.value)} {score} against {self.baseline} {where} on"
                 f" {runs}; with so few nothing can be concluded."
             )
         span = f"95 % interval {signed(d.low)} to {signed(d.high)} over {n} seeds{self._chance()}"
         if self.conclusive:
             how = "better" if d.value > 0 else "worse"
             said = f"{self.strategy} is {how} than {self.baseline} {where}: "
-            return f"{said}{signed(d.value)} AP50 ({span}).{self._power()}"
+            return f"{said}{signed(d.value)} {score} ({span}).{self._power()}"
         return (
-            f"{self.strategy} against {self.baseline} {where}: {signed(d.value)} AP50 ({span})."
+            f"{self.strategy} against {self.baseline} {where}: {signed(d.value)} {score} ({span})."
             f" That is too little for a conclusion.{self._power()}"
         )
 
@@ -146,7 +149,13 @@ class Comparison:
 
 
 def compare(
-    curve: Curve, baseline: Curve, resampler: Resampler, rng: Generator, *, focus: int = -1
+    curve: Curve,
+    baseline: Curve,
+    resampler: Resampler,
+    rng: Generator,
+    *,
+    focus: int = -1,
+    terms: Terms = FRAMES,
 ) -> Comparison | None:
     """A strategy against a baseline; None where they share no seed.
 
@@ -155,6 +164,7 @@ def compare(
         resampler: has draws of the runs that have scores; the others rest on their seeds alone.
         rng: draws patterns of signs where there are many seeds.
         focus: place of the round that conclusions are about; negative = from the end.
+        terms: the words that it is told in.
     """
     seeds = [seed for seed in curve.seeds if seed in baseline.seeds]
     if not seeds:
@@ -183,6 +193,7 @@ def compare(
         family=1,
         main=False,
         detectable=smallest_difference(differences),
+        terms=terms,
     )
 
 

@@ -28,6 +28,9 @@ class Picks:
         fp_spearman, fn_spearman: rank correlation of estimated with true counts, frame by frame;
             0 for an estimate that says the same of every frame, None where the truth does.
         score_spearman: so of the strategy's score with the true number of errors.
+        wrong: picked images that the model that chose had wrong.
+        query_precision, query_recall: see ``vidal.evaluate.selection``, where some classes are
+            unknown.
         conditions: picked frames of every tag of the pool's clips.
     """
 
@@ -43,6 +46,9 @@ class Picks:
     fp_spearman: float | None = None
     fn_spearman: float | None = None
     score_spearman: float | None = None
+    wrong: int | None = None
+    query_precision: float | None = None
+    query_recall: float | None = None
     conditions: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -56,10 +62,15 @@ class Row:
         round: from 0 = the initial labels.
         labelled: labelled frames that the model was trained on.
         boxes: objects on them.
-        ap50, ap50_at_half: mean over classes, on the test clips; None without objects.
+        ap50, ap50_at_half: mean over classes, on the test clips; None without objects. Of image
+            pools ``ap50`` is the quality that is measured there (``Terms``): the accuracy.
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
         conditions: AP50 on the test clips of each tag; None where they have no objects.
+        pseudo_labels: what the model was trained on beside the labels, and how many of these boxes
+            are right; None = nothing.
+        l1_score: how unbalanced the classes of all labels so far are, in [0, 1] (thesis Eq. 4.10,
+            cumulative); None in rows of older versions.
     """
 
     strategy: str
@@ -72,6 +83,8 @@ class Row:
     classes: Mapping[str, float | None] = field(default_factory=dict)
     picks: Picks | None = None
     conditions: Mapping[str, float | None] = field(default_factory=dict)
+    pseudo_labels: Mapping[str, Any] | None = None
+    l1_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -30,6 +30,7 @@ from vidal.evaluate.resampling import (
     over_area,
     ratio_of,
 )
+from vidal.evaluate.terms import FRAMES, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Summary:
         first: the same of the first query alone, for which all strategies of a seed had one model:
             true errors of later picks are those of different models, and do not compare.
         picked: condition -> share of the picked frames that show it, over seeds and rounds.
+        l1_score: of the labels after the last round, mean over seeds: 0 = equal counts of all
+            classes; None where rows do not say it.
     """
 
     strategy: str
@@ -80,6 +83,7 @@ class Summary:
     picks: Mapping[str, float]
     first: Mapping[str, float]
     picked: Mapping[str, float]
+    l1_score: float | None = None
 
     @property
     def final(self) -> Interval:
@@ -118,6 +122,7 @@ def summarise(
     baseline: str = "random-r",
     scores: Mapping[Run, ClipScores] | None = None,
     main: tuple[str, int] | None = None,
+    terms: Terms = FRAMES,
 ) -> Results:
     """Tell what the rows say.
 
@@ -128,6 +133,7 @@ def summarise(
         scores: judged test clips of runs (strategy, seed, round); without, intervals rest on the
             seeds alone.
         main: the one comparison that was named before the run: a strategy and a round.
+        terms: the words that it is told in.
     """
     resampler = Resampler(scores or {}, rng)
     every = curves(rows)
@@ -139,7 +145,7 @@ def summarise(
     comparisons = {}
     for name, curve in every.items():
         if name != baseline and baseline in every:
-            other = compare(curve, every[baseline], resampler, rng, focus=focus)
+            other = compare(curve, every[baseline], resampler, rng, focus=focus, terms=terms)
             if other is not None:
                 comparisons[name] = other
     comparisons = corrected(comparisons, None if main is None else main[0], rng)
@@ -148,7 +154,7 @@ def summarise(
     reference = found.reference_line()
     return Results(
         lines=tuple(lines if reference is None else [reference, *lines]),
-        limits=tuple(_limits(every, found.reference, resampler)),
+        limits=tuple(_limits(every, found.reference, resampler, terms)),
         focus=focus,
         resampled=bool(scores) and resampler.left_out < len(scores or {}),
         left_out=resampler.left_out,
@@ -192,6 +198,7 @@ class _Lines:
             picks=_mean_picks(mine),
             first=_mean_picks([row for row in mine if row.round == 1]),
             picked=_picked(mine),
+            l1_score=_last_l1(mine),
         )
 
     def reference_line(self) -> Summary | None:
@@ -250,15 +257,17 @@ class _Lines:
         return cells
 
 
-def _limits(every: Mapping[str, Curve], reference: Curve | None, resampler: Resampler) -> list[str]:
-    """Where AP falls as labels are added: then training is the limit, and labels cannot show."""
+def _limits(
+    every: Mapping[str, Curve], reference: Curve | None, resampler: Resampler, terms: Terms
+) -> list[str]:
+    """Where quality falls as labels are added: training is the limit, labels cannot show."""
     found = []
     runs = [run for curve in every.values() if len(curve.rounds) > 1 for run in curve.values]
     worse = sum(bool(run[1] < run[0]) for run in runs)
     if 2 * worse > len(runs):
         found.append(
-            f"In {worse} of {len(runs)} runs AP50 after the first query is below that of the"
-            " initial model: training is the limit here, and labels cannot show what they are"
+            f"In {worse} of {len(runs)} runs {terms.score} after the first query is below that of"
+            " the initial model: training is the limit here, and labels cannot show what they are"
             " worth."
         )
     for name, curve in every.items():
@@ -268,9 +277,9 @@ def _limits(every: Mapping[str, Curve], reference: Curve | None, resampler: Resa
             )
             if step.high < 0:
                 found.append(
-                    f"{name}: AP50 falls from {_mean(curve, at - 1):.3f} to {_mean(curve, at):.3f}"
-                    f" as labels are added (round {curve.rounds[at]}, more than chance): training"
-                    " is the limit there."
+                    f"{name}: {terms.score} falls from {_mean(curve, at - 1):.3f} to"
+                    f" {_mean(curve, at):.3f} as labels are added (round {curve.rounds[at]}, more"
+                    " than chance): training is the limit there."
                 )
     return [*found, *_no_ceiling(every, reference, resampler)]
 
@@ -298,6 +307,12 @@ def _no_ceiling(
 
 def _mean(curve: Curve, at: int) -> float:
     return float(curve.values[:, at].mean())
+
+
+def _last_l1(rows: Sequence[Row]) -> float | None:
+    last = max((row.round for row in rows), default=0)
+    values = [row.l1_score for row in rows if row.round == last and row.l1_score is not None]
+    return float(np.mean(values)) if values else None
 
 
 def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:

@@ -68,6 +68,10 @@ class KCenter:
         picks = rows if self.items == "frames" else regions_of(pool).pos[rows]
         return filled(pool, picks, budget, rng, self.gap)
 
+    def points(self, pool: Pool) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """What is compared, where that is frames; see ``vidal.query.balanced.Covering``."""
+        return _space(pool, self.items) if self.items == "frames" else None
+
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) distance from the nearest labelled one, of regions the largest of a frame.
 

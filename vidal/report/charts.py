@@ -88,7 +88,7 @@ def y_range(curves: Sequence[Curve], reference: float | None) -> tuple[float, fl
 
 
 def axes(frame: Frame, labels: Sequence[float], *, y_ticks: int = 6) -> dict[str, Any]:
-    """Ticks: of labelled frames where there are rounds, and of AP50 at round numbers."""
+    """Ticks: of labels where there are rounds, and of the quality at round numbers."""
     values = figures.ticks(*frame.y, count=y_ticks)
     places = frame.across(np.asarray(labels, dtype=np.float64))
     heights = frame.down(np.asarray(values, dtype=np.float64))
@@ -100,13 +100,14 @@ def axes(frame: Frame, labels: Sequence[float], *, y_ticks: int = 6) -> dict[str
     }
 
 
-def drawn(curve: Curve, frame: Frame, of: Budget = "labelled") -> dict[str, Any]:
+def drawn(
+    curve: Curve, frame: Frame, unit: str = "frames", of: Budget = "labelled"
+) -> dict[str, Any]:
     """Paths of one curve: its mean, the band of its 95 % interval, and a dot for every run.
 
     The interval is Student's over seeds: what the test clips do to all curves alike is not in it.
     """
     labels = getattr(curve, of).mean(axis=0)
-    unit = "frames" if of == "labelled" else "boxes"
     x = frame.across(labels)
     mean = frame.down(curve.values.mean(axis=0))
     intervals = curve.intervals()
@@ -160,6 +161,7 @@ def of_all(
     curves: Mapping[str, Curve],
     reference: float | None,
     look: Mapping[str, Style],
+    unit: str = "frames",
     of: Budget = "labelled",
 ) -> dict[str, Any]:
     """A large chart: the mean of every strategy over its labels, named at its end."""
@@ -170,7 +172,7 @@ def of_all(
     return {
         "axes": axes(frame, labels if of == "labelled" else figures.ticks(*frame.x, count=8)),
         "curves": [
-            {**drawn(curve, frame, of), "look": look[name], "label": heights[name]}
+            {**drawn(curve, frame, unit, of), "look": look[name], "label": heights[name]}
             for name, curve in curves.items()
         ],
         "reference": None if reference is None else figures.number(float(frame.down(reference))),  # type: ignore[arg-type]
@@ -178,14 +180,18 @@ def of_all(
 
 
 def of_one(
-    curve: Curve, baseline: Curve | None, every: Sequence[Curve], reference: float | None
+    curve: Curve,
+    baseline: Curve | None,
+    every: Sequence[Curve],
+    reference: float | None,
+    unit: str = "frames",
 ) -> dict[str, Any]:
     """A small chart: one strategy with interval and runs, over the baseline's; scales shared."""
     frame = _frame(every, reference, (38.0, 8.0, 300.0, 150.0))
     return {
         "axes": axes(frame, curve.labelled.mean(axis=0).tolist(), y_ticks=4),
-        "curve": drawn(curve, frame),
-        "baseline": None if baseline is None else drawn(baseline, frame),
+        "curve": drawn(curve, frame, unit),
+        "baseline": None if baseline is None else drawn(baseline, frame, unit),
         "reference": None if reference is None else figures.number(float(frame.down(reference))),  # type: ignore[arg-type]
     }
 

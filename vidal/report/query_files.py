@@ -196,6 +196,7 @@ def write_json(
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
         "expected": expected_dict(result.expected),
         "expected_by": plain(result.expected_by),
+        "balance": None if result.balance is None else plain(result.balance.as_dict()),
         "files": files,
     }
     content["digest"] = content_digest(content)

@@ -15,9 +15,6 @@ from vidal.report.simulation_tables import kind, tables
 from vidal.simulation.results import SimulationResult
 from vidal.store.atomic import write_text
 
-BUDGETS: dict[Budget, str] = {"labelled": "labelled frames", "boxes": "labelled boxes"}
-"""What curves are drawn over, and its name on the axis."""
-
 
 def write_simulation_report(result: SimulationResult, path: Path) -> Path:
     """Write the report; the file appears whole.
@@ -48,6 +45,8 @@ def _page(result: SimulationResult) -> dict[str, Any]:
     others.sort(key=lambda other: not other.main)
     return {
         "name": result.name,
+        "t": result.terms,
+        "counts_costs": _counts_costs(result),
         "headline": _headline(result, others),
         "tiles": _tiles(result, others),
         "notes": result.remarks(),
@@ -77,8 +76,8 @@ def _charts(
     base = every.get(result.baseline)
     return {
         "charts": [
-            {"title": title, **charts.of_all(every, reference, look, of)}
-            for of, title in BUDGETS.items()
+            {"title": f"labelled {unit}", **charts.of_all(every, reference, look, unit, of)}
+            for of, unit in _budgets(result).items()
         ],
         "small": [
             {
@@ -89,11 +88,23 @@ def _charts(
                     None if name == result.baseline else base,
                     list(every.values()),
                     reference,
+                    result.terms.items,
                 ),
             }
             for name, curve in every.items()
         ],
     }
+
+
+def _counts_costs(result: SimulationResult) -> bool:
+    """Whether labels cost anything else than their number."""
+    return any(row.boxes != row.labelled for row in result.rows)
+
+
+def _budgets(result: SimulationResult) -> dict[Budget, str]:
+    """What curves are drawn over, and its name on the axis."""
+    budgets: dict[Budget, str] = {"labelled": result.terms.items}
+    return {**budgets, "boxes": result.terms.costs} if _counts_costs(result) else budgets
 
 
 def _headline(result: SimulationResult, others: list[Comparison]) -> str:
@@ -124,15 +135,17 @@ def _tiles(result: SimulationResult, others: list[Comparison]) -> list[tuple[str
         (str(result.rounds), "rounds, the initial one included"),
     ]
     if labelled:
-        tiles.append((f"{min(labelled):,} to {max(labelled):,}", "labelled frames"))
+        tiles.append((f"{min(labelled):,} to {max(labelled):,}", f"labelled {result.terms.items}"))
     tiles += [
         (f"{value:,}" if isinstance(value, int) else str(value), name)
         for name, value in result.data.items()
-        if name in ("frames in the pool", "test clips")
+        if name in (f"{result.terms.items} in the pool", result.terms.tests)
     ]
     seen = sorted(other.detectable for other in others if other.detectable is not None)
     if seen:
-        tiles.append((f"{seen[len(seen) // 2]:.3f}", "AP50 seen with 80 % power (median)"))
+        tiles.append(
+            (f"{seen[len(seen) // 2]:.3f}", f"{result.terms.score} seen with 80 % power (median)")
+        )
     return tiles
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vidal.evaluate.comparison import Comparison, p_text
 from vidal.evaluate.curves import ALL_DATA
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.summary import Cell, Summary
+from vidal.evaluate.terms import Terms
 from vidal.simulation.results import SimulationResult
 
 NONE = "–"
@@ -26,14 +29,14 @@ def tables(result: SimulationResult, lines: Sequence[Summary]) -> dict[str, Any]
         "budgets": [_budget(result, lines, at) for at in budgets],
         "initial": _initial(lines),
         "focus": _focus(result, lines),
-        "table": [_line(line, budgets) for line in lines],
+        "table": [_line(line, budgets, result.terms) for line in lines],
         "share_table": [_shares(line, budgets) for line in lines],
         "box_table": [_boxes(line, budgets) for line in lines if line.strategy != ALL_DATA],
         "class_names": _names(lines, "classes"),
         "class_table": [_parts(line, line.classes, _names(lines, "classes")) for line in lines],
         "condition_names": conditions,
         "condition_table": [_parts(line, line.conditions, conditions) for line in lines],
-        "pick_table": [_picks(line) for line in lines if line.picks],
+        **_picks(lines),
         **_picked(result, lines),
     }
 
@@ -75,16 +78,17 @@ def _text(value: str, below: str = "", kind: str = "") -> Text:
 
 
 def _budget(result: SimulationResult, lines: Sequence[Summary], at: int) -> Text:
-    """The head of a column: labelled frames, and those asked for as a share of the pool."""
+    """The head of a column: labelled items, and those asked for as a share of the pool."""
     known = [line for line in lines if line.strategy != ALL_DATA]
     line = next((each for each in known if each.strategy == result.baseline), known[0])
     frames = line.labelled[at]
+    items = result.terms.items
     start, pool = (
-        result.data.get(name, 0)
-        for name in ("frames labelled from the start", "frames in the pool")
+        result.data.get(f"{items} {where}", 0)
+        for where in ("labelled from the start", "in the pool")
     )
     share = f"{percent((frames - start) / pool)} of the pool" if pool else ""
-    return _text(f"{frames:,.0f} frames", share)
+    return _text(f"{frames:,.0f} {items}", share)
 
 
 def _focus(result: SimulationResult, lines: Sequence[Summary]) -> str:
@@ -93,16 +97,16 @@ def _focus(result: SimulationResult, lines: Sequence[Summary]) -> str:
 
 
 def _initial(lines: Sequence[Summary]) -> str:
-    """AP50 before the first query, where it is not in a column; the same for all strategies."""
+    """Quality before the first query, where it is not in a column; the same for all strategies."""
     line = next((each for each in lines if each.strategy != ALL_DATA), None)
     return with_span(line.values[0]) if line is not None and len(line.values) > 1 else ""
 
 
-def _line(line: Summary, budgets: Sequence[int]) -> dict[str, Any]:
+def _line(line: Summary, budgets: Sequence[int], terms: Terms) -> dict[str, Any]:
     other = line.comparison
     if line.strategy == ALL_DATA:
         cells = [_text(NONE) for _ in budgets[:-1]]
-        cells += [_text(f"{line.final.value:.3f}", f"{line.labelled[-1]:,.0f} frames")]
+        cells += [_text(f"{line.final.value:.3f}", f"{line.labelled[-1]:,.0f} {terms.items}")]
     else:
         cells = [_compared(line, at) for at in budgets]
     return {
@@ -189,28 +193,75 @@ def _parts(line: Summary, cells: Mapping[str, Cell], names: Sequence[str]) -> di
     return {"name": line.strategy, "cells": texts}
 
 
-_FIRST = (("false_positives", "{:.1f}"), ("misses", "{:.1f}"), ("score_spearman", "{:.2f}"))
+@dataclass(frozen=True, slots=True)
+class PickColumn:
+    """A number of the picks in the report.
+
+    Attributes:
+        group: columns of one group stand under one head.
+        title: of the column.
+        name: of the number in ``Picks``.
+        form: how it is written.
+        first: of the first query alone, else the mean of all.
+        each: for one picked item.
+    """
+
+    group: str
+    title: str
+    name: str
+    form: str
+    first: bool = False
+    each: bool = False
+
 
 _PICKS = (
-    ("balance", "{:.2f}"),
-    ("redundancy", "{:.0f}"),
-    ("fp_precision", "{:.2f}"),
-    ("fp_recall", "{:.2f}"),
-    ("fn_precision", "{:.2f}"),
-    ("fn_recall", "{:.2f}"),
+    PickColumn(
+        "First query: true of a pick", "false alarms", "false_positives", "{:.1f}", True, True
+    ),
+    PickColumn("First query: true of a pick", "misses", "misses", "{:.1f}", True, True),
+    PickColumn("First query: true of a pick", "share wrong", "wrong", "{:.2f}", True, True),
+    PickColumn("First query: true of a pick", "rank correlation", "score_spearman", "{:.2f}", True),
+    PickColumn("Classes", "balance", "balance", "{:.2f}"),
+    PickColumn("Classes", "L1 score of labels", "l1_score", "{:.2f}"),
+    PickColumn("Places", "distance", "redundancy", "{:.0f}"),
+    PickColumn("Estimated false alarms", "precision", "fp_precision", "{:.2f}"),
+    PickColumn("Estimated false alarms", "recall", "fp_recall", "{:.2f}"),
+    PickColumn("Estimated misses", "precision", "fn_precision", "{:.2f}"),
+    PickColumn("Estimated misses", "recall", "fn_recall", "{:.2f}"),
+    PickColumn("Known classes", "query precision", "query_precision", "{:.2f}"),
+    PickColumn("Known classes", "query recall", "query_recall", "{:.2f}"),
 )
 
 
-def _picks(line: Summary) -> dict[str, Any]:
-    """Numbers a query; errors as counts for one picked frame, of the first query."""
-    first = dict(line.first)
-    for name in ("false_positives", "misses"):
-        if name in first:
-            first[name] /= first["frames"]
-    cells = [form.format(first[name]) if name in first else NONE for name, form in _FIRST]
-    every = line.picks
-    cells += [form.format(every[name]) if name in every else NONE for name, form in _PICKS]
-    return {"name": line.strategy, "cells": cells}
+def _picks(lines: Sequence[Summary]) -> dict[str, Any]:
+    """Numbers of the queries; a column that no strategy has a number for is left out."""
+    known = [line for line in lines if line.picks]
+    columns = [c for c in _PICKS if any(c.name in _numbers(line, c) for line in known)]
+    if all(line.picks.get("query_precision", 1.0) == 1 for line in known):
+        columns = [column for column in columns if column.group != "Known classes"]
+    groups = Counter(column.group for column in columns)
+    return {
+        "pick_groups": list(groups.items()),
+        "pick_columns": [column.title for column in columns],
+        "pick_table": [
+            {"name": line.strategy, "cells": [_pick(line, column) for column in columns]}
+            for line in known
+        ],
+    }
+
+
+def _numbers(line: Summary, column: PickColumn) -> dict[str, float]:
+    """What a column is read from; the L1 score is one of all labels, not of a query."""
+    found = dict(line.first if column.first else line.picks)
+    return found if line.l1_score is None else {**found, "l1_score": line.l1_score}
+
+
+def _pick(line: Summary, column: PickColumn) -> str:
+    numbers = _numbers(line, column)
+    if column.name not in numbers:
+        return NONE
+    value = numbers[column.name]
+    return column.form.format(value / numbers["frames"] if column.each else value)
 
 
 def _picked(result: SimulationResult, lines: Sequence[Summary]) -> dict[str, Any]:

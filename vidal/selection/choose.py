@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidal.query.balance_told import BalanceTold
+from vidal.query.balanced import Balanced
 from vidal.query.random_share import select_with_random
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.lookup import Lookup, Scored
@@ -27,11 +29,13 @@ class Choice:
         query: the chosen frames.
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
+        balance: what class balance weighed, or None.
     """
 
     query: Query
     scored: Scored
     drawn: int
+    balance: BalanceTold | None = None
 
 
 def choose(
@@ -58,17 +62,11 @@ def choose(
     """
     while True:
         pool = _pool(plan, lookup, truth, trainer)
-        positions, drawn = select_with_random(
-            plan.selector,
-            pool,
-            min(wanted, len(pool)),
-            step_rng(plan.seed, number, SELECT),
-            share=plan.random_share,
-            gap=plan.gap,
-        )
+        positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
-            return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+            made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+            return replace(made, balance=told)
         lookup = lookup.without(lost)
 
 
@@ -96,7 +94,31 @@ def recall(
     pool = _pool(plan, lookup, None, trainer)
     where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
     positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
-    return _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+    made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+    if not isinstance(plan.selector, Balanced):
+        return made
+    again, _, told = _selected(plan, pool, number, wanted)
+    same = np.array_equal(np.sort(again), np.sort(positions))
+    return replace(made, balance=told if same else None)
+
+
+def _selected(
+    plan: QueryPlan, pool: Pool, number: int, wanted: int
+) -> tuple[IntArray, int, BalanceTold | None]:
+    """Positions, how many of the last were drawn at random, and what class balance weighed."""
+    told: list[BalanceTold] = []
+    selector = plan.selector
+    if isinstance(selector, Balanced):
+        selector = replace(selector, listener=told.append)
+    positions, drawn = select_with_random(
+        selector,
+        pool,
+        min(wanted, len(pool)),
+        step_rng(plan.seed, number, SELECT),
+        share=plan.random_share,
+        gap=plan.gap,
+    )
+    return positions, drawn, told[-1] if told else None
 
 
 def _pool(

@@ -13,6 +13,7 @@ from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
 from vidal.expected_errors import SIGNALS, fuse, fuse_with, signals
 from vidal.selection.labelled import LabelledSide
+from vidal.selection.objects import expected_objects
 from vidal.types import (
     Annotations,
     BoolArray,
@@ -108,6 +109,7 @@ class _Parts:
             "errors": self._errors,
             "embedding": _embedding,
             "class_mass": self._class_mass,
+            "expected_objects": self._expected_objects,
             "expected": self._expected,
             "told": self._told,
             "learned": _learned,
@@ -205,6 +207,15 @@ class _Parts:
             rows = np.flatnonzero(part.detections.scores > self._threshold)
             np.add.at(mass, part.detections.frame[rows], part.detections.probs[rows, :-1])
         return mass
+
+    def _expected_objects(self, part: PoolClip) -> NDArray[Any]:
+        return expected_objects(
+            part.detections,
+            (part.clip.frames, len(self._classes)),
+            threshold=self._threshold,
+            told=None if part.expected is None else self._told(part),
+            estimate=part.estimate,
+        )
 
     def _regions_of(self, part: PoolClip, detections: Detections) -> Regions:
         selectable = part.selectable

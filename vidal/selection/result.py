@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidal.evaluate.intervals import Interval
+from vidal.query.balance_told import BalanceTold
 from vidal.selection.forecast import Forecast
 from vidal.types import (
     BoolArray,
@@ -69,6 +70,7 @@ class SelectionResult:
             together, each with its 95 % interval; None where nothing was learned that counts.
         expected_by: what expects errors: ``by`` (labels, prior, prior and labels, or fusion) and
             ``weight_of_prior``; None where none are expected.
+        balance: what class balance weighed; None where it was not asked for.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
     """
 
@@ -88,4 +90,5 @@ class SelectionResult:
     forecast: Forecast | None = None
     expected: tuple[Interval, Interval, Interval] | None = None
     expected_by: Mapping[str, Any] | None = None
+    balance: BalanceTold | None = None
     prints: Callable[[str], Prints | None] = _unknown

@@ -182,6 +182,8 @@ def _result(
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
+    if choice.balance is not None:
+        remarks = (*remarks, choice.balance.sentence)
     return SelectionResult(
         query=choice.query,
         clips=found.clips,
@@ -199,5 +201,6 @@ def _result(
         forecast=lesson.forecast,
         expected=expected,
         expected_by=lesson.source,
+        balance=choice.balance,
         prints=found.prints,
     )

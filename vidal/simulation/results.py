@@ -20,6 +20,7 @@ from vidal.evaluate.curves import Picks, Row
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.resampling import Run
 from vidal.evaluate.summary import Cell, Results, Summary, summarise
+from vidal.evaluate.terms import FRAMES, Terms
 from vidal.store.atomic import write_bytes
 
 FORMAT = "vidal-simulation"
@@ -45,6 +46,7 @@ class SimulationResult:
             intervals cover the choice of test clips, too.
         main: the one comparison that was named before the run: a strategy and a round.
         pool_conditions: condition -> share of the pool's frames that show it.
+        terms: the words that it is told in.
     """
 
     name: str
@@ -62,12 +64,20 @@ class SimulationResult:
     scores: Mapping[Run, ClipScores] = field(default_factory=dict, repr=False)
     main: tuple[str, int] | None = None
     pool_conditions: Mapping[str, float] = field(default_factory=dict)
+    terms: Terms = FRAMES
 
     @cached_property
     def results(self) -> Results:
         """All that the rows say; computed once, the same every time."""
         rng = np.random.default_rng(0)
-        return summarise(self.rows, rng, baseline=self.baseline, scores=self.scores, main=self.main)
+        return summarise(
+            self.rows,
+            rng,
+            baseline=self.baseline,
+            scores=self.scores,
+            main=self.main,
+            terms=self.terms,
+        )
 
     def summaries(self) -> list[Summary]:
         """The table of results."""
@@ -91,8 +101,8 @@ class SimulationResult:
         if found.left_out:
             runs = "1 round was" if found.left_out == 1 else f"{found.left_out} rounds were"
             remarks.append(
-                f"{runs} judged on other test clips than the rest: their intervals rest on the"
-                " seeds alone."
+                f"{runs} judged on other {self.terms.tests} than the rest: their intervals rest on"
+                " the seeds alone."
             )
         if comparisons and max(each.difference.n for each in comparisons) == 1:
             remarks.append("With one seed there are no intervals: nothing says what chance does.")
@@ -106,13 +116,13 @@ class SimulationResult:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; intervals as {value, low, high, n}, null where there is no number."""
-        left_out = ("rows", "scores", "notes")
+        left_out = ("rows", "scores", "notes", "terms")
         plain = {e.name: getattr(self, e.name) for e in fields(self) if e.name not in left_out}
-        plain["rows"] = [row.as_dict() for row in self.rows]
+        plain["rows"] = [_row(row, self.terms) for row in self.rows]
         plain["notes"] = self.remarks()
         plain["conclusions_after_round"] = self.results.focus
         plain["intervals_over"] = "seeds and test clips" if self.results.resampled else "seeds"
-        plain["summary"] = [_summary(line) for line in self.summaries()]
+        plain["summary"] = [_summary(line, self.terms) for line in self.summaries()]
         plain["conclusions"] = self.sentences()
         return {"format": FORMAT, "version": 2, **plain}
 
@@ -125,21 +135,23 @@ def write_results(result: SimulationResult, results: Path, table: Path) -> None:
     """
     text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
     write_bytes(results, text.encode("utf-8"))
-    write_bytes(table, csv_text(result.rows).encode("utf-8"))
+    write_bytes(table, csv_text(result.rows, result.terms).encode("utf-8"))
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """One line a row; the classes' AP50 and the numbers of the picks as columns of their own."""
+def csv_text(rows: Sequence[Row], terms: Terms = FRAMES) -> str:
+    """One line a row; the classes' quality and the numbers of the picks as columns of their own."""
     classes = list(dict.fromkeys(name for row in rows for name in row.classes))
     conditions = list(dict.fromkeys(name for row in rows for name in row.conditions))
-    tables = ("classes", "picks", "conditions")
-    plain = [each.name for each in fields(Row) if each.name not in tables]
-    picks = [each.name for each in fields(Picks) if each.name != "conditions"]
+    left_out = terms.unused | {"classes", "picks", "conditions"}
+    plain = [each.name for each in fields(Row) if each.name not in left_out]
+    picks = [each.name for each in fields(Picks) if each.name not in left_out]
     pools = list(dict.fromkeys(n for row in rows if row.picks for n in row.picks.conditions))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head = [*plain, *(f"ap50_{n}" for n in classes), *(f"ap50_on_{n}" for n in conditions)]
-    writer.writerow([*head, *(f"picked_{n}" for n in picks), *(f"picked_on_{n}" for n in pools)])
+    head = [terms.name(name) for name in plain]
+    head += [f"{terms.key}_{n}" for n in classes] + [f"{terms.key}_on_{n}" for n in conditions]
+    head += [f"picked_{terms.name(n)}" for n in picks] + [f"picked_on_{n}" for n in pools]
+    writer.writerow(head)
     for row in rows:
         values = [getattr(row, name) for name in plain]
         values += [row.classes.get(name) for name in classes]
@@ -150,41 +162,53 @@ def csv_text(rows: Sequence[Row]) -> str:
     return stream.getvalue()
 
 
-def _summary(line: Summary) -> dict[str, Any]:
+def _row(row: Row, terms: Terms) -> dict[str, Any]:
+    """As ``Row.as_dict``, in the words of the simulation."""
+    plain = {terms.name(n): v for n, v in row.as_dict().items() if n not in terms.unused}
+    if row.picks is not None:
+        picks = plain["picks"].items()
+        plain["picks"] = {terms.name(n): v for n, v in picks if n not in terms.unused}
+    return plain
+
+
+def _summary(line: Summary, terms: Terms) -> dict[str, Any]:
+    half = {"ap50_at_half": None if line.final_at_half is None else _interval(line.final_at_half)}
     return {
         "strategy": line.strategy,
         "labelled": line.labelled[-1],
-        "ap50": _interval(line.final),
-        "ap50_at_half": None if line.final_at_half is None else _interval(line.final_at_half),
+        terms.key: _interval(line.final),
+        **(half if "ap50_at_half" not in terms.unused else {}),
         "relative_to_all_data": line.relative,
         "area": None if line.area is None else _interval(line.area),
         "rounds": [
             {
                 "labelled": line.labelled[at],
-                "boxes": line.boxes[at],
-                "ap50": _interval(line.values[at]),
+                terms.name("boxes"): line.boxes[at],
+                terms.key: _interval(line.values[at]),
                 "relative_to_all_data": _known(line.shares[at]),
-                **_differences(line.comparison, at),
+                **_differences(line.comparison, at, terms),
             }
             for at in range(len(line.values))
         ],
-        "comparison": None if line.comparison is None else _comparison(line.comparison),
-        "classes": _cells(line.classes),
-        "conditions": _cells(line.conditions),
-        "picks": dict(line.picks),
-        "picks_of_the_first_query": dict(line.first),
+        "comparison": None if line.comparison is None else _comparison(line.comparison, terms),
+        "classes": _cells(line.classes, terms),
+        "conditions": _cells(line.conditions, terms),
+        "l1_score": line.l1_score,
+        "picks": {terms.name(n): v for n, v in line.picks.items()},
+        "picks_of_the_first_query": {terms.name(n): v for n, v in line.first.items()},
         "picked_conditions": dict(line.picked),
     }
 
 
-def _differences(other: Comparison | None, at: int) -> dict[str, Any]:
+def _differences(other: Comparison | None, at: int, terms: Terms) -> dict[str, Any]:
+    equal = f"difference_at_equal_{terms.name('boxes')}"
     return {
         "difference": None if other is None else _interval(other.rounds[at]),
-        "difference_at_equal_boxes": None if other is None else _interval(other.at_boxes[at]),
+        equal: None if other is None else _interval(other.at_boxes[at]),
     }
 
 
-def _comparison(other: Comparison) -> dict[str, Any]:
+def _comparison(other: Comparison, terms: Terms) -> dict[str, Any]:
     return {
         "baseline": other.baseline,
         "round": other.focus,
@@ -201,15 +225,15 @@ def _comparison(other: Comparison) -> dict[str, Any]:
         "seen_with_80_percent_power": other.detectable,
         "area_difference": _interval(other.area),
         "labels_saved": None if math.isnan(other.saved.value) else _interval(other.saved),
-        "boxes_saved": None
+        f"{terms.name('boxes')}_saved": None
         if math.isnan(other.saved_boxes.value)
         else _interval(other.saved_boxes),
     }
 
 
-def _cells(cells: Mapping[str, Cell]) -> dict[str, Any]:
+def _cells(cells: Mapping[str, Cell], terms: Terms) -> dict[str, Any]:
     return {
-        name: {"ap50": _interval(cell.value), "difference": _known(cell.difference)}
+        name: {terms.key: _interval(cell.value), "difference": _known(cell.difference)}
         for name, cell in cells.items()
     }
 

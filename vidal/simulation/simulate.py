@@ -18,14 +18,17 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
@@ -33,14 +36,13 @@ from vidal.campaign.folder import (
 )
 from vidal.campaign.loop import (
     answer_round,
-    lost_models,
     select_round,
-    to_train,
     train_round,
-    without_snapshots,
 )
 from vidal.campaign.oracle import TruthOracle
+from vidal.campaign.pseudo_labels import judged_pseudo_labels, read_pseudo_labels
 from vidal.campaign.source import Source
+from vidal.campaign.teaching import Teaching
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.evaluate.clip_scores import write_clip_scores
@@ -48,6 +50,7 @@ from vidal.evaluate.curves import Picks, Row
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import store_at
 from vidal.protocols import Engine
+from vidal.query.balance import l1_score
 from vidal.selection.quality import judge_query
 from vidal.selection.result import SelectionResult
 from vidal.simulation.runs import (
@@ -61,7 +64,7 @@ from vidal.simulation.runs import (
     share_evidence,
 )
 from vidal.store import atomic
-from vidal.types import Clip
+from vidal.types import Annotations, Clip
 
 PER_ROUND = 100
 """Units of progress a round."""
@@ -136,7 +139,12 @@ class _Run:
         ):
             # Lost are those of a run that had ended, and gets more rounds: see ``tidy``. Without
             # states is the initial model, which all strategies share.
-            train_round(self._campaign, self._clips, progress=self._progress(done))
+            teaching = None
+            if self._job.teacher is not None:
+                teaching = Teaching(self._job.teacher, Here(), Unwatched())
+            train_round(
+                self._campaign, self._clips, progress=self._progress(done), teaching=teaching
+            )
         elif record.open_round() is not None:
             answer_round(self._campaign, TruthOracle(self._truth))
         else:
@@ -210,6 +218,7 @@ class _Run:
         values = judged.as_dict()
         file = campaign.query(number) / "picks.json"
         picks = json.loads(file.read_text("utf-8")) if file.exists() else None
+        pseudo = read_pseudo_labels(campaign.pseudo_labels(number))
         labelled = [campaign.record.annotations(n, c.frames) for n, c in self._clips.items()]
         row = Row(
             strategy=job.strategy,
@@ -222,6 +231,8 @@ class _Run:
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
+            pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
+            l1_score=_l1_score(labelled, len(campaign.record.classes)),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
@@ -241,6 +252,15 @@ class _Run:
             if path != newest:
                 path.unlink(missing_ok=True)
                 shutil.rmtree(snapshots_of(path), ignore_errors=True)
+
+
+def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
+    """Of all labels so far."""
+    counts = np.zeros(classes, np.int64)
+    for table in tables:
+        labels = table.labels[(table.labels >= 0) & ~table.ignore]
+        counts += np.bincount(labels, minlength=classes)
+    return l1_score(counts)
 
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:

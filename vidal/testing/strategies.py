@@ -23,7 +23,18 @@ from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
 from vidal.types import BACKGROUND, FrameSet, IntArray, Items, Pool, Regions
 
-COLUMNS = frozenset({"errors", "embedding", "class_mass", "expected", "told", "learned", "prior"})
+COLUMNS = frozenset(
+    {
+        "errors",
+        "embedding",
+        "class_mass",
+        "expected",
+        "expected_objects",
+        "told",
+        "learned",
+        "prior",
+    }
+)
 REGION_COLUMNS = frozenset(
     {"passes", "members", "votes", "predicted_loss", "labelledness", "suppressed", "logits"}
 )
@@ -57,6 +68,7 @@ def a_pool(
         "prior": np.full(f, seed % 3 / 2, np.float32),
     }
     columns["told"] = 1.5 * columns["expected"]
+    columns["expected_objects"] = np.random.default_rng(seed + 3).gamma(0.5, 1.0, (f, k))
     wanted = COLUMNS | REGION_COLUMNS | OTHER_NEEDS if needs is None else frozenset(needs)
     return Pool(
         FrameSet(clips, clip, index),

@@ -8,14 +8,13 @@ import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign.config import dump_config, parse_config
+from vidal.campaign.due import lost_models, without_snapshots
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import (
     answer_round,
-    lost_models,
     select_round,
     train_round,
-    without_snapshots,
 )
 from vidal.campaign.oracle import TruthOracle
 from vidal.campaign.status import next_step

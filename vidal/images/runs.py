@@ -1,0 +1,169 @@
+"""The runs of an image simulation on disk: what each is, and what it has so far.
+
+OUT/data/                          the images
+OUT/runs/initial-0/                the first model of seed 0: model.safetensors, row-000.json, and
+                                   body.safetensors where networks are pre-trained
+OUT/runs/entropy-0/run.json        what the run was begun with
+OUT/runs/entropy-0/row-001.json    what ``Row`` says of a trained round
+OUT/runs/entropy-0/query-001.json  what was asked with that round's model
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vidal.errors import CampaignError
+from vidal.evaluate.curves import ALL_DATA, Picks, Row
+from vidal.images.config import ImagesConfig, ImageVariant
+from vidal.protocols import Selector
+from vidal.store import atomic
+
+INITIAL = "initial"
+"""The run of a seed whose first model all its strategies share."""
+
+Maker = Callable[[str, ImageVariant], Selector]
+"""A strategy ready to select, by the name of a run and what it is; importable by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJob:
+    """One run, in references only, so that it can travel to another process.
+
+    Attributes:
+        out: folder of the simulation.
+        config: with this run's seed.
+        name: of the strategy or variant, ``INITIAL`` or ``ALL_DATA``.
+        variant: what it is; None for the latter two.
+        rounds: to be trained, the initial one included.
+        make: see ``Maker``.
+        truth: the strategy is an oracle, and sees the labels of the pool.
+    """
+
+    out: Path
+    config: ImagesConfig
+    name: str
+    variant: ImageVariant | None
+    rounds: int
+    make: Maker
+    truth: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Of this run."""
+        return self.out / "runs" / f"{self.name}-{self.config.seed}"
+
+    @property
+    def body(self) -> Path:
+        """What all networks of this seed begin with, where they are pre-trained."""
+        return self.initial / "body.safetensors"
+
+    @property
+    def initial(self) -> Path:
+        """Of the run whose first model it shares."""
+        return self.out / "runs" / f"{INITIAL}-{self.config.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query of a run.
+
+    Attributes:
+        images: positions in the task that are labelled from now on.
+        picks: what they held.
+        pseudo: positions and labels that the next training takes as given (CEAL).
+    """
+
+    images: tuple[int, ...]
+    picks: Picks
+    pseudo: tuple[tuple[int, int], ...] = ()
+
+
+def begin(job: ImageJob) -> None:
+    """Note what a run is, or refuse one that was begun otherwise.
+
+    Raises:
+        CampaignError: its folder holds a run of another variant.
+    """
+    check_begun(job)
+    atomic.write_text(
+        job.folder / "run.json", json.dumps(_what(job), indent=1, allow_nan=False) + "\n"
+    )
+
+
+def check_begun(job: ImageJob) -> None:
+    """Refuse a run that was begun otherwise; one that was not begun is fine.
+
+    Raises:
+        CampaignError: its folder holds a run of another variant.
+    """
+    found = _read(job.folder / "run.json")
+    if found is not None and found != json.loads(json.dumps(_what(job), allow_nan=False)):
+        raise CampaignError(
+            f"{job.folder}: this run was begun with other options.",
+            hint="Remove it, or name another folder with --out.",
+        )
+
+
+def _what(job: ImageJob) -> dict[str, Any]:
+    """What a run is, beside what all runs of the simulation have in common."""
+    own = {"variant": None if job.variant is None else job.variant.model_dump(mode="json")}
+    return {**own, "training": job.config.simulation.all_data} if job.name == ALL_DATA else own
+
+
+def row_of(job: ImageJob, number: int) -> Row | None:
+    """What a round gave, if it is done."""
+    values = _read(job.folder / f"row-{number:03d}.json")
+    return None if values is None else replace(Row.from_dict(values["row"]), strategy=job.name)
+
+
+def query_of(job: ImageJob, number: int) -> Asked | None:
+    """What was asked with the model of a round, if it is known."""
+    values = _read(job.folder / f"query-{number:03d}.json")
+    if values is None:
+        return None
+    pseudo = tuple((int(position), int(label)) for position, label in values["pseudo"])
+    return Asked(tuple(values["images"]), Picks(**values["picks"]), pseudo)
+
+
+def keep_row(job: ImageJob, row: Row, seconds: float) -> None:
+    """Write what a round gave."""
+    _write(job.folder / f"row-{row.round:03d}.json", {"row": row.as_dict(), "seconds": seconds})
+
+
+def keep_query(job: ImageJob, number: int, asked: Asked, seconds: float) -> None:
+    """Write what was asked with the model of a round."""
+    _write(job.folder / f"query-{number:03d}.json", {**asdict(asked), "seconds": seconds})
+
+
+def rows_of(job: ImageJob) -> tuple[Row, ...]:
+    """The rows that a run has so far, from the first without a gap."""
+    rows = []
+    for number in range(job.rounds):
+        row = row_of(job, number)
+        if row is None:
+            break
+        rows.append(row)
+    return tuple(rows)
+
+
+def finished(job: ImageJob) -> bool:
+    """Whether all rounds are done."""
+    return len(rows_of(job)) >= job.rounds
+
+
+def seconds_of(job: ImageJob) -> float:
+    """Computing time of what is done, in seconds."""
+    files = [*job.folder.glob("row-*.json"), *job.folder.glob("query-*.json")]
+    return float(sum(json.loads(each.read_text("utf-8"))["seconds"] for each in files))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    atomic.write_text(path, json.dumps(values, allow_nan=False, indent=1) + "\n")
