@@ -15,7 +15,7 @@ from vidal.campaign.training import starting_detector
 from vidal.cli import main
 from vidal.detect.body import body_state, read_body
 from vidal.detect.checkpoints import load_checkpoint
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import OutputBusy, UnknownName, UsageError
 from vidal.pretrain import training
 from vidal.pretrain.options import SimSiamOptions
 from vidal.selection.draws import START, step_rng
@@ -67,6 +67,19 @@ def test_a_backbone_is_written_told_about_and_told_again(
     assert "it was there already" in said.out
     assert "std of z" in said.out
     assert out.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_of_the_users_is_never_taken_for_that_of_an_unfinished_run(
+    rendered: Path, tmp_path: Path, capsys
+) -> None:
+    own = tmp_path / "a.state"
+    own.mkdir()
+    (own / "thesis.tex").write_text("mine")
+    command = ("pretrain", "--videos", rendered / "clips", "--out", tmp_path / "a.safetensors")
+    assert vidal(*command, *TINY, "--quiet") == 2
+    assert "a.state: it holds something else" in capsys.readouterr().err
+    assert [path.name for path in own.iterdir()] == ["thesis.tex"]
 
 
 def test_progress_names_what_it_does_and_quiet_says_nothing(
@@ -119,6 +132,23 @@ def test_an_unfinished_run_of_other_settings_is_refused(rendered: Path, tmp_path
         pretrain_backbone(a_job(rendered, out), training=stop)
     with pytest.raises(Exception, match="belongs to another pre-training"):
         pretrain_backbone(a_job(rendered, out, seed=1))
+
+
+def test_a_second_run_into_one_file_is_refused_and_leaves_the_first_ones_work(
+    rendered: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.safetensors"
+    seen: list[str] = []
+
+    def second(at: dict[str, float]) -> None:
+        with pytest.raises(OutputBusy, match="is writing there"):
+            pretrain_backbone(a_job(rendered, out))
+        seen.append("refused")
+
+    pretrain_backbone(a_job(rendered, out), reading=second)  # before its pictures are kept
+    assert seen
+    assert out.is_file()
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_collapse_is_said_and_has_an_exit_status_of_its_own(

@@ -55,11 +55,11 @@ PSEUDO = "unit/campaign/test_pseudo_labels.py::"
 
 MUTATIONS = (
     Mutation(
-        "frames that somebody was asked about get pseudo-labels",
+        "frames that annotators have refused get pseudo-labels",
         "campaign/teaching.py",
         "free[name] = ~(states.queried | states.labelled | states.skipped)\n",
-        "free[name] = ~states.skipped\n",
-        (PSEUDO + "test_the_record_and_the_model_say_what_was_used_and_count_it_as_no_label",),
+        "free[name] = ~states.labelled\n",
+        (PSEUDO + "test_frames_that_were_asked_for_and_refused_get_no_pseudo_labels",),
     ),
     Mutation(
         "a fold's detector is trained on the clips that it judges",

@@ -36,6 +36,9 @@ VERSION = 1
 _BODY, _VIEWS, _EPOCHS, _SAMPLE, _HEADS = range(5)
 """What random numbers are drawn for."""
 
+_FRAMES, _MARK = "frames.npz", ".vidal-pretraining"
+"""Files of an unfinished pre-training: its pictures, and what tells that vidal made the folder."""
+
 Progress = Callable[[Mapping[str, float]], None]
 
 
@@ -107,11 +110,10 @@ def pretrain_backbone(
         key = _key(job, name, clips, digest(body_state(name, network.state_dict())))
         if before is not None:
             return _told_again(job.out, before, key)
-        sample = _sample(job, clips, state / "frames.npz", key, reading)
+        sample = _sample(job, clips, state / _FRAMES, key, reading)
         outcome = _trained(job, name, network, sample, state / "training.pt", key, training)
         notes = {"pretrained": _notes(job, name, clips, sample, skipped, outcome, key)}
         save_checkpoint(job.out, body_checkpoint(name, network, notes))
-    shutil.rmtree(state, ignore_errors=True)
     return {"weights": str(job.out), "new": True, **notes["pretrained"]}
 
 
@@ -152,16 +154,29 @@ def _earlier(out: Path) -> Checkpoint | None:
 
 @contextmanager
 def _workplace(out: Path) -> Iterator[Path]:
-    """The folder of an unfinished pre-training, for one process at a time."""
+    """The folder of an unfinished pre-training, for one process at a time.
+
+    Afterwards it is there only where there is something to go on with.
+
+    Raises:
+        OutputError: there is such a folder, and vidal did not make it.
+    """
     state = out.with_suffix(".state")
     with atomic.reporting(state):
+        if state.exists() and not (state / _MARK).exists() and any(state.iterdir()):
+            raise OutputError(
+                state, "it holds something else", hint="Name another file with --out."
+            )
         state.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(state):
+        (state / _MARK).touch()
+    with locked(state):
+        try:
             yield state
-    finally:
-        with suppress(OSError):  # there is something to go on with
-            state.rmdir()
+            if out.exists():
+                (state / _FRAMES).unlink(missing_ok=True)
+        finally:
+            if not (state / _FRAMES).exists():
+                shutil.rmtree(state, ignore_errors=True)
 
 
 def _network(job: PretrainJob) -> tuple[str, Any]:

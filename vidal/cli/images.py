@@ -117,3 +117,120 @@ def simulate(
         click.echo(line)
     for name, path in files.items():
         click.echo(f"  {name:<8} {path}")
+
+
+@command.command("select")
+@click.option(
+    "--pool",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the pictures to choose from, with all folders below it.",
+)
+@click.option(
+    "--labelled",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What is labelled: a folder with one folder a class, or a csv with the columns file and"
+    " label.",
+)
+@click.option("--budget", default="100", show_default=True, help="100 pictures, or 2% of the pool.")
+@click.option("--strategy", default="margin", show_default=True, help="Of `vidal strategies`.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the strategy; `vidal strategies` lists them.",
+)
+@click.option(
+    "--balance",
+    default=None,
+    metavar="LAMBDA|auto",
+    help="Weight of class balance; see docs/class_balance.md. [default: none]",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A model.safetensors of an earlier run, instead of training one.",
+)
+@click.option(
+    "--recipe",
+    default=None,
+    help="How the classifier is trained: small, small-colour, thesis or lfo. [default: small or"
+    " small-colour, by the pictures]",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=8, max=512),
+    default=None,
+    help="Pixels a side that pictures are scaled to. [default: they have one size]",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("image-selection"),
+    show_default=True,
+    help="Where the query, the model and the report go.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the query as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def select(
+    pool: Path,
+    labelled: Path,
+    budget: str,
+    strategy: str,
+    options: tuple[str, ...],
+    balance: str | None,
+    model: Path | None,
+    recipe: str | None,
+    size: int | None,
+    seed: int,
+    device: str,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Choose pictures of a folder to label next, by a classifier of what is labelled so far.
+
+    \b
+    vidal images select --pool unlabelled/ --labelled labelled/ --budget 100 --strategy badge
+
+    Fill in the column label of query.csv, and give that file to --labelled the next time.
+    """
+    from vidal.api import image_pools
+    from vidal.cli.pairs import pairs
+    from vidal.words import printable
+
+    plan = image_pools.choice_of(
+        pool=pool,
+        labelled=labelled,
+        budget=budget,
+        strategy=strategy,
+        options=pairs("options", options),
+        balance=balance,
+        model=model,
+        recipe=recipe,
+        size=size,
+        seed=seed,
+        device=device,
+    )
+
+    def tell(words: str) -> None:
+        if not (quiet or as_json):
+            click.echo(f"{words} ...", err=True)
+
+    choice, files, content = image_pools.choose(plan, out, tell)
+    if as_json:
+        click.echo(json.dumps(content, indent=1, allow_nan=False))
+        return
+    for row in content["pictures"][:10]:
+        click.echo(f"{row['rank']:>4}  {printable(row['file'])}  {printable(row['reason'])}")
+    if len(content["pictures"]) > 10:
+        click.echo(f"      and {len(content['pictures']) - 10} more")
+    for line in choice.skipped:
+        click.echo(f"  without {printable(line)}")
+    for name, path in files.items():
+        click.echo(f"  {name:<18} {printable(path)}")

@@ -39,9 +39,10 @@ PLAIN = frozenset(
         "features",
         "logits",
         "heads",
+        "labels",
     }
 )
-"""What every model gives; ``heads`` asks for networks that train, and here one does."""
+"""What every model gives; ``heads`` and ``labels`` ask for what learns: here that is always so."""
 
 _OF_FRAMES = frozenset({TRUTH, "embedding", "class_mass", "expected_objects", "labelled"})
 """What is known without regions."""

@@ -46,10 +46,17 @@ def read_folder(root: Path, *, size: int | None = None) -> ImageData:
     return ImageData(classes, train, test_part, tuple(skipped))
 
 
-def read_flat(root: Path, *, size: int | None = None) -> tuple[Pictures, tuple[str, ...]]:
+def read_flat(
+    root: Path, *, size: int | None = None, without: frozenset[Path] = frozenset()
+) -> tuple[Pictures, tuple[str, ...]]:
     """All pictures below a folder, whatever folders they lie in, and what was left out.
 
     Labels are -1.
+
+    Args:
+        root: the folder.
+        size: that pictures are scaled to.
+        without: resolved paths that are passed over.
 
     Raises:
         InputError: no pictures, or pictures of several sizes.
@@ -58,9 +65,11 @@ def read_flat(root: Path, *, size: int | None = None) -> tuple[Pictures, tuple[s
         raise InputError(root, "no such folder")
     skipped: list[str] = []
     files = sorted(
-        each for each in root.rglob("*") if each.is_file() and not _hidden(each.relative_to(root))
+        each
+        for each in root.rglob("*")
+        if each.is_file() and not _hidden(each.relative_to(root)) and each.resolve() not in without
     )
-    pixels, names = _read(files, root, size, skipped)
+    pixels, names = read_files(files, root, size, skipped)
     labels = np.full(len(names), -1, np.int64)
     return Pictures(pixels, labels, np.array(names, dtype=np.str_)), tuple(skipped)
 
@@ -96,7 +105,7 @@ def _read_part(
             files.append(each)
             labels.append(number)
     kept: list[int] = []
-    pixels, names = _read(files, root, size, skipped, kept)
+    pixels, names = read_files(files, root, size, skipped, kept)
     numbers = np.array(labels, np.int64)[kept]
     for number, name in enumerate(classes):
         if not (numbers == number).any():
@@ -104,19 +113,30 @@ def _read_part(
     return Pictures(pixels, numbers, np.array(names, dtype=np.str_))
 
 
-def _read(
+def read_files(
     files: list[Path],
     root: Path,
     size: int | None,
     skipped: list[str],
     kept: list[int] | None = None,
 ) -> tuple[Pixels, list[str]]:
-    """Pictures of one size, and their names."""
+    """Pictures of one size, and their names from ``root`` on.
+
+    Args:
+        files: in order.
+        root: that names count from, where files lie below it.
+        size: that pictures are scaled to.
+        skipped: gets a line for each file that is left out.
+        kept: gets the places of those that are not.
+
+    Raises:
+        InputError: no picture, or several sizes.
+    """
     images: list[Pixels] = []
     names: list[str] = []
     first: Path | None = None
     for number, file in enumerate(files):
-        place = str(file.relative_to(root))
+        place = str(file.relative_to(root) if file.is_relative_to(root) else file)
         if file.suffix.lower() not in SUFFIXES:
             skipped.append(f"{place}: not a picture by its name")
             continue

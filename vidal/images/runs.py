@@ -89,7 +89,9 @@ def begin(job: ImageJob) -> None:
         CampaignError: its folder holds a run of another variant.
     """
     check_begun(job)
-    atomic.write_text(job.folder / "run.json", json.dumps(_what(job), indent=1) + "\n")
+    atomic.write_text(
+        job.folder / "run.json", json.dumps(_what(job), indent=1, allow_nan=False) + "\n"
+    )
 
 
 def check_begun(job: ImageJob) -> None:
@@ -99,7 +101,7 @@ def check_begun(job: ImageJob) -> None:
         CampaignError: its folder holds a run of another variant.
     """
     found = _read(job.folder / "run.json")
-    if found is not None and found != json.loads(json.dumps(_what(job))):
+    if found is not None and found != json.loads(json.dumps(_what(job), allow_nan=False)):
         raise CampaignError(
             f"{job.folder}: this run was begun with other options.",
             hint="Remove it, or name another folder with --out.",

@@ -55,7 +55,7 @@ def store_images(folder: Path, data: ImageData) -> None:
     np.savez(buffer, **labels, **names)
     atomic.write_bytes(folder / "labels.npz", buffer.getvalue())
     content = {"digest": own, "classes": data.classes, "skipped": data.skipped}
-    atomic.write_text(about, json.dumps(content, indent=1) + "\n")
+    atomic.write_text(about, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def stored_images(folder: Path) -> ImageData:

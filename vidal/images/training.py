@@ -313,7 +313,9 @@ def save_model(path: Path, model: Model, classes: tuple[str, ...]) -> None:
         "bf16": model.bf16,
     }
     state = {n: each.detach().cpu().contiguous() for n, each in model.network.state_dict().items()}
-    atomic.write_bytes(path, save(state, {"vidal": json.dumps(about, sort_keys=True)}))
+    atomic.write_bytes(
+        path, save(state, {"vidal": json.dumps(about, sort_keys=True, allow_nan=False)})
+    )
 
 
 def load_model(path: Path, device: torch.device) -> tuple[Model, tuple[str, ...]]:

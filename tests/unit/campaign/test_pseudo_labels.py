@@ -1,6 +1,7 @@
 """Pseudo-labels in a campaign: who gives them, on which frames, and that they stay no labels."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -222,6 +223,31 @@ def test_a_model_that_is_gone_is_fitted_anew_to_the_same_weights(taught):
         trained = train_campaign(campaign, watcher=Quiet())
         assert trained.again
         assert campaign.model(1).read_bytes() == before
+
+
+def test_frames_that_were_asked_for_and_refused_get_no_pseudo_labels(taught, tmp_path):
+    shutil.copytree(taught[0], tmp_path / "w")
+    with open_campaign(tmp_path / "w") as campaign:
+        engines = plan_round(campaign).engines
+        every = {**LOOSE, "ratio": 100.0, "spacing": 0}
+        changed = campaign.config.changed(
+            training={"pseudo_labels": every}, selection={"budget": "6"}
+        )
+        campaign = replace(campaign, config=changed)
+        clips = campaign.clips(engines)
+        select_round(
+            campaign, plan_round(campaign).plan, clips, engines=engines, watcher=Quiet(),
+            write=lambda *_: None,
+        )  # fmt: skip
+        refused = set(campaign.record.waiting())
+        answer_round(campaign, TruthOracle(truth(campaign)), skipped=refused)
+        teaching = Teaching(plan_teacher, engines, Quiet())
+        before, after = (
+            set(choose_pseudo_labels(campaign, clips, number, teaching).refs) for number in (1, 2)
+        )
+    assert refused & before  # they are of use, and round 1 does not know of round 2
+    assert not refused & after
+    assert after
 
 
 def test_without_being_asked_for_there_are_none_and_options_are_written_out(scenes):

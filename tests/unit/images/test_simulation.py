@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from vidal.images.data import load_images
 from vidal.images.runs import INITIAL, query_of, row_of
 from vidal.images.task import COMMON, RARE, UNKNOWN, make_task
 
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("images-*.yaml"))
 NOT_FOR_IMAGES = {"expected-errors", "every-nth", "random-r", "temporal-coherence", "pal"}
 SEMI = """
   variants:
@@ -257,6 +259,13 @@ def test_a_folder_of_results_is_named_after_the_pool(config):
     assert image_pools.folder_name(loaded) == "simulation-four"
     thinned = loaded.with_data(None, 0.1)
     assert image_pools.folder_name(thinned) == "simulation-four-imbalance-0.1"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_files_that_come_with_vidal_can_be_planned(path, tmp_path):
+    loaded = load_images_config(path)
+    for names in (loaded.simulation.strategies, tuple(loaded.simulation.variants)):
+        plan_images(loaded, strategies=names, seeds=1, rounds=2, out=tmp_path)
 
 
 @pytest.mark.slow

@@ -137,3 +137,25 @@ def test_expected_gradient_agrees_with_the_explicit_gradients(seed, rows, classe
         for p, f in zip(probs, features, strict=True)
     ]
     np.testing.assert_allclose(expected_gradient_length(probs, features), expected, atol=1e-12)
+
+
+@given(SEEDS, st.integers(1, 8), st.integers(1, 4))
+def test_permuting_the_items_permutes_every_score_and_extremes_are_finite(seed, rows, classes):
+    rng = np.random.default_rng(seed)
+    probs = distributions(seed, 3, rows, classes)
+    probs[:, rng.random(rows) < 0.5] = np.eye(classes)[rng.integers(classes)]
+    features = 1e3 * rng.normal(size=(rows, 3))
+    votes = probs.argmax(axis=2)
+    planes = rng.uniform(-1e3, 1e3, (rows, classes))
+    order = rng.permutation(rows)
+    for score, given_arrays, axis in (
+        (certainty, (probs[0],), 0),
+        (bald, (probs,), 1),
+        (label_dispersion, (votes,), 1),
+        (expected_gradient_length, (probs[0], features), 0),
+        (lambda each: svm_margin(each, np.ones(classes)), (planes,), 0),
+    ):
+        values = score(*given_arrays)
+        assert np.isfinite(values).all()
+        moved = score(*(np.take(each, order, axis=axis) for each in given_arrays))
+        np.testing.assert_allclose(moved, values[order], rtol=1e-12, atol=1e-12)

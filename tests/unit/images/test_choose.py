@@ -1,0 +1,179 @@
+"""``vidal images select``: pictures of a folder that are worth a label next."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from small_pictures import pictures
+
+from vidal.cli import main
+from vidal.video.images import save_jpeg
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """``pool/`` with 40 pictures in two folders, ``labelled/CLASS/`` with 5 each."""
+    root = tmp_path_factory.mktemp("choose")
+    pixels, labels = pictures(60, np.random.default_rng(2), channels=3, noise=20)
+    for number in range(40):
+        place = root / "pool" / ("a" if number % 2 else "b")
+        place.mkdir(parents=True, exist_ok=True)
+        save_jpeg(place / f"{number:02d}-{NAMES[labels[number]]}.jpg", pixels[number])
+    for number in range(40, 60):
+        place = root / "labelled" / NAMES[labels[number]]
+        place.mkdir(parents=True, exist_ok=True)
+        save_jpeg(place / f"{number}.jpg", pixels[number])
+    return root
+
+
+def arguments(folders, out, **changed):
+    given = {"pool": folders / "pool", "labelled": folders / "labelled", "budget": 6, "out": out}
+    given |= {"strategy": "margin", "device": "cpu", **changed}
+    return [
+        "images",
+        "select",
+        "--quiet",
+        *(f"--{k}={v}" for k, v in given.items() if v is not None),
+    ]
+
+
+def chosen(folders, out, **changed):
+    main(arguments(folders, out, **changed))
+    return list(csv.DictReader((out / "query.csv").open()))
+
+
+def refused(capsys, given):
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    assert caught.value.code == 2
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    return text
+
+
+def test_a_query_names_files_with_scores_and_reasons(folders, tmp_path, capsys):
+    rows = chosen(folders, tmp_path / "out")
+    assert [row["rank"] for row in rows] == list("123456")
+    assert all((folders / "pool" / row["file"]).is_file() for row in rows)
+    assert len({row["file"] for row in rows}) == 6
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert all(row["reason"].startswith("sum margin") for row in rows)
+    content = json.loads((tmp_path / "out" / "query.json").read_text())
+    assert content["labelled"] == dict.fromkeys(NAMES, 5)
+    assert content["pool"] == 40
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert report.count("data:image/jpeg;base64,") == 6
+    assert "6 pictures to label" in report
+    assert "http" not in report.replace("http-equiv", "")
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_the_model_is_worth_something_and_may_be_used_again(folders, tmp_path):
+    # without mirroring: these classes are where they are bright
+    rows = chosen(folders, tmp_path / "a", strategy="random", budget="100%", recipe="small")
+    assert len(rows) == 40
+    right = [row["predicted"] in row["file"] for row in rows]
+    assert np.mean(right) > 0.8
+    model = tmp_path / "a" / "model.safetensors"
+    first = chosen(folders, tmp_path / "b", strategy="entropy", recipe="small")
+    again = chosen(folders, tmp_path / "c", strategy="entropy", model=model)
+    assert [row["file"] for row in first] == [row["file"] for row in again]
+
+
+def test_an_answered_query_is_what_is_labelled_next(folders, tmp_path):
+    out = tmp_path / "out"
+    rows = chosen(folders, out, strategy="kcenter", budget=12)
+    for row in rows:
+        row["label"] = re.sub(r".*-(\w+)\.jpg", r"\1", row["file"])
+    rows[0]["label"] = ""  # not answered
+    with (tmp_path / "answers.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    more = chosen(folders, tmp_path / "next", labelled=tmp_path / "answers.csv", budget="100%")
+    assert len(more) == 40 - 11
+    assert not {row["file"] for row in more} & {row["file"] for row in rows[1:]}
+
+
+@pytest.mark.parametrize(
+    "strategy", ["badge", "label-dispersion", "vaal", "learning-loss", "ensemble", "svm-margin"]
+)
+def test_trained_columns_are_made_for_a_choice(folders, tmp_path, strategy):
+    assert len(chosen(folders, tmp_path / "out", strategy=strategy)) == 6
+
+
+def test_a_choice_can_be_balanced(folders, tmp_path):
+    rows = chosen(folders, tmp_path / "out", strategy="entropy", balance="auto", budget=8)
+    assert len(rows) == 8
+
+
+def write_csv(folder, text):
+    path = folder / "labels.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"pool": "none"}, "no such folder"),
+        ({"labelled": "none"}, "no such file or folder"),
+        ({"labelled": "pool"}, "a, b"),
+        ({"strategy": "entrpy"}, "unknown strategy 'entrpy'"),
+        ({"strategy": "every-nth"}, "images have no order in time"),
+        ({"recipe": "huge"}, "unknown recipe 'huge'"),
+        ({"recipe": "thesis", "strategy": "bald"}, "no dropout"),
+        ({"budget": 41}, "41 pictures of which only 40"),
+        ({"balance": "much"}, "neither a number"),
+        ({"model": "labels.csv"}, "not a model"),
+        ({"option": "colour=red"}, "option"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(folders, tmp_path, capsys, changed, why):
+    write_csv(folders, "a,b\n")
+    places = {k: folders / v for k, v in changed.items() if k in ("pool", "labelled", "model")}
+    if changed.get("labelled") == "pool":
+        places["labelled"], why = write_csv(folders, "a,b\n1,2\n"), "the columns file and label"
+    assert why in refused(capsys, arguments(folders, tmp_path / "out", **{**changed, **places}))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("file,label\n", "no picture in it has a label"),
+        ("file,label\na/none.jpg,ant\n", "line 2: 'a/none.jpg' is no picture of the pool"),
+        ("file,label\nb/00-ant.jpg,ant\nb/00-ant.jpg,bee\n", "line 3: b/00-ant.jpg is there twice"),
+        ("file,label\nb/00-ant.jpg,ant\n", "two classes are needed, and there is ant"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_is_refused_by_line(folders, tmp_path, capsys, text, why):
+    path = write_csv(tmp_path, text)
+    assert why in refused(capsys, arguments(folders, tmp_path / "out", labelled=path))
+
+
+def test_pictures_of_other_sizes_and_models_of_other_classes_are_refused(folders, tmp_path, capsys):
+    chosen(folders, tmp_path / "a")
+    other = tmp_path / "labelled"
+    for name in ("x", "y"):
+        (other / name).mkdir(parents=True)
+        save_jpeg(other / name / "1.jpg", np.full((12, 12, 3), 90, np.uint8))
+    given = arguments(folders, tmp_path / "b", labelled=other)
+    assert "12 x 12 pixels, those of the pool 8 x 8" in refused(capsys, given)
+    model = tmp_path / "a" / "model.safetensors"
+    given = arguments(folders, tmp_path / "b", labelled=other, size=8, model=model)
+    assert "its classes are ant, bee, cat, dog; labelled are x, y" in refused(capsys, given)
+    given = arguments(folders, tmp_path / "b", model=model, size=16)
+    assert "made for pictures of 8 x 8 pixels" in refused(capsys, given)
+    given = arguments(folders, tmp_path / "b", model=model, strategy="label-dispersion")
+    assert "--model is trained already" in refused(capsys, given)
+
+
+def test_files_of_other_people_stay(folders, tmp_path, capsys):
+    (tmp_path / "query.csv").write_text("mine")
+    assert "vidal did not write it" in refused(capsys, arguments(folders, tmp_path))
+    assert (tmp_path / "query.csv").read_text() == "mine"

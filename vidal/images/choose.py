@@ -1,0 +1,217 @@
+"""Which pictures of an unlabelled folder to label next, by what is labelled so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidal.detect.device import choose_device
+from vidal.errors import BudgetError, EvidenceMissing, InputError, LabelsMismatch, WeightsError
+from vidal.images.config import EvidenceConfig, ImageTraining
+from vidal.images.data import SMALLEST, Pictures, Pixels, same_channels
+from vidal.images.evidence import CLIP, Fitted, build_pool, check_needs, vote_watcher
+from vidal.images.folders import read_flat
+from vidal.images.labelled_files import read_labelled
+from vidal.images.networks import NetworkSpec
+from vidal.images.task import Task
+from vidal.images.training import Model, Scale, Stock, fit, load_model, one_thread
+from vidal.protocols import Selector
+from vidal.query.budget import Budget
+from vidal.types import FloatArray, FrameRef, Query, ScoreArray
+
+_SELECT = 22
+"""Purpose of random numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePlan:
+    """What to choose from, and how.
+
+    Attributes:
+        pool: folder of the pictures that may be asked for.
+        labelled: a folder of classes or a csv file.
+        budget: pictures, or a share of the pool.
+        strategy: name of the strategy.
+        selector: it, ready to select.
+        training: recipe; None = by the channels of the pictures.
+        model: file of a classifier that is used instead of training one; None = train.
+        size: that pictures are scaled to; None = they have one size.
+        evidence: what is made on demand.
+        seed: of everything random.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    pool: Path
+    labelled: Path
+    budget: Budget
+    strategy: str
+    selector: Selector
+    training: ImageTraining | None
+    model: Path | None
+    size: int | None
+    evidence: EvidenceConfig
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The pictures that were chosen.
+
+    Attributes:
+        query: frames of the one clip ``images``; the index is a place in ``pictures``.
+        pictures: all of the pool.
+        probs: (F, K) what the model says of the chosen ones.
+        classes: of the model.
+        labelled: pictures it was trained on, by class.
+        model: the classifier.
+        skipped: files that were left out, with the reason.
+        settings: how it was done; JSON values.
+    """
+
+    query: Query
+    pictures: Pictures
+    probs: FloatArray
+    classes: tuple[str, ...]
+    labelled: Mapping[str, int]
+    model: Model
+    skipped: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def places(self) -> list[int]:
+        """Of the chosen pictures in ``pictures``."""
+        return [ref.index for ref in self.query.frames]
+
+
+def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: None) -> Choice:
+    """Train on what is labelled, look at the pool, and choose.
+
+    Args:
+        plan: what and how.
+        tell: is told what is being done, in a word or two.
+
+    Raises:
+        InputError, UsageError: as the files and options deserve.
+        BudgetError: more than the pool holds.
+    """
+    tell("reading pictures")
+    known, classes, files, skipped = read_labelled(plan.labelled, plan.pool, size=plan.size)
+    waiting, more = read_flat(plan.pool, size=plan.size, without=files)
+    task = _task(plan, known, waiting, classes)
+    count = plan.budget.frames(len(waiting))
+    if count > len(waiting):
+        why = f"{count:,} pictures of which only {len(waiting):,} can be selected"
+        raise BudgetError(plan.budget.text, why, hint="Lower the budget, or add pictures.")
+    with one_thread():
+        fitted, trained = _fitted(plan, task, tell)
+        tell("choosing")
+        pool = build_pool(fitted, plan.selector.needs)
+        rng = np.random.default_rng([plan.seed, _SELECT])
+        picks = plan.selector.select(pool, count, rng)
+        scores: ScoreArray = plan.selector.score(pool)[picks]
+        looks = fitted.looks().probs[picks]
+    explained = plan.selector.explain(pool, picks)
+    first = len(known)
+    where = fitted.waiting[picks] - first
+    frames = tuple(FrameRef(CLIP, int(place)) for place in where)
+    return Choice(
+        query=Query(0, frames, scores, explained, count),
+        pictures=waiting,
+        probs=looks,
+        classes=classes,
+        labelled=dict(zip(classes, np.bincount(known.labels).tolist(), strict=True)),
+        model=fitted.model,
+        skipped=(*skipped, *more),
+        settings={
+            "strategy": plan.strategy,
+            "budget": plan.budget.text,
+            "training": trained,
+            "seed": plan.seed,
+        },
+    )
+
+
+def _task(plan: ChoicePlan, known: Pictures, waiting: Pictures, classes: tuple[str, ...]) -> Task:
+    """Labelled pictures first, then those of the pool (with no known label)."""
+    shapes = [each.pixels.shape[1:3] for each in (known, waiting)]
+    if shapes[0] != shapes[1]:
+        sizes = [f"{width} x {height}" for height, width in shapes]
+        raise LabelsMismatch(
+            plan.labelled,
+            f"its pictures are {sizes[0]} pixels, those of the pool {sizes[1]}",
+            hint="Give --size to scale all to one size.",
+        )
+    if min(shapes[0]) < SMALLEST:
+        raise InputError(plan.pool, f"pictures of less than {SMALLEST} pixels a side")
+    pixels: list[Pixels] = same_channels([known.pixels, waiting.pixels])
+    every = Pictures(
+        np.concatenate(pixels),
+        np.concatenate([known.labels, waiting.labels]),
+        np.concatenate([known.names, waiting.names]),
+    )
+    return Task(
+        classes=classes,
+        train=every,
+        origin=np.arange(len(every)),
+        initial=np.arange(len(known)),
+        test=every.take(np.zeros(0, np.int64)),
+        rare=(),
+        original=len(waiting),
+        budget=0,
+    )
+
+
+def _fitted(
+    plan: ChoicePlan, task: Task, tell: Callable[[str], None]
+) -> tuple[Fitted, dict[str, Any]]:
+    """The model, trained or read, and how it came about."""
+    device, needs = choose_device(plan.device), plan.selector.needs
+    default = ImageTraining(recipe="small" if task.shape[2] == 1 else "small-colour")
+    training = plan.training or default
+    recipe, told = training.whole, training.model_dump(mode="json")
+    model = None if plan.model is None else _read_model(plan.model, task, device)
+    scale = Scale.of(task.train.pixels) if model is None else model.scale
+    spec = NetworkSpec.of(recipe, task.shape, len(task.classes))
+    if plan.model is not None and model is not None:
+        spec, told = model.network.spec, {"model": plan.model.name}
+        recipe = replace(recipe, dropout=spec.dropout)
+        if "votes" in needs:
+            why = "it watches a training, and --model is trained already"
+            raise EvidenceMissing(plan.strategy, "votes", why, hint="Leave --model out.")
+    check_needs(plan.strategy, plan.strategy, needs, recipe)
+    stock = Stock.of(task.train.pixels, scale, device)
+    votes, watch = None, None
+    if "votes" in needs:
+        votes, watch = vote_watcher(stock, plan.evidence.votes)
+    if model is None:
+        tell(f"training on {len(task.initial)} pictures")
+        model = fit(
+            stock.take(task.initial),
+            scale,
+            task.train.labels[task.initial],
+            spec,
+            recipe,
+            plan.seed,
+            parts=0 if watch is None else plan.evidence.votes,
+            watch=watch,
+        )
+    own = (task, task.initial, model, stock.take, spec, recipe, scale, plan.seed, plan.evidence)
+    return Fitted(*own, votes), told
+
+
+def _read_model(path: Path, task: Task, device: Any) -> Model:
+    model, classes = load_model(path, device)
+    if classes != task.classes:
+        raise LabelsMismatch(
+            path, f"its classes are {', '.join(classes)}; labelled are {', '.join(task.classes)}"
+        )
+    spec = model.network.spec
+    if (*spec.size, spec.channels) != task.shape:
+        own = f"{spec.size[1]} x {spec.size[0]} pixels, {spec.channels} channels"
+        raise WeightsError(path, f"made for pictures of {own}", hint="Give --size.")
+    return model
