@@ -101,6 +101,29 @@ def state_of(capsys, work) -> dict:
     return json.loads(said)
 
 
+def test_a_round_may_begin_with_a_backbone_and_be_taught_by_pseudo_labels(capsys, tmp_path, clips):
+    backbone = tmp_path / "backbone.safetensors"
+    code, said = vidal(
+        capsys, "pretrain", "--videos", clips, "--detector", "scenes-tiny", "--out", backbone,
+        "--frames", "6", "--epochs", "1", "--batch", "3", "--size", "32", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, said
+    work = begun(capsys, tmp_path, clips)
+    for more in (("--backbone", backbone), ("--pseudo-labels",)):
+        code, said = vidal(capsys, "select", "--campaign", work, "--quiet")
+        assert code == 0, said
+        code, said = vidal(capsys, "import", work, "--from", answers(work, tmp_path), "--empty-ok")
+        assert code == 0, said
+        code, said = vidal(capsys, "train", work, *more)
+        assert code == 0, said
+    assert "pseudo-labels" in said
+    assert "by the model of round 0" in said
+    assert (work / "models/round-001.pseudo.json").is_file()
+    code, said = vidal(capsys, "train", work, "--backbone", backbone)
+    assert code == 2
+    assert "goes on from the model of an earlier round" in said
+
+
 def test_three_rounds_from_init_to_report_with_labels_from_files(capsys, tmp_path, clips):
     work = begun(capsys, tmp_path, clips, "--test", "clip2")
     assert state_of(capsys, work)["clips"] == {"train": 2, "validation": 0, "test": 1}

@@ -182,6 +182,33 @@ def test_a_simulation_runs_with_the_tracker_of_its_configuration(done, tmp_path)
         assert plan_round(campaign).plan.settings["tracker"]["tracker"] == "sparse"
 
 
+def test_a_variant_may_train_on_pseudo_labels_and_its_rows_say_what_they_were(done, tmp_path):
+    file = tmp_path / "pseudo.yaml"
+    variant = "{strategy: random-r, training: {pseudo_labels: {run: 1, confidence: 0.0}}}"
+    file.write_text(CONFIG + f"simulation: {{variants: {{taught: {variant}}}}}\n")
+    out = tmp_path / "out"
+    shutil.copytree(done[0] / "scenes", out / "scenes")
+    result = simulate(a_plan(file, out, strategies=["taught"], all_data=False), Told())
+    first, second = of(result, "taught")
+    assert first.pseudo_labels is None  # the initial round is shared by all runs of its seed
+    assert second.pseudo_labels["teacher"] == 0
+    assert second.pseudo_labels["right"] <= second.pseudo_labels["boxes"]
+    assert second.labelled == of(result, "random-r")[1].labelled == 5
+    assert of(result, "random-r")[1].pseudo_labels is None
+    assert any("taught: trained on pseudo-labels, too" in note for note in result.notes)
+    with open_campaign(out / "runs/taught-0", lock=False) as campaign:
+        assert campaign.config.training.pseudo_labels.run == 1
+        assert campaign.config.selection.strategy == "random-r"
+
+
+def test_an_option_of_a_variants_training_that_does_not_exist_is_refused(config, tmp_path, capsys):
+    for text, what in (("{epochs: 3}", "epochs"), ("{pseudo_labels: {rum: 3}}", "rum")):
+        file = tmp_path / "wrong.yaml"
+        variant = f"{{strategy: random-r, training: {text}}}"
+        file.write_text(CONFIG + f"simulation: {{variants: {{taught: {variant}}}}}\n")
+        assert what in refused(capsys, "simulate", file, "--out", tmp_path / "out")
+
+
 def test_seeds_and_strategies_may_be_added_to_what_is_there(config, done, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(done[0], out)

@@ -51,7 +51,16 @@ TRAINING = "unit/detect/test_training.py::"
 ISOLATION = "contract/test_truth_is_out_of_reach.py::"
 QUALITY = "unit/selection/test_quality.py::"
 
+PSEUDO = "unit/campaign/test_pseudo_labels.py::"
+
 MUTATIONS = (
+    Mutation(
+        "frames that annotators have refused get pseudo-labels",
+        "campaign/teaching.py",
+        "free[name] = ~(states.queried | states.labelled | states.skipped)\n",
+        "free[name] = ~states.labelled\n",
+        (PSEUDO + "test_frames_that_were_asked_for_and_refused_get_no_pseudo_labels",),
+    ),
     Mutation(
         "a fold's detector is trained on the clips that it judges",
         "campaign/judged.py",

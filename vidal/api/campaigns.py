@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +10,13 @@ from vidal.api.given import path_of
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
-from vidal.assemble.campaign import begin_campaign, engines_of, plan_round
+from vidal.assemble.campaign import begin_campaign, engines_of, plan_round, train_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
 from vidal.campaign.answers import Imported
 from vidal.campaign.folder import open_campaign
-from vidal.campaign.loop import Trained, select_round, train_round
+from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
@@ -86,8 +85,8 @@ class Campaign:
                 ``{"selection.gap": 1, "training.epochs": 6}``.
             options: those of ``vidal init`` by name: ``videos``, ``labels``, ``format``,
                 ``test_videos``, ``test_labels``, ``test``, ``validation``, ``classes``,
-                ``detector``, ``weights``, ``device``, ``strategy``, ``tracker``, ``budget``,
-                ``initial``, ``rounds``, ``seed``; they change what ``config`` says.
+                ``detector``, ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``,
+                ``budget``, ``initial``, ``rounds``, ``seed``; they change what ``config`` says.
 
         Raises:
             UsageError: a key or value that cannot be meant.
@@ -152,24 +151,33 @@ class Campaign:
                 **options,
             )
 
-    def train(self, *, epochs: int | None = None, progress: bool = True) -> Trained | None:
+    def train(
+        self,
+        *,
+        epochs: int | None = None,
+        backbone: PathLike | None = None,
+        pseudo_labels: bool = False,
+        progress: bool = True,
+    ) -> Trained | None:
         """Fit the detector to all labelled frames; None where there is nothing new to train on.
 
         Args:
-            epochs: for this round only.
+            epochs, backbone, pseudo_labels: for this round only; as of ``vidal train``.
             progress: show loss and time left.
 
         Raises:
             AwaitingAnnotation: a query waits for its answer.
             UsageError: the training diverges.
         """
-        with open_campaign(self.folder) as campaign:
-            if epochs is not None:
-                changes = {"epochs": epochs, "initial_epochs": None}
-                campaign = replace(campaign, config=campaign.config.changed(training=changes))
-            needed = campaign.record.labelled_clips()
-            clips = campaign.clips(engines_of(campaign.config), only=needed)
-            return train_round(campaign, clips, progress=Lines() if progress else None)
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            return train_campaign(
+                campaign,
+                epochs=epochs,
+                backbone=None if backbone is None else path_of("backbone", backbone),
+                pseudo_labels=pseudo_labels,
+                progress=Lines() if progress else None,
+                watcher=console,
+            )
 
     def evaluate(
         self,

@@ -112,13 +112,21 @@ class Bars:
 
 
 class Lines:
-    """Loss and time left: one line that is overwritten on a terminal, else a line now and then."""
+    """Loss and time left: one line that is overwritten on a terminal, else a line now and then.
 
-    def __init__(self) -> None:
+    ``std`` is shown beside ``healthy`` where a training tells them, see ``vidal.pretrain``.
+    """
+
+    def __init__(self, title: str = "training") -> None:
+        self._title = title
         self._began = time.monotonic()
         self._first: float | None = None
         self._said = 0.0
         self._live = sys.stderr.isatty()
+
+    def begin(self) -> None:
+        """The work that is told of begins now: its time left counts from here."""
+        self._began = time.monotonic()
 
     def __call__(self, at: Mapping[str, float]) -> None:
         now, last = time.monotonic(), at["step"] >= at["steps"]
@@ -131,7 +139,10 @@ class Lines:
         left = (now - self._began) / (at["step"] - self._first) * (at["steps"] - at["step"])
         epoch = f" epoch {at['epoch']:.0f}/{at['epochs']:.0f}" if "epoch" in at else ""
         step = f"step {at['step']:.0f}/{at['steps']:.0f}"
-        line = f"training{epoch} {step}: loss {at['loss']:.4f}, ETA {clock(left)}"
+        loss = f"loss {at['loss']:.4f}, " if "loss" in at else ""
+        if "std" in at:
+            loss += f"std of z {at['std']:.4f} (healthy {at['healthy']:.4f}), "
+        line = f"{self._title}{epoch} {step}: {loss}ETA {clock(left)}"
         if self._live:
             click.echo(f"\r\033[K{line}", err=True, nl=last)
         else:

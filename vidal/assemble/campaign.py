@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,13 +19,17 @@ from vidal.campaign.folder import (
     open_campaign,
     recorded,
 )
+from vidal.campaign.loop import Trained, train_round
 from vidal.campaign.record import GIVEN
 from vidal.campaign.source import Source, entries_of, open_source
+from vidal.campaign.teaching import Teaching
 from vidal.campaign.training import VOTED, detector_spec
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import CampaignError, UsageError
+from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
+from vidal.evidence.watch import Watcher
 from vidal.protocols import Selector
 from vidal.report import read_query
 from vidal.selection.plan import SelectionPlan
@@ -237,6 +242,62 @@ def plan_round(
     return SelectionJob(plan, engines)
 
 
+def plan_teacher(campaign: Campaign, number: int) -> EvidencePlan:
+    """How the pool is looked at for pseudo-labels: as expected errors do, with the model before.
+
+    Evidence that the round was selected by is used again; of strategies that need less, the rest is
+    computed.
+    """
+    chosen = {"strategy": "expected-errors", "options": {}, "random_share": 0.0}
+    changed = replace(campaign, config=campaign.config.changed(selection=chosen))
+    return plan_round(changed, number=number).plan.evidence
+
+
+def train_campaign(
+    campaign: Campaign,
+    *,
+    epochs: int | None = None,
+    backbone: Path | None = None,
+    pseudo_labels: bool = False,
+    progress: Callable[[Mapping[str, float]], None] | None = None,
+    watcher: Watcher,
+) -> Trained | None:
+    """Train the newest answered round; None = there is nothing new to train on.
+
+    Args:
+        campaign: locked by the caller.
+        epochs, backbone, pseudo_labels: for this round only, instead of the configured ones.
+        progress: see ``train_round``.
+        watcher: who is told of evidence that pseudo-labels need.
+
+    Raises:
+        UsageError, WeightsError, AwaitingAnnotation: as ``train_round``; or a backbone where the
+            training goes on from an earlier model.
+    """
+    changes: dict[str, dict[str, object]] = {"training": {}, "detector": {}}
+    if epochs is not None:
+        changes["training"] |= {"epochs": epochs, "initial_epochs": None}
+    if pseudo_labels and campaign.config.training.pseudo_labels is None:
+        changes["training"] |= {"pseudo_labels": True}
+    if backbone is not None:
+        if campaign.config.training.begin == "previous" and campaign.newest_model() is not None:
+            raise UsageError(
+                "this training goes on from the model of an earlier round, not from a backbone.",
+                hint="Set training.from: start to train every round anew.",
+            )
+        changes["detector"] |= {"backbone": str(backbone.absolute())}
+    config = campaign.config.changed(**changes)
+    if backbone is not None:
+        _check_backbone(config)
+    campaign = replace(campaign, config=config)
+    engines = engines_of(config)
+    teaches = config.training.pseudo_labels is not None
+    needed = None if teaches else campaign.record.labelled_clips()
+    clips = campaign.clips(engines, only=needed)
+    teaching = Teaching(plan_teacher, engines, watcher) if teaches else None
+    return train_round(campaign, clips, progress=progress, teaching=teaching)
+
+
 def _snapshots(
     config: CampaignConfig, plan: SelectionPlan, model: Path | None
 ) -> tuple[DetectorSpec, ...]:
@@ -275,6 +336,29 @@ def check_config(config: CampaignConfig) -> None:
     parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if initial.needs:
         detector_spec(config)
+    _check_backbone(config)
+
+
+def _check_backbone(config: CampaignConfig) -> None:
+    """Refuse a backbone that does not fit the network that is named; ``auto`` is asked later."""
+    from vidal.detect.architectures import ARCHITECTURES
+    from vidal.detect.body import read_body
+    from vidal.detect.checkpoints import load_checkpoint
+    from vidal.detect.load import SHIPPED
+
+    path, name = config.detector.backbone, config.detector.name
+    if path is None:
+        return
+    name = "scenes-tiny" if name in SHIPPED else name
+    if name in ARCHITECTURES:
+        read_body(path, name)
+    elif name == "auto":
+        load_checkpoint(path)
+    else:
+        raise UsageError(
+            f"a backbone cannot be put into detector {name!r}.",
+            hint=f"It can be put into {', '.join(ARCHITECTURES)}.",
+        )
 
 
 def engines_of(config: CampaignConfig) -> Engines:

@@ -23,6 +23,7 @@ KEYS: Mapping[str, str] = {
     "classes": "data.classes",
     "detector": "detector.name",
     "weights": "detector.weights",
+    "backbone": "detector.backbone",
     "device": "detector.device",
     "strategy": "selection.strategy",
     "tracker": "selection.tracker",
@@ -34,7 +35,7 @@ KEYS: Mapping[str, str] = {
 }
 """Option -> key of the configuration."""
 
-_PATHS = ("videos", "labels", "test_videos", "test_labels", "weights")
+_PATHS = ("videos", "labels", "test_videos", "test_labels", "weights", "backbone")
 
 
 def campaign_config(

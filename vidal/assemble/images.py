@@ -23,10 +23,12 @@ from vidal.images.config import (
 )
 from vidal.images.data import load_images
 from vidal.images.evidence import check_needs
+from vidal.images.pretraining import spread_of
 from vidal.images.runs import INITIAL, ImageJob, check_begun, finished, rows_of, seconds_of
 from vidal.images.simulate import PER_ROUND, run
 from vidal.images.stored import store_images, stored_images
 from vidal.images.task import make_task
+from vidal.pretrain.simsiam import COLLAPSED
 from vidal.protocols import Selector
 from vidal.selection.notes import versions
 from vidal.simulation.results import SimulationResult
@@ -325,6 +327,8 @@ def _notes(plan: ImagesPlan, unfinished: int) -> tuple[str, ...]:
             "The oracle sees the labels of the pool. It shows what knowing the true errors would"
             " gain; nobody can use it on data without labels."
         )
+    if plan.config.pretrain is not None:
+        notes.append(_pretrained(plan))
     semi = [n for n in plan.strategies if variant_of(plan.config, n).semi is not None]
     if semi:
         notes.append(
@@ -332,3 +336,16 @@ def _notes(plan: ImagesPlan, unfinished: int) -> tuple[str, ...]:
             " differ from the others by more than the images that people were asked for."
         )
     return tuple(notes)
+
+
+def _pretrained(plan: ImagesPlan) -> str:
+    """How the pre-training of the seeds went."""
+    bodies = [plan.job(INITIAL, seed).body for seed in plan.seeds]
+    spreads = [spread_of(path) for path in bodies if path.exists()]
+    lost = sum(each < COLLAPSED for each in spreads)
+    words = ", ".join(f"{each:.2f}" for each in spreads)
+    sentence = (
+        "All networks begin with what SimSiam learned from the images of the pool, labels unseen;"
+        f" std of z over its healthy value, seed by seed: {words or 'not known yet'}."
+    )
+    return f"{sentence} It collapsed in {counted(lost, 'seed')}." if lost else sentence

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vidal.assemble import ORACLES, build_oracle, strategy_names
-from vidal.assemble.campaign import check_config, engines_of, plan_round
+from vidal.assemble.campaign import check_config, engines_of, plan_round, plan_teacher
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
@@ -24,6 +24,7 @@ from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
 from vidal.evidence.places import EngineMaker, cores
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
+from vidal.simulation.notes import pseudo_notes
 from vidal.simulation.results import SimulationResult
 from vidal.simulation.runs import (
     INITIAL,
@@ -97,7 +98,7 @@ class SimulationPlan:
         rounds = self.rounds
         variant = self.config.simulation.variants.get(strategy)
         if variant is not None:
-            chosen = variant.selection()
+            chosen, training = variant.selection(), variant.training.given()
         elif strategy != self.config.selection.strategy:
             chosen["options"] = {}
         if variant is None and strategy not in strategy_names():
@@ -108,7 +109,10 @@ class SimulationPlan:
             chosen["budget"], rounds, training = "100%", 2, self.config.simulation.all_data
         whole = self.footage.get(seed, self.config)
         config = whole.changed(seed=seed, selection=chosen, training=training).single()
-        return RunJob(self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES)
+        teacher = plan_teacher if config.training.pseudo_labels is not None else None
+        return RunJob(
+            self.out, config, strategy, rounds, plan_simulated, strategy in ORACLES, teacher
+        )
 
     def source(self, seed: int) -> Source:
         """The clips of a seed; rendered before."""
@@ -135,7 +139,8 @@ def plan_simulation(
     for name, variant in variants.items():
         if name in (*strategy_names(), *ORACLES, INITIAL, ALL_DATA):
             raise UsageError(f"simulation.variants: {name} is a name that is taken.")
-        check_config(config.changed(selection=variant.selection()))
+        changes = {"selection": variant.selection(), "training": variant.training.given()}
+        check_config(config.changed(**changes))
     known = (*strategy_names(), *ORACLES, *variants)
     main = config.simulation.main
     for name in (*strategies, *([] if main is None else [main.strategy])):
@@ -353,6 +358,7 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             "The oracles see the labels of the pool. They show what knowing the true errors would"
             " gain; nobody can use them on data without labels."
         )
+    notes += pseudo_notes(rows)
     short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
     if short:
         notes.append(

@@ -7,7 +7,7 @@ with every default written out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -25,11 +25,13 @@ from pydantic import (
 from vidal.campaign.config_data import Balance, DataConfig, Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import SimulationConfig
+from vidal.coherence.pseudo_labels import PseudoLabelOptions
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
+from vidal.query.options import build
 from vidal.track.raft import DOWNLOAD
 
 
@@ -44,6 +46,8 @@ class DetectorConfig(Model):
         precision: ``auto``, ``fp32`` or ``bf16``.
         batch: frames it sees at once; 0 = what suits the device.
         start: ``weights``, or ``fresh`` = random weights, drawn from the campaign's seed.
+        backbone: file of ``vidal pretrain`` (or a checkpoint of the same network): a training that
+            does not go on from an earlier round's model begins with its body.
     """
 
     name: str = "auto"
@@ -53,6 +57,7 @@ class DetectorConfig(Model):
     precision: Precision = "auto"
     batch: int = Field(default=0, ge=0)
     start: Literal["weights", "fresh"] = "weights"
+    backbone: Path | None = None
 
     @model_validator(mode="after")
     def _fresh_is_named(self) -> Self:
@@ -119,7 +124,7 @@ class SelectionConfig(Model):
         return self.budget[min(max(query, 1), len(self.budget)) - 1]
 
 
-_OWN = ("from", "initial_epochs", "snapshots")
+_OWN = ("from", "initial_epochs", "pseudo_labels", "snapshots")
 """Keys of the section that are no options of ``TrainOptions``."""
 
 
@@ -131,6 +136,9 @@ class TrainingConfig(Model):
             ``from``.
         initial_epochs: epochs of a training that does not go on from an earlier round's model
             (a network with fresh weights needs more of them); None = ``epochs``.
+        pseudo_labels: labels that the model before gives to frames nobody was asked about, see
+            ``PseudoLabelOptions`` and docs/semi_supervised.md; None = there are none. ``{}`` or
+            true = with the defaults.
         snapshots: states of the network on the way that are kept beside a model, for strategies
             that ask how labels changed; None = none, or 4 where the strategy asks.
         given: the options that differ from what suits the detector.
@@ -138,8 +146,16 @@ class TrainingConfig(Model):
 
     begin: Literal["previous", "start"] = Field(default="previous", alias="from")
     initial_epochs: int | None = Field(default=None, gt=0)
+    pseudo_labels: PseudoLabelOptions | None = None
     snapshots: int | None = Field(default=None, ge=0)
     given: Mapping[str, Any] = {}
+
+    @field_validator("pseudo_labels", mode="before")
+    @classmethod
+    def _pseudo(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return PseudoLabelOptions() if value else None
+        return build(PseudoLabelOptions, value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -160,7 +176,9 @@ class TrainingConfig(Model):
     def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         del handler
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.given.items()}
+        pseudo = None if self.pseudo_labels is None else asdict(self.pseudo_labels)
         own: dict[str, Any] = {"from": self.begin, "initial_epochs": self.initial_epochs}
+        own["pseudo_labels"] = pseudo
         if self.snapshots is not None:
             own["snapshots"] = self.snapshots
         return {**own, **plain}

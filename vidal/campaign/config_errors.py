@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -36,8 +36,13 @@ def refusal(name: Path | str, error: ValidationError, root: type[BaseModel]) -> 
 
 def _unknown_key(name: Path | str, where: Sequence[int | str], root: type[BaseModel]) -> UsageError:
     model: Any = root
+    named = False  # of a mapping of sections the next part is a name, not a field
     for part in where[:-1]:
-        model = _section(model.model_fields[str(part)].annotation)
+        if named:
+            named = False
+            continue
+        annotation = model.model_fields[str(part)].annotation
+        model, named = _section(annotation), get_origin(annotation) is dict
     choices = list(model.model_fields)
     key, section = str(where[-1]), ".".join(map(str, where[:-1])) or "the file"
     close = get_close_matches(key, choices, n=1)

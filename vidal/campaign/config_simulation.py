@@ -9,6 +9,20 @@ from pydantic import Field
 from vidal.campaign.config_data import Balance, Model
 
 
+class VariantTraining(Model):
+    """What a variant may train otherwise.
+
+    Attributes:
+        pseudo_labels: as of ``training``; None = as all others.
+    """
+
+    pseudo_labels: dict[str, Any] | bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The values that take the place of those of ``training``."""
+        return {} if self.pseudo_labels is None else {"pseudo_labels": self.pseudo_labels}
+
+
 class VariantConfig(Model):
     """A strategy under a name of its own: the campaign's selection with other values.
 
@@ -18,6 +32,8 @@ class VariantConfig(Model):
         expected: options of expected errors.
         coherence: of temporal coherence.
         random_share: of each query that is drawn at random.
+        training: options of training after the initial round, which all runs of a seed share:
+            ``pseudo_labels``.
         balance: of the classes: lambda, or ``auto``.
         class_weights: class -> how many labels of it are wanted in proportion to others.
     """
@@ -30,9 +46,11 @@ class VariantConfig(Model):
     balance: Balance = None
     class_weights: dict[str, float] | None = None
 
+    training: VariantTraining = VariantTraining()
+
     def selection(self) -> dict[str, Any]:
         """The values that take the place of those of ``selection``."""
-        own = self.model_dump(mode="json")
+        own = self.model_dump(mode="json", exclude={"training"})
         return {name: value for name, value in own.items() if value is not None}
 
 

@@ -16,6 +16,7 @@ from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import only
+from vidal.campaign.pseudo_labels import PseudoLabels, with_labels
 from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.store import atomic
 from vidal.types import Annotations, Clip, FrameRef
@@ -92,8 +93,12 @@ def fit_model(
     clips: Mapping[str, Clip],
     tables: Mapping[str, Annotations],
     progress: Progress | None,
+    *,
+    pseudo: PseudoLabels | None = None,
 ) -> str:
     """Make sure that a model is on disk; the digest of its weights.
+
+    ``pseudo``: labels that nobody gave, trained on beside those of ``refs``.
 
     Killed before that, the next call goes on with the last finished epoch and ends with the same
     weights (same machine, same number of threads).
@@ -103,10 +108,13 @@ def fit_model(
         WeightsError: the model to start from is not there.
     """
     detector = starting_detector(job.config, job.classes, job.start, model=job.before)
+    given = len(refs)
+    refs, tables = with_labels(refs, tables, pseudo)
     labels = labels_digest(refs, tables)
     notes = {
         **job.notes,
-        "frames": len(refs),
+        "frames": given,
+        **({} if pseudo is None else {"pseudo_labels": pseudo.summary()}),
         "labels": labels,
         TRAINED_ON: sorted({ref.clip for ref in refs} | set(detector.notes.get(TRAINED_ON, ()))),
         "from": detector.key["weights"],

@@ -7,6 +7,7 @@ CAMPAIGN/.lock                         held by the command that is running; its 
 CAMPAIGN/evidence/                     what was computed about clips, under content keys
 CAMPAIGN/models/round-000.safetensors  one model a trained round
 CAMPAIGN/models/round-000.state/       a training that is running, or was interrupted
+CAMPAIGN/models/round-001.pseudo.json  pseudo-labels that a training had, if it had any
 CAMPAIGN/models/round-000-fold-0.*     detectors that judge labels which every model has seen
 CAMPAIGN/queries/round-000/            the query of a round, with pictures and report
 """
@@ -66,6 +67,10 @@ class Campaign:
     def training(self, number: int) -> Path:
         """Folder of a training that is not finished."""
         return self.folder / "models" / f"round-{number:03d}.state"
+
+    def pseudo_labels(self, number: int) -> Path:
+        """Where it is kept which labels a training had that nobody gave, if it had any."""
+        return self.folder / "models" / f"round-{number:03d}.pseudo.json"
 
     def fold(self, number: int, part: int) -> Path:
         """Where a detector lies that was trained to judge one fold of a round's labels."""

@@ -64,6 +64,7 @@ def judge_rounds(
     before: int,
     engines: EngineMaker,
     watcher: Watcher,
+    cross_fit: bool = True,
 ) -> list[JudgedRound]:
     """The answers of all rounds with a lower number, judged.
 
@@ -73,6 +74,8 @@ def judge_rounds(
         clips: the training clips by id.
         before: number of the round that will be selected by what is learned.
         engines, watcher: where evidence that is not there any more is computed, and who is told.
+        cross_fit: whether detectors are trained to judge labels that every model has seen; else
+            those teach nothing.
     """
     if plan.expected is None:
         return []
@@ -82,7 +85,7 @@ def judge_rounds(
         if entry.number >= before or entry.state not in ("answered", "trained"):
             continue
         tables = _labels(campaign, clips, entry)
-        judged = _unseen(bench, entry, tables) if tables else None
+        judged = _unseen(bench, entry, tables, cross_fit) if tables else None
         if judged is not None:
             found.append(judged)
     return found
@@ -98,7 +101,9 @@ def _labels(campaign: Campaign, clips: Mapping[str, Clip], entry: Round) -> dict
     return tables
 
 
-def _unseen(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> JudgedRound | None:
+def _unseen(
+    bench: _Bench, entry: Round, tables: Mapping[str, Annotations], cross_fit: bool
+) -> JudgedRound | None:
     """A round judged by a detector that had not seen it, or cross-fitted; None = by neither."""
     config = bench.campaign.config
     model = bench.campaign.newest_model(before=entry.number)
@@ -115,7 +120,7 @@ def _unseen(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> J
             sure = told or spec.weights is None or entry.strategy != GIVEN
             how: Judging = "unseen" if sure else "perhaps seen"
             return _judge(bench, entry, [(spec, left)], how, partial(_pool_then, bench, spec))
-    if len(tables) < FOLDS:
+    if len(tables) < FOLDS or not cross_fit:
         return None
     return _judge(bench, entry, list(_cross_fitted(bench, entry, tables)), "cross-fitted")
 

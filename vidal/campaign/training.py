@@ -120,7 +120,7 @@ def starting_detector(
         model: of an earlier round; None = the detector that the configuration names.
 
     Raises:
-        WeightsError: no such weights.
+        WeightsError: no such weights, or a backbone of another network.
         UsageError: options that cannot be meant.
     """
     wanted = config.detector
@@ -132,6 +132,10 @@ def starting_detector(
         detector = spec.load()
         if detector.classes != classes:
             detector = detector.with_classes(classes, rng)
+    if model is None and wanted.backbone is not None:
+        from vidal.detect.body import with_body
+
+        detector = with_body(detector, wanted.backbone)
     given: dict[str, Any] = {"precision": wanted.precision, **config.training.given}
     if wanted.start == "fresh":
         given = {"freeze_norm": False, **given}
@@ -144,11 +148,16 @@ def snapshots_wanted(config: CampaignConfig) -> int:
     """How many states are kept of a training: as configured, or as the strategy asks."""
     if config.training.snapshots is not None:
         return config.training.snapshots
+    return SNAPSHOTS if compares_snapshots(config) else 0
+
+
+def compares_snapshots(config: CampaignConfig) -> bool:
+    """Whether the strategy compares states of the detector's training."""
     line = FORMULAS.get(config.selection.strategy)
     if line is None or line.by is None:
-        return 0
+        return False
     needs = line.needs(config.selection.options.get("by", line.by))
-    return SNAPSHOTS if needs & VOTED and "heads" not in needs else 0
+    return bool(needs & VOTED) and "heads" not in needs
 
 
 def detector_spec(config: CampaignConfig, *, model: Path | None = None) -> DetectorSpec:

@@ -16,6 +16,7 @@ COMMANDS = {
     "import": "Give the frames that a campaign has asked for their labels.",
     "train": "Fit the detector to the labels of a campaign.",
     "train-tracker": "Fit a tracker to clips with tracks, for `vidal select --tracker`.",
+    "pretrain": "Pre-train the backbone of a detector on clips without labels.",
     "status": "Say where a campaign stands, and what comes next.",
     "withdraw": "Take back the query of a campaign that waits for its answer.",
     "relink": "Find the clips of a campaign again after files were moved or renamed.",

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
 @click.option(
     "--weights", cls=Once, type=click.Path(path_type=Path), help="Checkpoint to start from."
 )
+@click.option(
+    "--backbone",
+    cls=Once,
+    type=click.Path(path_type=Path),
+    help="Of `vidal pretrain`: the first training begins with it.",
+)
 @click.option("--device", default=None, help="auto, cpu or cuda. [default: auto]")
 @click.option("--strategy", default=None, help="Of all rounds but the first.")
 @click.option("--tracker", default=None, help="As of `vidal select`. [default: auto]")

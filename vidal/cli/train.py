@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from vidal.api.watch import Lines
+from vidal.api.watch import Console, Lines
+from vidal.cli.once import Once
 from vidal.words import counted
 
 
 @click.command("train")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="For this round only.")
+@click.option(
+    "--backbone",
+    cls=Once,
+    type=click.Path(path_type=Path),
+    help="Of `vidal pretrain`, for this round only: training begins with it.",
+)
+@click.option(
+    "--pseudo-labels",
+    is_flag=True,
+    help="Also train on what the model before surely sees on frames nobody was asked about"
+    " (for this round; training.pseudo_labels sets it for all, with options).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> None:
+def command(
+    folder: Path,
+    epochs: int | None,
+    backbone: Path | None,
+    pseudo_labels: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Fit the detector to all labelled frames of campaign DIR, from the previous round's model.
 
     Frames without objects are negatives. An interrupted training goes on with the last finished
@@ -29,19 +50,20 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
     vidal train --tracker siamfc --out siamfc.safetensors
     vidal train --tracker siamfc --help
     """
-    from vidal.assemble.campaign import engines_of
-    from vidal.campaign.loop import train_round
+    from vidal.assemble.campaign import train_campaign
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
 
-    with open_campaign(folder) as campaign:
-        if epochs is not None:
-            changed = campaign.config.changed(training={"epochs": epochs, "initial_epochs": None})
-            campaign = replace(campaign, config=changed)
-        progress = None if quiet or as_json else Lines()
-        needed = campaign.record.labelled_clips()
-        clips = campaign.clips(engines_of(campaign.config), only=needed)
-        trained = train_round(campaign, clips, progress=progress)
+    silent = quiet or as_json
+    with open_campaign(folder) as campaign, Console(quiet=silent) as console:
+        trained = train_campaign(
+            campaign,
+            epochs=epochs,
+            backbone=backbone,
+            pseudo_labels=pseudo_labels,
+            progress=None if silent else Lines(),
+            watcher=console,
+        )
         state = describe(campaign)
     if as_json:
         summary = {
@@ -49,6 +71,7 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
             "model": state["model"],
             "frames": 0 if trained is None else trained.frames,
             "negatives": 0 if trained is None else trained.negatives,
+            "pseudo_labels": None if trained is None else trained.pseudo_labels,
             "again": trained is not None and trained.again,
             "next": state["next"],
         }
@@ -58,8 +81,22 @@ def command(folder: Path, epochs: int | None, as_json: bool, quiet: bool) -> Non
         click.echo("there are no labels that no model was trained on")
     else:
         again = "its model was gone; trained anew" if trained.again else "trained"
+        if trained.for_states:
+            again = "trained again, to keep states of its training"
         click.echo(
             f"round {trained.round}: {again} on {counted(trained.frames, 'frame')}"
             f" ({trained.negatives} without objects): {trained.model}"
         )
+        if trained.pseudo_labels is not None:
+            click.echo(_pseudo_labels(trained.pseudo_labels))
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
+
+
+def _pseudo_labels(found: Mapping[str, Any]) -> str:
+    """What was trained on beside the labels, in words."""
+    named = ", ".join(f"{count} {name}" for name, count in found["classes"].items() if count)
+    return (
+        f"  pseudo-labels   {counted(found['boxes'], 'box', 'boxes')}"
+        f"{f' ({named})' if named else ''} on {counted(found['frames'], 'frame')},"
+        f" by the model of round {found['teacher']}"
+    )

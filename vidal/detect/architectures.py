@@ -33,12 +33,15 @@ class Architecture:
             weights from torch's generator.
         coco: torchvision's weights entry, or None.
         training: what suits it.
+        body: beginnings of the names of the weights that turn an image into feature maps, before
+            the pyramid: what can be pre-trained.
     """
 
     name: str
     build: Callable[[int], Any]
     coco: Any
     training: TrainOptions
+    body: tuple[str, ...] = ("backbone.body.",)
 
 
 def _mobilenet(outputs: int) -> Any:
@@ -71,7 +74,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             detection.FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1,
             _FINE_TUNE,
         ),
-        Architecture("scenes-tiny", scenes_tiny.build, None, TrainOptions(lr=2e-3, batch=4)),
+        Architecture(
+            "scenes-tiny",
+            scenes_tiny.build,
+            None,
+            TrainOptions(lr=2e-3, batch=4),
+            ("backbone.stem.", "backbone.stages."),
+        ),
     )
 }
 

@@ -133,13 +133,23 @@ def output_count(path: Path, state: Mapping[str, Tensor]) -> int:
         WeightsError: it is not a Faster R-CNN's.
     """
     if _HEAD not in state:
-        raise WeightsError(path, f"not a Faster R-CNN of torchvision's: it has no {_HEAD}")
+        hint = "A pre-trained backbone is given with --backbone FILE (detector.backbone)."
+        raise WeightsError(
+            path,
+            f"not a Faster R-CNN of torchvision's: it has no {_HEAD}",
+            hint=hint if any(key.startswith("backbone.") for key in state) else "",
+        )
     return int(state[_HEAD].shape[0])
 
 
 def mismatches(name: str, state: Mapping[str, Tensor], outputs: int) -> list[str]:
     """What keeps a state dict from being loaded into a network: one phrase each, in order."""
-    wanted = {key: each.shape for key, each in skeleton(name, outputs).state_dict().items()}
+    return differences(skeleton(name, outputs).state_dict(), state)
+
+
+def differences(network: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """What keeps a state dict from taking the place of another: one phrase each, in order."""
+    wanted = {key: each.shape for key, each in network.items()}
     wrong = []
     for key in sorted(wanted.keys() | state.keys()):
         if key.endswith(_COUNTER):
@@ -175,9 +185,17 @@ def fill(network: Any, path: Path, name: str, state: Mapping[str, Tensor], outpu
     Raises:
         WeightsError: names or shapes differ; tells the first three.
     """
-    wrong = mismatches(name, state, outputs)
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise WeightsError(path, f"not weights of {name}: {'; '.join(wrong[:3])}{more}")
+    refuse(path, f"not weights of {name}", mismatches(name, state, outputs))
     # A frozen batch normalisation saves no counter; inference and fine-tuning do not read it.
     network.load_state_dict(state, strict=False)
+
+
+def refuse(path: Path, what: str, wrong: list[str]) -> None:
+    """Refuse a file for what is wrong with it; nothing is wrong = nothing happens.
+
+    Raises:
+        WeightsError: tells the first three.
+    """
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise WeightsError(path, f"{what}: {'; '.join(wrong[:3])}{more}")

@@ -67,6 +67,8 @@ class Row:
         classes: AP50 of each class.
         picks: of the query of this round; None for the initial labels, which are shared.
         conditions: AP50 on the test clips of each tag; None where they have no objects.
+        pseudo_labels: what the model was trained on beside the labels, and how many of these boxes
+            are right; None = nothing.
         l1_score: how unbalanced the classes of all labels so far are, in [0, 1] (thesis Eq. 4.10,
             cumulative); None in rows of older versions.
     """
@@ -81,6 +83,7 @@ class Row:
     classes: Mapping[str, float | None] = field(default_factory=dict)
     picks: Picks | None = None
     conditions: Mapping[str, float | None] = field(default_factory=dict)
+    pseudo_labels: Mapping[str, Any] | None = None
     l1_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:

@@ -230,6 +230,19 @@ def _compute(
     return detections, verdicts
 
 
+def stored_motion(job: EvidenceJob, detections: Detections) -> Motion:
+    """How a clip moves, by what ``gather`` has put into the store.
+
+    Raises:
+        EvidenceLost: the measured flow is not there any more.
+    """
+    store, keys, plan = store_at(job.plan.store), job.plan.keys(job.clip), job.plan
+    if keys.flow is None or plan.flow is None:
+        return _other_motion(job, keys, detections, store)
+    field = _must(_load(store, keys.flow, FlowField))
+    return field.reading(mode=plan.flow.mode, scale=plan.flow.scale)
+
+
 def _other_motion(
     job: EvidenceJob, keys: EvidenceKeys, detections: Detections, store: Store
 ) -> Motion:

@@ -23,6 +23,7 @@ from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
 from vidal.errors import UnknownName, UsageError
 from vidal.images.recipes import RECIPES, Recipe, VaalOptions
+from vidal.pretrain.options import SimSiamOptions
 from vidal.query.budget import Budget
 
 Semi = Literal["two-model", "ceal"]
@@ -68,7 +69,7 @@ class ImageTraining(Model):
         name = str(value.get("recipe", "small"))
         if name not in RECIPES:
             raise UnknownName("training recipe", name, tuple(RECIPES))
-        given = {key: each for key, each in value.items() if key != "recipe"}
+        given = _given(value, "recipe")
         return {"recipe": name, "given": _fields(Recipe, given, "training", ["recipe"])}
 
     @model_serializer(mode="plain")
@@ -80,6 +81,13 @@ class ImageTraining(Model):
     def whole(self) -> Recipe:
         """The recipe with everything set."""
         return replace(RECIPES[self.recipe], **self.given)
+
+
+def _given(value: Mapping[str, Any], own: str) -> dict[str, Any]:
+    """The fields of a dataclass among the keys of a section, or as it was written out."""
+    rest = {key: each for key, each in value.items() if key != own}
+    written = rest.get("given")
+    return dict(written) if list(rest) == ["given"] and isinstance(written, Mapping) else rest
 
 
 def _fields(kind: type, given: Mapping[str, Any], section: str, more: list[str]) -> dict[str, Any]:
@@ -146,6 +154,27 @@ class SemiConfig(Model):
     decay: float = Field(default=0.0033, ge=0)
 
 
+class ImagePretraining(Model):
+    """SimSiam on the images of the pool, without labels, once a seed.
+
+    Attributes:
+        frozen: what it learned stays as it is, and trainings fit the last layer alone.
+        given: fields of ``SimSiamOptions`` with other values.
+    """
+
+    frozen: bool = False
+    given: Mapping[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        given = _given(value, "frozen")
+        own = {key: value[key] for key in value if key == "frozen"}
+        return {**own, "given": _fields(SimSiamOptions, given, "pretrain", ["frozen"])}
+
+
 class ImageVariant(Model):
     """A strategy under a name of its own.
 
@@ -206,6 +235,8 @@ class ImagesConfig(Model):
             pool.
         budget: images asked for in a round; a share counts from the pool.
         rounds: trained, the initial one included.
+        pretrain: all networks of a seed begin with what SimSiam learned from the images of its
+            pool; None = they begin with random weights.
         seed: the first one.
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: processes; 0 = one a core, or one on a GPU.
@@ -221,6 +252,7 @@ class ImagesConfig(Model):
     training: ImageTraining = ImageTraining()
     evidence: EvidenceConfig = EvidenceConfig()
     simulation: ImageSimulation = ImageSimulation()
+    pretrain: ImagePretraining | None = None
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
     workers: int = Field(default=0, ge=0)

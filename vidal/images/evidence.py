@@ -22,7 +22,7 @@ from vidal.images.networks import NetworkSpec
 from vidal.images.predicted_loss import predicted_loss
 from vidal.images.recipes import Recipe
 from vidal.images.task import Task
-from vidal.images.training import Model, Scale, Stock, fit
+from vidal.images.training import Body, Model, Scale, Stock, fit
 from vidal.query.oracle import COLUMN as TRUTH
 from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
 
@@ -108,6 +108,7 @@ class Fitted:
         votes: (N, E) predicted class of every image of the task by part of the training; None
             where nobody asked.
         options: of what is made on demand.
+        body: that every network begins with; None = random stages.
     """
 
     task: Task
@@ -120,6 +121,7 @@ class Fitted:
     seed: int
     options: EvidenceConfig
     votes: NDArray[np.int16] | None = None
+    body: Body | None = None
     _known: dict[str, Looks] = field(default_factory=dict)
 
     @property
@@ -244,6 +246,7 @@ def _members(fitted: Fitted) -> NDArray[Any]:
             fitted.spec,
             fitted.recipe,
             fitted.seed + (number << 32),
+            body=fitted.body,
         )
         found.append(look(model, pool).probs)
     return with_background(np.stack(found, axis=1))
@@ -265,6 +268,7 @@ def _predicted_loss(fitted: Fitted) -> NDArray[Any]:
         fitted.recipe,
         fitted.scale,
         fitted.seed,
+        body=fitted.body,
     )
 
 

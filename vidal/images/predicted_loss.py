@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vidal.images.networks import NetworkSpec, Seen, build
 from vidal.images.recipes import Recipe
-from vidal.images.training import Model, Scale, Stock, drawing, fit
+from vidal.images.training import Body, Model, Scale, Stock, drawing, fit
 from vidal.types import FloatArray, IntArray
 
 CUT = 0.6
@@ -59,6 +59,8 @@ def predicted_loss(
     recipe: Recipe,
     scale: Scale,
     seed: int,
+    *,
+    body: Body | None = None,
 ) -> FloatArray:
     """(N,) float32 predicted loss of each image of ``pool``.
 
@@ -68,7 +70,7 @@ def predicted_loss(
     Args:
         stock, labels: n labelled images and their classes.
         pool: what is asked about.
-        spec, recipe, scale, seed: as of ``fit``.
+        spec, recipe, scale, seed, body: as of ``fit``.
     """
     channels = [stage.shape[1] for stage in _probe(spec, stock, scale)]
     with drawing(seed + 1, stock.device):
@@ -78,7 +80,7 @@ def predicted_loss(
         stages = seen.stages if done < CUT else [stage.detach() for stage in seen.stages]
         return ranking_loss(module(stages), losses.detach())
 
-    model = fit(stock, scale, labels, spec, recipe, seed, extra=(module, extra))
+    model = fit(stock, scale, labels, spec, recipe, seed, extra=(module, extra), body=body)
     found = []
     with torch.inference_mode():
         for batch in pool.batches():

@@ -1,7 +1,8 @@
 """The runs of an image simulation on disk: what each is, and what it has so far.
 
 OUT/data/                          the images
-OUT/runs/initial-0/                the first model of seed 0: model.safetensors, row-000.json
+OUT/runs/initial-0/                the first model of seed 0: model.safetensors, row-000.json, and
+                                   body.safetensors where networks are pre-trained
 OUT/runs/entropy-0/run.json        what the run was begun with
 OUT/runs/entropy-0/row-001.json    what ``Row`` says of a trained round
 OUT/runs/entropy-0/query-001.json  what was asked with that round's model
@@ -54,6 +55,11 @@ class ImageJob:
     def folder(self) -> Path:
         """Of this run."""
         return self.out / "runs" / f"{self.name}-{self.config.seed}"
+
+    @property
+    def body(self) -> Path:
+        """What all networks of this seed begin with, where they are pre-trained."""
+        return self.initial / "body.safetensors"
 
     @property
     def initial(self) -> Path:

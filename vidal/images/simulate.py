@@ -22,6 +22,7 @@ from vidal.images.config import ImageVariant
 from vidal.images.evidence import Fitted, build_pool, vote_watcher
 from vidal.images.looking import accuracy, predicted
 from vidal.images.networks import NetworkSpec
+from vidal.images.pretraining import load_body, pretrain_images, save_body, simsiam_options
 from vidal.images.recipes import Recipe
 from vidal.images.runs import (
     INITIAL,
@@ -38,7 +39,7 @@ from vidal.images.runs import (
 from vidal.images.semi import surest
 from vidal.images.stored import stored_images
 from vidal.images.task import UNKNOWN, make_task
-from vidal.images.training import Model, Scale, Stock, fit, load_model, one_thread, save_model
+from vidal.images.training import Body, Model, Scale, Stock, fit, load_model, one_thread, save_model
 from vidal.query.balance import l1_score
 from vidal.query.dispersion import label_dispersion
 from vidal.query.pseudo import ceal_pseudo_labels, ceal_threshold
@@ -76,9 +77,29 @@ class _Run:
         self._recipe = _recipe(job)
         shape, outputs = self._task.shape, len(self._task.classes)
         self._spec = NetworkSpec.of(self._recipe, shape, outputs)
+        self._body = self._pretrained()
         self._variant = job.variant or ImageVariant(strategy="random")
         self._selector = None if job.variant is None else job.make(job.name, job.variant)
         self._began = self._clock()
+
+    def _pretrained(self) -> Body | None:
+        """What networks of this seed begin with; made by the run of the first model."""
+        job, chosen = self._job, self._job.config.pretrain
+        if chosen is None:
+            return None
+        if job.name == INITIAL and not job.body.exists():
+            state, outcome = pretrain_images(
+                self._task.train.pixels,
+                self._scale,
+                self._spec,
+                simsiam_options(chosen, self._recipe, self._task.shape),
+                job.config.seed,
+                start=job.config.seed,
+                device=self._device,
+                keep=job.folder / "pretraining.pt",
+            )
+            save_body(job.body, state, outcome)
+        return load_body(job.body, frozen=chosen.frozen)
 
     def step(self, number: int) -> None:
         """Train, judge and ask, as far as that is not done."""
@@ -130,6 +151,7 @@ class _Run:
             scale=self._scale,
             seed=seed,
             options=self._job.config.evidence,
+            body=self._body,
         )
         shared = number == 0 and self._job.name not in (INITIAL, ALL_DATA)
         if shared and not noted and semi != "two-model":
@@ -162,6 +184,7 @@ class _Run:
             start=self._job.config.seed,
             parts=0 if watch is None else self._job.config.evidence.votes,
             watch=watch,  # type: ignore[arg-type]
+            body=bare.body,
         )
 
     def _surest(self, bare: Fitted) -> NDArray[np.int64]:

@@ -128,6 +128,19 @@ class Model:
         return Seen(found.stages, found.features.float(), found.logits.float())
 
 
+@dataclass(frozen=True, eq=False)
+class Body:
+    """What a network begins with instead of random stages.
+
+    Attributes:
+        state: of ``Classifier.stages``.
+        frozen: the stages stay as they are: only the last layer is trained.
+    """
+
+    state: Mapping[str, Tensor]
+    frozen: bool
+
+
 Watch = Callable[[int, Model], None]
 """Called after a part of a training with the part's number and the model so far."""
 
@@ -148,8 +161,9 @@ def fit(
     parts: int = 0,
     watch: Watch | None = None,
     extra: tuple[nn.Module, Extra] | None = None,
+    body: Body | None = None,
 ) -> Model:
-    """Train a classifier from fresh weights.
+    """Train a classifier from fresh weights, or from a pre-trained body.
 
     Args:
         stock: n >= 1 images.
@@ -162,13 +176,16 @@ def fit(
         parts: after each of so many equal parts of the steps, ``watch`` is called.
         watch: see there; changes nothing of the training.
         extra: a module that is trained along, and its loss.
+        body: what it begins with; None = weights drawn from ``start``.
 
     Raises:
         UsageError: the loss is not finite any more.
     """
     network = build(spec, seed if start is None else start).to(stock.device)
     model = Model(network, scale, use_bf16(recipe.precision, stock.device))
-    weights = [*network.parameters(), *([] if extra is None else extra[0].parameters())]
+    _begin(network, body)
+    own = [each for each in network.parameters() if each.requires_grad]
+    weights = [*own, *([] if extra is None else extra[0].parameters())]
     optimizer = torch.optim.SGD(
         weights,
         lr=recipe.lr,
@@ -181,7 +198,7 @@ def fit(
     steps = recipe.length(len(labels))
     ends = {round((part + 1) * steps / parts): part for part in range(parts)} if parts else {}
     with drawing(seed, stock.device):
-        network.train()
+        _learn(network, body)
         for step, positions in enumerate(_orders(len(labels), steps, recipe.batch, rng)):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step, steps)
@@ -202,13 +219,27 @@ def fit(
                     break
                 network.eval()
                 watch(ends[step + 1], model)
-                network.train()
+                _learn(network, body)
     if not torch.isfinite(loss):
         raise UsageError(
             f"the loss is not finite after {step + 1} steps.", hint="Give a lower training.lr."
         )
     network.eval()
     return model
+
+
+def _begin(network: Classifier, body: Body | None) -> None:
+    """Put a body into a network."""
+    if body is not None:
+        network.stages.load_state_dict(body.state)
+        network.stages.requires_grad_(not body.frozen)
+
+
+def _learn(network: Classifier, body: Body | None) -> None:
+    """Training mode; a frozen body keeps its statistics, too."""
+    network.train()
+    if body is not None and body.frozen:
+        network.stages.eval()
 
 
 def _orders(images: int, steps: int, batch: int, rng: np.random.Generator) -> Iterator[Tensor]:

@@ -15,6 +15,7 @@ from vidal.campaign.folder import Campaign, create_campaign, locked
 from vidal.campaign.places import located, place
 from vidal.campaign.rendered import render
 from vidal.campaign.source import Source, entries_of, open_source
+from vidal.campaign.teaching import Teacher
 from vidal.errors import CampaignError, UsageError
 from vidal.evaluate.curves import Row
 from vidal.evidence.places import EngineMaker
@@ -39,6 +40,7 @@ class RunJob:
         rounds: to be trained, the initial one included.
         planner: see ``Planner``.
         truth: the strategy is an oracle, and sees the labels of the pool.
+        teacher: how the pool is looked at for pseudo-labels; needed where they are wanted.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class RunJob:
     rounds: int
     planner: Planner
     truth: bool = False
+    teacher: Teacher | None = None
 
     @property
     def name(self) -> str:

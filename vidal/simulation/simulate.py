@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
@@ -35,13 +36,13 @@ from vidal.campaign.folder import (
 )
 from vidal.campaign.loop import (
     answer_round,
-    lost_models,
     select_round,
-    to_train,
     train_round,
 )
 from vidal.campaign.oracle import TruthOracle
+from vidal.campaign.pseudo_labels import judged_pseudo_labels, read_pseudo_labels
 from vidal.campaign.source import Source
+from vidal.campaign.teaching import Teaching
 from vidal.campaign.training import detector_spec
 from vidal.engine import Listener, LocalEngine, report
 from vidal.evaluate.clip_scores import write_clip_scores
@@ -131,9 +132,19 @@ class _Run:
         trained = [each for each in record.rounds() if each.state == "trained"]
         if len(trained) > done:
             self._judge(trained[done].number)
-        elif to_train(self._campaign) is not None or lost_models(self._campaign):
-            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``.
-            train_round(self._campaign, self._clips, progress=self._progress(done))
+        elif (
+            to_train(self._campaign) is not None
+            or lost_models(self._campaign)
+            or without_snapshots(self._campaign) is not None
+        ):
+            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``. Without
+            # states is the initial model, which all strategies share.
+            teaching = None
+            if self._job.teacher is not None:
+                teaching = Teaching(self._job.teacher, Here(), Unwatched())
+            train_round(
+                self._campaign, self._clips, progress=self._progress(done), teaching=teaching
+            )
         elif record.open_round() is not None:
             answer_round(self._campaign, TruthOracle(self._truth))
         else:
@@ -207,6 +218,7 @@ class _Run:
         values = judged.as_dict()
         file = campaign.query(number) / "picks.json"
         picks = json.loads(file.read_text("utf-8")) if file.exists() else None
+        pseudo = read_pseudo_labels(campaign.pseudo_labels(number))
         labelled = [campaign.record.annotations(n, c.frames) for n, c in self._clips.items()]
         row = Row(
             strategy=job.strategy,
@@ -219,6 +231,7 @@ class _Run:
             classes={name: each["ap50"] for name, each in values["classes"].items()},
             picks=None if picks is None else Picks(**picks),
             conditions=judged.scores.by_condition(),
+            pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
             l1_score=_l1_score(labelled, len(campaign.record.classes)),
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"

@@ -16,6 +16,10 @@ CONFIGS = sorted(
 MINIMAL = {"data": {"videos": "clips"}}
 
 
+def variant(**changes):
+    return {**MINIMAL, "simulation": {"variants": {"x": {"strategy": "random", **changes}}}}
+
+
 def section(name, **values):
     return {**MINIMAL, name: values}
 
@@ -77,6 +81,14 @@ def test_every_default_is_written_out_and_read_back():
         ({"data": {"videos": "a", "classes": ["car", "car"]}}, "a name twice", ""),
         ({"data": {"videos": "a", "split": {"test": 1.5}}}, "a share has to be in [0, 1)", ""),
         (["data"], "expected keys", ""),
+        (variant(traning={}), "unknown key 'traning' in simulation.variants.x", "'training'"),
+        (
+            variant(training={"epochs": 1}),
+            "unknown key 'epochs' in simulation.variants.x.training",
+            "pseudo_labels",
+        ),
+        (section("training", pseudo_labels={"runs": 1}), "unknown option 'runs'", "'run'"),
+        (section("training", pseudo_labels="yes"), "pseudo_labels", ""),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(values, message, hint):
