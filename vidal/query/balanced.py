@@ -138,42 +138,46 @@ class Balanced:
         rest = restrict(pool, free)
         if not budget or not len(rest):
             return free[:0]
+        scores = self.inner.score(pool)
+        target = self._target(pool, scores, budget)
         space = self.inner.points(rest) if isinstance(self.inner, Covering) else None
         if space is not None:
-            return free[self._cover(rest, *space, budget)]
+            return free[self._cover(rest, *space, target, budget)]
         if takes_highest(self.inner):
-            return free[self._by_score(rest, self.inner.score(rest), budget, rng)]
-        return free[self._by_place(rest, budget, rng)]
+            costs, unit = self._costs(scores[free])
+        else:
+            costs, unit = self._places(rest, budget, rng), _PLACES
+        return free[self._weighed(rest, costs, target, budget, rng, unit)]
 
-    def _by_score(self, pool: Pool, scores: ScoreArray, budget: int, rng: Generator) -> IntArray:
-        unit = natural_unit(self.inner)
-        costs = -scores
-        if not unit:
-            spread = float(scores.std())
-            unit, costs = _DEVIATIONS, costs / spread if spread > 0 else costs
-        return self._weighed(pool, costs, scores, budget, rng, unit)
+    def _costs(self, scores: ScoreArray) -> tuple[ScoreArray, str]:
+        """Minus the scores, and their unit."""
+        unit, spread = natural_unit(self.inner), float(scores.std())
+        if unit or spread == 0:
+            return -scores, unit or _DEVIATIONS
+        return -scores / spread, _DEVIATIONS
 
-    def _by_place(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
+    def _places(self, pool: Pool, budget: int, rng: Generator) -> ScoreArray:
+        """(F,) place in the strategy's order, over the budget; what it does not name is last."""
         inner, asked = self.inner, OVERSAMPLING * budget
         if isinstance(inner, Looks):
             asked = len(pool)
             inner = replace(inner, groups=inner.groups or max(2, round(2 * budget**0.5)))
         order = inner.select(pool, asked, rng)
-        place = np.full(len(pool), len(order) / budget)  # whatever it does not name comes after all
+        place = np.full(len(pool), len(order) / budget)
         place[order] = np.arange(len(order)) / budget
-        return self._weighed(pool, place, -place, budget, rng, _PLACES)
+        return place
 
     def _weighed(
         self,
         pool: Pool,
         costs: ScoreArray,
-        scores: ScoreArray,
+        target: ScoreArray,
         budget: int,
         rng: Generator,
         unit: str,
     ) -> IntArray:
         """The certified choice, by rising cost."""
-        brings, target = expected_objects(pool), self._target(pool, scores, budget)
+        brings = expected_objects(pool)
         # Equals are decided by chance: a difference too small to matter beside any other.
         costs = costs + _TIES * max(1.0, float(np.abs(costs).max())) * rng.random(len(costs))
         ranges = neighbour_ranges(pool, self.gap)
@@ -200,11 +204,15 @@ class Balanced:
         return np.asarray(found.positions[np.argsort(costs[found.positions], kind="stable")])
 
     def _cover(
-        self, pool: Pool, points: NDArray[Any], known: NDArray[Any], budget: int
+        self,
+        pool: Pool,
+        points: NDArray[Any],
+        known: NDArray[Any],
+        target: ScoreArray,
+        budget: int,
     ) -> IntArray:
         """Algorithm 2 of the thesis; always with the L1 distance."""
         brings = expected_objects(pool)
-        target = self._target(pool, np.full(len(pool), np.nan), budget)
         scale = _mean_distance(points, known)
         ranges = neighbour_ranges(pool, self.gap)
 

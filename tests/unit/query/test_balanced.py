@@ -1,6 +1,7 @@
 """Strategies under class balance: what an item costs, what is missing, what is told."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidal.assemble import build_strategy
 from vidal.errors import UnknownName, UsageError
 from vidal.query.balance import l1_score
 from vidal.query.balance_pool import class_shares, expected_objects
@@ -185,6 +187,25 @@ def test_the_reason_says_what_the_frame_brings_of_what_is_missing():
     )
     assert told.parts["brings"].tolist() == [1, 1]
     assert told.parts["brings_missing"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "expected-errors", "random", "kcenter"])
+def test_the_reasons_and_the_note_speak_of_the_same_target(strategy):
+    pool = a_pool(labelled=[(0, 3), (1, 20)])
+    picks, told = told_by(
+        Balanced(build_strategy(strategy, gap=2, options={}), 1.0, gap=2), pool, 7
+    )
+    said = " ".join(balanced_words(strategy, pool, picks))
+    for name, missing in zip(pool.classes, told.target, strict=True):
+        for found in re.findall(rf"{name}, of which (\d+)", said):
+            assert int(found) == round(missing)
+    assert "of which" in said
+
+
+def balanced_words(strategy, pool, picks):
+    return (
+        Balanced(build_strategy(strategy, gap=2, options={}), 1.0, gap=2).explain(pool, picks).words
+    )
 
 
 def test_what_was_weighed_is_told_as_json_and_in_words():
