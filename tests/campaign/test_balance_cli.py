@@ -145,6 +145,36 @@ def test_a_campaign_refuses_balance_that_cannot_be_meant(tmp_path):
         check_config(load_config(file))
 
 
+def test_only_the_configured_strategy_of_a_simulation_is_under_balance(tmp_path):
+    file = tmp_path / "even.yaml"
+    asked = "selection: {strategy: entropy, balance: 2, class_weights: {car: 2}, "
+    file.write_text(CONFIG.replace("selection: {", asked))
+    plan = a_plan(file, tmp_path / "out", strategies=["entropy", "margin", "oracle-fp"])
+    for name in ("random", "random-r", "margin", "oracle-fp", "all-data", "initial"):
+        assert plan.job(name, 0).config.selection.balance is None, name
+    assert plan.job("entropy", 0).config.selection.balance == 2
+    assert plan.job("entropy", 0).config.selection.class_weights == {"car": 2}
+
+
+def test_given_detections_without_pixels_are_balanced_too(tmp_path):
+    boxes = [{"xyxy": [1, 1, 20, 20], "label": name, "score": 0.6} for name in ("car", "cyclist")]
+    rows = [{"frame": frame, "dets": [boxes[frame % 5 == 0]]} for frame in range(60)]
+    file = tmp_path / "found.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = vidal.select(
+        detections=file,
+        budget=8,
+        strategy="entropy",
+        balance=3,
+        gap=1,
+        size="100x80",
+        cache=tmp_path / "cache",
+        progress=False,
+    )
+    brought = sum(frame.index % 5 == 0 for frame in chosen.frames)
+    assert brought == 4
+
+
 def test_a_simulation_compares_a_variant_with_balance_and_says_how_even_labels_are(tmp_path):
     file = tmp_path / "even.yaml"
     variants = "simulation: {variants: {even: {strategy: entropy, balance: 1.0}}}\n"

@@ -15,12 +15,15 @@ import pytest
 from vidal.assemble import ORACLES, STRATEGIES, build_oracle, build_strategy
 from vidal.assemble.simulation import SimulationPlan
 from vidal.campaign.config import parse_config
+from vidal.campaign.oracle import only
 from vidal.evidence.places import Engines
 from vidal.selection.pool import PoolClip, build_pool
 from vidal.types import Annotations, Clip, Detections, ErrorEstimate
 
 CLASSES = ("car", "pedestrian")
 FRAMES = 60
+LABELLED = 12
+"""The first frames, whose labels everybody knows."""
 
 
 def a_part(seed=0):
@@ -39,6 +42,7 @@ def a_part(seed=0):
         probs=probs,
         features=rng.normal(size=(n, 4)),
         embedding=rng.normal(size=(FRAMES, 4)),
+        suppressed=rng.integers(1, 9, n),
     )
     missed = np.sort(rng.integers(0, FRAMES, 20))
     estimate = ErrorEstimate(
@@ -54,8 +58,28 @@ def a_part(seed=0):
         link_share=1.0,
     )
     clip = Clip("a", Path("a"), np.arange(FRAMES), Fraction(1, 25), Fraction(25), (100, 100))
-    nothing = np.zeros(FRAMES, bool)
-    return PoolClip(clip, ~nothing, nothing, detections, estimate)
+    labelled = np.arange(FRAMES) < LABELLED
+    return PoolClip(
+        clip,
+        ~labelled,
+        labelled,
+        detections,
+        estimate,
+        annotations=only(a_truth(0)["a"], range(LABELLED)),
+        row_columns=trained(rng, n),
+    )
+
+
+def trained(rng, n):
+    """What is made of features, of states of the detector and of labels before the query."""
+    return {
+        "passes": rng.dirichlet(np.ones(3), (n, 4)).astype(np.float32),
+        "members": rng.dirichlet(np.ones(3), (n, 4)).astype(np.float32),
+        "votes": rng.integers(0, 3, (n, 5)),
+        "predicted_loss": rng.normal(size=n),
+        "labelledness": rng.random(n),
+        "logits": rng.normal(size=(n, 2)),
+    }
 
 
 def a_truth(seed):

@@ -78,6 +78,7 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
         )
         classes = source.classes or _detector_classes(config)
         _check_classes(config, source)
+        parse_balance(config.selection.balance, config.selection.class_weights, classes)
         given = _given(source) if initial_labels else {}
         new = create_campaign(
             folder,

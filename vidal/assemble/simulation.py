@@ -100,7 +100,7 @@ class SimulationPlan:
         if variant is not None:
             chosen, training = variant.selection(), variant.training.given()
         elif strategy != self.config.selection.strategy:
-            chosen["options"] = {}
+            chosen |= {"options": {}, "balance": None, "class_weights": {}}
         if variant is None and strategy not in strategy_names():
             chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
         if strategy == INITIAL:

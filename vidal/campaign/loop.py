@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.aside import make_room
-from vidal.campaign.fitting import Fitting, fit_model, labelled_frames, snapshots_of
+from vidal.campaign.due import lost_models, to_train, without_snapshots
+from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.pseudo_labels import write_pseudo_labels
-from vidal.campaign.record import GIVEN, Round
+from vidal.campaign.record import GIVEN
 from vidal.campaign.teaching import Teaching, choose_pseudo_labels
 from vidal.campaign.training import snapshots_wanted
 from vidal.errors import AwaitingAnnotation, CampaignError
@@ -49,8 +50,9 @@ class Answered:
 class Trained:
     """A finished training: its model, on how many frames, how many of them without objects.
 
-    ``again``: the model was gone, and was fitted anew to the labels of its time. ``pseudo_labels``:
-    what it had beside them, see ``PseudoLabels.summary``; None = nothing.
+    ``again``: the model was gone, and was fitted anew to the labels of its time. ``for_states``: so
+    was one that is there, because states of its training are compared that were not kept.
+    ``pseudo_labels``: what it had beside them, see ``PseudoLabels.summary``; None = nothing.
     """
 
     round: int
@@ -58,38 +60,8 @@ class Trained:
     frames: int
     negatives: int
     again: bool = False
+    for_states: bool = False
     pseudo_labels: Mapping[str, Any] | None = None
-
-
-def to_train(campaign: Campaign) -> Round | None:
-    """The newest round, if it has labels that no model was trained on."""
-    rounds = campaign.record.rounds()
-    tally = campaign.record.tally()
-    trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
-    new = [
-        each
-        for each in rounds
-        if each.number > trained and each.state == "answered" and tally[each.number]["labelled"]
-    ]
-    return new[-1] if new else None
-
-
-def lost_models(campaign: Campaign) -> list[Round]:
-    """The trained rounds whose model is not there any more, in order.
-
-    Or whose model is there without the states of its training that the strategy asks for: of the
-    newest one only.
-    """
-    trained = [entry for entry in campaign.record.rounds() if entry.model is not None]
-    return [entry for entry in trained if not (campaign.folder / str(entry.model)).is_file()] + [
-        entry for entry in trained[-1:] if _without_snapshots(campaign, entry)
-    ]
-
-
-def _without_snapshots(campaign: Campaign, entry: Round) -> bool:
-    model = campaign.folder / str(entry.model)
-    wanted = snapshots_wanted(campaign.config) > 0
-    return wanted and model.is_file() and not snapshots_of(model).is_dir()
 
 
 def check_selectable(campaign: Campaign) -> int:
@@ -101,13 +73,6 @@ def check_selectable(campaign: Campaign) -> int:
     """
     number = campaign.record.next_round()
     lost = lost_models(campaign)
-    if lost and _without_snapshots(campaign, lost[0]):
-        raise CampaignError(
-            f"round {lost[0].number}: no states of its training were kept, and the strategy"
-            f" {campaign.config.selection.strategy} compares them.",
-            hint=f"Fit it again with `vidal train {campaign.folder}`, or set selection.options"
-            " to {by: heads}.",
-        )
     if lost:
         raise CampaignError(
             f"{campaign.folder / str(lost[0].model)}: the model of round {lost[0].number} is gone.",
@@ -118,6 +83,14 @@ def check_selectable(campaign: Campaign) -> int:
         raise CampaignError(
             f"round {waiting.number} is answered, but no model is trained on it yet.",
             hint="Run `vidal train` first.",
+        )
+    bare = without_snapshots(campaign)
+    if bare is not None:
+        raise CampaignError(
+            f"round {bare.number}: no states of its training were kept, and the strategy"
+            f" {campaign.config.selection.strategy} compares them.",
+            hint=f"Fit it again with `vidal train {campaign.folder}`, or set selection.options"
+            " to {by: heads}.",
         )
     return number
 
@@ -318,7 +291,8 @@ def train_round(
 ) -> Trained | None:
     """Train a model on all labelled frames, and record it. None = there is nothing new to train on.
 
-    Where the model of a trained round is gone, this one is fitted anew, the oldest first.
+    Where the model of a trained round is gone, this one is fitted anew, the oldest first; so is the
+    newest where states of its training are wanted that were not kept.
 
     Afterwards the round is ``trained``. Killed before that, the next call goes on with the last
     finished epoch and ends with the same weights (same machine, same number of threads).
@@ -342,6 +316,9 @@ def train_round(
         if open_round is not None:
             raise AwaitingAnnotation(open_round.number, len(campaign.record.waiting()))
         entry = to_train(campaign)
+    for_states = entry is None
+    if entry is None:
+        entry = without_snapshots(campaign)
     if entry is None:
         _clean(campaign)
         return None
@@ -363,7 +340,7 @@ def train_round(
         detail["pseudo_labels"] = summary
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives, again, summary)
+    return Trained(entry.number, model, len(refs), negatives, again, for_states, summary)
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:

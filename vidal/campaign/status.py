@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
-from vidal.campaign.loop import lost_models, to_train
 from vidal.words import counted
 
 
@@ -41,6 +41,13 @@ def next_step(campaign: Campaign) -> NextStep:
         )
     if to_train(campaign) is not None:
         return NextStep(f"vidal train {folder}", "train a model on the new labels")
+    bare = without_snapshots(campaign)
+    if bare is not None:
+        return NextStep(
+            f"vidal train {folder}",
+            f"the strategy compares states of the training of round {bare.number}, and none were"
+            " kept: fit it again",
+        )
     done = sum(each.state == "trained" for each in record.rounds())
     select = f"vidal select --campaign {folder}"
     if done >= campaign.config.rounds:

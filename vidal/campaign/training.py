@@ -148,11 +148,16 @@ def snapshots_wanted(config: CampaignConfig) -> int:
     """How many states are kept of a training: as configured, or as the strategy asks."""
     if config.training.snapshots is not None:
         return config.training.snapshots
+    return SNAPSHOTS if compares_snapshots(config) else 0
+
+
+def compares_snapshots(config: CampaignConfig) -> bool:
+    """Whether the strategy compares states of the detector's training."""
     line = FORMULAS.get(config.selection.strategy)
     if line is None or line.by is None:
-        return 0
+        return False
     needs = line.needs(config.selection.options.get("by", line.by))
-    return SNAPSHOTS if needs & VOTED and "heads" not in needs else 0
+    return bool(needs & VOTED) and "heads" not in needs
 
 
 def detector_spec(config: CampaignConfig, *, model: Path | None = None) -> DetectorSpec:

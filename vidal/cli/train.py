@@ -81,6 +81,8 @@ def command(
         click.echo("there are no labels that no model was trained on")
     else:
         again = "its model was gone; trained anew" if trained.again else "trained"
+        if trained.for_states:
+            again = "trained again, to keep states of its training"
         click.echo(
             f"round {trained.round}: {again} on {counted(trained.frames, 'frame')}"
             f" ({trained.negatives} without objects): {trained.model}"

@@ -143,11 +143,10 @@ class FasterRCNNDetector:
         """
         seed = int(rng.integers(2**63))
         network = narrowed(self.network, self._cache["columns"])
-        _, epochs = self.training.length(len(samples))
-        due = frozenset() if snapshots is None else snapshots.epochs(epochs)
 
         def after(state: TrainState) -> None:
-            if snapshots is not None and state.epoch in due:
+            _, epochs = state.options.length(len(samples))
+            if snapshots is not None and state.epoch in snapshots.epochs(epochs):
                 weights = state.network.state_dict()
                 notes = {"epoch": state.epoch, "epochs": epochs}
                 checkpoint = Checkpoint(weights, self.architecture, self.classes, notes)

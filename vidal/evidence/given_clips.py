@@ -308,7 +308,7 @@ def _notes(
         count = f"{counts.silent:,} of {counted(counts.frames, 'frame')}"
         are = "is" if counts.silent == 1 else "are"
         notes.append(f"{count} {are} not in the detections: taken {taken}.")
-    if not source.distributions and needs & {"regions", "class_mass"}:
+    if not source.distributions and needs & {"regions", "class_mass", "expected_objects"}:
         notes.append(_BUILT)
     if source.unlike_logits:
         notes.append("All scores were in [0, 1] before the sigmoid: were they logits?")

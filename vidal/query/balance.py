@@ -18,6 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from vidal.arrays import nearest
 from vidal.query.balance_problem import Distance, Problem, bound_at, taken_apart
 from vidal.query.balance_solver import Solution, solve
 from vidal.types import IntArray, ScoreArray
@@ -43,6 +44,8 @@ LAMBDAS: tuple[float, ...] = (
     *(1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0),
 )
 """The sweep of ``auto``: the thesis sweeps (0, 3]."""
+
+_BLOCK = 4096
 
 
 def target_counts(counts: NDArray[Any], start: int, batch: int, cycle: int) -> ScoreArray:
@@ -145,13 +148,13 @@ def kcenter_balanced(
     weight = float(lam) / max(1, len(left))
     free = np.ones(len(points), np.bool_)
     squares = (points**2).sum(axis=1)
-    nearest = _to_nearest(points, squares, known)
+    near = _squared_to_nearest(points, known)
     picks: list[int] = []
     while len(picks) < budget and free.any():
-        value = weight * np.abs(left - p).sum(axis=1) - np.sqrt(nearest)
+        value = weight * np.abs(left - p).sum(axis=1) - np.sqrt(near)
         pick = int(np.argmin(np.where(free, value, np.inf)))
         new = _squared(points, squares, points[pick])
-        nearest = new if not (picks or len(known)) else np.minimum(nearest, new)
+        near = new if not (picks or len(known)) else np.minimum(near, new)
         left -= p[pick]
         a, b = (pick, pick + 1) if ranges is None else ranges[pick].tolist()
         free[a:b] = False
@@ -159,23 +162,30 @@ def kcenter_balanced(
     return np.array(picks, dtype=np.int64)
 
 
-def _to_nearest(
-    points: NDArray[np.float64], squares: ScoreArray, known: NDArray[np.float64]
-) -> ScoreArray:
-    if not len(points):
-        return np.zeros(0)
-    if not len(known):
-        return _squared(points, squares, points.mean(axis=0))
-    nearest = np.full(len(points), np.inf)
-    for row in known:
-        np.minimum(nearest, _squared(points, squares, row), out=nearest)
-    return nearest
+def to_nearest(points: NDArray[Any], known: NDArray[Any]) -> ScoreArray:
+    """(N,) Euclidean distances from the nearest of (M, D); from the points' mean where M = 0."""
+    return np.sqrt(_squared_to_nearest(points, known))
+
+
+def _squared_to_nearest(points: NDArray[Any], known: NDArray[Any]) -> ScoreArray:
+    parts = [np.zeros(0)]
+    middle = points.mean(axis=0, dtype=np.float64) if len(points) else None
+    for at in range(0, len(points), _BLOCK):
+        block = np.asarray(points[at : at + _BLOCK], np.float64)
+        others: Any = middle
+        if len(known):
+            others = known[nearest(block, known, 1, metric="euclidean")[:, 0]]
+        parts.append(((block - others) ** 2).sum(axis=1))
+    return np.concatenate(parts)
 
 
 def _squared(
     points: NDArray[np.float64], squares: ScoreArray, one: NDArray[np.float64]
 ) -> ScoreArray:
-    return np.maximum(squares - 2.0 * (points @ one) + float(one @ one), 0.0)
+    """By one matrix product; what is left of equal points by rounding is 0."""
+    sizes = squares + float(one @ one)
+    result = sizes - 2.0 * (points @ one)
+    return np.where(result > 1e-13 * sizes, result, 0.0)
 
 
 def pseudo_label_balanced(

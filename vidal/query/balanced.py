@@ -42,6 +42,7 @@ from vidal.query.balance import (
     kcenter_balanced,
     l1_score,
     solve,
+    to_nearest,
 )
 from vidal.query.balance_pool import (
     COLUMN,
@@ -214,8 +215,9 @@ class Balanced:
 
         lam = self.lam
         if lam is None:
-            swept = [brings[covered(each)].sum(axis=0) for each in LAMBDAS]
-            lam = choose_lambda(LAMBDAS, [discrepancy(target, each) for each in swept])
+            few = LAMBDAS[1::2]  # each is a whole greedy choice
+            swept = [brings[covered(each)].sum(axis=0) for each in few]
+            lam = choose_lambda(few, [discrepancy(target, each) for each in swept])
         found = covered(lam)
         self._tell(pool, found, target, lam, _RADII, None)
         return found
@@ -317,10 +319,4 @@ def check_lambda(lam: float | None) -> None:
 
 def _mean_distance(points: NDArray[Any], known: NDArray[Any]) -> float:
     """Of the points from the nearest known one, or from their mean; 1 where all are there."""
-    if not len(points):
-        return 1.0
-    centres = known if len(known) else points.mean(axis=0, keepdims=True)
-    nearest = np.full(len(points), np.inf)
-    for row in np.asarray(centres, np.float64):
-        np.minimum(nearest, ((points - row) ** 2).sum(axis=1), out=nearest)
-    return float(np.sqrt(nearest).mean()) or 1.0
+    return float(to_nearest(points, known).mean()) or 1.0 if len(points) else 1.0

@@ -103,7 +103,7 @@ class _Parts:
         self._truth = {} if truth is None else truth
         self._regions_wanted = bool(needs & {"regions", "features"})
         self._features_wanted = "features" in needs
-        self._row_columns = needs & {"suppressed", "votes", "members"}
+        self._needs = needs
         self._side = LabelledSide(classes, needs, threshold)
         makers: dict[str, Callable[[PoolClip], NDArray[Any]]] = {
             "errors": self._errors,
@@ -223,7 +223,7 @@ class _Parts:
         known = {"suppressed": detections.suppressed, **part.row_columns}
         more = {
             name: known[name]
-            for name in self._row_columns & set(known)
+            for name in sorted(self._needs & set(known))
             if len(known[name]) == len(detections)
         }
         position = np.cumsum(selectable) - 1 + self._size

@@ -79,7 +79,7 @@ class Trainer:
         Raises:
             EvidenceMissing: with the way out.
         """
-        given = isinstance(self.detector, GivenDetections)
+        silent = isinstance(self.detector, GivenDetections) or self.detector.name == "detectron2"
         if self.needs & {"heads", "labels"} and not labelled:
             raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:
@@ -90,7 +90,7 @@ class Trainer:
             if not self.snapshots:
                 raise self._refusal(name, *_WHY[name])
         for name in sorted(self.needs & {"logits", "suppressed"}):
-            if given:
+            if silent:
                 raise self._refusal(name, *_WHY[name])
 
     def complete(self, pool: Pool) -> Pool:

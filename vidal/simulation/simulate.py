@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from vidal.campaign.accuracy import judge_model
+from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
     Campaign,
@@ -35,9 +36,7 @@ from vidal.campaign.folder import (
 )
 from vidal.campaign.loop import (
     answer_round,
-    lost_models,
     select_round,
-    to_train,
     train_round,
 )
 from vidal.campaign.oracle import TruthOracle
@@ -133,8 +132,13 @@ class _Run:
         trained = [each for each in record.rounds() if each.state == "trained"]
         if len(trained) > done:
             self._judge(trained[done].number)
-        elif to_train(self._campaign) is not None or lost_models(self._campaign):
-            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``.
+        elif (
+            to_train(self._campaign) is not None
+            or lost_models(self._campaign)
+            or without_snapshots(self._campaign) is not None
+        ):
+            # Lost are those of a run that had ended, and gets more rounds: see ``tidy``. Without
+            # states is the initial model, which all strategies share.
             teaching = None
             if self._job.teacher is not None:
                 teaching = Teaching(self._job.teacher, Here(), Unwatched())

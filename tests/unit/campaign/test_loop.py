@@ -11,6 +11,7 @@ from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign import loop
 from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.config import parse_config
+from vidal.campaign.due import to_train
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import (
@@ -18,7 +19,6 @@ from vidal.campaign.loop import (
     prepare_round,
     retell_round,
     select_round,
-    to_train,
     train_round,
 )
 from vidal.campaign.oracle import GivenOracle, PeopleOracle, TruthOracle, only

@@ -8,10 +8,16 @@ import pytest
 
 from vidal.assemble.campaign import begin_campaign, plan_round
 from vidal.campaign.config import dump_config, parse_config
+from vidal.campaign.due import lost_models, without_snapshots
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import open_campaign
-from vidal.campaign.loop import answer_round, lost_models, select_round, train_round
+from vidal.campaign.loop import (
+    answer_round,
+    select_round,
+    train_round,
+)
 from vidal.campaign.oracle import TruthOracle
+from vidal.campaign.status import next_step
 from vidal.campaign.training import SNAPSHOTS, snapshots_wanted
 from vidal.detect.checkpoints import load_checkpoint
 from vidal.detect.training import Snapshots
@@ -135,15 +141,20 @@ def test_a_model_without_its_states_is_fitted_again_to_the_same_weights(work):
     first = load_checkpoint(train(work).model).state
     model = work.model(0)
     shutil.rmtree(snapshots_of(model))
-    assert [entry.number for entry in lost_models(work)] == [0]
+    assert without_snapshots(work).number == 0
+    assert lost_models(work) == []
+    assert "none were kept" in next_step(work).words
     with pytest.raises(CampaignError, match="no states of its training") as caught:
         select(work)
     assert "vidal train" in caught.value.hint
-    assert train(work).again
-    assert lost_models(work) == []
+    assert train(work).for_states
+    assert without_snapshots(work) is None
     again = load_checkpoint(model).state
     assert all(np.array_equal(again[name], value) for name, value in first.items())
     assert len(select(work).query) == 2
+    shutil.rmtree(snapshots_of(model))
+    assert without_snapshots(work) is None, "the query that waits comes first"
+    assert next_step(work).command.startswith("vidal import")
 
 
 @pytest.mark.parametrize(
@@ -166,3 +177,16 @@ def test_states_are_kept_where_the_strategy_asks_or_the_configuration_says(
     config = parse_config(given, "x")
     assert snapshots_wanted(config) == wanted
     assert ("snapshots" in dump_config(config)) == (snapshots is not None)
+
+
+def test_heads_learn_from_the_answers_of_the_campaign_and_no_states_are_kept(tmp_path, clips):
+    given = values(clips)
+    given["selection"] |= {"options": {"by": "heads"}}
+    begin_campaign(tmp_path / "w", parse_config(given, "x"), initial_labels=False)
+    with open_campaign(tmp_path / "w") as campaign:
+        answered(campaign)
+        model = train(campaign).model
+        assert not snapshots_of(model).exists()
+        chosen = select(campaign).query
+        assert len(chosen) == 2
+        assert all("label dispersion" in words for words in chosen.explanation.words)

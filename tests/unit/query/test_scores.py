@@ -85,7 +85,7 @@ def test_only_sure_items_that_nobody_was_asked_about_get_pseudo_labels():
 def test_ranking_loss_compares_every_item_with_its_mirror():
     assert ranking_loss(np.array([3.0, 1.0]), np.array([0.9, 0.1])) == 0
     assert ranking_loss(np.array([1.0, 3.0]), np.array([0.9, 0.1])) == 3
-    assert ranking_loss(np.array([1.0, 0.0, 0.5, 1.5]), np.array([2.0, 1.0, 0.0, 1.0])) == 1
+    assert ranking_loss(np.array([1.0, 0.0, 0.5, 1.5]), np.array([2.0, 1.0, 0.0, 1.0])) == 1.5
 
 
 def test_of_an_odd_batch_the_last_item_is_left_out_and_a_tie_gives_0():
@@ -137,3 +137,25 @@ def test_expected_gradient_agrees_with_the_explicit_gradients(seed, rows, classe
         for p, f in zip(probs, features, strict=True)
     ]
     np.testing.assert_allclose(expected_gradient_length(probs, features), expected, atol=1e-12)
+
+
+@given(SEEDS, st.integers(1, 8), st.integers(1, 4))
+def test_permuting_the_items_permutes_every_score_and_extremes_are_finite(seed, rows, classes):
+    rng = np.random.default_rng(seed)
+    probs = distributions(seed, 3, rows, classes)
+    probs[:, rng.random(rows) < 0.5] = np.eye(classes)[rng.integers(classes)]
+    features = 1e3 * rng.normal(size=(rows, 3))
+    votes = probs.argmax(axis=2)
+    planes = rng.uniform(-1e3, 1e3, (rows, classes))
+    order = rng.permutation(rows)
+    for score, given_arrays, axis in (
+        (certainty, (probs[0],), 0),
+        (bald, (probs,), 1),
+        (label_dispersion, (votes,), 1),
+        (expected_gradient_length, (probs[0], features), 0),
+        (lambda each: svm_margin(each, np.ones(classes)), (planes,), 0),
+    ):
+        values = score(*given_arrays)
+        assert np.isfinite(values).all()
+        moved = score(*(np.take(each, order, axis=axis) for each in given_arrays))
+        np.testing.assert_allclose(moved, values[order], rtol=1e-12, atol=1e-12)

@@ -1,0 +1,43 @@
+"""What a campaign has to be trained for before the next selection."""
+
+from __future__ import annotations
+
+from vidal.campaign.fitting import snapshots_of
+from vidal.campaign.folder import Campaign
+from vidal.campaign.record import Round
+from vidal.campaign.training import compares_snapshots, snapshots_wanted
+
+
+def to_train(campaign: Campaign) -> Round | None:
+    """The newest round, if it has labels that no model was trained on."""
+    rounds = campaign.record.rounds()
+    tally = campaign.record.tally()
+    trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
+    new = [
+        each
+        for each in rounds
+        if each.number > trained and each.state == "answered" and tally[each.number]["labelled"]
+    ]
+    return new[-1] if new else None
+
+
+def lost_models(campaign: Campaign) -> list[Round]:
+    """The trained rounds whose model is not there any more, in order."""
+    return [
+        entry
+        for entry in campaign.record.rounds()
+        if entry.model is not None and not (campaign.folder / entry.model).is_file()
+    ]
+
+
+def without_snapshots(campaign: Campaign) -> Round | None:
+    """The newest trained round, if the next selection compares states of its training that are
+    not there, and no training comes before that selection."""
+    trained = [entry for entry in campaign.record.rounds() if entry.model is not None]
+    config = campaign.config
+    if not trained or not (compares_snapshots(config) and snapshots_wanted(config)):
+        return None
+    if campaign.record.open_round() is not None or to_train(campaign) is not None:
+        return None
+    model = campaign.folder / str(trained[-1].model)
+    return None if snapshots_of(model).is_dir() else trained[-1]
