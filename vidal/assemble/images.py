@@ -10,7 +10,7 @@ from typing import Any
 from vidal.assemble import ORACLES, build_oracle, build_strategy, strategy_names
 from vidal.assemble.balance import parse_balance
 from vidal.assemble.simulation import Stages, machine
-from vidal.errors import CampaignError, UnknownName, UsageError
+from vidal.errors import BudgetError, CampaignError, UnknownName, UsageError
 from vidal.evaluate.curves import ALL_DATA, Row
 from vidal.evaluate.terms import IMAGES
 from vidal.evidence.places import EngineMaker, Engines
@@ -27,7 +27,7 @@ from vidal.images.pretraining import spread_of
 from vidal.images.runs import INITIAL, ImageJob, check_begun, finished, rows_of, seconds_of
 from vidal.images.simulate import PER_ROUND, run
 from vidal.images.stored import store_images, stored_images
-from vidal.images.task import make_task
+from vidal.images.task import Task, make_task
 from vidal.pretrain.simsiam import COLLAPSED
 from vidal.protocols import Selector
 from vidal.selection.notes import versions
@@ -171,7 +171,7 @@ def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
     own = plan.config.data
     data = load_images(own.path, test=own.test, seed=plan.config.seed, size=own.size)
     for seed in plan.seeds:
-        make_task(data, plan.config, seed)
+        _check_budget(plan, make_task(data, plan.config, seed))
     for job in plan.jobs():
         check_begun(job)
     store_images(plan.out / "data", data)
@@ -181,6 +181,18 @@ def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
     jobs = sorted(plan.jobs(), key=lambda job: job.name != ALL_DATA)
     _run_all(plan, jobs, "runs", stages)
     return _result(plan)
+
+
+def _check_budget(plan: ImagesPlan, task: Task) -> None:
+    """Refuse queries that the pool cannot answer."""
+    wanted = len(task.initial) + (plan.rounds - 1) * task.budget
+    if wanted > len(task.train):
+        raise BudgetError(
+            plan.config.budget,
+            f"{plan.rounds} rounds would label {wanted:,} images, and the pool has"
+            f" {len(task.train):,}",
+            hint="Lower the budget, or give fewer rounds.",
+        )
 
 
 def told_images(plan: ImagesPlan) -> SimulationResult:

@@ -37,7 +37,8 @@ class PseudoLabelOptions:
             few labels they commit themselves little, and rarely go below 0.3.
         floor: other detections of the frame with at least this score are left out of account;
             what scores less is background.
-        ratio: at most so many pseudo-labelled frames for every labelled one.
+        ratio: at most so many pseudo-labelled frames for every labelled one: they hold what is
+            easy, and take steps from the labels, which hold what is hard.
         spacing: frames on either side of one that is taken which are not taken, too.
     """
 
@@ -45,7 +46,7 @@ class PseudoLabelOptions:
     run: int = 3
     false_alarm: float = 0.35
     floor: float = 0.1
-    ratio: float = 1.0
+    ratio: float = 0.5
     spacing: int = 3
 
     def __post_init__(self) -> None:

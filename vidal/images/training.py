@@ -184,24 +184,13 @@ def fit(
     network = build(spec, seed if start is None else start).to(stock.device)
     model = Model(network, scale, use_bf16(recipe.precision, stock.device))
     _begin(network, body)
-    own = [each for each in network.parameters() if each.requires_grad]
-    weights = [*own, *([] if extra is None else extra[0].parameters())]
-    optimizer = torch.optim.SGD(
-        weights,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = _optimizer(network, recipe, extra)
     known = torch.from_numpy(labels).to(stock.device)
     rng = np.random.default_rng([seed, 2])
     steps = recipe.length(len(labels))
-    ends = {round((part + 1) * steps / parts): part for part in range(parts)} if parts else {}
     with drawing(seed, stock.device):
         _learn(network, body)
         for step, positions in enumerate(_orders(len(labels), steps, recipe.batch, rng)):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(step, steps)
             pixels = changed(stock.batch(positions), recipe, rng)
             with autocast(stock.device, model.bf16):
                 seen = network.look(pixels)
@@ -211,21 +200,44 @@ def fit(
             loss = losses.mean()
             if extra is not None:
                 loss = loss + extra[1](seen, losses, step / steps)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if watch is not None and step + 1 in ends:
-                if not torch.isfinite(loss):
-                    break
+            _descend(optimizer, loss, recipe.rate(step, steps))
+            ended = _ended(step + 1, steps, parts)
+            if ended and watch is not None:
                 network.eval()
-                watch(ends[step + 1], model)
+                for part in ended:
+                    watch(part, model)
                 _learn(network, body)
     if not torch.isfinite(loss):
-        raise UsageError(
-            f"the loss is not finite after {step + 1} steps.", hint="Give a lower training.lr."
-        )
+        why = f"the loss is not finite after {steps} steps."
+        raise UsageError(why, hint="Give a lower training.lr.")
     network.eval()
     return model
+
+
+def _optimizer(
+    network: Classifier, recipe: Recipe, extra: tuple[nn.Module, Extra] | None
+) -> torch.optim.Optimizer:
+    own = [each for each in network.parameters() if each.requires_grad]
+    return torch.optim.SGD(
+        [*own, *([] if extra is None else extra[0].parameters())],
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+def _ended(done: int, steps: int, parts: int) -> list[int]:
+    """Parts of a training that end with its step ``done``; several where steps are few."""
+    return [p for p in range(parts) if max(1, round((p + 1) * steps / parts)) == done]
 
 
 def _begin(network: Classifier, body: Body | None) -> None:

@@ -100,9 +100,7 @@ def test_an_answered_query_is_what_is_labelled_next(folders, tmp_path):
     assert not {row["file"] for row in more} & {row["file"] for row in rows[1:]}
 
 
-@pytest.mark.parametrize(
-    "strategy", ["badge", "label-dispersion", "vaal", "learning-loss", "ensemble", "svm-margin"]
-)
+@pytest.mark.parametrize("strategy", ["badge", "label-dispersion", "learning-loss", "svm-margin"])
 def test_trained_columns_are_made_for_a_choice(folders, tmp_path, strategy):
     assert len(chosen(folders, tmp_path / "out", strategy=strategy)) == 6
 

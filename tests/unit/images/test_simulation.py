@@ -225,6 +225,7 @@ def test_the_command_writes_results_in_the_words_of_images(config, tmp_path, cap
         (("width: 4", "widht: 4"), "unknown key of evidence.vaal 'widht'"),
         (("initial: 8", "initial: 121"), "121 initial images of 120"),
         (("initial: 8", "initial: none"), "budget 'none'"),
+        (("budget: 6", "budget: 57"), "3 rounds would label 122 images, and the pool has 120"),
         (("data: {path", "data: {pool: 500, path"), "500 of 120 training images"),
         (("data: {path", "data: {known: 9, path"), "9 of 4 classes"),
         (("data: {path", "data: {test_images: 99, path"), "99 of 60 test images"),

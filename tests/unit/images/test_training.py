@@ -83,6 +83,13 @@ def test_noting_votes_changes_nothing_of_the_training(lot):
     assert (votes[:, 0] != votes[:, -1]).any()
 
 
+def test_votes_are_noted_in_full_where_there_are_more_of_them_than_steps(lot):
+    votes, watch = vote_watcher(lot[0], 7)
+    votes[:] = -1
+    trained(lot, replace(QUICK, steps=3), parts=7, watch=watch)
+    assert (votes >= 0).all()
+
+
 def test_rounds_of_a_seed_begin_with_the_same_weights(lot):
     still = replace(QUICK, lr=0.0, steps=1)
     first, second = (trained(lot, still, seed=s, start=9).network.last.weight for s in (1, 2))
