@@ -105,8 +105,8 @@ def compared(rows: Sequence[Row], base: Sequence[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def main() -> None:
-    """All methods, one after the other."""
+def options() -> argparse.Namespace:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("configs/scenes-pretrain.yaml"))
     parser.add_argument("--out", type=Path, required=True)
@@ -121,6 +121,12 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true")
     asked = parser.parse_args()
     asked.out = asked.out.absolute()
+    return asked
+
+
+def main() -> None:
+    """All methods, one after the other."""
+    asked = options()
     config = load_config(asked.config)
     found = rendered(config, asked.out / "fresh", Engines(asked.workers))
     assert found.data.videos is not None
