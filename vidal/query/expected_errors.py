@@ -18,6 +18,8 @@ from vidal.query.looks import Spreading, spread_by
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
+Per = Literal["frame", "object", "root"]
+
 _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
 _SAID = 0.05
@@ -44,6 +46,9 @@ class ExpectedErrors:
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
+        per: what errors are reckoned for: frame (their number), object (their number over that of
+            the boxes: detections and expected misses, and one more, so that frames with hardly
+            anything in them do not come first), or root (over the root of that).
         weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
         spread: how picks are spread: clips (the best of every clip, then the second best), or looks
             (diminishing returns among frames that look alike, see ``vidal.query.looks``); clips
@@ -52,11 +57,14 @@ class ExpectedErrors:
     """
 
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
+    per: Per = "frame"
     weights: str = ""
     spread: Spreading = "looks"
     groups: int = 0
 
-    needs: ClassVar[frozenset[str]] = frozenset({"expected", "told", "learned", "prior", "errors"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"expected", "told", "learned", "prior", "errors", "detections"}
+    )
 
     def __post_init__(self) -> None:
         _parse(self.weights)
@@ -71,7 +79,12 @@ class ExpectedErrors:
         Raises:
             UnknownName: a weight for a class that the pool does not have.
         """
-        return self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
+        errors = self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
+        if self.per == "frame":
+            return errors
+        missed = pool.column("told")[..., 1].sum(axis=1)
+        boxes = 1.0 + pool.column("detections") + np.where(pool.column("learned"), missed, 0.0)
+        return errors / (boxes if self.per == "object" else np.sqrt(boxes))
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What is expected of which class; before there are labels, what the verdicts say."""

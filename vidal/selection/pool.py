@@ -109,6 +109,7 @@ class _Parts:
             "errors": self._errors,
             "embedding": _embedding,
             "class_mass": self._class_mass,
+            "detections": self._number,
             "expected_objects": self._expected_objects,
             "expected": self._expected,
             "told": self._told,
@@ -200,6 +201,13 @@ class _Parts:
             return np.zeros((part.clip.frames, len(self._classes), 2), np.int64)
         match = match_clip(part.detections, truth, score_floor=self._threshold)
         return true_errors(match).per_class
+
+    def _number(self, part: PoolClip) -> NDArray[Any]:
+        """(F,) detections above the threshold."""
+        if part.detections is None:
+            return np.zeros(part.clip.frames, np.int64)
+        use = part.detections.scores > self._threshold
+        return np.bincount(part.detections.frame[use], minlength=part.clip.frames)
 
     def _class_mass(self, part: PoolClip) -> NDArray[Any]:
         mass = np.zeros((part.clip.frames, len(self._classes)), np.float32)
