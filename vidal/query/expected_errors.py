@@ -18,7 +18,8 @@ from vidal.query.looks import Spreading, spread_by
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
-Per = Literal["frame", "object", "root"]
+Per = Literal["frame", "root", "object"]
+"""What the errors of a frame are divided by: nothing, the root of its boxes, their number."""
 
 _COUNTED = {"fp": (1.0, 0.0), "fn": (0.0, 1.0), "fp+fn": (1.0, 1.0)}
 _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
@@ -42,13 +43,12 @@ class ExpectedErrors:
     more than half. Before there are labels ``expected`` is a fusion, in standard deviations, of
     scores, weak detections, temporal coherence and the prior's counts. Where no prior fits there
     are no counts, and the column ``errors`` (F, K, 2), the verdicts of temporal coherence, gives
-    the words.
+    the words. ``detections`` (F,) is the number of detections above the threshold.
 
     Attributes:
         errors: what counts: fp (false positives), fn (missed objects) or fp+fn.
-        per: what errors are reckoned for: frame (their number), object (their number over that of
-            the boxes: detections and expected misses, and one more, so that frames with hardly
-            anything in them do not come first), or root (over the root of that).
+        per: what puts frames in order: frame (their expected errors), object (these over the
+            number of boxes to draw: detections, expected misses, and one), or root (over its root).
         weights: how much an error of a class counts, such as car=1,pedestrian=3; others count 1.
         spread: how picks are spread: clips (the best of every clip, then the second best), or looks
             (diminishing returns among frames that look alike, see ``vidal.query.looks``); clips
@@ -76,14 +76,15 @@ class ExpectedErrors:
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64 >= 0: the weighted number of expected errors of the kinds that count.
 
+        Over the number of boxes, or its root, as ``per`` says.
+
         Raises:
             UnknownName: a weight for a class that the pool does not have.
         """
         errors = self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
         if self.per == "frame":
             return errors
-        missed = pool.column("told")[..., 1].sum(axis=1)
-        boxes = 1.0 + pool.column("detections") + np.where(pool.column("learned"), missed, 0.0)
+        boxes = 1 + _boxes(pool)
         return errors / (boxes if self.per == "object" else np.sqrt(boxes))
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
@@ -102,7 +103,11 @@ class ExpectedErrors:
             )
         )
         kinds = expected.sum(axis=1)
-        return Explanation(words, {"false_positives": kinds[:, 0], "misses": kinds[:, 1]})
+        parts = {"false_positives": kinds[:, 0], "misses": kinds[:, 1]}
+        if self.per != "frame":
+            parts["boxes"] = _boxes(pool)[positions]
+            words = tuple(map(_among, words, parts["boxes"].tolist()))
+        return Explanation(words, parts)
 
     def _weighted(self, pool: Pool, values: NDArray[Any]) -> ScoreArray:
         by_class = np.ones(len(pool.classes))
@@ -112,6 +117,18 @@ class ExpectedErrors:
             by_class[pool.classes.index(name)] = weight
         kinds = np.array(_COUNTED[self.errors])
         return values.astype(np.float64) * by_class[:, None] * kinds
+
+
+def _boxes(pool: Pool) -> ScoreArray:
+    """(F,) boxes that annotators have to look at: detections, and misses where they are counted."""
+    missed = pool.column("told")[..., 1].sum(axis=1, dtype=np.float64)
+    return pool.column("detections") + np.where(pool.column("learned"), missed, 0.0)
+
+
+def _among(said: str, boxes: float) -> str:
+    """With the number of boxes, where there are any: what errors are reckoned by."""
+    number = round(boxes)
+    return f"{said}; among {counted(number, 'box', 'boxes')}" if number else said
 
 
 def _parse(text: str) -> Mapping[str, float]:

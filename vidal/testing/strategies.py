@@ -33,6 +33,7 @@ COLUMNS = frozenset(
         "told",
         "learned",
         "prior",
+        "detections",
     }
 )
 REGION_COLUMNS = frozenset(
@@ -68,6 +69,7 @@ def a_pool(
         "prior": np.full(f, seed % 3 / 2, np.float32),
     }
     columns["told"] = 1.5 * columns["expected"]
+    columns["detections"] = np.full(f, regions_per_frame)
     columns["expected_objects"] = np.random.default_rng(seed + 3).gamma(0.5, 1.0, (f, k))
     wanted = COLUMNS | REGION_COLUMNS | OTHER_NEEDS if needs is None else frozenset(needs)
     return Pool(

@@ -112,7 +112,8 @@ class Pool:
         columns: named arrays of length F. ``errors`` (F, K, 2) float32: estimated false positives
             and false negatives per class; ``embedding`` (F, E) float32; ``class_mass`` (F, K)
             float32: summed class probabilities of the detections; ``expected_objects`` (F, K)
-            float32: the objects that annotators are expected to find.
+            float32: the objects that annotators are expected to find; ``detections`` (F,) int64:
+            how many there are.
         regions: the detections above the threshold, where a strategy needs them.
         labelled: frames that are labelled already (same ``clips``); no frame of the pool.
         items: what the detector says of labelled frames, and what was annotated there; None where

@@ -25,6 +25,7 @@ def a_pool(learned=True, told=1, prior=0.0):
             "learned": np.full(f, learned),
             "prior": np.full(f, prior, np.float32),
             "errors": np.array(VERDICTS, np.float32),
+            "detections": np.array([8, 0, 4]),
         },
     )
 
@@ -38,11 +39,34 @@ def words(strategy, learned=True, prior=0.0):
     [("fp", [2.3, 0.01, 1.0]), ("fn", [0.8, 0.02, 1.5]), ("fp+fn", [3.1, 0.03, 2.5])],
 )
 def test_the_score_is_the_number_of_expected_errors_of_the_kind_asked_for(errors, scores):
-    assert ExpectedErrors(errors).score(a_pool()).tolist() == pytest.approx(scores)
+    assert ExpectedErrors(errors, per="frame").score(a_pool()).tolist() == pytest.approx(scores)
+
+
+def test_errors_may_be_reckoned_by_the_boxes_there_are_to_draw():
+    # 3.1 errors; 8 detections, 0.8 expected misses and one more are 9.8 boxes.
+    assert ExpectedErrors(per="object").score(a_pool())[0] == pytest.approx(3.1 / 9.8)
+    assert ExpectedErrors(per="root").score(a_pool())[0] == pytest.approx(3.1 / 9.8**0.5)
+    # A frame with nothing in it has a box, too: it does not come first for a hundredth of an error.
+    assert ExpectedErrors(per="object").score(a_pool())[1] == pytest.approx(0.03 / 1.02, rel=1e-6)
+
+
+def test_before_errors_are_counted_boxes_are_the_detections():
+    score = ExpectedErrors(per="object").score(a_pool(learned=False))
+    assert score[0] == pytest.approx(3.1 / 9)
+
+
+def test_reasons_name_the_boxes_that_errors_are_reckoned_by():
+    told = ExpectedErrors(per="root").explain(a_pool(), np.array([0, 1]))
+    assert told.words == (
+        "expects 2.3 false alarms (car) and 0.8 misses (pedestrian); among 9 boxes",
+        "expects no error",
+    )
+    assert told.parts["boxes"].tolist() == pytest.approx([8.8, 0.02], rel=1e-5)
+    assert "boxes" not in ExpectedErrors(per="frame").explain(a_pool(), np.array([0])).parts
 
 
 def test_errors_of_a_class_may_count_more_or_nothing():
-    score = ExpectedErrors(weights="pedestrian = 3, car=0").score(a_pool())
+    score = ExpectedErrors(weights="pedestrian = 3, car=0", per="frame").score(a_pool())
     assert score.tolist() == pytest.approx([2.4, 0.06, 5.7])
 
 
