@@ -169,8 +169,8 @@ MUTATIONS = (
     Mutation(
         "a simulation hands truth to every strategy",
         "assemble/simulation.py",
-        "plan_simulated, strategy in ORACLES)",
-        "plan_simulated, True)",
+        "plan_simulated, strategy in ORACLES,",
+        "plan_simulated, True,",
         (ISOLATION + "test_a_simulation_hands_truth_to_the_oracles_alone",),
     ),
     Mutation(

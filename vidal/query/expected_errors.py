@@ -57,7 +57,7 @@ class ExpectedErrors:
     """
 
     errors: Literal["fp", "fn", "fp+fn"] = "fp+fn"
-    per: Per = "frame"
+    per: Per = "root"
     weights: str = ""
     spread: Spreading = "looks"
     groups: int = 0

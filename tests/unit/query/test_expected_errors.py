@@ -1,9 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from vidal.errors import UnknownName, UsageError
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.types import FrameSet, Pool
+
+Plain = partial(ExpectedErrors, per="frame")
 
 CLASSES = ("car", "pedestrian")
 # frame -> class -> (false positives, misses)
@@ -71,7 +75,7 @@ def test_errors_of_a_class_may_count_more_or_nothing():
 
 
 def test_learned_counts_in_words():
-    assert words(ExpectedErrors()) == (
+    assert words(Plain()) == (
         "expects 2.3 false alarms (car) and 0.8 misses (pedestrian)",
         "expects no error",
         "expects 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses (pedestrian)",
@@ -79,16 +83,16 @@ def test_learned_counts_in_words():
 
 
 def test_counts_that_are_mostly_the_shipped_priors_say_so():
-    assert words(ExpectedErrors(), prior=0.51)[0] == (
+    assert words(Plain(), prior=0.51)[0] == (
         "by the shipped prior: expects 2.3 false alarms (car) and 0.8 misses (pedestrian)"
     )
-    assert not any("prior" in each for each in words(ExpectedErrors(), prior=0.5))
-    assert not any("prior" in each for each in words(ExpectedErrors(), learned=False, prior=1.0))
+    assert not any("prior" in each for each in words(Plain(), prior=0.5))
+    assert not any("prior" in each for each in words(Plain(), learned=False, prior=1.0))
 
 
 def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
     pool, plain = a_pool(told=np.array([1, 2])), a_pool()
-    strategy = ExpectedErrors()
+    strategy = Plain()
     assert strategy.score(pool).tolist() == strategy.score(plain).tolist()
     told = strategy.explain(pool, np.arange(3))
     assert told.words[0] == "expects 2.3 false alarms (car) and 1.6 misses (pedestrian)"
@@ -96,21 +100,21 @@ def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
 
 
 def test_what_does_not_count_is_said_apart():
-    assert words(ExpectedErrors("fp"))[0] == (
+    assert words(Plain("fp"))[0] == (
         "expects 2.3 false alarms (car); not counted: 0.8 misses (pedestrian)"
     )
-    assert words(ExpectedErrors(weights="car=0"))[0] == (
+    assert words(Plain(weights="car=0"))[0] == (
         "expects 0.8 misses (pedestrian); not counted: 2.3 false alarms (car)"
     )
 
 
 def test_without_labels_the_words_name_verdicts_and_give_no_number_without_one():
-    assert words(ExpectedErrors(), learned=False) == (
+    assert words(Plain(), learned=False) == (
         "2 detections look false (car), 1 object seems missed (pedestrian)",
         "no sign of an error",
         "unsure detections (car, pedestrian), weak detections (pedestrian)",
     )
-    assert words(ExpectedErrors("fn"), learned=False)[0] == (
+    assert words(Plain("fn"), learned=False)[0] == (
         "1 object seems missed (pedestrian); not counted: 2 detections look false (car)"
     )
 
@@ -118,14 +122,14 @@ def test_without_labels_the_words_name_verdicts_and_give_no_number_without_one()
 def test_verdicts_on_several_classes_are_counted_by_class():
     pool = a_pool(learned=False)
     verdicts = np.array([[[1, 2], [2, 1]]] * 3, np.float32)
-    said = ExpectedErrors().explain(pool.with_columns(errors=verdicts), np.array([0])).words[0]
+    said = Plain().explain(pool.with_columns(errors=verdicts), np.array([0])).words[0]
     assert said == (
         "3 detections look false (1 car, 2 pedestrian), 3 objects seem missed (2 car, 1 pedestrian)"
     )
 
 
 def test_the_parts_are_false_positives_and_misses_of_the_frames_asked_for():
-    parts = ExpectedErrors().explain(a_pool(), np.array([2, 0])).parts
+    parts = Plain().explain(a_pool(), np.array([2, 0])).parts
     assert parts["false_positives"].tolist() == pytest.approx([1.0, 2.3])
     assert parts["misses"].tolist() == pytest.approx([1.5, 0.8])
 
@@ -133,9 +137,9 @@ def test_the_parts_are_false_positives_and_misses_of_the_frames_asked_for():
 @pytest.mark.parametrize("text", ["car", "car=", "=2", "car=-1", "car=inf", "car=1,2"])
 def test_weights_that_cannot_be_meant_are_refused(text):
     with pytest.raises(UsageError, match="option weights"):
-        ExpectedErrors(weights=text)
+        Plain(weights=text)
 
 
 def test_a_weight_for_a_class_that_there_is_not_is_refused_by_name():
     with pytest.raises(UnknownName, match="bicycle"):
-        ExpectedErrors(weights="bicycle=2").score(a_pool())
+        Plain(weights="bicycle=2").score(a_pool())

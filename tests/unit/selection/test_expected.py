@@ -347,12 +347,12 @@ def test_before_there_are_labels_the_shipped_prior_counts_and_ranks_with_the_fus
     )
     np.testing.assert_allclose(told.parts["false_positives"], said[:, 0], rtol=1e-5)
     # What ranks is the fusion and these counts, either in its standard deviations.
-    plain = ExpectedErrors().score(pools[1])
+    plain = ExpectedErrors(per="frame").score(pools[1])
     kinds = said[:, said.std(axis=0) > 0]
     counts = (kinds / kinds.std(axis=0)).sum(axis=1)
     expected = plain / plain.std() + counts / counts.std()
-    np.testing.assert_allclose(ExpectedErrors().score(pools[0]), expected, rtol=1e-3)
-    plain = ExpectedErrors().explain(pools[1], np.arange(16))
+    np.testing.assert_allclose(ExpectedErrors(per="frame").score(pools[0]), expected, rtol=1e-3)
+    plain = ExpectedErrors(per="frame").explain(pools[1], np.arange(16))
     assert not any("prior" in each for each in plain.words)
 
 
