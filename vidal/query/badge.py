@@ -133,7 +133,9 @@ class Gradients:
         wide = np.asarray(features)
         if probs.ndim != 2 or wide.ndim != 2 or len(probs) != len(wide) or not probs.shape[1]:
             raise ValueError(f"probabilities {probs.shape} with features {wide.shape}")
-        self._features = wide if wide.dtype == np.float64 else wide.astype(np.float32, copy=False)
+        # Only what is narrow already is multiplied in float32: whole numbers may not fit.
+        narrow = wide.dtype in (np.float16, np.float32)
+        self._features = wide.astype(np.float32 if narrow else np.float64, copy=False)
         self._errors = np.array(probs, np.float64)
         self._errors[np.arange(len(probs)), self._errors.argmax(axis=1)] -= 1.0
         squares = [
