@@ -68,11 +68,16 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """``value - bound`` as a share of the two terms' sizes; 0 = proven best.
+        """``value - bound``, in the unit of the costs; 0 = proven best."""
+        return self.value - self.bound
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap as a share of the two terms' sizes.
 
         Their sum may be close to 0 where costs are negative, and is no scale then.
         """
-        return (self.value - self.bound) / max(self.size, 1e-12)
+        return self.gap / max(self.size, 1e-12)
 
 
 def solve(
@@ -100,7 +105,7 @@ def solve(
 
     Returns:
         The exact optimum where there are few choices (always up to 12 items); else what the bound
-        certifies to within ``Solution.gap``. The same input gives the same positions.
+        certifies to within ``Solution.relative_gap``. The same input gives the same positions.
 
     Raises:
         ValueError: shapes that do not fit, numbers that are not finite, a negative ``lam`` or

@@ -200,7 +200,7 @@ class Balanced:
             left = [discrepancy(target, brings[at].sum(axis=0), self.kind) for at in swept]
             lam = choose_lambda(LAMBDAS, left)
         found = solved(lam)
-        self._tell(pool, found.positions, target, lam, unit, found.gap)
+        self._tell(pool, found.positions, target, lam, unit, found.relative_gap)
         return np.asarray(found.positions[np.argsort(costs[found.positions], kind="stable")])
 
     def _cover(

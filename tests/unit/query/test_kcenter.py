@@ -174,6 +174,15 @@ def test_the_robust_choice_is_the_first_of_the_least_radius(points, budget, labe
     assert tuple(found) == sets[int(np.argmin(radii))]
 
 
+@settings(max_examples=20, deadline=None)
+@given(grids(8), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2))
+def test_a_radius_that_is_larger_by_rounding_is_no_larger(points, budget, labelled, outliers):
+    # .3 - .2 is less than .2 - .1, and by that alone one set would be better than another.
+    known, pool = points[:labelled], points[labelled:]
+    found = coreset_robust(0.1 * pool, 0.1 * known, budget, outliers)
+    assert found.tolist() == coreset_robust(pool, known, budget, outliers).tolist()
+
+
 def test_half_of_the_greedy_radius_is_no_bound_where_outliers_are_let_off():
     pool = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.5], [90.0, 0.0], [0.0, 95.0]])
     found = coreset_robust(pool, NONE, 1, 2)
