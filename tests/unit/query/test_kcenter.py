@@ -146,6 +146,16 @@ def test_outliers_are_passed_over():
     assert found.tolist() == [3, 0]
 
 
+def test_equal_distances_whose_squares_are_rounded_apart_are_equal():
+    # As numpy.linalg.norm and numpy.argmax have it: .1 and .1, but squares .01 and .01 + 2e-18.
+    for seed in (2219, *range(50)):
+        rng = np.random.default_rng(seed)
+        points, known = (0.1 * rng.integers(-4, 5, (n, 2)) for n in (12, 2))
+        far = [np.linalg.norm(points - each, axis=1) for each in known]
+        expected = int(np.argmax(np.minimum(*far)))
+        assert kcenter_greedy(points, known, 1).tolist() == [expected]
+
+
 def test_of_equals_the_first_in_order_is_taken():
     pool = np.array([[1.0], [-1.0], [1.0]])
     order = np.array([2, 1, 0])
