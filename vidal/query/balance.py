@@ -18,6 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from vidal.arrays import numbered
 from vidal.query.balance_cover import Nearest, squared_to_nearest
 from vidal.query.balance_problem import Distance, Problem, bound_at, taken_apart
 from vidal.query.balance_solver import Solution, solve
@@ -88,10 +89,15 @@ def objective(
     positions: NDArray[Any],
     kind: Distance = "l1",
 ) -> float:
-    """Costs of the positions plus ``lam`` times what they leave of the target; Eq. 4.8."""
-    chosen = np.asarray(positions).astype(np.int64)
+    """Costs of the positions plus ``lam`` times what they leave of the target; Eq. 4.8.
+
+    Raises:
+        ValueError: a position that is none.
+    """
+    u = np.asarray(costs, np.float64)
+    chosen = numbered(positions, len(u), "positions")
     mass = np.asarray(probs, np.float64)[chosen].sum(axis=0)
-    total = float(np.asarray(costs, np.float64)[chosen].sum())
+    total = float(u[chosen].sum())
     return total + float(lam) * discrepancy(target, mass, kind)
 
 
@@ -230,7 +236,7 @@ def imbalanced_counts(sizes: NDArray[Any], factor: float, rare: NDArray[Any]) ->
         ValueError: a rare class that is none.
     """
     counts = np.asarray(sizes).astype(np.int64).copy()
-    which = _numbers(rare, len(counts), "rare")
+    which = numbered(rare, len(counts), "rare")
     # A product such as 0.29 * 100 may fall short of the whole number that is meant.
     counts[which] = np.floor(float(factor) * counts[which] + 1e-9).astype(np.int64)
     return counts
@@ -267,7 +273,7 @@ def imbalanced_subset(
     if len(known) and known.min() < 0:
         raise ValueError("labels: negative")
     kept = np.zeros(len(known), np.bool_)
-    kept[_numbers(initial, len(known), "initial")] = True
+    kept[numbered(initial, len(known), "initial")] = True
     classes = int(known.max(initial=-1)) + 1
     if rare is None:
         rare = np.sort(rng.choice(classes, classes // 2, replace=False)) if classes else []
@@ -277,19 +283,6 @@ def imbalanced_subset(
         mine = np.flatnonzero((known == label) & ~kept)
         kept[mine if count == len(mine) else rng.choice(mine, count, replace=False)] = True
     return np.flatnonzero(kept)
-
-
-def _numbers(which: NDArray[Any] | Sequence[int], count: int, name: str) -> IntArray:
-    """Numbers below ``count``, given as such or as a mask."""
-    given = np.asarray(which).reshape(-1)
-    if given.dtype == np.bool_:
-        if len(given) != count:
-            raise ValueError(f"{name}: a mask of {len(given)}, not {count}")
-        return np.flatnonzero(given)
-    numbers = given.astype(np.int64)
-    if ((numbers < 0) | (numbers >= count)).any():
-        raise ValueError(f"{name}: a number outside 0..{count - 1}")
-    return numbers
 
 
 def choose_lambda(

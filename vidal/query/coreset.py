@@ -52,6 +52,7 @@ def coreset_robust(
         ValueError: shapes that do not belong together, values that are not finite, or a negative
             number of outliers.
     """
+    pool, labelled = np.asarray(pool), np.asarray(labelled)
     budget = min(budget, len(pool))
     greedy = farthest_first(pool, labelled, budget, let_off=outliers)
     found = improved(pool, labelled, greedy, outliers, first=True)
@@ -60,7 +61,7 @@ def coreset_robust(
     chosen = found.needed
     free = np.ones(len(pool), np.bool_)
     free[chosen] = False
-    known = [*([labelled] if len(labelled) else []), np.asarray(pool)[chosen]]
+    known = [*([labelled] if len(labelled) else []), pool[chosen]]
     more = farthest_first(
         pool, np.concatenate(known), budget - len(chosen), free=free, let_off=outliers
     )

@@ -156,6 +156,15 @@ def test_equal_distances_whose_squares_are_rounded_apart_are_equal():
         assert kcenter_greedy(points, known, 1).tolist() == [expected]
 
 
+@pytest.mark.parametrize("kind", [list, np.uint8, np.int64, np.float32])
+def test_points_are_numbers_of_any_kind(kind):
+    rows, known = [[0, 0], [3, 4], [200, 9]], [[3, 4]]
+    pool, centres = (rows, known) if kind is list else (np.array(rows, kind), np.array(known, kind))
+    assert kcenter_greedy(pool, centres, 3).tolist() == [2, 0, 1]
+    assert coreset_robust(pool, centres, 1, 0).tolist() == [2]
+    assert covering_radius(pool, centres, 1) == 5.0
+
+
 def test_of_equals_the_first_in_order_is_taken():
     pool = np.array([[1.0], [-1.0], [1.0]])
     order = np.array([2, 1, 0])
