@@ -179,7 +179,8 @@ class Balanced:
         """The certified choice, by rising cost."""
         brings = expected_objects(pool)
         # Equals are decided by chance: a difference too small to matter beside any other.
-        costs = costs + _TIES * max(1.0, float(np.abs(costs).max())) * rng.random(len(costs))
+        size = float(np.abs(costs).max()) or 1.0
+        costs = costs + _TIES * size * rng.random(len(costs))
         ranges = neighbour_ranges(pool, self.gap)
 
         def solved(lam: float, thorough: bool = True) -> Solution:
