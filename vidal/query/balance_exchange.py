@@ -19,7 +19,7 @@ _TIE = 1e-12
 
 def countable(items: int, budget: int) -> bool:
     """Whether there are few enough choices to look at them all."""
-    if min(budget, items - budget) > 20 or budget > items:
+    if min(budget, items - budget) > 20 or not 0 <= budget <= items:
         return False
     return math.comb(items, budget) <= MOST_CHOICES
 

@@ -265,6 +265,30 @@ def test_small_differences_of_costs_decide_whatever_the_others_are(scale, other)
         assert solve(costs, np.ones((3, 1)), np.zeros(1), lam, 1).positions.tolist() == [2]
 
 
+@pytest.mark.parametrize("unit", [2.0**-400, 2.0**-40, 2.0**40, 2.0**400])
+@pytest.mark.parametrize("kind", ["l1", "l2", "w1"])
+def test_the_unit_of_the_costs_does_not_matter(unit, kind):
+    costs, probs, target = a_case(0)
+    one = solve(costs, probs, target, 1.0, 12, kind=kind)
+    other = solve(unit * costs, probs, target, unit, 12, kind=kind)
+    np.testing.assert_array_equal(one.positions, other.positions)
+    assert (other.value, other.bound) == (unit * one.value, unit * one.bound)
+    assert other.relative_gap == one.relative_gap
+
+
+@pytest.mark.parametrize("lam", [1e12, 1e15, 1e18])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_lambda_beyond_the_solvers_range_is_no_special_case(lam, seed):
+    costs, probs, target = a_case(seed)
+    if seed % 2:
+        probs = np.eye(4)[probs.argmax(axis=1)]
+    found = solve(costs, probs, target, lam, 12)
+    assert found.bound <= found.value
+    left = discrepancy(target, probs[found.positions].sum(axis=0))
+    quiet = solve(costs, probs, target, 1e6, 12).positions
+    assert left <= discrepancy(target, probs[quiet].sum(axis=0)) + 1e-3
+
+
 def test_of_equal_choices_the_first_in_order_is_taken():
     # Equal but for rounding: .1 + .2 against .3, both in costs and in what is left of the target.
     costs, probs = np.array([0.3, 0.0, 0.1, 0.2]), np.array([[0.0], [0.3], [0.2], [0.1]])
