@@ -55,7 +55,7 @@ def measured(items: int, classes: int, lam: float, seeds: Sequence[int]) -> dict
         began = time.process_time()
         found = solve(costs, probs, target, lam, int(SHARE * items))
         seconds.append(time.process_time() - began)
-        gaps.append(found.gap)
+        gaps.append(found.relative_gap)
         shares.append((found.value - found.bound) / abs(found.value))
         left.append(discrepancy(target, probs[found.positions].sum(axis=0)) / target.sum())
     return {

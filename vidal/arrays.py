@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vidal.types import IntArray, ScoreArray
 
@@ -15,6 +15,23 @@ Side = Literal["high", "low"]
 
 _BLOCK = 1 << 22
 """Numbers that are held at once while neighbours are searched: 32 MB."""
+
+
+def numbered(which: ArrayLike, count: int, name: str) -> IntArray:
+    """(n,) numbers in 0..count-1, given as such or as a mask (count,) of bool.
+
+    Raises:
+        ValueError: a number out of range, or a mask of another length; named ``name``.
+    """
+    given = np.asarray(which).reshape(-1)
+    if given.dtype == np.bool_:
+        if len(given) != count:
+            raise ValueError(f"{name}: a mask of {len(given)} for {count}")
+        return np.flatnonzero(given)
+    numbers = given.astype(np.int64)
+    if ((numbers < 0) | (numbers >= count)).any():
+        raise ValueError(f"{name}: a number outside 0..{count - 1}")
+    return numbers
 
 
 def min_max(x: NDArray[Any]) -> ScoreArray:

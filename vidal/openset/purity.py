@@ -20,7 +20,7 @@ def energy(logits: NDArray[Any]) -> ScoreArray:
     """
     o = np.asarray(logits, np.float64)
     most = o.max(axis=1, initial=-np.inf) if o.shape[1] else np.zeros(len(o))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # exp(-inf) = 0 is what is meant
         return np.asarray(most + np.log(np.exp(o - most[:, None]).sum(axis=1)))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from vidal.arrays import numbered
 from vidal.query.batch import distributions, filled, highest_rows, region_takes
 from vidal.query.farthest import Takes
 from vidal.query.pools import regions_of
@@ -54,11 +55,14 @@ def sampling_probabilities(sq_distances: NDArray[Any], picked: NDArray[Any]) -> 
 
     Args:
         sq_distances: (N,) to the nearest item picked so far; below 0 counts as 0.
-        picked: (p,) positions, which get 0. Where all distances are 0 the others are equally
-            likely; where all are picked all get 0.
+        picked: (p,) positions, or (N,) bool, which get 0. Where all distances are 0 the others are
+            equally likely; where all are picked all get 0.
+
+    Raises:
+        ValueError: a position that is none.
     """
     weights = np.maximum(np.asarray(sq_distances, np.float64), 0.0)
-    gone = np.asarray(picked).astype(np.int64)
+    gone = numbered(picked, len(weights), "picked")
     weights[gone] = 0.0
     largest = weights.max(initial=0.0)
     if largest > 0:
@@ -105,7 +109,7 @@ def kmeans_pp(
     least, picks = np.full(n, np.inf), list[int]()
     while len(picks) < budget and not closed.all():
         if picks:
-            chances = sampling_probabilities(least, np.flatnonzero(closed))
+            chances = sampling_probabilities(least, closed)
             row = int(rng.choice(n, p=chances))
         else:
             lengths = np.where(closed, -1.0, gradients.norms)
@@ -130,10 +134,12 @@ class Gradients:
         Raises:
             ValueError: other numbers of rows, no classes, or values that are not finite.
         """
-        wide = np.asarray(features)
+        wide, probs = np.asarray(features), np.asarray(probs)
         if probs.ndim != 2 or wide.ndim != 2 or len(probs) != len(wide) or not probs.shape[1]:
             raise ValueError(f"probabilities {probs.shape} with features {wide.shape}")
-        self._features = wide if wide.dtype == np.float64 else wide.astype(np.float32, copy=False)
+        # Only what is narrow already is multiplied in float32: whole numbers may not fit.
+        narrow = wide.dtype in (np.float16, np.float32)
+        self._features = wide.astype(np.float32 if narrow else np.float64, copy=False)
         self._errors = np.array(probs, np.float64)
         self._errors[np.arange(len(probs)), self._errors.argmax(axis=1)] -= 1.0
         squares = [

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.arrays import nearest
+from vidal.arrays import numbered
+from vidal.query.balance_cover import Nearest, squared_to_nearest
 from vidal.query.balance_problem import Distance, Problem, bound_at, taken_apart
 from vidal.query.balance_solver import Solution, solve
 from vidal.types import IntArray, ScoreArray
@@ -44,8 +45,6 @@ LAMBDAS: tuple[float, ...] = (
     *(1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0),
 )
 """The sweep of ``auto``: the thesis sweeps (0, 3]."""
-
-_BLOCK = 4096
 
 
 def target_counts(counts: NDArray[Any], start: int, batch: int, cycle: int) -> ScoreArray:
@@ -90,10 +89,15 @@ def objective(
     positions: NDArray[Any],
     kind: Distance = "l1",
 ) -> float:
-    """Costs of the positions plus ``lam`` times what they leave of the target; Eq. 4.8."""
-    chosen = np.asarray(positions).astype(np.int64)
+    """Costs of the positions plus ``lam`` times what they leave of the target; Eq. 4.8.
+
+    Raises:
+        ValueError: a position that is none.
+    """
+    u = np.asarray(costs, np.float64)
+    chosen = numbered(positions, len(u), "positions")
     mass = np.asarray(probs, np.float64)[chosen].sum(axis=0)
-    total = float(np.asarray(costs, np.float64)[chosen].sum())
+    total = float(u[chosen].sum())
     return total + float(lam) * discrepancy(target, mass, kind)
 
 
@@ -147,14 +151,11 @@ def kcenter_balanced(
     p, left = np.asarray(probs, np.float64), np.asarray(target, np.float64).copy()
     weight = float(lam) / max(1, len(left))
     free = np.ones(len(points), np.bool_)
-    squares = (points**2).sum(axis=1)
-    near = _squared_to_nearest(points, known)
+    near = Nearest(points, known)
     picks: list[int] = []
     while len(picks) < budget and free.any():
-        value = weight * np.abs(left - p).sum(axis=1) - np.sqrt(near)
-        pick = int(np.argmin(np.where(free, value, np.inf)))
-        new = _squared(points, squares, points[pick])
-        near = new if not (picks or len(known)) else np.minimum(near, new)
+        pick = near.least(weight * np.abs(left - p).sum(axis=1), free)
+        near.add(pick)
         left -= p[pick]
         a, b = (pick, pick + 1) if ranges is None else ranges[pick].tolist()
         free[a:b] = False
@@ -164,28 +165,7 @@ def kcenter_balanced(
 
 def to_nearest(points: NDArray[Any], known: NDArray[Any]) -> ScoreArray:
     """(N,) Euclidean distances from the nearest of (M, D); from the points' mean where M = 0."""
-    return np.sqrt(_squared_to_nearest(points, known))
-
-
-def _squared_to_nearest(points: NDArray[Any], known: NDArray[Any]) -> ScoreArray:
-    parts = [np.zeros(0)]
-    middle = points.mean(axis=0, dtype=np.float64) if len(points) else None
-    for at in range(0, len(points), _BLOCK):
-        block = np.asarray(points[at : at + _BLOCK], np.float64)
-        others: Any = middle
-        if len(known):
-            others = known[nearest(block, known, 1, metric="euclidean")[:, 0]]
-        parts.append(((block - others) ** 2).sum(axis=1))
-    return np.concatenate(parts)
-
-
-def _squared(
-    points: NDArray[np.float64], squares: ScoreArray, one: NDArray[np.float64]
-) -> ScoreArray:
-    """By one matrix product; what is left of equal points by rounding is 0."""
-    sizes = squares + float(one @ one)
-    result = sizes - 2.0 * (points @ one)
-    return np.where(result > 1e-13 * sizes, result, 0.0)
+    return np.sqrt(squared_to_nearest(points, known))
 
 
 def pseudo_label_balanced(
@@ -250,10 +230,13 @@ def imbalanced_counts(sizes: NDArray[Any], factor: float, rare: NDArray[Any]) ->
     Args:
         sizes: (K,) items of each class.
         factor: in [0, 1]; the thesis has 0.1, 0.3 and 1 (section 4.5.1).
-        rare: numbers of the rare classes.
+        rare: numbers of the rare classes, or (K,) bool.
+
+    Raises:
+        ValueError: a rare class that is none.
     """
     counts = np.asarray(sizes).astype(np.int64).copy()
-    which = np.asarray(rare).astype(np.int64)
+    which = numbered(rare, len(counts), "rare")
     # A product such as 0.29 * 100 may fall short of the whole number that is meant.
     counts[which] = np.floor(float(factor) * counts[which] + 1e-9).astype(np.int64)
     return counts
@@ -276,11 +259,13 @@ def imbalanced_subset(
         labels: (N,) classes from 0.
         factor: in [0, 1].
         rng: draws the items and, where they are not given, the rare classes.
-        rare: numbers of the rare classes; None = half of the classes (rounded down), drawn.
-        initial: positions of the initial set.
+        rare: numbers of the rare classes, or (K,) bool; None = half of the classes (rounded down),
+            drawn.
+        initial: positions of the initial set, or (N,) bool.
 
     Raises:
-        ValueError: a factor outside [0, 1], or a negative label.
+        ValueError: a factor outside [0, 1], a negative label, or a rare class or a position that is
+            none.
     """
     known = np.asarray(labels).astype(np.int64)
     if not 0 <= factor <= 1:
@@ -288,12 +273,12 @@ def imbalanced_subset(
     if len(known) and known.min() < 0:
         raise ValueError("labels: negative")
     kept = np.zeros(len(known), np.bool_)
-    kept[np.asarray(initial, np.int64)] = True
+    kept[numbered(initial, len(known), "initial")] = True
     classes = int(known.max(initial=-1)) + 1
     if rare is None:
         rare = np.sort(rng.choice(classes, classes // 2, replace=False)) if classes else []
     sizes = np.bincount(known[~kept], minlength=classes)
-    counts = imbalanced_counts(sizes, factor, np.asarray(rare, np.int64))
+    counts = imbalanced_counts(sizes, factor, np.asarray(rare))
     for label, count in enumerate(counts.tolist()):
         mine = np.flatnonzero((known == label) & ~kept)
         kept[mine if count == len(mine) else rng.choice(mine, count, replace=False)] = True

@@ -15,6 +15,8 @@ NEAR = 2e-5
 """Gap, as a share of the value, below which nothing is branched on."""
 _ITEMS = 400
 _NODES = 300
+_OPTIMAL, _LIMIT = 0, 1
+"""Of SciPy's status codes."""
 
 
 def branched(
@@ -75,6 +77,8 @@ def _solved(problem: Problem, chosen: BoolArray, free: IntArray) -> tuple[IntArr
         options={"node_limit": _NODES, "mip_rel_gap": 1e-7},
     )
     paid = float(problem.costs[fixed].sum())
+    if found.status not in (_OPTIMAL, _LIMIT):  # its bound, if any, proves nothing
+        return None, -np.inf
     bound = -np.inf if found.mip_dual_bound is None else float(found.mip_dual_bound) + paid
     if found.x is None:
         return None, bound

@@ -19,7 +19,7 @@ _TIE = 1e-12
 
 def countable(items: int, budget: int) -> bool:
     """Whether there are few enough choices to look at them all."""
-    if min(budget, items - budget) > 20 or budget > items:
+    if min(budget, items - budget) > 20 or not 0 <= budget <= items:
         return False
     return math.comb(items, budget) <= MOST_CHOICES
 
@@ -36,12 +36,44 @@ def best_of_all(problem: Problem, fixed: IntArray, free: IntArray, budget: int) 
         choices = choices[_stand_apart(choices, fixed, problem.ranges)]
     if not len(choices):
         return None
-    costs = problem.costs[choices].sum(axis=1)
-    left = problem.residual(fixed) - problem.probs[choices].sum(axis=1)
-    values = costs + problem.lam * problem.norm(left)
-    scale = max(1.0, float(np.abs(values).max()))
-    best = choices[np.flatnonzero(values <= values.min() + _TIE * scale)[0]]
+    start, brings = problem.residual(fixed), problem.probs[choices]
+    far = _without_rounding(
+        problem.norm(start - brings.sum(axis=1)),
+        float(np.abs(start).sum() + np.abs(brings).sum(axis=(1, 2)).max()),
+    )
+    best = choices[_first_of_least(problem.costs[choices], far, problem.lam)]
     return np.sort(np.concatenate([fixed, best]))
+
+
+def _without_rounding(distances: ScoreArray, size: float) -> ScoreArray:
+    """Those that differ by rounding alone made equal: a large lambda would make much of it.
+
+    ``size`` is the sum of the terms that a distance comes from.
+    """
+    order = np.argsort(distances, kind="stable")
+    ordered = distances[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-np.inf) > _TIE * size)
+    lengths = np.diff(np.append(starts, len(order)))
+    result = np.empty_like(distances)
+    result[order] = np.repeat(ordered[starts], lengths)
+    return result
+
+
+def _first_of_least(costs: NDArray[np.float64], distances: ScoreArray, lam: float) -> int:
+    """The first of the least ``costs summed + lam distances``; (n, b) and (n,).
+
+    Compared by differences from one that is nearly the least, so that neither a large lambda nor
+    large costs of other choices hide what is small.
+    """
+    total = costs.sum(axis=1)
+    one = int(np.argmin(total + lam * distances))
+    for _ in range(2):
+        change = total - total[one] + lam * (distances - distances[one])
+        one = int(np.argmin(change))
+    change = total - total[one] + lam * (distances - distances[one])
+    terms = np.abs(costs).sum(axis=1) + np.abs(costs[one]).sum()
+    terms += lam * np.abs(distances - distances[one])
+    return int(np.flatnonzero(change <= _TIE * terms)[0])
 
 
 def _stand_apart(choices: IntArray, fixed: IntArray, ranges: IntArray) -> NDArray[np.bool_]:

@@ -18,8 +18,6 @@ from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.query.uncertainty import entropy
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
-_TIES = 1e-9
-
 
 @dataclass(frozen=True, slots=True)
 class EntropyL1PseudoLabel:
@@ -48,7 +46,8 @@ class EntropyL1PseudoLabel:
         """At most ``budget`` positions, by falling entropy; random among equals."""
         free = np.flatnonzero(exclusion.away_from_labelled(pool.frames, pool.labelled, self.gap))
         rest = restrict(pool, free)
-        scores = self.score(rest) + _TIES * rng.random(len(rest))
+        # Only the order counts: whole ranks, and chance within a rank.
+        scores = np.unique(self.score(rest), return_inverse=True)[1] + rng.random(len(rest))
         brings, target = expected_objects(rest), self._target(rest, budget)
         ranges = neighbour_ranges(rest, self.gap)
         found = pseudo_label_balanced(scores, brings, target, budget, ranges=ranges)

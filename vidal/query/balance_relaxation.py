@@ -14,6 +14,8 @@ _STEPS = 600
 _STEPS_APART = 120
 """Each step is a search of its own where items exclude each other."""
 _PATIENCE = 12
+_LARGE = 1e6
+"""Lambda, in units of the largest cost, that the simplex method always takes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,19 +48,22 @@ def _linear(problem: Problem, copies: float) -> Relaxed:
     from scipy.optimize import linprog
 
     rows = linear_rows(problem, copies)
-    found = linprog(
-        rows.costs,
-        A_eq=rows.equal,
-        b_eq=rows.right,
-        A_ub=rows.less,
-        b_ub=None if rows.less is None else np.ones(rows.less.shape[0]),
-        bounds=np.stack([np.zeros_like(rows.upper), rows.upper], axis=1),
-        method="highs-ds",
-    )
-    if not found.success:
-        raise ArithmeticError(f"the relaxation was not solved: {found.message}")
-    n, k = problem.probs.shape
-    return Relaxed(found.x[:n], found.eqlin.marginals[:k], float(found.fun))
+    # A lambda far above the costs is beyond what the method can take, if not always.
+    for unit in (1.0, max(1.0, problem.lam / _LARGE), max(1.0, problem.lam)):
+        found = linprog(
+            rows.costs / unit,
+            A_eq=rows.equal,
+            b_eq=rows.right,
+            A_ub=rows.less,
+            b_ub=None if rows.less is None else np.ones(rows.less.shape[0]),
+            bounds=np.stack([np.zeros_like(rows.upper), rows.upper], axis=1),
+            method="highs-ds",
+        )
+        if found.success:
+            n, k = problem.probs.shape
+            prices = unit * found.eqlin.marginals[:k]
+            return Relaxed(found.x[:n], prices, float(unit * found.fun))
+    raise ArithmeticError(f"the relaxation was not solved: {found.message}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,6 +22,7 @@ best over one multiplier of a dynamic programme, and the bound is that of the re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +58,7 @@ class Solution:
         value: of the objective.
         bound: certified lower bound of the optimum.
         prices: (K,) float64: what one object more of a class is worth, in the unit of the costs.
-        size: the absolute value of the costs' sum, and lambda times the distance, together.
+        size: the absolute value of the costs' sum, and lambda times the distance, together; > 0.
     """
 
     positions: IntArray
@@ -68,11 +69,21 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """``value - bound`` as a share of the two terms' sizes; 0 = proven best.
+        """``value - bound``, in the unit of the costs; 0 = proven best."""
+        return self.value - self.bound
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap as a share of the two terms' sizes.
 
         Their sum may be close to 0 where costs are negative, and is no scale then.
         """
-        return (self.value - self.bound) / max(self.size, 1e-12)
+        return self.gap / self.size
+
+    def times(self, unit: float) -> Solution:
+        """The same where costs and lambda are ``unit`` times as large."""
+        value, bound, size = (unit * each for each in (self.value, self.bound, self.size))
+        return Solution(self.positions, value, bound, unit * self.prices, size)
 
 
 def solve(
@@ -100,19 +111,27 @@ def solve(
 
     Returns:
         The exact optimum where there are few choices (always up to 12 items); else what the bound
-        certifies to within ``Solution.gap``. The same input gives the same positions.
+        certifies to within ``Solution.relative_gap``. The same input gives the same positions.
 
     Raises:
         ValueError: shapes that do not fit, numbers that are not finite, a negative ``lam`` or
             budget, an unknown ``kind``.
     """
     problem = _problem(costs, probs, target, lam, budget, kind, ranges)
+    # The solvers' tolerances are absolute. A power of two changes no digit.
+    largest = float(np.abs(problem.costs).max(initial=0.0)) or problem.lam
+    unit = 2.0 ** math.frexp(largest)[1]
+    scaled = replace(problem, costs=problem.costs / unit, lam=problem.lam / unit)
+    return _solved(scaled, thorough).times(unit)
+
+
+def _solved(problem: Problem, thorough: bool) -> Solution:
     everything = np.arange(len(problem))
     if countable(len(problem), problem.budget):
         best = best_of_all(problem, everything[:0], everything, problem.budget)
         if best is not None:
             return _solution(problem, best, np.inf, np.zeros(len(problem.target)))
-    if ranges is None and (problem.lam == 0 or not len(problem.target)):
+    if problem.ranges is None and (problem.lam == 0 or not len(problem.target)):
         plain = bound_at(problem, np.zeros(len(problem.target)))
         return _finished(problem, plain, None, thorough=False)
     return _certified(problem, thorough)
@@ -121,7 +140,8 @@ def solve(
 def _solution(problem: Problem, positions: IntArray, bound: float, prices: ScoreArray) -> Solution:
     value = problem.value(positions)
     costs = float(problem.costs[positions].sum())
-    return Solution(positions, value, min(bound, value), prices, abs(costs) + value - costs)
+    size = max(1e-12, abs(costs) + value - costs)
+    return Solution(positions, value, min(bound, value), prices, size)
 
 
 def _problem(

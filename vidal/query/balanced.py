@@ -179,7 +179,8 @@ class Balanced:
         """The certified choice, by rising cost."""
         brings = expected_objects(pool)
         # Equals are decided by chance: a difference too small to matter beside any other.
-        costs = costs + _TIES * max(1.0, float(np.abs(costs).max())) * rng.random(len(costs))
+        size = float(np.abs(costs).max()) or 1.0
+        costs = costs + _TIES * size * rng.random(len(costs))
         ranges = neighbour_ranges(pool, self.gap)
 
         def solved(lam: float, thorough: bool = True) -> Solution:
@@ -200,7 +201,7 @@ class Balanced:
             left = [discrepancy(target, brings[at].sum(axis=0), self.kind) for at in swept]
             lam = choose_lambda(LAMBDAS, left)
         found = solved(lam)
-        self._tell(pool, found.positions, target, lam, unit, found.gap)
+        self._tell(pool, found.positions, target, lam, unit, found.relative_gap)
         return np.asarray(found.positions[np.argsort(costs[found.positions], kind="stable")])
 
     def _cover(

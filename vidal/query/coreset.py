@@ -27,6 +27,8 @@ _FEW = 64
 """Items up to which the first of several best sets is found, and distances are exact."""
 _NODES = 1000
 """Of the solver's search tree; a radius at which they do not decide counts as too small."""
+_ROUNDING = 1e-12
+"""Share by which squared distances may differ that are the same but for rounding."""
 _BLOCK = 1024
 
 
@@ -50,6 +52,7 @@ def coreset_robust(
         ValueError: shapes that do not belong together, values that are not finite, or a negative
             number of outliers.
     """
+    pool, labelled = np.asarray(pool), np.asarray(labelled)
     budget = min(budget, len(pool))
     greedy = farthest_first(pool, labelled, budget, let_off=outliers)
     found = improved(pool, labelled, greedy, outliers, first=True)
@@ -58,7 +61,7 @@ def coreset_robust(
     chosen = found.needed
     free = np.ones(len(pool), np.bool_)
     free[chosen] = False
-    known = [*([labelled] if len(labelled) else []), np.asarray(pool)[chosen]]
+    known = [*([labelled] if len(labelled) else []), pool[chosen]]
     more = farthest_first(
         pool, np.concatenate(known), budget - len(chosen), free=free, let_off=outliers
     )
@@ -103,6 +106,7 @@ def improved(
     radius = float(np.sort(near)[::-1][min(outliers, len(near) - 1)])
     if outliers >= len(near):
         radius = 0.0
+    radius *= 1 + _ROUNDING
     pairs = _pairs(points, radius)
     if pairs is None:
         return None
@@ -182,6 +186,8 @@ class _Cover:
         below = [self.pairs.square, self.known, np.zeros(1)]
         radii = np.unique(np.concatenate(below))
         radii = np.append(radii[radii < radius], radius)
+        # Of those that rounding alone tells apart the largest stands for all.
+        radii = radii[np.append(np.diff(radii) > _ROUNDING * radii[1:], True)]
         low, high, chosen = 0, len(radii) - 1, np.sort(greedy)
         while low < high:
             middle = (low + high) // 2

@@ -18,7 +18,7 @@ def label_dispersion(predictions: NDArray[Any]) -> ScoreArray:
     committee's votes it is the variation ratio (Freeman 1965; Beluch et al., "The power of
     ensembles for active learning in image classification", CVPR 2018).
     """
-    count, rows = predictions.shape
+    count, rows = np.shape(predictions)
     ordered = np.sort(predictions, axis=0)
     run, longest = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     for at in range(count):

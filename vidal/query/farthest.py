@@ -203,7 +203,8 @@ class _Search:
         self._bound[first:last] = -np.inf
 
     def _ranked(self, rows: IntArray, values: ScoreArray) -> IntArray:
-        return rows[np.lexsort((self._order[rows], -values))]
+        """By falling distance: its square tells apart what is equal but for rounding."""
+        return rows[np.lexsort((self._order[rows], -np.sqrt(values)))]
 
     def _slack(self) -> float:
         """What rounding can do to a squared distance that comes from a matrix product."""

@@ -34,7 +34,7 @@ def kcenter_greedy(pool: NDArray[Any], labelled: NDArray[Any], budget: int) -> I
     Raises:
         ValueError: shapes that do not belong together, or values that are not finite.
     """
-    return farthest_first(pool, labelled, budget)
+    return farthest_first(np.asarray(pool), np.asarray(labelled), budget)
 
 
 def covering_radius(pool: NDArray[Any], centres: NDArray[Any], outliers: int = 0) -> float:
@@ -58,9 +58,10 @@ def covering_radius(pool: NDArray[Any], centres: NDArray[Any], outliers: int = 0
     if not len(centres):
         return float("inf")
     rows = nearest(pool, centres, 1, metric="euclidean")[:, 0]
+    points, others = np.asarray(pool), np.asarray(centres)
     step = 4096
     parts = [
-        np.asarray(pool[at : at + step], np.float64) - centres[rows[at : at + step]]
+        points[at : at + step].astype(np.float64) - others[rows[at : at + step]]
         for at in range(0, len(pool), step)
     ]
     far = np.concatenate([np.linalg.norm(part, axis=1) for part in parts])

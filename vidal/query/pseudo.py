@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.arrays import numbered
 from vidal.query.uncertainty import entropy
 from vidal.types import IntArray
 
@@ -33,11 +34,15 @@ def ceal_pseudo_labels(
     Args:
         probs: (N, K).
         threshold: nats; strictly less counts, so 0 gives none.
-        queried: (q,) positions that people answer: they never get a pseudo-label.
+        queried: (q,) positions, or (N,) bool, that people answer: they never get a pseudo-label.
+
+    Raises:
+        ValueError: a position that is none.
     """
     sure = entropy(probs) < threshold
-    sure[np.asarray(queried, np.int64)] = False
+    sure[numbered(queried, len(sure), "queried")] = False
     positions = np.flatnonzero(sure)
     if not len(positions):
         return np.zeros((0, 2), np.int64)
-    return np.stack([positions, np.argmax(probs[positions], axis=1)], axis=1).astype(np.int64)
+    classes = np.argmax(np.asarray(probs)[positions], axis=1)
+    return np.stack([positions, classes], axis=1).astype(np.int64)

@@ -27,9 +27,10 @@ def margin(probs: NDArray[Any]) -> ScoreArray:
 
     Scheffer, Decomain and Wrobel, "Active hidden Markov models for information extraction", 2001.
     """
-    if probs.shape[1] < 2:
-        return np.zeros(len(probs))
-    top = np.partition(probs.astype(np.float64), probs.shape[1] - 2, axis=1)[:, -2:]
+    p = np.asarray(probs, np.float64)
+    if p.shape[1] < 2:
+        return np.zeros(len(p))
+    top = np.partition(p, p.shape[1] - 2, axis=1)[:, -2:]
     return np.asarray(1.0 - (top[:, 1] - top[:, 0]))
 
 
@@ -39,7 +40,7 @@ def entropy(probs: NDArray[Any]) -> ScoreArray:
     Shannon, "A mathematical theory of communication", 1948; Settles, "Active learning literature
     survey", 2009, section 3.1.
     """
-    p = probs.astype(np.float64)
+    p = np.asarray(probs, np.float64)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
     return np.maximum(0.0, -(p * logs).sum(axis=1))
 
@@ -64,7 +65,7 @@ def bald(passes: NDArray[Any]) -> ScoreArray:
     "Bayesian active learning for classification and preference learning", 2011; Gal, Islam and
     Ghahramani, "Deep Bayesian active learning with image data", ICML 2017.
     """
-    count, rows, columns = passes.shape
+    count, rows, columns = np.shape(passes)
     mean, inner = np.zeros((rows, columns)), np.zeros(rows)
     for each in passes:  # one pass at a time in float64
         mean += each

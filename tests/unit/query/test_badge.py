@@ -56,6 +56,12 @@ def test_duplicates_are_at_distance_zero_exactly(kind):
         assert embedding_sq_distances(*twice, row)[row ^ 1] == 0.0
 
 
+def test_whole_numbers_are_features_too():
+    probs, features = np.full((2, 2), 0.5), np.array([[2**24], [2**24 + 1]])  # not both float32
+    assert embedding_sq_distances(probs, features, 0).tolist() == [0.0, 0.5]
+    assert Gradients(probs, features).sq_distances(0).tolist() == [0.0, 0.5]
+
+
 def test_chances_are_in_proportion_and_never_of_what_was_picked():
     chances = sampling_probabilities(np.array([1.0, 3.0, -1e-9, 4.0]), np.array([3]))
     np.testing.assert_allclose(chances, [0.25, 0.75, 0.0, 0.0])

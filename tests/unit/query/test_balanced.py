@@ -178,6 +178,33 @@ def test_equal_frames_are_chosen_equally_often():
     assert counts.max() < 120
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-12, 1.0])
+def test_chance_decides_between_equals_only(scale):
+    values = scale * np.arange(1.0, 31)
+    pool = frames([0] * 30, values)
+    for seed in range(5):
+        picks = balanced(Given("nats"), 0).select(pool, 4, rng(seed))
+        assert picks.tolist() == [29, 28, 27, 26]
+
+
+def test_pseudo_labels_leave_to_chance_only_what_is_equal():
+    # Entropies far below 1e-9.
+    sure = np.stack([1 - (p := 1e-12 * np.arange(1.0, 21)), p, np.zeros(20)], axis=1)
+    names = tuple(f"c{k:03d}" for k in range(21))
+    pool = Pool(
+        FrameSet(names, np.arange(20), np.zeros(20, np.int64)),
+        ("car", "cyclist"),
+        FrameSet(names, np.array([20]), np.array([0])),
+        {"expected_objects": sure[:, :2]},
+        regions=Regions(
+            np.arange(20), np.zeros((20, 4)), np.ones(20), np.zeros(20), sure, np.zeros((20, 1))
+        ),
+        labelled_columns={"objects": np.array([[0, 0]])},
+    )
+    for seed in range(5):
+        assert EntropyL1PseudoLabel().select(pool, 3, rng(seed)).tolist() == [19, 18, 17]
+
+
 def test_the_reason_says_what_the_frame_brings_of_what_is_missing():
     pool = frames([0, 1, 1], [2.0, 1, 0], (20, 4))
     told = balanced(Given(), 1).explain(pool, np.array([1, 0]))

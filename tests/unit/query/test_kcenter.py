@@ -146,6 +146,25 @@ def test_outliers_are_passed_over():
     assert found.tolist() == [3, 0]
 
 
+def test_equal_distances_whose_squares_are_rounded_apart_are_equal():
+    # As numpy.linalg.norm and numpy.argmax have it: .1 and .1, but squares .01 and .01 + 2e-18.
+    for seed in (2219, *range(50)):
+        rng = np.random.default_rng(seed)
+        points, known = (0.1 * rng.integers(-4, 5, (n, 2)) for n in (12, 2))
+        far = [np.linalg.norm(points - each, axis=1) for each in known]
+        expected = int(np.argmax(np.minimum(*far)))
+        assert kcenter_greedy(points, known, 1).tolist() == [expected]
+
+
+@pytest.mark.parametrize("kind", [list, np.uint8, np.int64, np.float32])
+def test_points_are_numbers_of_any_kind(kind):
+    rows, known = [[0, 0], [3, 4], [200, 9]], [[3, 4]]
+    pool, centres = (rows, known) if kind is list else (np.array(rows, kind), np.array(known, kind))
+    assert kcenter_greedy(pool, centres, 3).tolist() == [2, 0, 1]
+    assert coreset_robust(pool, centres, 1, 0).tolist() == [2]
+    assert covering_radius(pool, centres, 1) == 5.0
+
+
 def test_of_equals_the_first_in_order_is_taken():
     pool = np.array([[1.0], [-1.0], [1.0]])
     order = np.array([2, 1, 0])
@@ -172,6 +191,15 @@ def test_the_robust_choice_is_the_first_of_the_least_radius(points, budget, labe
     sets = list(combinations(range(len(pool)), min(budget, len(pool))))
     radii = [round(radius(pool, known, list(each), outliers), 9) for each in sets]
     assert tuple(found) == sets[int(np.argmin(radii))]
+
+
+@settings(max_examples=20, deadline=None)
+@given(grids(8), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2))
+def test_a_radius_that_is_larger_by_rounding_is_no_larger(points, budget, labelled, outliers):
+    # .3 - .2 is less than .2 - .1, and by that alone one set would be better than another.
+    known, pool = points[:labelled], points[labelled:]
+    found = coreset_robust(0.1 * pool, 0.1 * known, budget, outliers)
+    assert found.tolist() == coreset_robust(pool, known, budget, outliers).tolist()
 
 
 def test_half_of_the_greedy_radius_is_no_bound_where_outliers_are_let_off():

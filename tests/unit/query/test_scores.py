@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from vidal.query.badge import sampling_probabilities
+from vidal.query.balance import objective
 from vidal.query.dispersion import label_dispersion
 from vidal.query.egl import expected_gradient_length
 from vidal.query.learning_loss import ranking_loss
 from vidal.query.pseudo import ceal_pseudo_labels, ceal_threshold
 from vidal.query.svm import svm_margin
-from vidal.query.uncertainty import bald, certainty, least_confidence, msp
+from vidal.query.uncertainty import bald, certainty, entropy, least_confidence, margin, msp
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -27,6 +29,14 @@ def test_certainty_is_the_largest_probability_and_mirrors_least_confidence():
     assert certainty(probs).tolist() == [0.5, 1]
     assert msp is certainty
     np.testing.assert_allclose(certainty(probs), 1 - least_confidence(probs))
+
+
+@pytest.mark.parametrize("formula", [least_confidence, margin, entropy, certainty])
+def test_nested_lists_and_whole_numbers_are_distributions_too(formula):
+    rows = [[0, 1, 0], [1, 0, 0]]
+    sure = [1.0, 1.0] if formula is certainty else [0.0, 0.0]
+    assert formula(rows).tolist() == formula(np.array(rows)).tolist() == sure
+    assert bald([rows, rows]).tolist() == label_dispersion(rows[:1])[:2].tolist() == [0, 0]
 
 
 def test_opposite_passes_disagree_by_one_bit_and_equal_ones_not_at_all():
@@ -73,6 +83,20 @@ def test_the_threshold_for_pseudo_labels_falls_by_round_to_0():
     assert ceal_threshold(2) == pytest.approx(0.0434)
     assert ceal_threshold(16) == 0
     assert ceal_threshold(3, start=1.0, decay=0.25) == 0.25
+
+
+def test_what_was_asked_is_given_by_position_or_by_mask():
+    probs = np.eye(3)
+    for queried in ([1], np.array([1.0]), np.array([False, True, False])):
+        assert ceal_pseudo_labels(probs, 0.05, queried).tolist() == [[0, 0], [2, 2]]
+        assert sampling_probabilities(np.array([1.0, 5, 3]), queried).tolist() == [0.25, 0, 0.75]
+    for queried in ([3], [-1], np.array([True])):
+        with pytest.raises(ValueError, match="queried"):
+            ceal_pseudo_labels(probs, 0.05, queried)
+        with pytest.raises(ValueError, match="picked"):
+            sampling_probabilities(np.ones(3), queried)
+        with pytest.raises(ValueError, match="positions"):
+            objective(np.ones(3), probs, np.ones(3), 1.0, queried)
 
 
 def test_only_sure_items_that_nobody_was_asked_about_get_pseudo_labels():
