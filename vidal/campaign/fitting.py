@@ -81,7 +81,7 @@ def _check_states(job: Fitting, epochs: int) -> None:
         raise UsageError(
             f"{job.config.selection.strategy} compares states of the training, and one of"
             f" {counted(epochs, 'epoch')} has none on the way.",
-            hint="Train for more epochs or steps, or select by heads (selection.options: {by: heads}).",
+            hint="Train for more epochs or steps, or give selection.options: {by: heads}.",
         )
 
 
