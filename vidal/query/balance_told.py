@@ -83,7 +83,8 @@ class BalanceTold:
             f"Class balance (lambda {self.lam:g} for an object, in {self.unit}{by_itself}): the"
             f" labels lack"
             f" {wanted or 'no class'}; the chosen frames are expected to bring"
-            f" {self._listed(self.brings) or 'no objects'}. L1 score of the labels:"
+            f" {self._listed(self.brings) or 'no objects'}. L1 score of the labels (0 = shares as"
+            f" wanted, 1 = as far from them as can be):"
             f" {before} before, {after} expected after. {self._proof}"
         )
 

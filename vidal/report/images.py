@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidal.images.choose import Choice
+from vidal.images.choose import Choice, of_pictures
 from vidal.images.training import save_model
 from vidal.report import figures
 from vidal.selection.notes import versions
@@ -143,7 +143,9 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def notes_of(choice: Choice) -> list[str]:
     """What a reader has to know of the choice, in sentences."""
-    return [] if choice.balance is None else [printable(choice.balance.sentence)]
+    if choice.balance is None:
+        return []
+    return [printable(of_pictures(choice.balance.sentence, choice.pictures.names))]
 
 
 def _left_out(choice: Choice) -> list[str]:

@@ -120,6 +120,7 @@ def test_a_balanced_choice_tells_what_was_weighed(folders, tmp_path):
     assert content["settings"]["strategy_options"] == {"aggregate": "mean"}
     assert content["balance"]["labelled_before"] == dict.fromkeys(NAMES, 5)
     assert content["notes"][0].startswith("Class balance (lambda 1")
+    assert "frame" not in content["notes"][0]
     assert "Class balance (lambda 1" in (out / "report.html").read_text()
 
 

@@ -264,4 +264,4 @@ def test_without_any_label_there_is_no_l1_score():
     nothing = replace(pool, columns={**pool.columns, "expected_objects": np.zeros((4, 2))})
     _, told = told_by(balanced(Given(), 1.0), nothing, 2)
     assert told.score_after is None
-    assert "L1 score of the labels: none before, none expected after" in told.sentence
+    assert "none before, none expected after" in told.sentence
