@@ -94,8 +94,11 @@ def test_balance_brings_the_labels_nearer_to_even_and_0_is_the_plain_order(
     ("more", "words"),
     [
         (("--balance", "much"), "balance 'much' is neither a number of at least 0 nor auto"),
-        (("--balance", "-1"), "balance -1.0 is not a number of at least 0"),
-        (("--balance", "inf"), "balance inf is not a number of at least 0"),
+        (("--balance", "-1"), "balance -1.0 is not a number from 0 to"),
+        (("--balance", "inf"), "balance inf is not a number from 0 to"),
+        (("--balance", "1e308"), "balance 1e+308 is not a number from 0 to"),
+        (("--balance", "1", "--class-weights", "car=1e308"), "class weight of car: '1e308'"),
+        (("--balance", "1", "--strategy", "entropy-l1-pseudo-label"), "evens out the classes"),
         (("--class-weights", "cyclist=3"), "class weights without balance"),
         (("--balance", "1", "--class-weights", "tram=3"), "class weights 'tram'"),
         (("--balance", "1", "--class-weights", "cyclist"), "'cyclist' is not CLASS=NUMBER"),

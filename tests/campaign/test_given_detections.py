@@ -74,6 +74,16 @@ def test_picks_are_spread_over_clips_where_files_do_not_say_what_frames_look_lik
         select(*asked, "--option", "spread=looks")
 
 
+@pytest.mark.parametrize("more", [(), ("--balance", "auto"), ("--strategy", "entropy")])
+def test_files_in_which_nothing_was_found_are_chosen_from(tmp_path, more):
+    given = tmp_path / "given"
+    given.mkdir()
+    lines = "".join(json.dumps({"frame": i, "dets": []}) + "\n" for i in range(12))
+    (given / "a.jsonl").write_text(lines)
+    asked = ("--detections", given, "--size", "480x300", "--out", tmp_path / "out")
+    assert select(*asked, "--budget", 2, "--json", *more)["selected"] == 2
+
+
 def test_without_videos_missing_boxes_are_found_by_the_detections_alone(rendered, tmp_path):
     given = tmp_path / "given"
     given.mkdir()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vidal.assemble import STRATEGIES
+from vidal.errors import UsageError
 from vidal.query.balanced import Balanced
 from vidal.query.options import build
 from vidal.query.select import lift
@@ -57,7 +58,19 @@ OF_EACH_KIND = ("entropy", "expected-errors", "random", "kcenter", "badge", "cor
 globals().update({f"Test_balanced_{name}": under_balance(name) for name in OF_EACH_KIND})
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+BALANCING = ("entropy-l1-pseudo-label",)
+
+
+@pytest.mark.parametrize("name", BALANCING)
+def test_a_strategy_that_balances_by_itself_is_not_balanced_twice(name):
+    inner = lift(build(STRATEGIES[name], {}), 2)
+    with pytest.raises(UsageError, match="evens out the classes by itself"):
+        Balanced(inner, 0.5, gap=2)
+    with pytest.raises(UsageError, match="evens out the classes by itself"):
+        Balanced(Balanced(lift(build(STRATEGIES["entropy"], {}), 2), 0.5, gap=2), 0.5, gap=2)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in BALANCING])
 def test_every_strategy_is_chosen_from_under_balance(name):
     under = Balanced(lift(build(STRATEGIES[name], {}), 2), 0.5, gap=2)
     pool = a_pool(labelled=[(0, 3)], needs=under.needs)

@@ -102,6 +102,10 @@ def choice_of(
         evidence=EvidenceConfig(),
         seed=seed,
         device=device,
+        asked={
+            **({"strategy_options": dict(options)} if options else {}),
+            **({} if variant.balance is None else {"balance": variant.balance}),
+        },
     )
 
 

@@ -11,6 +11,7 @@ from vidal.errors import UsageError
 from vidal.protocols import Selector
 from vidal.query.balance_pool import class_shares
 from vidal.query.balanced import Balanced, check_lambda
+from vidal.query.options import LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ def weight_of(name: str, value: Any) -> float:
         weight = float(value)
     except (TypeError, ValueError):
         weight = math.nan
-    if not (math.isfinite(weight) and weight >= 0):
+    if not 0 <= weight <= LARGEST:
         raise UsageError(
-            f"class weight of {name}: {value!r} is not a number of at least 0.",
+            f"class weight of {name}: {value!r} is not a number from 0 to {LARGEST:,}.",
             hint="Such as --class-weights cyclist=3.",
         )
     return weight

@@ -317,7 +317,7 @@ def check_config(config: CampaignConfig) -> None:
         UsageError: (UnknownName, ...) as ``plan_selection``.
     """
     chosen = config.selection
-    build_strategy(chosen.strategy, gap=chosen.gap, options=chosen.options)
+    strategy = build_strategy(chosen.strategy, gap=chosen.gap, options=chosen.options)
     initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
     plan_selection(
         videos=Path(),
@@ -334,7 +334,9 @@ def check_config(config: CampaignConfig) -> None:
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
     )
-    parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
+    weighing = parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
+    if weighing is not None:
+        weighing.around(strategy, chosen.gap)
     if initial.needs:
         detector_spec(config)
     _check_backbone(config)

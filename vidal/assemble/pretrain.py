@@ -126,7 +126,7 @@ def _check(job: PretrainJob) -> None:
         raise UsageError("weights to begin from, and --start fresh.", hint="Drop one of them.")
     if job.frames < 2 or job.neighbours < 0 or job.seed < 0:
         raise UsageError("frames is below 2, or neighbours or seed is negative.")
-    known = ("auto", *ARCHITECTURES, *SHIPPED)
+    known = tuple(dict.fromkeys(("auto", *ARCHITECTURES, *SHIPPED)))
     if job.detector not in known:
         raise UnknownName("detector whose backbone can be pre-trained", job.detector, known)
 

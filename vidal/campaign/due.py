@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidal.campaign.fitting import snapshots_of
+from vidal.campaign.fitting import has_snapshots
 from vidal.campaign.folder import Campaign
 from vidal.campaign.record import Round
 from vidal.campaign.training import compares_snapshots, snapshots_wanted
@@ -40,4 +40,4 @@ def without_snapshots(campaign: Campaign) -> Round | None:
     if campaign.record.open_round() is not None or to_train(campaign) is not None:
         return None
     model = campaign.folder / str(trained[-1].model)
-    return None if snapshots_of(model).is_dir() else trained[-1]
+    return None if has_snapshots(model) else trained[-1]

@@ -17,9 +17,11 @@ from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import only
 from vidal.campaign.pseudo_labels import PseudoLabels, with_labels
-from vidal.campaign.training import LabelledFrames, starting_detector
+from vidal.campaign.training import LabelledFrames, compares_snapshots, starting_detector
+from vidal.errors import UsageError
 from vidal.store import atomic
 from vidal.types import Annotations, Clip, FrameRef
+from vidal.words import counted
 
 if TYPE_CHECKING:
     from vidal.detect.training import Snapshots
@@ -56,12 +58,31 @@ class Fitting:
     @property
     def snapshots_missing(self) -> bool:
         """Whether states are wanted and were not kept."""
-        return self.snapshots > 0 and not snapshots_of(self.target).is_dir()
+        return self.snapshots > 0 and not has_snapshots(self.target)
 
 
 def snapshots_of(model: Path) -> Path:
     """Folder with the states that were kept of a model's training."""
     return model.with_suffix(".snapshots")
+
+
+def has_snapshots(model: Path) -> bool:
+    """Whether states of its training were kept; a training of one epoch has none."""
+    return any(snapshots_of(model).glob("*.safetensors"))
+
+
+def _check_states(job: Fitting, epochs: int) -> None:
+    """Refuse a training without states on the way, where the strategy compares them."""
+    if not job.snapshots or not compares_snapshots(job.config):
+        return
+    from vidal.detect.training import Snapshots
+
+    if not Snapshots(job.state, job.snapshots).epochs(epochs):
+        raise UsageError(
+            f"{job.config.selection.strategy} compares states of the training, and one of"
+            f" {counted(epochs, 'epoch')} has none on the way.",
+            hint="Train for more epochs or steps, or give selection.options: {by: heads}.",
+        )
 
 
 def labelled_frames(
@@ -104,13 +125,14 @@ def fit_model(
     weights (same machine, same number of threads).
 
     Raises:
-        UsageError: the training diverges.
+        UsageError: the training diverges, or has no states on the way where those are compared.
         WeightsError: the model to start from is not there.
     """
     detector = starting_detector(job.config, job.classes, job.start, model=job.before)
     given = len(refs)
     refs, tables = with_labels(refs, tables, pseudo)
     labels = labels_digest(refs, tables)
+    _check_states(job, detector.training.length(len(refs))[1])
     notes = {
         **job.notes,
         "frames": given,

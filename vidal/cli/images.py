@@ -230,6 +230,8 @@ def select(
         click.echo(f"{row['rank']:>4}  {printable(row['file'])}  {printable(row['reason'])}")
     if len(content["pictures"]) > 10:
         click.echo(f"      and {len(content['pictures']) - 10} more")
+    for line in content["notes"]:
+        click.echo(f"  {printable(line)}")
     for line in choice.skipped:
         click.echo(f"  without {printable(line)}")
     for name, path in files.items():

@@ -162,7 +162,8 @@ def _own(detections: Detections, nodes: _Nodes, size: tuple[int, int]) -> Column
     height, width = size
     n, m = len(detections), len(nodes.frame) - len(detections)
     probs = detections.probs.astype(np.float32)
-    top = np.sort(probs, axis=1)[:, -2:]
+    # Files without any detection name no class: one column is left.
+    top = np.sort(np.pad(probs, ((0, 0), (1, 0))), axis=1)[:, -2:]
     logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
     x1, y1, x2, y2 = nodes.boxes.T
     w, h = np.maximum(x2 - x1, 1e-3), np.maximum(y2 - y1, 1e-3)

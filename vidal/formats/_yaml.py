@@ -23,8 +23,8 @@ def parse_yaml(text: str, path: Path | str) -> Any:
         path: where it comes from, for messages.
 
     Raises:
-        FormatError: not YAML, a tag that does not fit its value, an alias that holds itself, or
-            aliases that would expand to more than ``MOST`` values; says the line.
+        FormatError: not YAML, a key twice, a tag that does not fit its value, an alias that holds
+            itself, or aliases that would expand to more than ``MOST`` values; says the line.
     """
     if len(text) > LONGEST:
         raise FormatError(path, "", f"not a YAML file of at most {LONGEST:,} characters")
@@ -53,6 +53,18 @@ def parse_yaml(text: str, path: Path | str) -> Any:
             loader.dispose()
 
 
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Refuse a key that is there twice: PyYAML would take the last and say nothing."""
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if (key.tag, key.value) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                )
+            seen.add((key.tag, key.value))
+
+
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """Values below a node with aliases written out.
 
@@ -68,6 +80,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
     if isinstance(node, yaml.SequenceNode):
         total += sum(_size(each, known) for each in node.value)
     elif isinstance(node, yaml.MappingNode):
+        _check_keys(node)
         total += sum(_size(key, known) + _size(value, known) for key, value in node.value)
     known[id(node)] = total
     return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -64,17 +66,34 @@ def read_npz(path: Path, *, size: int | None = None) -> ImageData:
 _NONE: IntArray = np.zeros(0, np.int64)
 
 
+_BROKEN = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError),
+    *(
+        SyntaxError,
+        TypeError,
+        OverflowError,
+        tokenize.TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+    ),
+)
+"""What NumPy and zipfile raise on files that are broken, encrypted or of another make."""
+
+
 def _load(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays; files of the archive that are none are passed over."""
     check_regular(path)
+    if not zipfile.is_zipfile(path):
+        raise InputError(path, "not an npz file", hint="Write one with numpy.savez.")
     try:
         with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise InputError(path, "one array, not an npz with pixels and labels")
-            return {name: file[name] for name in file.files}
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            held = {name: file[name] for name in file.files}
+    except _BROKEN as error:
         raise InputError(path, f"not an npz file that can be read ({error})") from error
+    except MemoryError as error:
+        raise InputError(path, f"more than there is memory for ({error})") from error
+    return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
 
 def _pair(arrays: Arrays, part: tuple[str, ...]) -> tuple[str | None, str | None]:
@@ -117,8 +136,11 @@ def _bytes(path: Path, name: str, array: NDArray[Any]) -> Pixels:
     """As uint8: whole numbers in 0..255 as they are, others in [0, 1] times 255."""
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind not in "iufb" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
-        raise InputError(path, f"{name}: {array.dtype}, or values that are not finite")
+    if array.dtype.kind not in "iufb":
+        raise InputError(path, f"{name}: {array.dtype} values, which are no pixels")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        at = int(np.flatnonzero(~np.isfinite(array).all(axis=(1, 2, 3)))[0])
+        raise InputError(path, f"{name}: values that are not finite, the first in {name}[{at}]")
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.asarray(np.rint(array.astype(np.float64) * 255), np.uint8)
@@ -126,6 +148,9 @@ def _bytes(path: Path, name: str, array: NDArray[Any]) -> Pixels:
     if low < 0 or high > 255 or not whole:
         raise InputError(path, f"{name}: values {low:g} to {high:g}, neither 0..255 nor in [0, 1]")
     return array.astype(np.uint8)
+
+
+_HIGHEST = 2**62
 
 
 def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -136,9 +161,24 @@ def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
         flat = flat.astype(np.int64)
     if flat.dtype.kind not in "iuUS":
         raise InputError(path, f"{name}: {array.dtype}, neither whole numbers nor text")
-    if flat.dtype.kind in "iu" and len(flat) and int(flat.min()) < 0:
-        raise InputError(path, f"{name}: {int(flat.min())}, a label below 0")
-    return flat.astype(np.str_) if flat.dtype.kind == "S" else flat
+    if flat.dtype.kind in "US":
+        return _texts(path, name, flat)
+    if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) <= _HIGHEST:
+        wrong = f"{low}, a label below 0" if (low := int(flat.min())) < 0 else "labels of over 2^62"
+        raise InputError(path, f"{name}: {wrong}")
+    return flat.astype(np.int64)
+
+
+def _texts(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.str_]:
+    """Names of classes as text, none of them empty."""
+    try:
+        texts = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"{name}: bytes that are no text ({error})") from error
+    for each in np.unique(texts).tolist():
+        if not each.strip() or not each.isprintable():
+            raise InputError(path, f"{name}: {each!r} is no name of a class")
+    return np.asarray(texts, np.str_)
 
 
 def _numbered(
@@ -151,8 +191,10 @@ def _numbered(
     found = np.unique(np.concatenate(raw))
     numbers = [np.searchsorted(found, each).astype(np.int64) for each in raw]
     names = tuple(str(each) for each in found)
-    given = next((arrays[n] for n in ("classes", "class_names") if n in arrays), None)
-    if given is not None and not kinds.pop():
+    key = next((n for n in ("classes", "class_names") if n in arrays), None)
+    if key is not None and not kinds.pop():
+        given = arrays[key]
+        given = _texts(path, key, given) if given.dtype.kind in "US" else given
         if given.ndim != 1 or int(found[-1]) >= len(given):
             raise InputError(path, f"classes: {len(given)} names, a label is {int(found[-1])}")
         names = tuple(str(given[int(each)]) for each in found)

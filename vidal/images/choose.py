@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidal.detect.device import choose_device
 from vidal.errors import BudgetError, EvidenceMissing, InputError, LabelsMismatch, WeightsError
@@ -20,6 +22,8 @@ from vidal.images.networks import NetworkSpec
 from vidal.images.task import Task
 from vidal.images.training import Model, Scale, Stock, fit, load_model, one_thread
 from vidal.protocols import Selector
+from vidal.query.balance_told import BalanceTold
+from vidal.query.balanced import Balanced
 from vidal.query.budget import Budget
 from vidal.types import FloatArray, FrameRef, Query, ScoreArray
 
@@ -43,6 +47,7 @@ class ChoicePlan:
         evidence: what is made on demand.
         seed: of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
+        asked: options of the strategy and class balance as they were given, for the record.
     """
 
     pool: Path
@@ -56,6 +61,7 @@ class ChoicePlan:
     evidence: EvidenceConfig
     seed: int
     device: str
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +77,7 @@ class Choice:
         model: the classifier.
         skipped: files that were left out, with the reason.
         settings: how it was done; JSON values.
+        balance: what class balance weighed; None where it was not asked for.
     """
 
     query: Query
@@ -81,6 +88,7 @@ class Choice:
     model: Model
     skipped: tuple[str, ...]
     settings: Mapping[str, Any]
+    balance: BalanceTold | None = None
 
     @property
     def places(self) -> list[int]:
@@ -112,15 +120,20 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
         tell("choosing")
         pool = build_pool(fitted, plan.selector.needs)
         rng = np.random.default_rng([plan.seed, _SELECT])
-        picks = plan.selector.select(pool, count, rng)
+        told: list[BalanceTold] = []
+        selector = plan.selector
+        if isinstance(selector, Balanced):
+            selector = replace(selector, listener=told.append)
+        picks = selector.select(pool, count, rng)
         scores: ScoreArray = plan.selector.score(pool)[picks]
         looks = fitted.looks().probs[picks]
     explained = plan.selector.explain(pool, picks)
+    words = tuple(of_pictures(each, task.train.names) for each in explained.words)
     first = len(known)
     where = fitted.waiting[picks] - first
     frames = tuple(FrameRef(CLIP, int(place)) for place in where)
     return Choice(
-        query=Query(0, frames, scores, explained, count),
+        query=Query(0, frames, scores, replace(explained, words=words), count),
         pictures=waiting,
         probs=looks,
         classes=classes,
@@ -129,11 +142,32 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
         skipped=(*skipped, *more),
         settings={
             "strategy": plan.strategy,
+            **plan.asked,
             "budget": plan.budget.text,
             "training": trained,
             "seed": plan.seed,
         },
+        balance=told[-1] if told else None,
     )
+
+
+_ONE = re.compile(r"^(?:(?:mean|sum|max|top) )?(.+?) over 1 detection; [^:;]+: (.+?), score ")
+
+
+def of_pictures(words: str, names: NDArray[np.str_]) -> str:
+    """A reason as of pictures: a picture is one item, and is known by its file.
+
+    Args:
+        words: of a strategy.
+        names: of all pictures of the task.
+    """
+    words = _ONE.sub(r"\1; \2, probability ", words)
+    words = re.sub(r"(an? [^,;]+|^[^,;:]+), score (?=\d)", r"\1, probability ", words)
+    known = re.compile(rf"{CLIP}@(\d+)")
+    words = known.sub(lambda found: str(names[int(found[1])]), words)
+    for old, new in (("frames", "pictures"), ("frame", "picture"), ("detections", "pictures")):
+        words = re.sub(rf"\b{old}\b", new, words)
+    return words
 
 
 def _task(plan: ChoicePlan, known: Pictures, waiting: Pictures, classes: tuple[str, ...]) -> Task:

@@ -100,13 +100,11 @@ def _fields(kind: type, given: Mapping[str, Any], section: str, more: list[str])
     for name in given:
         if name not in names:
             raise UnknownName(f"key of {section}", str(name), [*more, *names])
-    whole: Any = TypeAdapter(kind).validate_python(dict(given))
-    values = {name: getattr(whole, name) for name in given}
-    for name, value in values.items():
-        low = 1 if name in ("batch",) else 0
-        if isinstance(value, int | float) and not isinstance(value, bool) and value < low:
-            raise ValueError(f"{name}: {value}, below {low}")
-    return values
+    try:
+        whole: Any = TypeAdapter(kind).validate_python(dict(given))
+    except UsageError as error:
+        raise UsageError(f"{section}: {error.message}", hint=error.hint) from error
+    return {name: getattr(whole, name) for name in given}
 
 
 class EvidenceConfig(Model):

@@ -64,11 +64,13 @@ def read_flat(
     if not root.is_dir():
         raise InputError(root, "no such folder")
     skipped: list[str] = []
-    files = sorted(
-        each
-        for each in root.rglob("*")
-        if each.is_file() and not _hidden(each.relative_to(root)) and each.resolve() not in without
-    )
+    below = [
+        each for each in root.rglob("*") if each.is_file() and not _hidden(each.relative_to(root))
+    ]
+    files = sorted(each for each in below if each.resolve() not in without)
+    if not any(each.suffix.lower() in SUFFIXES for each in files) and len(files) < len(below):
+        why = "all its pictures are labelled: there is none to choose from"
+        raise InputError(root, why, hint="Name the folder of the pictures without labels.")
     pixels, names = read_files(files, root, size, skipped)
     labels = np.full(len(names), -1, np.int64)
     return Pictures(pixels, labels, np.array(names, dtype=np.str_)), tuple(skipped)

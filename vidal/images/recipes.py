@@ -8,9 +8,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidal.detect.options import Precision
+from vidal.errors import UsageError
 
 Network = Literal["small", "resnet18"]
 Schedule = Literal["one-cycle", "drops", "constant"]
+
+
+def _at_least(options: Recipe | VaalOptions, low: int, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if not low <= value < math.inf:
+            raise UsageError(f"{name} {value!r} is not a number of at least {low}.")
+
+
+def _above_zero(options: Recipe | VaalOptions, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if not 0 < value < math.inf:
+            raise UsageError(f"{name} {value!r} is not a number above 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,23 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be trained with, with a ``UsageError``."""
+        _at_least(self, 1, "batch", "stride")
+        _at_least(self, 0, "epochs", "steps", "shift", "weight_decay")
+        _above_zero(self, "lr", "factor")
+        if not all(width >= 1 for width in self.widths):
+            raise UsageError(f"widths {self.widths!r}: one is below 1.")
+        for name in ("dropout", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)!r} is not in [0, 1).")
+        if self.nesterov and not self.momentum:
+            raise UsageError("nesterov without momentum.", hint="Give nesterov: false.")
+        if not all(0 <= share <= 1 for share in self.drops):
+            raise UsageError(f"drops {self.drops!r}: shares of the steps are in [0, 1].")
+        if not (self.epochs or self.steps):
+            raise UsageError("epochs and steps are both 0: nothing would be trained.")
 
     def length(self, images: int) -> int:
         """Steps of a training on so many images."""
@@ -125,3 +157,9 @@ class VaalOptions:
     beta: float = 1.0
     adversary: float = 1.0
     width: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be trained with, with a ``UsageError``."""
+        _at_least(self, 1, "steps", "batch", "width")
+        _at_least(self, 0, "beta", "adversary")
+        _above_zero(self, "lr")

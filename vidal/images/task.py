@@ -126,7 +126,13 @@ def _rare(names: Sequence[str] | None, classes: Sequence[str], seed: int) -> tup
     for name in names:
         if name not in classes:
             raise UnknownName("class", name, tuple(classes))
-    return tuple(sorted({classes.index(name) for name in names}))
+    found = tuple(sorted({classes.index(name) for name in names}))
+    if not 0 < len(found) < len(classes):
+        raise UsageError(
+            f"rare: {'all' if found else 'none'} of the classes.",
+            hint="Name some of them, or leave it out: half of the classes are drawn.",
+        )
+    return found
 
 
 def _thinned(

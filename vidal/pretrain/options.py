@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vidal.errors import UsageError
@@ -54,10 +55,10 @@ class SimSiamOptions:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"{name} {getattr(self, name)!r} is below {low}.")
-        if not self.lr > 0:
-            raise UsageError(f"lr {self.lr!r} is not positive.")
-        if not (0 <= self.momentum < 1 and self.weight_decay >= 0):
-            raise UsageError("momentum is not in [0, 1), or weight_decay is negative.")
+        if not 0 < self.lr < math.inf:
+            raise UsageError(f"lr {self.lr!r} is not a number above 0.")
+        if not (0 <= self.momentum < 1 and 0 <= self.weight_decay < math.inf):
+            raise UsageError("momentum is not in [0, 1), or weight_decay is not at least 0.")
         for name in ("flip", "jitter_share", "grey", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} {getattr(self, name)!r} is not in [0, 1].")
@@ -65,7 +66,7 @@ class SimSiamOptions:
             raise UsageError(f"jitter {self.jitter!r}: strengths in [0, 1], of hue in [0, 0.5].")
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
             raise UsageError(f"crop {self.crop!r} is not a range of shares of the area.")
-        if not 0 < self.sigma[0] <= self.sigma[1]:
+        if not 0 < self.sigma[0] <= self.sigma[1] < math.inf:
             raise UsageError(f"sigma {self.sigma!r} is not a range.")
 
     @property

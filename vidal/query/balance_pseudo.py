@@ -33,6 +33,7 @@ class EntropyL1PseudoLabel:
     gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions", "labelled", COLUMN})
+    balances: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_gap(self.gap)

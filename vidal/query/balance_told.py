@@ -32,7 +32,7 @@ class BalanceTold:
         target: (K,) what the query should bring.
         brings: (K,) what its frames are expected to bring.
         score_before, score_after: L1 score (thesis Eq. 4.10) of the labels before the query, and as
-            expected after it, towards the wanted shares; None before where nothing is labelled.
+            expected after it, towards the wanted shares; None where there are no labels.
         gap: the choice is proven to be at most this share of the objective from the best one; None
             for a greedy choice, which proves nothing.
     """
@@ -47,7 +47,7 @@ class BalanceTold:
     target: ScoreArray
     brings: ScoreArray
     score_before: float | None
-    score_after: float
+    score_after: float | None
     gap: float | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,13 +75,17 @@ class BalanceTold:
         """For the notes of a query."""
         wanted = self._listed(self.target)
         by_itself = "; found on this pool" if self.chosen_by_itself else ""
-        before = "none" if self.score_before is None else f"{self.score_before:.2f}"
+        before, after = (
+            "none" if score is None else f"{score:.2f}"
+            for score in (self.score_before, self.score_after)
+        )
         return (
             f"Class balance (lambda {self.lam:g} for an object, in {self.unit}{by_itself}): the"
             f" labels lack"
             f" {wanted or 'no class'}; the chosen frames are expected to bring"
-            f" {self._listed(self.brings) or 'no objects'}. L1 score of the labels:"
-            f" {before} before, {self.score_after:.2f} expected after. {self._proof}"
+            f" {self._listed(self.brings) or 'no objects'}. L1 score of the labels (0 = shares as"
+            f" wanted, 1 = as far from them as can be):"
+            f" {before} before, {after} expected after. {self._proof}"
         )
 
     @property
@@ -102,16 +106,12 @@ class BalanceTold:
 
 
 def brought_words(brings: NDArray[Any], target: NDArray[Any], classes: tuple[str, ...]) -> str:
-    """``brings 0.8 cyclist, of which 14 are missing``; both arrays are (K,)."""
+    """``brings 0.8 cyclist (14 missing)``; both arrays are (K,)."""
     useful = np.where(target >= 0.5, brings, 0.0)
     rows = [int(row) for row in np.argsort(-useful, kind="stable")[:_NAMED] if useful[row] >= _SAID]
     if not rows:
         return "brings nothing that is missing"
-    parts = (
-        f"{brings[row]:.1f} {classes[row]}, of which {target[row]:.0f}"
-        f" {'is' if f'{target[row]:.0f}' == '1' else 'are'} missing"
-        for row in rows
-    )
+    parts = (f"{brings[row]:.1f} {classes[row]} ({target[row]:.0f} missing)" for row in rows)
     return "brings " + " and ".join(parts)
 
 

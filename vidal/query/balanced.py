@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
@@ -54,6 +54,7 @@ from vidal.query.balance_pool import (
 from vidal.query.balance_told import BalanceTold, brought_words, missing_parts
 from vidal.query.foreign import Foreign
 from vidal.query.looks import Looks
+from vidal.query.options import LARGEST
 from vidal.query.pools import restrict
 from vidal.query.select import DEFAULT_GAP, RoundRobin, TopScores, check_gap, lift
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
@@ -108,9 +109,16 @@ class Balanced:
         default=None, compare=False, metadata={"option": False}
     )
 
+    balances: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_gap(self.gap)
         check_lambda(self.lam)
+        if getattr(self.inner, "balances", False):
+            raise UsageError(
+                "balance: the strategy evens out the classes by itself.",
+                hint="Leave balance out, or balance another strategy, such as entropy.",
+            )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -268,7 +276,7 @@ class Balanced:
                 target=target,
                 brings=brings,
                 score_before=l1_score(known, shares) if known.any() else None,
-                score_after=l1_score(known + brings, shares),
+                score_after=l1_score(known + brings, shares) if (known + brings).any() else None,
                 gap=gap,
             )
         )
@@ -292,7 +300,7 @@ def balanced(
         gap: frames excluded on either side of a chosen or labelled one.
 
     Raises:
-        UsageError: a negative or infinite ``lam``, or a negative ``gap``.
+        UsageError: a negative or huge ``lam``, or a negative ``gap``.
     """
     return Balanced(
         inner=lift(strategy, gap),
@@ -320,9 +328,9 @@ def natural_unit(strategy: Any) -> str:
 
 def check_lambda(lam: float | None) -> None:
     """Refuse what cannot be lambda, with a ``UsageError``."""
-    if lam is not None and not (np.isfinite(lam) and lam >= 0):
+    if lam is not None and not 0 <= lam <= LARGEST:
         raise UsageError(
-            f"balance {lam!r} is not a number of at least 0.", hint="Such as 1, or auto."
+            f"balance {lam!r} is not a number from 0 to {LARGEST:,}.", hint="Such as 1, or auto."
         )
 
 

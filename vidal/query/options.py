@@ -17,6 +17,11 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 from vidal.errors import UnknownName, UsageError
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
+
+LARGEST = 1_000_000_000
+"""Of the numbers of options, either way: nothing is counted or weighed higher, and it does not
+overflow."""
 
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -137,6 +142,8 @@ def convert(option: Option, value: Any) -> Any:
     words, parse = _PARSERS[kind]
     try:
         return parse(value)
+    except _OutOfReach:
+        raise _refusal(option, value, f"{words} of usual size, at most {LARGEST:,}") from None
     except ValueError:
         raise _refusal(option, value, words) from None
 
@@ -156,7 +163,7 @@ def _bool(value: Any) -> bool:
 def _int(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(value)
-    return int(value)
+    return _within(int(value))
 
 
 def _float(value: Any) -> float:
@@ -165,6 +172,16 @@ def _float(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(value)
+    return _within(number)
+
+
+class _OutOfReach(ValueError):
+    """A number, but one that nobody means."""
+
+
+def _within(number: N) -> N:
+    if abs(number) > LARGEST:
+        raise _OutOfReach(number)
     return number
 
 

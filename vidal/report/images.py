@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidal.images.choose import Choice
+from vidal.images.choose import Choice, of_pictures
 from vidal.images.training import save_model
 from vidal.report import figures
 from vidal.selection.notes import versions
@@ -26,6 +26,7 @@ FORMAT = "vidal-image-query"
 MOST = 500
 """Pictures in the report."""
 _SIDE = 160
+_LISTED = 20
 
 
 def own_files(out: Path) -> OwnFiles:
@@ -80,6 +81,8 @@ def as_dict(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "labelled": dict(choice.labelled),
         "settings": dict(choice.settings),
         "skipped": list(choice.skipped),
+        "balance": None if choice.balance is None else choice.balance.as_dict(),
+        "notes": notes_of(choice),
         "versions": versions(),
         "pictures": [{k: v for k, v in row.items() if k != "label"} for row in rows],
     }
@@ -122,7 +125,7 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
             (f"{trained:,}", "labelled so far"),
             (f"{min(choice.labelled.values()):,}", "labelled of the rarest class"),
         ],
-        "notes": [printable(f"left out: {line}") for line in choice.skipped[:20]],
+        "notes": [*notes_of(choice), *_left_out(choice)],
         "hidden": len(rows) > MOST,
         "pictures": [
             {
@@ -136,6 +139,19 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
             for row, place in zip(rows[:MOST], choice.places, strict=False)
         ],
     }
+
+
+def notes_of(choice: Choice) -> list[str]:
+    """What a reader has to know of the choice, in sentences."""
+    if choice.balance is None:
+        return []
+    return [printable(of_pictures(choice.balance.sentence, choice.pictures.names))]
+
+
+def _left_out(choice: Choice) -> list[str]:
+    lines = [printable(f"left out: {line}") for line in choice.skipped[:_LISTED]]
+    more = len(choice.skipped) - len(lines)
+    return [*lines, f"and {more:,} more; query.json has all."] if more else lines
 
 
 def _picture(choice: Choice, place: int) -> str:

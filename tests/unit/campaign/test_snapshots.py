@@ -21,7 +21,7 @@ from vidal.campaign.status import next_step
 from vidal.campaign.training import SNAPSHOTS, snapshots_wanted
 from vidal.detect.checkpoints import load_checkpoint
 from vidal.detect.training import Snapshots
-from vidal.errors import CampaignError
+from vidal.errors import CampaignError, UsageError
 from vidal.types import Annotations
 from vidal.video import write_video
 
@@ -190,3 +190,14 @@ def test_heads_learn_from_the_answers_of_the_campaign_and_no_states_are_kept(tmp
         chosen = select(campaign).query
         assert len(chosen) == 2
         assert all("label dispersion" in words for words in chosen.explanation.words)
+
+
+def test_a_training_without_states_on_the_way_is_refused_where_they_are_compared(tmp_path, clips):
+    config = parse_config(values(clips, snapshots=2, epochs=1), "x")
+    begin_campaign(tmp_path / "w", config, initial_labels=False)
+    with open_campaign(tmp_path / "w") as work:
+        answered(work)
+        with pytest.raises(UsageError, match="one of 1 epoch has none on the way") as caught:
+            train(work)
+        assert "more epochs" in caught.value.hint
+        assert not work.model(0).exists()

@@ -57,6 +57,11 @@ def approx(values):
     return pytest.approx(values, abs=1e-5, nan_ok=True)
 
 
+def test_files_without_any_detection_name_no_class_and_give_no_rows():
+    found = evidence_of(table([], 4, classes=()))
+    assert (len(found.detections), len(found.candidates)) == (0, 0)
+
+
 # A parked car: seen, seen, hardly seen, not seen, seen.
 PARKED = [(0, 0, 0.9), (1, 0, 0.8), (2, 0, 0.2), (4, 0, 0.6)]
 PARKED = [(f, k, s, 50, 40, 20, 10) for f, k, s in PARKED]

@@ -39,6 +39,14 @@ def test_what_does_not_parse_is_refused_in_one_line(text):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: 2\na: 3\n", "x: {a: 1, b: 2,\n a: 3}", "1: a\n2: b\n1: c"]
+)
+def test_a_key_that_is_there_twice_is_refused_by_line(text):
+    with pytest.raises(FormatError, match=r"line [23].*the key [a1] is there twice"):
+        parse_yaml(text, "a.yaml")
+
+
 def test_aliases_are_counted_written_out():
     bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)

@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from small_pictures import pictures
 
 from vidal.cli import main
+from vidal.images.choose import of_pictures
 from vidal.video.images import save_jpeg
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -62,7 +64,7 @@ def test_a_query_names_files_with_scores_and_reasons(folders, tmp_path, capsys):
     assert len({row["file"] for row in rows}) == 6
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
-    assert all(row["reason"].startswith("sum margin") for row in rows)
+    assert all(row["reason"].startswith("margin score") for row in rows)
     content = json.loads((tmp_path / "out" / "query.json").read_text())
     assert content["labelled"] == dict.fromkeys(NAMES, 5)
     assert content["pool"] == 40
@@ -108,6 +110,61 @@ def test_trained_columns_are_made_for_a_choice(folders, tmp_path, strategy):
 def test_a_choice_can_be_balanced(folders, tmp_path):
     rows = chosen(folders, tmp_path / "out", strategy="entropy", balance="auto", budget=8)
     assert len(rows) == 8
+
+
+def test_a_balanced_choice_tells_what_was_weighed(folders, tmp_path):
+    out = tmp_path / "out"
+    chosen(folders, out, strategy="entropy", balance="1", budget=8, option="aggregate=mean")
+    content = json.loads((out / "query.json").read_text())
+    assert content["settings"]["balance"] == 1
+    assert content["settings"]["strategy_options"] == {"aggregate": "mean"}
+    assert content["balance"]["labelled_before"] == dict.fromkeys(NAMES, 5)
+    assert content["notes"][0].startswith("Class balance (lambda 1")
+    assert "frame" not in content["notes"][0]
+    assert "Class balance (lambda 1" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "badge", "kcenter", "ppal", "cluster-margin"])
+def test_reasons_speak_of_pictures_by_their_files(folders, tmp_path, strategy):
+    for row in chosen(folders, tmp_path / "out", strategy=strategy, budget=4):
+        assert not re.search(r"frame|detection|images@|score \d", row["reason"]), row["reason"]
+
+
+def test_reasons_of_a_picture_name_it():
+    names = np.array(["a/x.jpg", "b/y.jpg"])
+    said = "looks unlike others: the nearest, images@000001 (labelled), is at distance 3"
+    assert of_pictures(said, names) == said.replace("images@000001", "b/y.jpg")
+    said = "mean entropy 0.693 over 1 detection; least certain: cow, score 0.50; brings 1.0 cow"
+    assert of_pictures(said, names) == "entropy 0.693; cow, probability 0.50; brings 1.0 cow"
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+def test_a_class_without_a_picture_that_can_be_read_is_refused(folders, tmp_path, capsys, content):
+    labelled = tmp_path / "labelled"
+    shutil.copytree(folders / "labelled", labelled)
+    (labelled / "emu").mkdir()
+    if content:
+        (labelled / "emu" / "a.jpg").write_bytes(content)
+    text = refused(capsys, arguments(folders, tmp_path / "out", labelled=labelled))
+    assert "emu" in text
+
+
+def test_files_where_no_picture_belongs_are_listed(folders, tmp_path):
+    labelled = tmp_path / "labelled"
+    shutil.copytree(folders / "labelled", labelled)
+    (labelled / "notes.txt").write_text("x")
+    (labelled / "ant" / "more").mkdir()
+    chosen(folders, tmp_path / "out", labelled=labelled)
+    skipped = json.loads((tmp_path / "out" / "query.json").read_text())["skipped"]
+    assert skipped == [
+        "ant/more: a folder in that of a class",
+        "notes.txt: in no folder of a class",
+    ]
+
+
+def test_a_pool_of_which_all_is_labelled_is_refused(folders, tmp_path, capsys):
+    given = arguments(folders, tmp_path / "out", pool=folders / "labelled")
+    assert "all its pictures are labelled" in refused(capsys, given)
 
 
 def write_csv(folder, text):

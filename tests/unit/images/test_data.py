@@ -1,12 +1,16 @@
 """Folders of classes and npz files: what is read, what is left out, what is refused."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from small_pictures import pictures
 
-from vidal.errors import InputError
+from vidal.errors import FormatError, InputError
 from vidal.images.data import load_images
 from vidal.images.folders import read_flat
+from vidal.images.labelled_files import read_labelled
 from vidal.images.stored import digest, store_images, stored_images
 from vidal.video.images import save_jpeg
 
@@ -202,6 +206,12 @@ X, Y = pictures(12, rng())
         ({"x": X, "y": np.array([{}] * 12, object)}, "not an npz"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, :, :7], "y_test": Y}, "of the train part are"),
         ({"x_train": X, "y_train": Y, "x_test": X[Y < 3], "y_test": Y[Y < 3]}, "no picture of 3"),
+        ({"x": X, "y": np.array([b"\xff%d" % y for y in Y])}, "y: bytes that are no text"),
+        ({"x": X, "y": np.array(["", "a", "b", "c"])[Y]}, "y: '' is no name of a class"),
+        ({"x": X, "y": np.array(["a\nb", "a", "b", "c"])[Y]}, "is no name of a class"),
+        ({"x": X, "y": Y, "classes": np.array([" ", "a", "b", "c"])}, "classes: ' ' is no name"),
+        ({"x": X, "y": Y.astype(np.uint64) + np.uint64(2**63)}, "y: labels of over 2.62"),
+        ({"x": X.astype(complex), "y": Y}, "complex128 values, which are no pixels"),
     ],
 )
 def test_an_npz_that_cannot_be_used_is_refused_by_name(tmp_path, arrays, why):
@@ -217,6 +227,82 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
         load_images(path)
     with pytest.raises(InputError, match="no such file"):
         load_images(tmp_path / "none")
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def header(*shape):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("no array", "it holds nothing"),
+        (header(10**13, 28, 28), "memory"),
+        (header(-3, 28, 28), "not an npz"),
+        (header(12, 8, 8), "not an npz"),
+        (b"\x93NUMPY\x01\x00\x10\x00{'descr': (((((((", "not an npz"),
+    ],
+)
+def test_an_archive_without_whole_arrays_is_refused(tmp_path, content, why):
+    name = "x_train.npy" if isinstance(content, bytes) else "x_train"
+    path = archive(tmp_path / "a.npz", **{name: content, name.replace("x_", "y_"): content})
+    with pytest.raises(InputError, match=why):
+        load_images(path)
+
+
+def test_a_single_array_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    with pytest.raises(InputError, match="not an npz file"):
+        load_images(tmp_path / "a.npy")
+
+
+def test_text_labels_of_bytes_and_numbers_of_several_widths_are_the_same_classes(tmp_path):
+    names = np.array([b"cat", b"dog", b"cow", b"ox"])
+    data = load_images(saved(tmp_path / "a.npz", x=X, y=Y.astype(np.uint64), classes=names))
+    assert data.classes == ("cat", "dog", "cow", "ox")
+    both = {"x_train": X, "y_train": Y.astype(np.uint64), "x_test": X, "y_test": Y}
+    assert load_images(saved(tmp_path / "b.npz", **both)).classes == ("0", "1", "2", "3")
+
+
+def listed(root, rows):
+    folder(root, ("",))
+    path = root / "labels.csv"
+    path.write_text("file,label\n" + rows)
+    return read_labelled(path, root, size=None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("cat/0.jpg,a\ndog/../cat/0.jpg,b\n", "line 3: dog/../cat/0.jpg is there twice .line 2"),
+        ("cat/0.jpg,a\ncat/none.jpg,b\n", "line 3: 'cat/none.jpg' is no picture"),
+        ('cat/0.jpg,"a\nb"\n', "line 3: label 'a.nb' is no text of one line"),
+        ("cat/0.jpg,a,b\n", "line 2: label 'a' is no text of one line, or more cells"),
+        ("cat/0.jpg," + "x" * 200_000 + "\n", "no csv that can be read"),
+        ('cat/0.jpg,"a', "no csv that can be read"),
+    ],
+)
+def test_a_table_of_labels_that_cannot_be_meant_is_refused_by_line(tmp_path, rows, why):
+    with pytest.raises(FormatError, match=why):
+        listed(tmp_path, rows)
+
+
+def test_a_link_to_a_labelled_picture_is_that_picture(tmp_path):
+    folder(tmp_path, ("",))
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "cat" / "0.jpg")
+    with pytest.raises(FormatError, match="twice"):
+        listed(tmp_path, "cat/0.jpg,a\nlink.jpg,b\n")
 
 
 def test_a_broken_npz_is_refused(tmp_path):

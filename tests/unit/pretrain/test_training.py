@@ -202,6 +202,12 @@ def test_one_channel_images_can_be_learned_from():
     assert pretrain(network, images, OPTIONS, 0).steps == 2
 
 
+@pytest.mark.parametrize("lr", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_learning_rate_that_is_no_number_above_zero_is_refused(lr):
+    with pytest.raises(UsageError, match="not a number above 0"):
+        SimSiamOptions(lr=lr)
+
+
 def test_one_picture_and_divergence_are_refused():
     with pytest.raises(UsageError, match="at least two"):
         trained(images=pictures(1))

@@ -209,7 +209,7 @@ def test_the_reason_says_what_the_frame_brings_of_what_is_missing():
     pool = frames([0, 1, 1], [2.0, 1, 0], (20, 4))
     told = balanced(Given(), 1).explain(pool, np.array([1, 0]))
     assert told.words == (
-        "given; brings 1.0 cyclist, of which 9 are missing",
+        "given; brings 1.0 cyclist (9 missing)",
         "given; brings nothing that is missing",
     )
     assert told.parts["brings"].tolist() == [1, 1]
@@ -224,9 +224,9 @@ def test_the_reasons_and_the_note_speak_of_the_same_target(strategy):
     )
     said = " ".join(balanced_words(strategy, pool, picks))
     for name, missing in zip(pool.classes, told.target, strict=True):
-        for found in re.findall(rf"{name}, of which (\d+)", said):
+        for found in re.findall(rf"{name} \((\d+) missing", said):
             assert int(found) == round(missing)
-    assert "of which" in said
+    assert "missing)" in said
 
 
 def balanced_words(strategy, pool, picks):
@@ -280,7 +280,15 @@ def test_pseudo_labels_ask_for_what_each_class_lacks():
     assert (predicted == 1).sum() >= 9
 
 
-@pytest.mark.parametrize("lam", [-1, math.inf, math.nan])
+@pytest.mark.parametrize("lam", [-1, math.inf, math.nan, 1e308])
 def test_a_lambda_that_cannot_be_meant_is_refused(lam):
     with pytest.raises(UsageError, match="balance"):
         balanced(Given(), lam)
+
+
+def test_without_any_label_there_is_no_l1_score():
+    pool = frames([0] * 4, np.zeros(4), (0, 0))
+    nothing = replace(pool, columns={**pool.columns, "expected_objects": np.zeros((4, 2))})
+    _, told = told_by(balanced(Given(), 1.0), nothing, 2)
+    assert told.score_after is None
+    assert "none before, none expected after" in told.sentence

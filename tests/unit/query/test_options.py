@@ -78,6 +78,9 @@ def test_fixed_fields_are_passed_beside_the_options():
         ("loud", 1, "true or false"),
         ("name", 3, "text"),
         ("limit", "some", "a whole number"),
+        ("count", "9" * 20, "a whole number of usual size"),
+        ("count", -(10**10), "a whole number of usual size"),
+        ("share", "1e308", "a number of usual size"),
     ],
 )
 def test_a_value_of_another_type_is_refused_with_the_help_as_hint(name, value, words):
