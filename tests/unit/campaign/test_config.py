@@ -186,7 +186,9 @@ def test_the_small_table_is_a_part_of_the_main_one():
     )
     changed = {"name": full.name, "rounds": full.rounds}
     assert small.changed(**changed).single() == full.single()
-    assert small.simulation.main == full.simulation.main
+    # Whoever runs it names the default before; the main table named the default of its time.
+    assert small.simulation.main.round == full.simulation.main.round
+    assert small.simulation.main.strategy == small.selection.strategy
     assert set(small.simulation.strategies) <= set(full.simulation.strategies)
     for name, variant in small.simulation.variants.items():
         assert full.simulation.variants[name] == variant
