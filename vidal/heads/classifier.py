@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
 from vidal.heads.network import (
@@ -17,7 +18,6 @@ from vidal.heads.network import (
     dropout_only,
     perceptron,
     seeded,
-    softmax,
     train,
 )
 from vidal.heads.options import HeadOptions
@@ -40,7 +40,7 @@ class Head:
 
     def probs(self, features: NDArray[Any]) -> FloatArray:
         """(N, D) -> (N, K+1) float32."""
-        return softmax(answers(self.network, self.scale, features))
+        return np.asarray(softmax(answers(self.network, self.scale, features), axis=1))
 
 
 def training_set(items: Items) -> tuple[FloatArray, IntArray]:

@@ -139,9 +139,3 @@ def answers(network: nn.Module, scale: Scale, features: NDArray[Any]) -> NDArray
         for at in range(0, max(1, len(features)), _BLOCK)
     ]
     return np.concatenate(parts)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows (N, C) of logits as distributions."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

@@ -6,6 +6,7 @@ last layer, and logits; so whoever needs more than logits asks the same network.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -68,7 +69,7 @@ class NetworkSpec:
         return NetworkSpec(**lists)
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """Common to both networks: stages, then dropout and one linear layer."""
 
     def __init__(self, stages: list[nn.Module], features: int, spec: NetworkSpec) -> None:
@@ -87,9 +88,9 @@ class Classifier(nn.Module):
         features = self.pool(pixels)
         return Seen(maps, features, self.last(self.dropout(features)))
 
+    @abstractmethod
     def pool(self, last: Tensor) -> Tensor:
         """The last map -> features (N, D)."""
-        raise NotImplementedError
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, K)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from scipy.special import softmax
 
 from vidal.errors import UsageError
 from vidal.types import FloatArray, IntArray, ScoreArray
@@ -60,7 +61,7 @@ class Linear:
 
     def probabilities(self, features: FloatArray) -> ScoreArray:
         """(N, K) softmax of ``decision``."""
-        return _softmax(self.decision(features))
+        return softmax(self.decision(features), axis=1)
 
     def predict(self, features: FloatArray) -> IntArray:
         """(N,) the class of the largest value; of equal ones the lower."""
@@ -102,7 +103,7 @@ def linear_probe(
         order = rng.permutation(count)
         for first in range(0, count, settings.batch):
             rows = order[first : first + settings.batch]
-            error = _softmax(wide[rows] @ weight.T + bias)
+            error = softmax(wide[rows] @ weight.T + bias, axis=1)
             error[np.arange(len(rows)), answers[rows]] -= 1
             error /= len(rows)
             rate = settings.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -157,8 +158,3 @@ def _checked(features: FloatArray, labels: IntArray, classes: int) -> tuple[Scor
     if answers.dtype.kind not in "iu" or not ((answers >= 0) & (answers < classes)).all():
         raise UsageError(f"labels: not all of them are in 0..{classes - 1}.")
     return wide, answers.astype(np.int64)
-
-
-def _softmax(logits: ScoreArray) -> ScoreArray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

@@ -34,7 +34,7 @@ _NAMED = 2
 
 @dataclass(frozen=True, slots=True)
 class ExpectedErrors:
-    """Ask for the frames in which the detector is expected to make most errors.
+    """Ask for the frames with most expected errors for the boxes that there are to draw.
 
     Reads the pool columns ``expected`` (F, K, 2), expected false positives and missed objects per
     class, which put the frames in order; ``told`` (F, K, 2), the same made right in sum, which is
