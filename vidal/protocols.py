@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from vidal.types import (
     Annotations,
+    Course,
     Detections,
     Explanation,
     FloatArray,
     Frame,
     FrameRef,
+    HeadSpec,
     IntArray,
+    Learned,
+    Looked,
     Pool,
     Sample,
     ScoreArray,
+    Side,
 )
 
 Item = TypeVar("Item")
@@ -116,6 +121,103 @@ class Selector(Protocol):
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """As for a scorer."""
+        ...
+
+
+@runtime_checkable
+class Trunk(Protocol):
+    """What open-set methods train on, and never ask what it is: pictures, or features of regions.
+
+    A method brings heads, a loss, a score and a batch rule. Items are N of the pool and M labelled
+    ones. Suite: ``tests/contract/test_trunks.py``.
+    """
+
+    @property
+    def known(self) -> int:
+        """K, the number of known classes."""
+        ...
+
+    @property
+    def answers(self) -> IntArray:
+        """(M,) 0..K-1 known class, K = annotated as unknown, -1 = ``BACKGROUND`` (of regions)."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """N, items of the pool."""
+        ...
+
+    @property
+    def background(self) -> bool:
+        """Whether there is background: a negative that is always there, and no unknown object."""
+        ...
+
+    @property
+    def pictures(self) -> bool:
+        """Whether inputs are pixels, which can be turned, cropped and made up."""
+        ...
+
+    def network(
+        self,
+        heads: Mapping[str, HeadSpec],
+        seed: int,
+        *,
+        projection: int | None = None,
+        start: str = "fresh",
+    ) -> Any:
+        """A torch module: a batch of inputs -> ``Seen``.
+
+        Args:
+            heads: name -> linear layer on the features.
+            seed: of the weights.
+            projection: width of one trained linear layer between trunk and heads; None = none.
+            start: ``fresh`` = weights from the seed; ``closed`` = the trunk of the classifier of
+                the known classes in use, as it is now.
+        """
+        ...
+
+    def inputs(self, side: Side, rows: Any, rng: Generator | None = None) -> Any:
+        """A batch of inputs by rows of a side; with ``rng`` changed as in training (R6: never so
+        for scores)."""
+        ...
+
+    def course(self, items: int) -> Course:
+        """How a training on so many items goes."""
+        ...
+
+    def drawing(self, seed: int) -> Any:
+        """A context in which torch draws from the seed; afterwards its generators are as before."""
+        ...
+
+    def look(self, network: Any, side: Side) -> Looked:
+        """What a network makes of all items of a side, in evaluation mode."""
+        ...
+
+    def probs(self, side: Side) -> FloatArray:
+        """(n, K) float32 of the classifier in use; rows sum to 1, background left out."""
+        ...
+
+    def frozen(self, side: Side) -> FloatArray:
+        """(n, D) float32 features that no label has shaped: of the detector, or self-supervised."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A strategy that trains on a trunk before it scores; states ``"trunk"`` in its needs."""
+
+    def learn(self, trunk: Trunk, seed: int) -> Learned:
+        """Train, and say of every item what the score will read. Same seed, same arrays."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A strategy that learns from its last query; states ``"asked"`` in its needs."""
+
+    def memory(self, pool: Pool, rows: IntArray) -> Mapping[str, NDArray[Any]]:
+        """Name -> one value for each of these rows of ``pool.regions``, to be kept with the query:
+        the columns of ``Pool.asked`` next time."""
         ...
 
 

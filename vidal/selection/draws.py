@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-SELECT, START, TRAIN, LEARN, CROSS, PSEUDO, HEADS = 0, 1, 2, 3, 4, 100, 2**20
+SELECT, START, TRAIN, LEARN, CROSS, PSEUDO = 0, 1, 2, 3, 4, 100
+HEADS, TRUNK = 2**20, 2**20 + 1
 """What random numbers are drawn for; ``CROSS`` + n is fold n of a cross-fitting."""
 
 

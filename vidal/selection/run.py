@@ -16,7 +16,7 @@ from vidal.selection.lookup import Lookup
 from vidal.selection.notes import notes_on, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
-from vidal.selection.trained import Trainer
+from vidal.selection.trained import Trainer, learners_of
 from vidal.types import Annotations, FrameRef
 
 
@@ -117,6 +117,7 @@ def _trainer(plan: SelectionPlan, prepared: Prepared) -> Trainer:
         plan.query.seed,
         prepared.round,
         snapshots=bool(plan.evidence.snapshots),
+        learners=learners_of(plan.query.selector),
     )
     labels = prepared.labels
     trainer.check(

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import EvidenceMissing
 from vidal.evidence.given import GivenDetections
-from vidal.selection.draws import HEADS, step_rng
+from vidal.protocols import Learner
+from vidal.selection.draws import HEADS, TRUNK, step_rng
 from vidal.types import Items, Pool, Regions
 
 HEAD_COLUMNS = ("passes", "members", "votes", "predicted_loss", "labelledness")
@@ -61,6 +62,7 @@ class Trainer:
         seed: of the campaign or the run.
         number: of the round.
         snapshots: whether earlier states of the detector were looked at.
+        learners: what trains on regions before it scores, the innermost last.
     """
 
     strategy: str
@@ -69,6 +71,7 @@ class Trainer:
     seed: int
     number: int
     snapshots: bool = False
+    learners: tuple[Learner, ...] = ()
 
     def check(self, labelled: int) -> None:
         """Refuse what cannot be had, before anything is computed.
@@ -80,7 +83,7 @@ class Trainer:
             EvidenceMissing: with the way out.
         """
         silent = isinstance(self.detector, GivenDetections) or self.detector.name == "detectron2"
-        if self.needs & {"heads", "labels"} and not labelled:
+        if self.needs & {"heads", "labels", "trunk"} and not labelled:
             raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:
             return
@@ -109,7 +112,25 @@ class Trainer:
         for name in sorted(self.needs & {*HEAD_COLUMNS, *_WHY}):
             if name not in columns:
                 raise self._refusal(name, *_WHY[name])
-        return replace(pool, regions=replace(pool.regions, columns=columns))
+        whole = replace(pool, regions=replace(pool.regions, columns=columns))
+        return self._learned(whole, whole.regions) if self.learners else whole
+
+    def _learned(self, pool: Pool, regions: Regions | None) -> Pool:
+        """With what strategies learned on a trunk of regions."""
+        from vidal.heads.trunk import RegionTrunk  # torch
+
+        assert regions is not None
+        items = self._items(pool)
+        trunk = RegionTrunk(items, regions.features, regions.probs)
+        rng = step_rng(self.seed, self.number, TRUNK)
+        more, about = dict(regions.columns), dict(items.columns)
+        for learner in self.learners:
+            found = learner.learn(trunk, int(rng.integers(2**62)))
+            more |= found.pool
+            about |= found.labelled
+        return replace(
+            pool, regions=replace(regions, columns=more), items=replace(items, columns=about)
+        )
 
     def _of_heads(self, pool: Pool, regions: Regions) -> dict[str, NDArray[Any]]:
         items = self._items(pool)
@@ -171,3 +192,13 @@ def column_makers() -> dict[str, Maker]:
             items.features, features, rng, vaal
         ),
     }
+
+
+def learners_of(selector: Any) -> tuple[Learner, ...]:
+    """Strategies that train on a trunk: this one and those that it wraps."""
+    found: list[Learner] = []
+    while selector is not None:
+        if isinstance(selector, Learner):
+            found.append(selector)
+        selector = getattr(selector, "inner", None)
+    return tuple(found)

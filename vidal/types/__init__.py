@@ -18,6 +18,7 @@ from vidal.types.arrays import (
 )
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
 from vidal.types.items import BACKGROUND, Items
+from vidal.types.open_set import Course, HeadSpec, Learned, Looked, Seen, Side
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
 from vidal.types.tables import Annotations, Detections, LabelledClip, Skipped
 from vidal.types.verdicts import Carried, ErrorEstimate, Links
@@ -29,6 +30,7 @@ __all__ = [
     "BoolArray",
     "Carried",
     "Clip",
+    "Course",
     "Detections",
     "ErrorEstimate",
     "Explanation",
@@ -37,16 +39,21 @@ __all__ = [
     "FrameRef",
     "FrameSet",
     "HalfArray",
+    "HeadSpec",
     "Image",
     "IntArray",
     "Items",
     "LabelledClip",
+    "Learned",
     "Links",
+    "Looked",
     "Pool",
     "Query",
     "Regions",
     "Sample",
     "ScoreArray",
+    "Seen",
+    "Side",
     "Skipped",
     "SkippedClip",
     "frozen",

@@ -120,6 +120,11 @@ class Pool:
             no strategy needs it.
         labelled_columns: named arrays with one row a labelled frame: ``embedding`` as in
             ``columns``; ``objects`` (L, K) int64, annotated objects of each class.
+        asked: what the last answered query asked for, as the model of then saw it, with the
+            answers and the columns that the strategy wanted kept (``Remembering``); None where no
+            strategy needs it, or nothing was asked so far.
+        precisions: share of known objects in what each answered query asked for, oldest first;
+            NaN where nothing was found there. Empty where no strategy needs it.
     """
 
     frames: FrameSet
@@ -129,6 +134,8 @@ class Pool:
     regions: Regions | None = None
     items: Items | None = None
     labelled_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    asked: Items | None = None
+    precisions: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labelled.clips != self.frames.clips:
