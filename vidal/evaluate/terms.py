@@ -46,7 +46,7 @@ FRAMES = Terms(
     items="frames",
     costs="boxes",
     tests="test clips",
-    unused=frozenset({"wrong", "query_precision", "query_recall"}),
+    unused=frozenset({"wrong", "query_precision", "query_recall", "known", "unknown", "cost"}),
 )
 """Of video, for object detection."""
 
