@@ -76,7 +76,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
-    "pal": Portable,
+    "portable-pal": Portable,
     "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,

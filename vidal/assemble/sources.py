@@ -25,7 +25,7 @@ SOURCES: Mapping[str, str] = {
     "mahalanobis": "Lee et al., NeurIPS 2018",
     "margin": "Scheffer, Decomain & Wrobel, 2001; on frames Brust et al., 2019",
     "msp": "Hendrycks & Gimpel, ICLR 2017",
-    "pal": "Portable Active Learning for Object Detection, CVPR 2026, arXiv 2605.10349",
+    "portable-pal": "Portable Active Learning for Object Detection, CVPR 2026, arXiv 2605.10349",
     "ppal": "Yang, Huang & Crowley, CVPR 2024",
     "random": "a baseline",
     "random-r": "Zolfaghari Bengar et al., ICCVW 2019: a baseline",
