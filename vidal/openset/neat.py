@@ -2,10 +2,11 @@
 
 "Inconsistency-based data-centric active open-set annotation" (Mao et al., AAAI 2024). Decisions
 between slides and the authors' code (`RuiyuM/Active-OpenSet-NEAT`): an item is known where strictly
-more of its neighbours are known than unknown (code), or where a share of them is (``min_known_frac``;
-1 = all, the slides); of those, twice the budget with the most known neighbours compete (code only);
-the softmax is of raw counts, unknown neighbours left out. Ours: ties of numbers of known neighbours,
-all of them in a first round, go by inconsistency, where the code takes the order of its loop.
+more of its neighbours are known than unknown (code), or where a share of them is
+(``min_known_frac``; 1 = all, the slides); of those, twice the budget with the most known neighbours
+compete (code only); the softmax is of raw counts, unknown neighbours left out. Ours: ties of
+numbers of known neighbours, all of them in a first round, go by inconsistency, where the code takes
+the order of its loop.
 """
 
 from __future__ import annotations
@@ -100,9 +101,9 @@ def ordered(
     """``min(budget, N)`` positions, the most wanted first.
 
     Of the items that are known by their neighbours, ``keep`` times the budget with the most known
-    neighbours (equals by inconsistency); of those the most inconsistent (equals by known neighbours,
-    then the lower position). Where too few are known, others follow by their share of known
-    neighbours, then by inconsistency.
+    neighbours (equals by inconsistency); of those the most inconsistent (equals by known
+    neighbours, then the lower position). Where too few are known, others follow by their share of
+    known neighbours, then by inconsistency.
 
     Args:
         inconsistency_scores: (N,) finite.
