@@ -62,7 +62,8 @@ class Compared:
         unknown = items.keep(items.answers == items.unknown)
         return cls(
             _directions(regions.probs, regions.features, labels, kind),
-            *(_of_items(each, kind) for each in (known, unknown)),
+            _of_items(known, kind),
+            _of_items(unknown, kind),
             known.answers,
         )
 
@@ -231,11 +232,8 @@ class _Order:
     def _greedy_of(self, rng: Generator) -> Callable[[IntArray, int], IntArray]:
         if self._strategy.function != "logdetcmi":
             return self._covering
-        query, private = (
-            tuple(each[rows] for each in side)
-            for side in (self._compared.query, self._compared.private)
-            for rows in [np.sort(rng.permutation(len(side[0]))[:SIDE])]
-        )
+        query = _drawn(self._compared.query, rng)
+        private = _drawn(self._compared.private, rng)
         return lambda part, budget: self._informing(part, budget, query, private)
 
     def _covering(self, part: IntArray, budget: int) -> IntArray:
@@ -257,9 +255,9 @@ class _Order:
         mine, strategy = self._compared.part(part), self._strategy
         to_query = strategy.eta * similarity(query, mine)
         to_private = strategy.nu * similarity(private, mine)
-        both = tuple(np.concatenate(pair) for pair in zip(query, private, strict=True))
+        both = np.concatenate([query[0], private[0]]), np.concatenate([query[1], private[1]])
         given = Residual.of(private, to_private)
-        informed = Residual.of((both[0], both[1]), np.concatenate([to_query, to_private]))
+        informed = Residual.of(both, np.concatenate([to_query, to_private]))
         free, picks = np.ones(len(part), np.bool_), list[int]()
         while len(picks) < min(budget, len(part)):
             gains = np.log(given.left) - np.log(informed.left)
@@ -270,6 +268,12 @@ class _Order:
             given.add(pick, row)
             informed.add(pick, row)
         return np.array(picks, np.int64)
+
+
+def _drawn(side: Directions, rng: Generator) -> Directions:
+    """At most ``SIDE`` of them."""
+    rows = np.sort(rng.permutation(len(side[0]))[:SIDE])
+    return side[0][rows], side[1][rows]
 
 
 class Residual:
