@@ -16,7 +16,18 @@ from vidal.testing import StrategyContract
 from vidal.testing.strategies import a_pool, completed, distances, generator
 
 NEIGHBOURS_ALLOWED = {"random"}
-BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
+BATCHES = {
+    "badge",
+    "batchbald",
+    "cluster-margin",
+    "coreset",
+    "e2oal",
+    "eaoa",
+    "eoal",
+    "kcenter",
+    "pal",
+    "ppal",
+}
 CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 

@@ -15,6 +15,10 @@ from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
+from vidal.openset.e2oal import E2oal
+from vidal.openset.eaoa import Eaoa
+from vidal.openset.eoal import Eoal
+from vidal.openset.lfosa import Lfosa
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
@@ -63,16 +67,20 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "certainty": region_score("certainty"),
     "cluster-margin": ClusterMargin,
     "coreset": Coreset,
+    "e2oal": E2oal,
+    "eaoa": Eaoa,
     "egl": region_score("egl"),
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
     "entropy-l1-pseudo-label": EntropyL1PseudoLabel,
+    "eoal": Eoal,
     "every-nth": EveryNth,
     "kcenter": KCenter,
     "label-dispersion": region_score("label-dispersion"),
     "learning-loss": region_score("learning-loss"),
     "least-confidence": region_score("least-confidence"),
+    "lfosa": Lfosa,
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
