@@ -17,7 +17,7 @@ WITH_LABELS = [
     ("vaal", []),
     ("svm-margin", []),
     ("mahalanobis", []),
-    ("pal", []),
+    ("portable-pal", []),
 ]
 WITHOUT_LABELS = ["certainty", "energy", "egl", "mahalanobis", "msp"]
 
@@ -59,7 +59,7 @@ def test_strategies_that_learn_from_labels_choose(name, options, rendered, label
     assert select(rendered / "clips", tmp_path / "one", *given) == 0
     chosen = picks(tmp_path / "one")
     assert len(chosen) == 4
-    if name != "pal":
+    if name != "portable-pal":
         assert all("no detections" not in each["reason"] for each in chosen)
     if name == "bald":
         assert select(rendered / "clips", tmp_path / "two", *given) == 0
@@ -76,7 +76,7 @@ def test_strategies_that_need_no_labels_run_without_them(name, rendered, cache, 
     assert ("too little is labelled" in said) == (name == "mahalanobis")
 
 
-@pytest.mark.parametrize(("name", "options"), [*WITH_LABELS[:6], ("pal", [])])
+@pytest.mark.parametrize(("name", "options"), [*WITH_LABELS[:6], ("portable-pal", [])])
 def test_before_any_labels_heads_are_refused_before_any_work_and_the_way_out_is_named(
     name, options, rendered, tmp_path, capsys
 ):

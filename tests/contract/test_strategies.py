@@ -16,18 +16,9 @@ from vidal.testing import StrategyContract
 from vidal.testing.strategies import a_pool, completed, distances, generator
 
 NEIGHBOURS_ALLOWED = {"random"}
-BATCHES = {
-    "badge",
-    "batchbald",
-    "cluster-margin",
-    "coreset",
-    "e2oal",
-    "eaoa",
-    "eoal",
-    "kcenter",
-    "pal",
-    "ppal",
-}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "portable-pal", "ppal"}
+BATCHES |= {"neat", "neat-passive", "similar"}
+BATCHES |= {"e2oal", "eaoa", "eoal"}
 CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 

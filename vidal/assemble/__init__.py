@@ -17,8 +17,12 @@ from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
 from vidal.openset.e2oal import E2oal
 from vidal.openset.eaoa import Eaoa
+from vidal.openset.eco import EvidenceConflict
 from vidal.openset.eoal import Eoal
 from vidal.openset.lfosa import Lfosa
+from vidal.openset.neat import NEAT_PASSIVE, Neat
+from vidal.openset.openmax import OpenMax
+from vidal.openset.similar_picks import Similar
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
@@ -69,6 +73,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "coreset": Coreset,
     "e2oal": E2oal,
     "eaoa": Eaoa,
+    "eco": EvidenceConflict,
     "egl": region_score("egl"),
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
@@ -84,10 +89,15 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
-    "pal": Portable,
+    "neat": Neat,
+    "neat-passive": NEAT_PASSIVE,
+    "openmax": OpenMax,
+    "portable-pal": Portable,
     "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,
+    "react": region_score(OPEN_SET["react"]),
+    "similar": Similar,
     "svm-margin": region_score("svm-margin"),
     "temporal-coherence": TemporalCoherence,
     "vaal": region_score("vaal"),

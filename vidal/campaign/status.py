@@ -9,6 +9,8 @@ from typing import Any
 
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
+from vidal.campaign.history import history_of
+from vidal.selection.history import counts_dict
 from vidal.words import counted
 
 
@@ -67,6 +69,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
     counts, tally = record.counts(), record.tally()
     model = campaign.newest_model()
     step = next_step(campaign)
+    answered = {each.round: each.counts for each in history_of(campaign).queries}
     splits: dict[str, int] = {"train": 0, "validation": 0, "test": 0}
     for clip in record.clips():
         splits[clip.split] += 1
@@ -94,6 +97,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
                 "waiting": tally[each.number]["queried"],
                 "skipped": tally[each.number]["skipped"],
                 "model": each.model,
+                "asked_about": counts_dict(answered.get(each.number)),
             }
             for each in record.rounds()
         ],

@@ -10,7 +10,9 @@ import numpy as np
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.random_share import select_with_random
+from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
+from vidal.selection.history import NO_HISTORY, History
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
@@ -30,12 +32,14 @@ class Choice:
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
+        asked: the regions that the query asks about; None where no detector looked.
     """
 
     query: Query
     scored: Scored
     drawn: int
     balance: BalanceTold | None = None
+    asked: Asked | None = None
 
 
 def choose(
@@ -46,6 +50,7 @@ def choose(
     wanted: int,
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
+    history: History = NO_HISTORY,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -59,14 +64,15 @@ def choose(
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
         truth: for the oracles of a simulation only; see ``build_pool``.
         trainer: makes columns that are not stored; None = none are needed.
+        history: what the answers to earlier queries say.
     """
     while True:
-        pool = _pool(plan, lookup, truth, trainer)
+        pool = _pool(plan, lookup, truth, trainer, history)
         positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
-            return replace(made, balance=told)
+            return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
         lookup = lookup.without(lost)
 
 
@@ -79,6 +85,7 @@ def recall(
     wanted: int,
     drawn: int,
     trainer: Trainer | None = None,
+    history: History = NO_HISTORY,
 ) -> Choice:
     """What an earlier run chose, told again; frames that are not in the pool are left out.
 
@@ -89,9 +96,9 @@ def recall(
         number: of the round.
         wanted: its budget in frames.
         drawn: how many of the last frames were drawn at random.
-        trainer: as for ``choose``.
+        trainer, history: as for ``choose``.
     """
-    pool = _pool(plan, lookup, None, trainer)
+    pool = _pool(plan, lookup, None, trainer, history)
     where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
     positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
     made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
@@ -126,6 +133,7 @@ def _pool(
     lookup: Lookup,
     truth: Mapping[str, Annotations] | None,
     trainer: Trainer | None,
+    history: History,
 ) -> Pool:
     pool = build_pool(
         lookup.parts(),
@@ -135,7 +143,19 @@ def _pool(
         floor=plan.floor,
         truth=truth,
     )
+    pool = history.told_to(pool, plan.selector.needs, plan.strategy)
     return pool if trainer is None else trainer.complete(pool)
+
+
+def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
+    return asked_of(
+        made.query,
+        lookup.gathered.detections,
+        pool,
+        plan.selector,
+        strategy=plan.strategy,
+        threshold=plan.threshold,
+    )
 
 
 def _choice(

@@ -17,6 +17,7 @@ from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.protocols import Selector
 from vidal.query.budget import Budget
+from vidal.selection.history import NO_HISTORY, History
 from vidal.types import BoolArray, Clip, SkippedClip
 
 
@@ -92,6 +93,7 @@ class Prepared:
         round: number of the round.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
         notes: remarks for the reader.
+        history: what the answers to earlier queries say.
     """
 
     clips: tuple[Clip, ...]
@@ -103,6 +105,7 @@ class Prepared:
     round: int = 0
     barred: Mapping[str, BoolArray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    history: History = NO_HISTORY
 
     @property
     def base_text(self) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 from vidal.evaluate.intervals import Interval
 from vidal.query.balance_told import BalanceTold
+from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
+from vidal.selection.history import NO_HISTORY, History
 from vidal.types import (
     BoolArray,
     Clip,
@@ -72,6 +74,8 @@ class SelectionResult:
             ``weight_of_prior``; None where none are expected.
         balance: what class balance weighed; None where it was not asked for.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
+        asked: the regions that the query asks about; None where no detector looked, or told again.
+        history: what the answers to earlier queries say.
     """
 
     query: Query
@@ -92,3 +96,5 @@ class SelectionResult:
     expected_by: Mapping[str, Any] | None = None
     balance: BalanceTold | None = None
     prints: Callable[[str], Prints | None] = _unknown
+    asked: Asked | None = None
+    history: History = NO_HISTORY

@@ -57,6 +57,7 @@ def run_selection(
         wanted=prepared.wanted,
         truth=truth,
         trainer=trainer,
+        history=prepared.history,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -87,6 +88,7 @@ def retell_selection(
         wanted=prepared.wanted,
         drawn=drawn,
         trainer=trainer,
+        history=prepared.history,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -197,11 +199,17 @@ def _result(
         budget_base=prepared.base_text,
         settings=plan.settings,
         versions=versions(),
-        notes=(*remarks, *notes_on(prepared, found, choice.query)),
+        notes=(
+            *remarks,
+            *prepared.history.sentences,
+            *notes_on(prepared, found, choice.query),
+        ),
         drawn=choice.drawn,
         forecast=lesson.forecast,
         expected=expected,
         expected_by=lesson.source,
         balance=choice.balance,
         prints=found.prints,
+        asked=choice.asked,
+        history=prepared.history,
     )

@@ -18,7 +18,7 @@ from vidal.images.runs import INITIAL, query_of, row_of
 from vidal.images.task import COMMON, RARE, UNKNOWN, make_task
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("images-*.yaml"))
-NOT_FOR_IMAGES = {"expected-errors", "every-nth", "random-r", "temporal-coherence", "pal"}
+NOT_FOR_IMAGES = {"expected-errors", "every-nth", "random-r", "temporal-coherence", "portable-pal"}
 SEMI = """
   variants:
     two-model: {strategy: entropy, semi: two-model, pseudo: {share: 0.2}}
