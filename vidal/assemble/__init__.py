@@ -15,6 +15,10 @@ from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
+from vidal.openset.eco import EvidenceConflict
+from vidal.openset.neat import NEAT_PASSIVE, Neat
+from vidal.openset.openmax import OpenMax
+from vidal.openset.similar_picks import Similar
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
@@ -63,6 +67,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "certainty": region_score("certainty"),
     "cluster-margin": ClusterMargin,
     "coreset": Coreset,
+    "eco": EvidenceConflict,
     "egl": region_score("egl"),
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
@@ -76,10 +81,15 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
+    "neat": Neat,
+    "neat-passive": NEAT_PASSIVE,
+    "openmax": OpenMax,
     "portable-pal": Portable,
     "ppal": Ppal,
     "random": Random,
     "random-r": RandomR,
+    "react": region_score(OPEN_SET["react"]),
+    "similar": Similar,
     "svm-margin": region_score("svm-margin"),
     "temporal-coherence": TemporalCoherence,
     "vaal": region_score("vaal"),

@@ -39,6 +39,7 @@ PLAIN = frozenset(
         "labelled",
         "features",
         "logits",
+        "layer",
         "heads",
         "labels",
         "trunk",
@@ -214,6 +215,7 @@ def build_pool(
         about,
         asked=fitted.past.asked if "asked" in needs else None,
         precisions=fitted.past.precisions if "precision" in needs else (),
+        layer=_last_layer(fitted) if "layer" in needs else None,
     )
 
 
@@ -255,7 +257,7 @@ def _labelled_side(
     about["objects"] = one_hot.astype(np.int64)
     columns = _encoded(fitted, needs, fitted.labelled)
     if "logits" in needs:
-        columns["logits"] = _last_layer(fitted, looks)
+        columns["logits"] = _logits_of(fitted, looks)
     for each in learned:
         columns |= each.labelled
     return Items(looks.features, with_background(looks.probs), answers, columns), about
@@ -346,13 +348,19 @@ def _labelledness(fitted: Fitted) -> NDArray[Any]:
 
 
 def _logits(fitted: Fitted) -> NDArray[Any]:
-    return _last_layer(fitted, fitted.looks())
+    return _logits_of(fitted, fitted.looks())
 
 
-def _last_layer(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+def _logits_of(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+    weight, bias = _last_layer(fitted)
+    return np.asarray(looks.features @ weight + bias, np.float32)
+
+
+def _last_layer(fitted: Fitted) -> tuple[FloatArray, FloatArray]:
+    """(D, K) weights and (K,) offsets."""
     last = fitted.model.network.last
     weight, bias = (each.detach().float().cpu().numpy() for each in (last.weight, last.bias))
-    return np.asarray(looks.features @ weight.T + bias, np.float32)
+    return weight.T, bias
 
 
 _COLUMNS: Mapping[str, Callable[[Fitted], NDArray[Any]]] = {

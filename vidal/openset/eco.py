@@ -4,10 +4,11 @@ Evidence Conflict Sampling is known from survey slides only; no code was found. 
 is a Gaussian of each class and speaks for the class y_j that makes it most likely; the score is
 printed as prod_y E_y with E_y = prod over j with y_j = y of exp P(x_j | y). As the features are
 divided among the classes that is exp sum_j max_y P(x_j | y): the amount of evidence, no conflict
-(``literal``). ``conflict`` is our reading: sum_y log(eps + sum over j with y_j = y of P_jy), which is
-largest where all classes have evidence. Ours as well: statistics of each class (the slide: of all
-items, with the deviation in place of the variance), the kernel exp(-z^2 / 2) for P, so that features
-of small variance do not rule, and features made independent by PCA and scaled to deviation 1 before.
+(``literal``). ``conflict`` is our reading: sum_y log(eps + sum over j with y_j = y of P_jy), which
+is largest where all classes have evidence. Ours as well: statistics of each class (the slide: of
+all items, with the deviation in place of the variance), the kernel exp(-z^2 / 2) for P, so that
+features of small variance do not rule, and features made independent by PCA and scaled to deviation
+1 before.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def class_gaussians(
     return np.stack([means, np.maximum(variances, least)])
 
 
-def likelihood(features: NDArray[Any], gaussians: NDArray[Any], density: bool = False) -> ScoreArray:
+def likelihood(
+    features: NDArray[Any], gaussians: NDArray[Any], density: bool = False
+) -> ScoreArray:
     """(N, D, K) exp(-z^2 / 2) of every feature under every class, in [0, 1]; or the density.
 
     Args:
@@ -111,7 +114,7 @@ def evidence_conflict(likelihoods: NDArray[Any], eps: float = 1e-6) -> ScoreArra
     p = np.asarray(likelihoods, np.float64)
     if not eps > 0:
         raise ValueError(f"eps {eps}")
-    n, features, classes = p.shape
+    n, _, classes = p.shape
     if classes < 2:
         return evidence_literal(p)
     winner = p.argmax(axis=2)

@@ -2,10 +2,11 @@
 
 "Inconsistency-based data-centric active open-set annotation" (Mao et al., AAAI 2024). Decisions
 between slides and the authors' code (`RuiyuM/Active-OpenSet-NEAT`): an item is known where strictly
-more of its neighbours are known than unknown (code), or where a share of them is (``min_known_frac``;
-1 = all, the slides); of those, twice the budget with the most known neighbours compete (code only);
-the softmax is of raw counts, unknown neighbours left out. Ours: ties of numbers of known neighbours,
-all of them in a first round, go by inconsistency, where the code takes the order of its loop.
+more of its neighbours are known than unknown (code), or where a share of them is
+(``min_known_frac``; 1 = all, the slides); of those, twice the budget with the most known neighbours
+compete (code only); the softmax is of raw counts, unknown neighbours left out. Ours: ties of
+numbers of known neighbours, all of them in a first round, go by inconsistency, where the code takes
+the order of its loop.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from vidal.errors import UsageError
 from vidal.openset.checks import finite, known_probs
 from vidal.openset.purity import energy
 from vidal.query.batch import highest_rows
+from vidal.query.options import Preset
 from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.types import BoolArray, Explanation, IntArray, Pool, ScoreArray
+
+_BLOCK = 8_192
 
 FROZEN = "frozen"
 """The column of features that no label has shaped; on video those of the detector."""
@@ -100,9 +104,9 @@ def ordered(
     """``min(budget, N)`` positions, the most wanted first.
 
     Of the items that are known by their neighbours, ``keep`` times the budget with the most known
-    neighbours (equals by inconsistency); of those the most inconsistent (equals by known neighbours,
-    then the lower position). Where too few are known, others follow by their share of known
-    neighbours, then by inconsistency.
+    neighbours (equals by inconsistency); of those the most inconsistent (equals by known
+    neighbours, then the lower position). Where too few are known, others follow by their share of
+    known neighbours, then by inconsistency.
 
     Args:
         inconsistency_scores: (N,) finite.
@@ -220,7 +224,8 @@ class Neat:
         k = min(self.neighbours, len(items))
         if not k or not len(own):
             return np.zeros((len(own), items.unknown + 1), np.int64)
-        return neighbour_counts(items.answers[nearest(own, base, k)], items.unknown)
+        parts = [nearest(own[at : at + _BLOCK], base, k) for at in range(0, len(own), _BLOCK)]
+        return neighbour_counts(items.answers[np.concatenate(parts)], items.unknown)
 
     def _inconsistency(self, pool: Pool, rows: IntArray, counts: IntArray) -> ScoreArray:
         if self.passive:
@@ -234,3 +239,12 @@ class Neat:
         there = known_by_neighbours(counts, self.min_known_frac)
         worth = _known(counts) if self.passive else self._inconsistency(pool, rows, counts)
         return np.where(there, worth, 0.0).astype(np.float64), counts
+
+
+NEAT_PASSIVE = Preset(
+    Neat,
+    "Objects with the most known ones among their nearest labelled objects (purity).",
+    {"passive": True},
+    frozenset({"keep"}),
+)
+"""The first step alone: what the inconsistency adds to it is the difference to `Neat`."""

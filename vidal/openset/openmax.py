@@ -1,11 +1,11 @@
 """OpenMax: the probability of none of the classes, from how far activations lie from class means.
 
 Bendale and Boult, "Towards open set deep networks", CVPR 2016. Decisions: the distance is that of
-the authors' code (`abhijitbendale/OSDN`, `openmax_utils.py`), a 200th of the Euclidean one plus that
-of the cosine; the Weibull distribution is fitted as by their libMR, to the largest distances moved
-so that the smallest of them is 1; alpha is 3, as in the re-implementations that papers on open-set
-active learning compare with (the authors' code has 10). A row with a negative logit is raised to
-begin at 0: else a smaller logit would grow when it is shrunk towards 0.
+the authors' code (`abhijitbendale/OSDN`, `openmax_utils.py`), a 200th of the Euclidean one plus
+that of the cosine; the Weibull distribution is fitted as by their libMR, to the largest distances
+moved so that the smallest of them is 1; alpha is 3, as in the re-implementations that papers on
+open-set active learning compare with (the authors' code has 10). A row with a negative logit is
+raised to begin at 0: else a smaller logit would grow when it is shrunk towards 0.
 """
 
 from __future__ import annotations

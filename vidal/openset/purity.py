@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.openset.checks import finite
 from vidal.types import Items, Pool, ScoreArray
+
+_BLOCK = 1 << 22
+"""Features that are held at once: 32 MB."""
 
 
 def energy(logits: NDArray[Any]) -> ScoreArray:
@@ -113,6 +117,37 @@ def distance_words(pool: Pool) -> str:
     if pool.items is not None and _enough(pool.items):
         return "Mahalanobis score"
     return "energy (too little is labelled for distances)"
+
+
+REACT_PERCENTILE = 90.0
+"""Of the activations of labelled known items: above it they are cut off, as in the ReAct code."""
+
+
+def rectified(
+    features: NDArray[Any], items: Items, layer: tuple[NDArray[Any], NDArray[Any]]
+) -> ScoreArray:
+    """(N,) `react` with its threshold from what is labelled; `energy` where no class is.
+
+    Args:
+        features: (N, D).
+        items: labelled, with features.
+        layer: (D, K) weights and (K,) offsets of the last layer.
+    """
+    known = items.known().features
+    threshold = np.inf
+    if known.size:
+        threshold = float(np.percentile(finite(known), REACT_PERCENTILE))
+    step = max(1, _BLOCK // max(1, features.shape[1]))
+    starts = range(0, max(1, len(features)), step)
+    parts = [react(finite(features[at : at + step]), *layer, threshold) for at in starts]
+    return np.concatenate(parts)
+
+
+def rectified_words(pool: Pool) -> str:
+    """What `rectified` is of a pool, for the reasons of a query."""
+    if pool.items is not None and len(pool.items.known()):
+        return "energy of cut-off activations"
+    return "energy (no labelled object of the classes: nothing is cut off)"
 
 
 def _enough(items: Items) -> bool:

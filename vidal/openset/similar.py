@@ -3,9 +3,9 @@
 Kothawade, Beck, Killamsetty and Iyer, "SIMILAR: submodular information measures based active
 learning in realistic scenarios", NeurIPS 2021: Q = labelled objects of known classes, P = annotated
 unknown ones, s = cosine of gradients of the last layer, weights and bias. Decisions: cosines keep
-their sign, as in MQ-Net's copy (DISTIL's are (s + 1) / 2, which changes what is cut off at 0); nothing
-is ever below 0, with P empty too; eta = nu = 1. FLCMI and FLCG are facility location on a clipped
-kernel, so one greedy rule serves both.
+their sign, as in MQ-Net's copy (DISTIL's are (s + 1) / 2, which changes what is cut off at 0);
+nothing is ever below 0, with P empty too; eta = nu = 1. FLCMI and FLCG are facility location on a
+clipped kernel, so one greedy rule serves both.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.arrays import numbered
-from vidal.types import FloatArray, IntArray, ScoreArray
-
-Kernel = ScoreArray | FloatArray
+from vidal.types import IntArray, ScoreArray
 
 
 def gradient_similarity(
@@ -30,8 +28,8 @@ def gradient_similarity(
 ) -> ScoreArray:
     """(N, M) cosine of gradients of a last layer with bias, in [-1, 1]; 0 with a gradient of zero.
 
-    Their inner product is (q . q')(1 + f . f') with the errors q = p - e_y, so the cosine is that of
-    the errors times that of the features with a 1 behind them.
+    Their inner product is (q . q')(1 + f . f') with the errors q = p - e_y, so the cosine is that
+    of the errors times that of the features with a 1 behind them.
 
     Args:
         errors_a: (N, C) probabilities less 1 for the class that counts as right.
@@ -104,11 +102,8 @@ def clipped_kernel(
     return np.asarray(clip_rows(s, most, off))
 
 
-def clip_rows(
-    similarities: NDArray[Any], most: ScoreArray | None, off: ScoreArray
-) -> NDArray[Any]:
-    """(n, m) of similarities (n, m) of some rows: at most ``most`` (n,), less ``off`` (n,), at least
-    0; in the precision of the similarities."""
+def clip_rows(similarities: NDArray[Any], most: ScoreArray | None, off: ScoreArray) -> NDArray[Any]:
+    """(n, m) >= 0: similarities (n, m), at most ``most`` (n,), less ``off`` (n,); their type."""
     kind = similarities.dtype
     result = similarities - off[:, None].astype(kind)
     if most is not None:
@@ -154,8 +149,8 @@ def lazy_greedy(
     """``min(budget, N)`` positions in the order picked: each covers most of what is left.
 
     Facility location sum_i max_j k_ij, which starts from 0, by Minoux's lazy greedy rule: the gain
-    of an item only falls, so what it was is a bound, and few are computed again. The picks are those
-    of the plain greedy rule. Equal gains go to the lower position.
+    of an item only falls, so what it was is a bound, and few are computed again. The picks are
+    those of the plain greedy rule. Equal gains go to the lower position.
 
     Args:
         kernel: (n, N) >= 0; row i is what is covered, column j what may be picked. Usually n = N.
@@ -165,22 +160,31 @@ def lazy_greedy(
     Raises:
         ValueError: a value below 0 or not finite, or a relevance of another length.
     """
-    columns = np.ascontiguousarray(np.asarray(kernel).T)
-    if not np.issubdtype(columns.dtype, np.floating):
-        columns = columns.astype(np.float64)
-    n = len(columns)
+    picks = gainful(kernel, budget)
+    n = np.shape(kernel)[1]
     worth = np.zeros(n) if relevance is None else np.asarray(relevance, np.float64).reshape(-1)
-    if len(worth) != n or not (columns >= 0).all() or not np.isfinite(columns.sum()):
-        raise ValueError("a kernel with values below 0 or not finite, or another relevance")
-    picks = _greedy(columns, min(budget, n))
+    if len(worth) != n:
+        raise ValueError(f"a relevance of {len(worth)} for {n} items")
     rest = np.ones(n, np.bool_)
     rest[picks] = False
     order = np.argsort(-worth, kind="stable")
-    return np.concatenate([np.array(picks, np.int64), order[rest[order]]])[: max(0, budget)]
+    return np.concatenate([picks, order[rest[order]]])[: max(0, budget)]
 
 
-def _greedy(columns: NDArray[Any], budget: int) -> list[int]:
-    """Rows of the turned kernel as long as there is a gain."""
+def gainful(kernel: NDArray[Any], budget: int) -> IntArray:
+    """The picks of `lazy_greedy` as long as there is a gain, at most ``budget`` of them.
+
+    Args:
+        kernel, budget: as there; a kernel of float32 is added up in float64.
+
+    Raises:
+        ValueError: a value below 0 or not finite.
+    """
+    columns = np.ascontiguousarray(np.asarray(kernel).T)
+    if columns.dtype not in (np.float32, np.float64):
+        columns = columns.astype(np.float64)
+    if not (columns >= 0).all() or not np.isfinite(columns).all():
+        raise ValueError("a kernel with values below 0 or not finite")
     covered = np.zeros(columns.shape[1], columns.dtype)
     # As later gains: row by row, so that equal items stay equal to the last bit.
     gains = columns.sum(axis=1, dtype=np.float64)
@@ -198,7 +202,7 @@ def _greedy(columns: NDArray[Any], budget: int) -> list[int]:
             continue
         more = np.maximum(columns[row] - covered, 0).sum(dtype=np.float64)
         heapq.heapreplace(heap, (-float(more), row, len(picks)))
-    return picks
+    return np.array(picks, np.int64)
 
 
 def logdet_cmi(

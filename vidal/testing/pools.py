@@ -39,7 +39,7 @@ REGION_COLUMNS = frozenset(
     }
 )
 OTHER_NEEDS = frozenset(
-    {"regions", "features", "labelled", "labels", "heads", "trunk", "precision", "asked"}
+    {"regions", "features", "labelled", "labels", "heads", "trunk", "precision", "asked", "layer"}
 )
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
@@ -94,14 +94,22 @@ def a_pool(
         _some_items(seed + 1, k, wanted, first_round) if "labelled" in wanted else None,
         _about_labelled(np.random.default_rng(seed + 2), len(taken), wanted, k),
         precisions=(0.25, 0.75) if "precision" in wanted and not first_round else (),
+        layer=_a_layer(seed + 6, k) if "layer" in wanted else None,
     )
+
+
+def _a_layer(seed: int, k: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(16, k)).astype(np.float32), rng.normal(size=k).astype(np.float32)
 
 
 def _some_items(seed: int, k: int, wanted: frozenset[str], first_round: bool) -> Items:
     items = some_items(np.random.default_rng(seed), k=k)
-    if "frozen" in wanted:
-        frozen = np.random.default_rng(seed + 5).normal(size=(len(items), 16)).astype(np.float32)
-        items = replace(items, columns={**items.columns, "frozen": frozen})
+    for name, width in (("frozen", 16), ("logits", k)):
+        if name in wanted:
+            rng = np.random.default_rng(seed + 5 + width)
+            more = rng.normal(size=(len(items), width)).astype(np.float32)
+            items = replace(items, columns={**items.columns, name: more})
     return items.keep(items.answers != items.unknown) if first_round else items
 
 
@@ -199,8 +207,9 @@ def joined(first: Pool, second: Pool) -> Pool:
         FrameSet(both.clips, EMPTY, EMPTY),
         {c: np.concatenate([first.column(c), second.column(c)]) for c in sorted(COLUMNS)},
         Regions(pos=pos, **rows, columns=columns),
-        some_items(np.random.default_rng(0)),
+        first.items,
         {"objects": np.zeros((0, len(CLASSES)), np.int64), "embedding": np.zeros((0, 8))},
+        layer=_a_layer(0, len(CLASSES)),
     )
 
 
