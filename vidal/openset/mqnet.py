@@ -28,8 +28,8 @@ from vidal.arrays import nearest, z_score
 from vidal.errors import UsageError
 from vidal.openset.checks import finite, known_probs
 from vidal.openset.items import frame_scores, reasons
-from vidal.openset.purity import distance_or_energy, energy
-from vidal.query.pools import items_of, regions_of
+from vidal.openset.purity import distance_or_energy, energy, rectified
+from vidal.query.pools import items_of, layer_of, regions_of
 from vidal.query.regions import Fold
 from vidal.query.uncertainty import certainty, entropy, least_confidence
 from vidal.types import Explanation, IntArray, Items, Pool, ScoreArray
@@ -233,8 +233,8 @@ def _share(purity: float, informativeness: float) -> float:
 def csi_purity(embedding: NDArray[Any], labelled: NDArray[Any]) -> ScoreArray:
     """(N,) largest cosine with a labelled item of a known class; 0 where there is none.
 
-    As the code has it: one view, no rotations, no weight of norms. The paper's appendix measures the
-    distance to labelled *unknown* objects, with the sign turned around (errata 8).
+    As the code has it: one view, no rotations, no weight of norms. The paper's appendix measures
+    the distance to labelled *unknown* objects, with the sign turned around (errata 8).
 
     Args:
         embedding: (N, E) of a contrastive encoder.
@@ -254,7 +254,7 @@ _PURITY_NEEDS: dict[str, frozenset[str]] = {
     "csi": frozenset({"contrastive", "labelled"}),
     "msp": frozenset(),
     "mahalanobis": frozenset({"features", "labelled", "logits"}),
-    "react": frozenset({"features", "labelled", "logits"}),
+    "react": frozenset({"features", "labelled", "layer"}),
 }
 
 
@@ -354,13 +354,12 @@ class MQNet:
         if self.purity == "csi":
             own = items_of(pool).known().column("contrastive")
             return csi_purity(finite(regions.column("contrastive"), "embeddings"), own)
+        if self.purity == "react":
+            return rectified(finite(regions.features), items_of(pool), layer_of(pool))
         logits = finite(regions.column("logits"), "logits")
         if self.purity == "energy":
             return energy(logits)
-        features, items = finite(regions.features), items_of(pool)
-        if self.purity == "mahalanobis":
-            return distance_or_energy(features, items, logits)
-        return _react(features, items, logits)
+        return distance_or_energy(finite(regions.features), items_of(pool), logits)
 
 
 def _lesson(asked: Items | None) -> Items | None:
