@@ -204,7 +204,7 @@ class E2oal:
     most_classes: int = 1000
     gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
 
-    needs: ClassVar[frozenset[str]] = LEARNS | {"precision"}
+    needs: ClassVar[frozenset[str]] = LEARNS | {"precision", "frozen"}
 
     def __post_init__(self) -> None:
         check_gap(self.gap)

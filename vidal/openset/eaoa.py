@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -185,8 +185,6 @@ class Eaoa:
     margins: Margins = "auto"
     gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
 
-    needs: ClassVar[frozenset[str]] = LEARNS | {"precision"}
-
     def __post_init__(self) -> None:
         check_gap(self.gap)
         for name in ("k", "votes"):
@@ -197,6 +195,12 @@ class Eaoa:
                 raise UsageError(f"{name} {getattr(self, name)}: negative.", hint="Give 0.")
         if not 0 <= self.target <= 1:
             raise UsageError(f"target {self.target}: outside 0..1.", hint="The paper's is 0.6.")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it learns from, and features that no label has shaped where they are asked for."""
+        own = LEARNS | {"precision"}
+        return own | {"frozen"} if self.features == "frozen" else own
 
     def learn(self, trunk: Trunk, seed: int) -> Learned:
         """Of the pool ``eaoa.logits`` (N, K+1) of the detector of known classes and ``eaoa.votes``
