@@ -22,8 +22,8 @@ from vidal.arrays import component_posterior
 from vidal.errors import UsageError
 from vidal.openset.e2oal_classes import structure_f1, ternary_search
 from vidal.openset.evidential import edl_kl, edl_loss, edl_nll, edl_probs
+from vidal.openset.items import reasons
 from vidal.openset.quotas import filtered_per_class, highest
-from vidal.openset.regions import LEARNS, explained
 from vidal.protocols import Trunk
 from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
@@ -204,7 +204,9 @@ class E2oal:
     most_classes: int = 1000
     gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
 
-    needs: ClassVar[frozenset[str]] = LEARNS | {"precision", "frozen"}
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"regions", "features", "labelled", "labels", "trunk", "precision", "frozen"}
+    )
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -263,7 +265,8 @@ class E2oal:
         def what(row: int) -> str:
             return f"known with probability {posterior[row]:.3f}, information {info[row]:.4f}"
 
-        return explained(pool, posterior * info, positions, what)
+        parts = {"known": posterior, "information": info}
+        return reasons(pool, positions, posterior * info, what, parts)
 
     def _parts(self, pool: Pool) -> tuple[ScoreArray, ScoreArray]:
         """(N,) P(known) and (N,) information."""

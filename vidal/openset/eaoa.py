@@ -18,12 +18,13 @@ from scipy.special import logsumexp
 
 from vidal.arrays import component_posterior, min_max
 from vidal.errors import UsageError
+from vidal.openset.checks import known_probs
+from vidal.openset.items import reasons
 from vidal.openset.one_vs_all import LEAST
 from vidal.openset.purity import energy
 from vidal.openset.quotas import filtered_per_class, highest
-from vidal.openset.regions import LEARNS, class_sizes, explained, known_probs
 from vidal.protocols import Trunk
-from vidal.query.pools import regions_of
+from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
@@ -198,9 +199,9 @@ class Eaoa:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What it learns from, and features that no label has shaped where they are asked for."""
-        own = LEARNS | {"precision"}
-        return own | {"frozen"} if self.features == "frozen" else own
+        """Frozen features only where they vote."""
+        learns = {"regions", "features", "labelled", "labels", "trunk", "precision"}
+        return frozenset(learns | ({"frozen"} if self.features == "frozen" else set()))
 
     def learn(self, trunk: Trunk, seed: int) -> Learned:
         """Of the pool ``eaoa.logits`` (N, K+1) of the detector of known classes and ``eaoa.votes``
@@ -219,7 +220,7 @@ class Eaoa:
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """``min(budget, what fits)`` positions, the most informative first."""
         clean, info = self._parts(pool)
-        probs, k = known_probs(pool), self.steered(pool.precisions)
+        probs, k = self._probs(pool), self.steered(pool.precisions)
         predicted = probs.argmax(axis=1) if len(probs) else np.zeros(0, np.int64)
 
         def rule(count: int) -> IntArray:
@@ -240,16 +241,23 @@ class Eaoa:
         def what(row: int) -> str:
             return f"known with {clean[row]:.3f}, informative with {info[row]:.3f}"
 
-        return explained(pool, clean * info, positions, what)
+        parts = {"clean": clean, "informative": info}
+        return reasons(pool, positions, clean * info, what, parts)
 
     def _parts(self, pool: Pool) -> tuple[ScoreArray, ScoreArray]:
         """(N,) clean and (N,) informative."""
-        regions, known, sizes = regions_of(pool), len(pool.classes), class_sizes(pool)
+        regions, known = regions_of(pool), len(pool.classes)
+        answers = items_of(pool).answers
+        sizes = np.bincount(answers[answers >= 0], minlength=known + 1)
         logits = regions.column("eaoa.logits")
         by_detector = epistemic_learn(logits if sizes[-1] else logits[:, :known], known)
         by_votes = epistemic_data(regions.column("eaoa.votes"), sizes, self.reading)
-        unsure = aleatoric(np.log(np.maximum(known_probs(pool), LEAST)))
+        unsure = aleatoric(np.log(np.maximum(self._probs(pool), LEAST)))
         clean = np.ones(len(regions))
         for each in (by_detector, by_votes):
             clean *= component_posterior(min_max(each), side="low")
         return clean, component_posterior(min_max(unsure), side="high")
+
+    def _probs(self, pool: Pool) -> ScoreArray:
+        """(N, K) by the classifier in use."""
+        return known_probs(regions_of(pool).probs)

@@ -18,9 +18,9 @@ from scipy.special import entr, log_softmax, softmax
 
 from vidal.errors import UsageError
 from vidal.openset.finch import finest_within, first_neighbour_clusters, means_of, partitions
+from vidal.openset.items import reasons
 from vidal.openset.one_vs_all import LEAST, ova_entropy, ova_terms
 from vidal.openset.quotas import highest
-from vidal.openset.regions import LEARNS, explained
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
 from vidal.query.region_picks import frames_of_picks
@@ -201,7 +201,9 @@ class Eoal:
     distance_temperature: float = 1.0
     gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
 
-    needs: ClassVar[frozenset[str]] = LEARNS
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"regions", "features", "labelled", "labels", "trunk"}
+    )
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -244,18 +246,21 @@ class Eoal:
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The best detection."""
         regions, values = regions_of(pool), self._values(pool)
-        closed = closed_set_entropy(regions.column("eoal.positive"))
+        closed, far = closed_set_entropy(regions.column("eoal.positive")), self._far(pool)
 
         def what(row: int) -> str:
-            far = closed[row] + values[row]
-            return f"entropy of its classes {closed[row]:.3f}, of its distances {far:.3f}"
+            return f"entropy of its classes {closed[row]:.3f}, of its distances {far[row]:.3f}"
 
-        return explained(pool, values, positions, what)
+        parts = {"score": values, "closed": closed, "distance": far}
+        return reasons(pool, positions, values, what, parts)
 
     def _values(self, pool: Pool) -> ScoreArray:
         regions = regions_of(pool)
         closed = closed_set_entropy(regions.column("eoal.positive"))
-        return entropic_score(closed, regions.column("eoal.distance"))
+        return entropic_score(closed, self._far(pool))
+
+    def _far(self, pool: Pool) -> ScoreArray:
+        return np.asarray(regions_of(pool).column("eoal.distance"), np.float64)
 
 
 def _levels(features: NDArray[Any], rng: Generator) -> list[IntArray]:

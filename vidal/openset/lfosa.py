@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidal.arrays import component_posterior
 from vidal.errors import UsageError
-from vidal.openset.regions import LEARNS, explained
+from vidal.openset.items import reasons
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
 from vidal.query.regions import Fold, fold
@@ -74,7 +74,9 @@ class Lfosa:
     aggregate: Fold = "top"
     top: int = 3
 
-    needs: ClassVar[frozenset[str]] = LEARNS
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"regions", "features", "labelled", "labels", "trunk"}
+    )
     positive_first: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -107,7 +109,7 @@ class Lfosa:
                 return "taken for an unknown object"
             return f"known with probability {values[row]:.3f} by its activation"
 
-        return explained(pool, values, positions, what)
+        return reasons(pool, positions, values, what, {"known": values})
 
     def _values(self, pool: Pool) -> ScoreArray:
         return known_posterior(regions_of(pool).column("lfosa.logits"))

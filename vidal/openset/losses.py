@@ -22,24 +22,6 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return mean_or_zero(functional.cross_entropy(logits, targets, reduction="none"))
 
 
-def ova_positive(outputs: Tensor) -> Tensor:
-    """(n, 2 C) outputs of a one-vs-all head -> (n, C) P(class) by each."""
-    negative, positive = outputs.chunk(2, dim=1)
-    return torch.sigmoid(positive - negative)
-
-
-def ova_loss(outputs: Tensor, labels: Tensor) -> Tensor:
-    """As ``one_vs_all.ova_loss``, of outputs (n, 2 C)."""
-    own, hardest = _ova_terms(outputs, labels)
-    return mean_or_zero(own + hardest)
-
-
-def ova_entropy(outputs: Tensor) -> Tensor:
-    """(n, 2 C) -> (n,) mean entropy of the heads in nats."""
-    yes, no = _log_sides(outputs)
-    return -(yes.exp() * yes + no.exp() * no).mean(dim=1)
-
-
 def entropic_ova_loss(
     outputs: Tensor, labels: Tensor, alpha: float = 0.8, first_round: bool = False
 ) -> Tensor:

@@ -22,10 +22,12 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from vidal.errors import UsageError
 from vidal.openset.items import frame_scores, reasons
+from vidal.openset.one_vs_all import LEAST, ova_entropy
+from vidal.openset.one_vs_all import ova_loss as ova_loss
+from vidal.openset.one_vs_all import ova_probs as ova_probs
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
 from vidal.query.region_picks import frames_of_picks
@@ -33,60 +35,6 @@ from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.types import BoolArray, Explanation, IntArray, Learned, Pool, ScoreArray
 
 Kind = Literal["clamped", "literal", "probability"]
-
-_LEAST = 1e-12
-"""Smallest argument of a logarithm."""
-
-
-def ova_probs(logits: NDArray[Any]) -> ScoreArray:
-    """(N, C) probability that an item is of each class, against all others.
-
-    Args:
-        logits: (N, 2, C); axis 1 = negative, positive.
-    """
-    o = np.asarray(logits, np.float64)
-    return np.asarray(expit(o[:, 1] - o[:, 0]))
-
-
-def ova_loss(positive: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean of -ln p of the label - ln(1 - p) of the hardest other class; 0 for no items.
-
-    With one class there is no other.
-
-    Args:
-        positive: (N, C) of `ova_probs`.
-        labels: (N,) 0..C-1.
-
-    Raises:
-        ValueError: other numbers, or a label out of range.
-    """
-    p, place = _labelled(positive, labels)
-    if not len(p):
-        return 0.0
-    rows = np.arange(len(p))
-    loss = -np.log(np.maximum(p[rows, place], _LEAST))
-    if p.shape[1] > 1:
-        others = p.copy()
-        others[rows, place] = -np.inf
-        loss -= np.log(np.maximum(1 - others.max(axis=1), _LEAST))
-    return float(loss.mean())
-
-
-def _labelled(positive: NDArray[Any], labels: NDArray[Any]) -> tuple[ScoreArray, IntArray]:
-    p, place = np.asarray(positive, np.float64), np.asarray(labels).astype(np.int64).reshape(-1)
-    if p.ndim != 2 or len(p) != len(place) or ((place < 0) | (place >= p.shape[1])).any():
-        raise ValueError(f"labels {place.shape} for probabilities {p.shape}, or out of range")
-    return p, place
-
-
-def ova_entropy(positive: NDArray[Any]) -> ScoreArray:
-    """(N,) mean entropy in nats of the C binary classifiers, in [0, ln 2]."""
-    p = np.asarray(positive, np.float64)
-    if not p.shape[1]:
-        return np.zeros(len(p))
-    both = np.stack([p, 1 - p])
-    logs = np.log(both, out=np.zeros_like(both), where=both > 0)
-    return np.maximum(0.0, -(both * logs).sum(axis=0).mean(axis=1))
 
 
 def weighted_entropy(positive: NDArray[Any], weights: NDArray[Any]) -> float:
@@ -135,7 +83,7 @@ def scores(
     s = p
     if kind != "probability":
         p = np.maximum(p, math.exp(-1)) if kind == "clamped" else p
-        s = 1 + p * np.log(np.maximum(p, _LEAST))
+        s = 1 + p * np.log(np.maximum(p, LEAST))
     if predicted_unknown is not None:
         s = np.where(np.asarray(predicted_unknown, np.bool_), 1 - s, s)
     return np.asarray(w + mu * s)
