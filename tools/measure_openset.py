@@ -82,17 +82,17 @@ def main() -> None:
     run_it.add_argument("--data", type=Path, required=True, help="mnist.npz, or a folder")
     run_it.add_argument("--strategies", help="names, with commas [all of the configuration]")
     run_it.add_argument("--seeds", type=int, default=3)
-    run_it.add_argument("--rounds", type=int, help="trained, the first one included")
     run_it.add_argument("--workers", type=int, default=1)
     told = parts.add_parser("collect", help="test what the papers say")
     told.add_argument("--docs", action="store_true", help="write docs/open_set.md as well")
     for each in (run_it, told):
         each.add_argument("--out", type=Path, default=Path("openset-images"))
+        each.add_argument("--rounds", type=int, help="trained, the first one included")
     given = parser.parse_args()
     if given.part == "run":
         run(given)
     else:
-        collect(given.out, docs=given.docs)
+        collect(given.out, rounds=given.rounds, docs=given.docs)
 
 
 def plan_of(name: str, out: Path, strategies: Sequence[str], **more: Any) -> ImagesPlan:
@@ -133,8 +133,9 @@ def whole(jobs: Sequence[ImageJob]) -> float:
     return sum(seconds_of(each) for each in jobs)
 
 
-def collect(out: Path, *, docs: bool) -> None:
-    settings = {name: runs_of(name, out) for name in SETTINGS if (out / name / "runs").is_dir()}
+def collect(out: Path, *, rounds: int | None, docs: bool) -> None:
+    there = [name for name in SETTINGS if (out / name / "runs").is_dir()]
+    settings = {name: runs_of(name, out, rounds) for name in there}
     verdicts = [
         judge(each, settings)
         for data in ("mnist", "cifar10")
@@ -162,14 +163,14 @@ def all_claims(data: str) -> Iterator[Claim]:
     yield from claims(f"{data}-4", f"{data}-all", f"{data}-2", noisy)
 
 
-def runs_of(name: str, out: Path) -> Runs:
+def runs_of(name: str, out: Path, rounds: int | None) -> Runs:
     """Strategy -> seed -> run, of what is finished; with the line that never asks."""
     found: dict[str, dict[int, Run]] = {}
     for folder in sorted((out / name / "runs").iterdir()):
         strategy, _, seed = folder.name.rpartition("-")
         if strategy == INITIAL:
             continue
-        plan = plan_of(name, out, [strategy])
+        plan = plan_of(name, out, [strategy], rounds=rounds)
         job = plan.job(strategy, int(seed))
         if not finished(job):
             print(f"{name}: {folder.name} is not finished and left out")
@@ -272,10 +273,7 @@ def table_lines(table: Mapping[str, Any]) -> list[str]:
         " | seeds above | core-s |",
         "|---|---|---|---|---|---|---|",
     ]
-    order = sorted(
-        table.items(), key=lambda each: -(each[1]["accuracy"][-1] or {"value": 0})["value"]
-    )
-    for name, own in order:
+    for name, own in sorted(table.items(), key=best):
         precision = own["query_precision"]
         purity = "-"
         if precision and precision[0] and own.get("mean_query_precision"):
@@ -292,6 +290,12 @@ def table_lines(table: Mapping[str, Any]) -> list[str]:
         ]
         text.append(f"| {name} | {' | '.join(cells)} |")
     return text
+
+
+def best(item: tuple[str, Mapping[str, Any]]) -> float:
+    """Order of a table: best last accuracy first."""
+    found = item[1]["accuracy"][-1]
+    return 0.0 if found is None else -float(found["value"])
 
 
 def cell(found: Mapping[str, Any] | None, *, signed: bool = False) -> str:
