@@ -11,9 +11,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
-from torch.nn import functional
 
 from vidal.openset.bual import complementary_labels, confidence, draw_subset
+from vidal.openset.detector import fit_detector, logits_of
 from vidal.openset.learning import (
     Batch,
     class_outputs,
@@ -138,14 +138,8 @@ def copied_confidence(trunk: Trunk, options: Bual, seed: int) -> ScoreArray:
 def unknown_probs(trunk: Trunk, seed: int) -> tuple[ScoreArray, NDArray[np.bool_]]:
     """(N,) probability of unknown by a classifier of K+1 classes, and whether it is the largest."""
     known = trunk.known
-    network = trunk.network({"logits": HeadSpec(class_outputs(trunk, known + 1))}, seed + 1)
-
-    def loss(batch: Batch) -> Tensor:
-        targets = class_targets(batch.targets, known, known + 1)
-        return functional.cross_entropy(batch.seen.outputs["logits"], targets)
-
-    train(trunk, network, loss, rows=teachers(trunk, unknown=True), seed=seed + 1)
-    probs = _probs(trunk.look(network, "pool").outputs["logits"], known + 1)
+    logits = logits_of(trunk, fit_detector(trunk, seed + 1), "pool")
+    probs = _probs(logits, known + 1)
     return probs[:, -1].copy(), probs.argmax(axis=1) == known
 
 
