@@ -21,7 +21,7 @@ from vidal.openset.bual import (
     paper_score,
     score,
 )
-from vidal.openset.bual_training import dense_loss, negative_loss_torch
+from vidal.openset.bual_training import Mixed, dense_loss, negative_loss_torch
 from vidal.query.region_scores import RegionScore
 
 shares = arrays(np.float64, 8, elements=st.floats(0, 1, width=32))
@@ -193,7 +193,27 @@ def test_reasons_say_both_confidences():
     assert all("unknown with probability" in each for each in words)
 
 
-@pytest.mark.parametrize("wrong", [{"subset": 0}, {"every": 0}, {"top": 0}])
-def test_numbers_below_one_are_refused(wrong):
-    with pytest.raises(UsageError, match="less than 1"):
+def test_a_limited_training_runs_through_the_same_rates():
+    trunk = planted().trunk()
+    rows = np.arange(10)
+    mixed, whole = Mixed(trunk, rows, rows, 30), Mixed(trunk, rows, rows, 0)
+    assert mixed.course(20).steps == 30
+    assert whole.course(20).steps == trunk.course(20).steps == 150
+    assert mixed.course(20).rate(15) == pytest.approx(whole.course(20).rate(75))
+    assert Mixed(trunk, rows, rows, 999).course(20).steps == 150
+
+
+def test_items_of_both_sides_come_in_the_order_asked():
+    trunk = planted().trunk()
+    mixed = Mixed(trunk, np.array([4, 7]), np.array([9, 8, 30]), 0)
+    found = mixed.inputs("labelled", np.array([3, 0, 4, 1]))
+    expected = [("pool", 8), ("labelled", 4), ("pool", 30), ("labelled", 7)]
+    for each, (side, row) in zip(found, expected, strict=True):
+        assert torch.equal(each, trunk.inputs(side, np.array([row]))[0])
+    assert mixed.answers.tolist() == [*trunk.answers[[4, 7]], 3, 3, 3]
+
+
+@pytest.mark.parametrize("wrong", [{"subset": 0}, {"steps": -1}, {"states": 0}, {"top": 0}])
+def test_numbers_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(UsageError, match="less than"):
         Bual(**wrong)
