@@ -64,7 +64,6 @@ IMAGES = Terms(
             "false_positives",
             "misses",
             "redundancy",
-            "unknown",
             "fp_precision",
             "fp_recall",
             "fn_precision",

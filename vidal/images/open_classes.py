@@ -7,6 +7,7 @@ Papers split CIFAR-10 in ways of their own, so figures of two papers are of two 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.random import Generator
@@ -48,7 +49,8 @@ def known_classes(
     Args:
         classes: of the data set, in its order.
         known: K; None = by ``openness``, or as the split has it.
-        openness: share of the classes that is unknown; None = by ``known``.
+        openness: share of the classes that is unknown, to the nearest number of classes; None =
+            by ``known``.
         split: of ``SPLITS``.
         rng: draws, where they are drawn.
 
@@ -78,10 +80,10 @@ def known_classes(
 
 def _by_openness(classes: int, openness: float) -> int:
     """BUAL's openness: unknown classes over all classes."""
-    known = round(classes * (1 - openness))
+    known = round(classes * (1 - Fraction(str(float(openness)))))
     if known < 2:
         raise UsageError(
-            f"data.openness: {openness:g} of {classes} classes leaves {known} known ones.",
+            f"data.openness: {openness:g} of {classes} classes leaves {known} known.",
             hint="Two at least have to be known.",
         )
     return known

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -85,11 +85,13 @@ class Asked:
         images: positions in the task that are labelled from now on.
         picks: what they held.
         pseudo: positions and labels that the next training takes as given (CEAL).
+        told: means over the picks of what the strategy explains them with, by name.
     """
 
     images: tuple[int, ...]
     picks: Picks
     pseudo: tuple[tuple[int, int], ...] = ()
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
 def variant_of(config: ImagesConfig, name: str) -> ImageVariant:
@@ -141,7 +143,8 @@ def query_of(job: ImageJob, number: int) -> Asked | None:
     if values is None:
         return None
     pseudo = tuple((int(position), int(label)) for position, label in values["pseudo"])
-    return Asked(tuple(values["images"]), Picks(**values["picks"]), pseudo)
+    told = values.get("told", {})
+    return Asked(tuple(values["images"]), Picks(**values["picks"]), pseudo, told)
 
 
 def keep_row(job: ImageJob, row: Row, seconds: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -307,6 +307,7 @@ class _Run:
             tuple(int(each) for each in picks),
             self._held(fitted, picks, scores),
             tuple((int(a), int(b)) for a, b in pseudo),
+            means_of(selector.explain(pool, rows).parts),
         )
 
     def _prices(self) -> Prices:
@@ -358,6 +359,14 @@ class _Run:
         if wrong.all() or not wrong.any():
             return None
         return rank_agreement(scores, wrong.astype(np.int64))
+
+
+def means_of(parts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Of the parts of an explanation that are numbers, one a pick."""
+    found = {name: np.asarray(each) for name, each in parts.items()}
+    kept = {n: e for n, e in found.items() if e.ndim == 1 and e.dtype.kind in "biuf" and len(e)}
+    means = {name: float(each.astype(np.float64).mean()) for name, each in kept.items()}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def _recipe(job: ImageJob) -> Recipe:
