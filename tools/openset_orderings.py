@@ -224,14 +224,18 @@ def _parts(main: str) -> Iterator[Claim]:
     ):
         for value in (last, mean):
             what = "last accuracy" if value is last else "mean of rounds"
-            yield Claim(ordering, f"{name} above {other}, {what}", main, (name, value), (other, value))
+            yield Claim(
+                ordering, f"{name} above {other}, {what}", main, (name, value), (other, value)
+            )
 
 
 def _weights(little: str, much: str) -> Iterator[Claim]:
     for setting in (little, much):
         yield Claim("F4", "weight of purity falls over rounds", setting, ("mqnet", weight_fall))
     own = ("mqnet", mean_weight)
-    yield Claim("F4", f"weight of purity above that at {little}", much, own, None, (little, own, None))
+    yield Claim(
+        "F4", f"weight of purity above that at {little}", much, own, None, (little, own, None)
+    )
 
 
 def judge(claim: Claim, settings: Mapping[str, Runs]) -> Verdict:
@@ -256,9 +260,7 @@ def judge(claim: Claim, settings: Mapping[str, Runs]) -> Verdict:
     return Verdict(claim, values, word, {"value": round(found.value, 5), **ends})
 
 
-def _apart(
-    runs: Runs, more: tuple[str, Value], less: tuple[str, Value] | None
-) -> dict[int, float]:
+def _apart(runs: Runs, more: tuple[str, Value], less: tuple[str, Value] | None) -> dict[int, float]:
     """Seed -> difference, of seeds that both have."""
     mine = runs.get(more[0], {})
     theirs = None if less is None else runs.get(less[0], {})

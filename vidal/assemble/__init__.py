@@ -15,13 +15,18 @@ from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
+from vidal.openset.bual import Bual
+from vidal.openset.ccal import Ccal
+from vidal.openset.dias import Dias
 from vidal.openset.e2oal import E2oal
 from vidal.openset.eaoa import Eaoa
 from vidal.openset.eco import EvidenceConflict
 from vidal.openset.eoal import Eoal
 from vidal.openset.lfosa import Lfosa
+from vidal.openset.mqnet import MQNet
 from vidal.openset.neat import NEAT_PASSIVE, Neat
 from vidal.openset.openmax import OpenMax
+from vidal.openset.pal import ProgressivePal
 from vidal.openset.similar_picks import Similar
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
@@ -68,9 +73,12 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "badge": Badge,
     "bald": region_score("bald"),
     "batchbald": BatchBald,
+    "bual": Bual,
+    "ccal": Ccal,
     "certainty": region_score("certainty"),
     "cluster-margin": ClusterMargin,
     "coreset": Coreset,
+    "dias": Dias,
     "e2oal": E2oal,
     "eaoa": Eaoa,
     "eco": EvidenceConflict,
@@ -88,12 +96,14 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "lfosa": Lfosa,
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
+    "mqnet": MQNet,
     "msp": region_score("certainty"),
     "neat": Neat,
     "neat-passive": NEAT_PASSIVE,
     "openmax": OpenMax,
     "portable-pal": Portable,
     "ppal": Ppal,
+    "progressive-pal": ProgressivePal,
     "random": Random,
     "random-r": RandomR,
     "react": region_score(OPEN_SET["react"]),

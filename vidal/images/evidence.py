@@ -45,6 +45,7 @@ PLAIN = frozenset(
         "trunk",
         "precision",
         "asked",
+        "pictures",
         *ENCODED,
     }
 )

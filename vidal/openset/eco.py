@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import UsageError
-from vidal.openset.checks import finite
 from vidal.query.pools import items_of
 from vidal.query.region_scores import Formula, RegionScore
 from vidal.query.regions import Fold
@@ -130,19 +129,24 @@ class EvidenceConflict:
 
     Evidence Conflict Sampling (survey slides, no paper or code at hand), on features that PCA of
     pool and labelled objects made independent; what is learned of a class are means and variances
-    of its labelled objects. A class without any is left out; with one class left the amount of
-    evidence decides. Where no object of the classes is labelled all are alike, and reasons say so.
+    of its labelled objects. What is far from every class has no evidence. Where many features say
+    little, chance divides them among the classes, and the conflict form sees conflict everywhere:
+    ``whiten`` and ``kept`` are there to try. A class without labelled objects is left out; with one
+    class left the amount of evidence decides. Where no object of the classes is labelled all are
+    alike, and reasons say so.
 
     Attributes:
         form: conflict (evidence for several classes, our reading), or literal (the amount of
             evidence, what the printed formula comes to).
+        whiten: make features independent before; false = as they are.
         kept: share of the variance that the principal components keep, in (0, 1].
         aggregate: how detections make a frame: mean, sum, max, or top (the mean of the highest).
         top: how many the highest are, for aggregate top.
     """
 
     form: Form = "conflict"
-    kept: float = 0.99
+    whiten: bool = True
+    kept: float = 1.0
     aggregate: Fold = "mean"
     top: int = 3
 
@@ -150,7 +154,7 @@ class EvidenceConflict:
 
     def __post_init__(self) -> None:
         if not 0 < self.kept <= 1:
-            raise UsageError(f"kept {self.kept}: not in (0, 1].", hint="Give 1 to keep all.")
+            raise UsageError(f"kept {self.kept}: not in (0, 1].", hint="1 keeps all.")
         self._scorer()  # refuses a top that is none
 
     def score(self, pool: Pool) -> ScoreArray:
@@ -166,7 +170,11 @@ class EvidenceConflict:
         known = items.known()
         if not len(known) or not len(features):
             return np.zeros(len(features))
-        whiten = Whitening(finite(features), finite(items.features), self.kept)
+        whiten = (
+            Whitening(features, items.features, self.kept)
+            if self.whiten
+            else lambda rows: rows.astype(np.float64)
+        )
         classes, labels = np.unique(known.answers, return_inverse=True)
         gaussians = class_gaussians(whiten(known.features), labels, len(classes))
         rule = evidence_conflict if self.form == "conflict" else evidence_literal

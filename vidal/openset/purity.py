@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.openset.checks import finite
 from vidal.types import Items, Pool, ScoreArray
 
 _BLOCK = 1 << 22
@@ -136,10 +135,10 @@ def rectified(
     known = items.known().features
     threshold = np.inf
     if known.size:
-        threshold = float(np.percentile(finite(known), REACT_PERCENTILE))
+        threshold = float(np.percentile(known, REACT_PERCENTILE))
     step = max(1, _BLOCK // max(1, features.shape[1]))
     starts = range(0, max(1, len(features)), step)
-    parts = [react(finite(features[at : at + step]), *layer, threshold) for at in starts]
+    parts = [react(features[at : at + step], *layer, threshold) for at in starts]
     return np.concatenate(parts)
 
 

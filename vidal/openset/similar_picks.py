@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from vidal.errors import UsageError
-from vidal.openset.checks import finite, known_probs
+from vidal.openset.checks import known_probs
 from vidal.openset.similar import clip_rows, gainful, gradient_directions, similarity
 from vidal.query.batch import highest_rows
 from vidal.query.pools import items_of, regions_of
@@ -20,7 +20,7 @@ from vidal.query.region_picks import frames_of_picks
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import Explanation, IntArray, Items, Pool, ScoreArray
+from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
 Function = Literal["flcmi", "flcg", "logdetcmi"]
 Directions = tuple[NDArray[Any], NDArray[Any]]
@@ -50,20 +50,14 @@ class Compared:
 
     @classmethod
     def of(cls, pool: Pool, kind: Any) -> Compared:
-        """With the class that the model gives a detection, and the right one of labelled objects.
-
-        The model has no output for unknown objects: it is given one, of probability 0.
-        """
+        """With the right class of known labelled objects, and the model's own guess of others."""
         regions, items = regions_of(pool), items_of(pool).objects()
-        finite(regions.features)
-        guesses = known_probs(regions.probs).argmax(axis=1) if len(pool.classes) else None
-        labels = np.zeros(len(regions), np.int64) if guesses is None else guesses
         known = items.known()
         unknown = items.keep(items.answers == items.unknown)
         return cls(
-            _directions(regions.probs, regions.features, labels, kind),
-            _of_items(known, kind),
-            _of_items(unknown, kind),
+            _directions(regions.probs, regions.features, None, kind),
+            _directions(known.probs, known.features, known.answers, kind),
+            _directions(unknown.probs, unknown.features, None, kind),
             known.answers,
         )
 
@@ -87,21 +81,21 @@ class Compared:
         return wanted, which, unwanted
 
 
-def _of_items(items: Items, kind: Any) -> Directions:
-    return _directions(items.probs, finite(items.features), items.answers, kind)
-
-
 def _directions(
-    probs: NDArray[Any], features: NDArray[Any], labels: IntArray, kind: Any
+    probs: NDArray[Any], features: NDArray[Any], labels: IntArray | None, kind: Any
 ) -> Directions:
-    """Block by block, in the precision ``kind``."""
-    n, classes = probs.shape
-    errors, wide = np.empty((n, classes), kind), np.empty((n, features.shape[1] + 1), kind)
+    """Block by block, in the precision ``kind``; labels None = the likeliest class.
+
+    With one class every error is 0, and features alone are compared.
+    """
+    n, k = len(probs), probs.shape[1] - 1
+    errors, wide = np.empty((n, k), kind), np.empty((n, features.shape[1] + 1), kind)
     for at in range(0, n, _BLOCK):
         here = slice(at, at + _BLOCK)
-        block = np.zeros((len(labels[here]), classes))
-        block[:, :-1] = known_probs(probs[here])
-        block[np.arange(len(block)), labels[here]] -= 1.0
+        block = known_probs(probs[here])
+        if k > 1:
+            right = block.argmax(axis=1) if labels is None else labels[here]
+            block[np.arange(len(block)), right] -= 1.0
         errors[here], wide[here] = gradient_directions(block, features[here])
     return errors, wide
 
@@ -111,14 +105,15 @@ class Similar:
     """Objects that resemble labelled known ones, no unknown ones, and not each other.
 
     SIMILAR of Kothawade et al., NeurIPS 2021, on gradients of the last layer made of class
-    probabilities and features; the picks are greedy. FLCMI is the default: the paper's measure for
-    pools with unknown objects whose greedy choice has a guarantee (MQ-Net's copy begins with
-    LogDetCMI). While no unknown object is labelled nothing is taken off; where nothing is gained
-    any more, and where no object of the classes is labelled, the most similar to Q and least to P
-    come first. A pool of more than ``part`` objects is divided at random, and every part gives as
-    many, as in DISTIL: time and memory stay in proportion to the pool. LogDetCMI is conditioned on
-    at most 500 labelled objects of either kind, drawn. On video background is left out, and a frame
-    is taken for the object that is picked.
+    probabilities and features; the picks are greedy. The right class counts of Q, the model's guess
+    of the pool and of P, for which it has no output (MQ-Net's copy trains one). FLCMI is the
+    default: the paper's measure for pools with unknown objects whose greedy choice has a guarantee
+    (MQ-Net's copy begins with LogDetCMI). While no unknown object is labelled nothing is taken off;
+    where nothing is gained any more, and where no object of the classes is labelled, the most
+    similar to Q and least to P come first. A pool of more than ``part`` objects is divided at
+    random, and every part gives as many, as in DISTIL: time and memory stay in proportion to the
+    pool. LogDetCMI is conditioned on at most 500 labelled objects of either kind, drawn. On video
+    background is left out, and a frame is taken for the object that is picked.
 
     Attributes:
         function: flcmi (like Q and unlike P), flcg (unlike P only, needs no Q), or logdetcmi.
@@ -151,8 +146,7 @@ class Similar:
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """``min(budget, what fits)`` positions in the order picked."""
         count = len(regions_of(pool))
-        compared = Compared.of(pool, np.float64 if count <= self.part else np.float32)
-        order = _Order(self, compared, rng)
+        order = _Order(self, self._compared(pool), rng)
         # Detections of one frame, and of neighbours, count once: more of them are asked for.
         ahead = 1 if count <= len(pool) and not self.gap else 4
 
@@ -164,14 +158,14 @@ class Similar:
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) the largest eta q - nu p of a frame's detections; the lowest of all without any."""
         regions = regions_of(pool)
-        values = self._relevance(Compared.of(pool, np.float32), np.arange(len(regions)))
+        values = self._relevance(self._compared(pool), np.arange(len(regions)))
         empty = float(values.min()) if len(values) else 0.0
         return fold(values, regions.pos, len(pool), "max", empty=empty)
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What labelled objects the most relevant detection resembles."""
         regions = regions_of(pool)
-        compared = Compared.of(pool, np.float32)
+        compared = self._compared(pool)
         values = self._relevance(compared, np.arange(len(regions)))
         rows = highest_rows(pool, values, positions)
         wanted, which, unwanted = compared.likeness(
@@ -195,6 +189,11 @@ class Similar:
                 said += f", {unwanted[place]:.2f} like an unknown object"
             words.append(said)
         return Explanation(tuple(words), {"like_known": like})
+
+    def _compared(self, pool: Pool) -> Compared:
+        """Large pools in float32."""
+        large = len(regions_of(pool)) > self.part
+        return Compared.of(pool, np.float32 if large else np.float64)
 
     def _relevance(self, compared: Compared, rows: IntArray) -> ScoreArray:
         wanted, _, unwanted = compared.likeness(rows)

@@ -25,6 +25,9 @@ from vidal.types import FloatArray, Items, Pool, Regions
 HEAD_COLUMNS = ("passes", "members", "votes", "predicted_loss", "labelledness")
 """What heads give."""
 
+ONLY_IMAGES = frozenset({"semantic", "contrastive", "pictures"})
+"""What detections of a video cannot give, whoever found them."""
+
 _FIRST = "Label a first round chosen by another strategy, such as random."
 _BY_HEADS = "use --option by=heads"
 _WHY: Mapping[str, tuple[str, str]] = {
@@ -47,6 +50,19 @@ _WHY: Mapping[str, tuple[str, str]] = {
     "layer": (
         "the detector does not tell the weights of its last layer",
         "Use a detector of vidal's own, or another strategy, such as certainty.",
+    ),
+    "semantic": (
+        "semantic and distinctive encoders look at crops of pictures in four rotations, and"
+        " detections of a video are features",
+        "Use mahalanobis or similar here; on images this strategy works.",
+    ),
+    "contrastive": (
+        "a contrastive encoder looks at pictures, and detections of a video are features",
+        "Use --option purity=energy or purity=mahalanobis here; on images csi works.",
+    ),
+    "pictures": (
+        "it makes up pictures, and detections of a video are features",
+        "Use certainty or openmax here; on images this strategy works.",
     ),
     "suppressed": (
         "the detector does not tell how many boxes each detection stands for",
@@ -87,6 +103,8 @@ class Trainer:
             EvidenceMissing: with the way out.
         """
         silent = isinstance(self.detector, GivenDetections) or self.detector.name == "detectron2"
+        for name in sorted(self.needs & ONLY_IMAGES):
+            raise self._refusal(name, *_WHY[name])
         if self.needs & {"heads", "labels", "trunk"} and not labelled:
             raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:

@@ -36,10 +36,14 @@ REGION_COLUMNS = frozenset(
         "suppressed",
         "logits",
         "frozen",
+        "semantic",
+        "distinctive",
+        "contrastive",
     }
 )
 OTHER_NEEDS = frozenset(
     {"regions", "features", "labelled", "labels", "heads", "trunk", "precision", "asked", "layer"}
+    | {"pictures"}
 )
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
@@ -105,10 +109,11 @@ def _a_layer(seed: int, k: int) -> tuple[Any, Any]:
 
 def _some_items(seed: int, k: int, wanted: frozenset[str], first_round: bool) -> Items:
     items = some_items(np.random.default_rng(seed), k=k)
-    for name, width in (("frozen", 16), ("logits", k)):
+    shapes = {"frozen": (16,), "logits": (k,), "semantic": (16,), "contrastive": (16,)}
+    for number, (name, shape) in enumerate({**shapes, "distinctive": (4, 16)}.items()):
         if name in wanted:
-            rng = np.random.default_rng(seed + 5 + width)
-            more = rng.normal(size=(len(items), width)).astype(np.float32)
+            rng = np.random.default_rng(seed + 5 + number)
+            more = rng.normal(size=(len(items), *shape)).astype(np.float32)
             items = replace(items, columns={**items.columns, name: more})
     return items.keep(items.answers != items.unknown) if first_round else items
 
@@ -152,6 +157,9 @@ def some_regions(
         "suppressed": more.poisson(4.0, n) + 1,
         "logits": more.normal(size=(n, k)).astype(np.float32),
         "frozen": more.normal(size=(n, 16)).astype(np.float32),
+        "semantic": more.normal(size=(n, 16)).astype(np.float32),
+        "distinctive": more.normal(size=(n, 4, 16)).astype(np.float32),
+        "contrastive": more.normal(size=(n, 16)).astype(np.float32),
     }
     probs = rng.dirichlet(np.ones(k + 1), n).astype(np.float32)
     corner = rng.uniform(0, 100, (n, 2))
@@ -260,19 +268,44 @@ def learned(pool: Pool, learner: Learner, seed: int = 11) -> Learned:
         digest.update(repr(array.shape).encode() + array.tobytes())
     key = repr(learner), digest.hexdigest()
     if key not in _LEARNED:
-        _LEARNED[key] = learner.learn(a_trunk(pool), seed)
+        _LEARNED[key] = learner.learn(a_trunk(pool, learner), seed)
     return _LEARNED[key]
 
 
-def a_trunk(pool: Pool) -> Any:
-    """A trunk of regions that learns fast, and little."""
+def a_trunk(pool: Pool, learner: Any = None) -> Any:
+    """A trunk that learns fast, and little: of regions, or of pictures where they are needed."""
     from vidal.heads.options import HeadOptions
     from vidal.heads.trunk import RegionTrunk
 
     assert pool.regions is not None
     assert pool.items is not None
+    if "pictures" in getattr(learner, "needs", ()):
+        return _picture_trunk(pool.regions, pool.items)
     quick = HeadOptions(width=16, epochs=1, batch=16, least_steps=20)
     return RegionTrunk(pool.items, pool.regions.features, pool.regions.probs, quick)
+
+
+def _picture_trunk(regions: Regions, items: Items) -> Any:
+    """Pictures of 8 x 8 pixels that show the features; what was background is unknown."""
+    import torch
+
+    from vidal.images.networks import NetworkSpec, build
+    from vidal.images.recipes import Recipe
+    from vidal.images.training import Model, Scale, Stock
+    from vidal.images.trunk import PictureTrunk
+
+    def shown(features: Any) -> Any:
+        squares = np.clip(128 + 40 * features[:, :16].astype(np.float64), 0, 255)
+        pixels = squares.reshape(-1, 4, 4, 1).repeat(2, axis=1).repeat(2, axis=2)
+        return pixels.astype(np.uint8)
+
+    answers = np.where(items.answers == BACKGROUND, items.unknown, items.answers)
+    pixels = [shown(each) for each in (regions.features, items.features)]
+    scale = Scale.of(pixels[1])
+    recipe = Recipe(widths=(4, 4, 4), steps=4, epochs=1, batch=8, precision="fp32")
+    network = build(NetworkSpec.of(recipe, (8, 8, 1), items.unknown), 0)
+    pool, labelled = (Stock.of(each, scale, torch.device("cpu")) for each in pixels)
+    return PictureTrunk(pool, labelled, answers, Model(network.eval(), scale, False), recipe)
 
 
 def _with_memory(pool: Pool, strategy: Any) -> Pool:

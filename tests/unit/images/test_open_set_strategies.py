@@ -55,11 +55,24 @@ def test_all_strategies_run_two_rounds_with_unknown_classes_and_buy_what_they_ma
 
 def test_methods_that_learn_give_the_same_bits_for_a_seed(tiny, tmp_path):
     learning = [
-        name
-        for name in NAMES
-        if learners_of(make_selector(name, ImageVariant(strategy=name)))
+        name for name in NAMES if learners_of(make_selector(name, ImageVariant(strategy=name)))
     ]
     first, second = (
         rows(simulated(tiny, tmp_path / each, learning, rounds=2)[1]) for each in ("a", "b")
     )
     assert first == second
+
+
+def test_options_that_change_what_is_needed_run_too(tiny, tmp_path):
+    options = {
+        "eaoa-frozen": "{strategy: eaoa, options: {features: frozen}}",
+        "mqnet-csi": "{strategy: mqnet, options: {purity: csi, informativeness: entropy}}",
+        "mqnet-react": "{strategy: mqnet, options: {purity: react, rule: free}}",
+        "mqnet-msp": "{strategy: mqnet, options: {purity: msp, informativeness: confidence}}",
+        "bual-dense": "{strategy: bual, options: {negative: dense, form: paper, kind: lc}}",
+    }
+    lines = "".join(f"\n    {name}: {each}" for name, each in options.items())
+    tiny.write_text(tiny.read_text().replace("seeds: 2", f"seeds: 2\n  variants:{lines}"))
+    _, result = simulated(tiny, tmp_path / "out", list(options), rounds=3)
+    for name in options:
+        assert [row.labelled for row in result.rows if row.strategy == name] == [8, 14, 20]
