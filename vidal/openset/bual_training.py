@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
-from torch.nn import functional
 
 from vidal.openset.bual import complementary_labels, confidence, draw_subset
+from vidal.openset.detector import fit_detector, logits_of
 from vidal.openset.learning import (
     Batch,
     class_outputs,
@@ -23,7 +23,7 @@ from vidal.openset.learning import (
     without_background,
 )
 from vidal.protocols import Trunk
-from vidal.types import HeadSpec, IntArray, ScoreArray, Side
+from vidal.types import Course, HeadSpec, IntArray, ScoreArray, Side
 
 if TYPE_CHECKING:
     from vidal.openset.bual import Bual
@@ -58,12 +58,14 @@ class Mixed:
         trunk: of both.
         rows: (m,) labelled items.
         subset: (s,) items of the pool; their answer counts as unknown, which here means unlabelled.
+        steps: most of a training; 0 = no limit.
     """
 
-    def __init__(self, trunk: Trunk, rows: IntArray, subset: IntArray) -> None:
+    def __init__(self, trunk: Trunk, rows: IntArray, subset: IntArray, steps: int) -> None:
         self._trunk = trunk
         self._rows = rows
         self._subset = subset
+        self._steps = steps
         self.known = trunk.known
         self.background = trunk.background
         self.pictures = trunk.pictures
@@ -86,6 +88,14 @@ class Mixed:
         whole = torch.cat(parts)
         return whole[torch.from_numpy(back).to(whole.device)]
 
+    def course(self, items: int) -> Course:
+        """That of the trunk, the same rates over fewer steps where they are limited."""
+        whole = self._trunk.course(items)
+        if not 0 < self._steps < whole.steps:
+            return whole
+        share = whole.steps / self._steps
+        return replace(whole, steps=self._steps, rate=lambda step: whole.rate(int(step * share)))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trunk, name)
 
@@ -105,7 +115,7 @@ def copied_confidence(trunk: Trunk, options: Bual, seed: int) -> ScoreArray:
     total = np.zeros(trunk.size)
     if columns < 2 or not trunk.size:
         return total
-    mixed = Mixed(trunk, rows, subset)
+    mixed = Mixed(trunk, rows, subset, options.steps)
     start = "closed" if len(rows) else "fresh"
     network = trunk.network({"logits": HeadSpec(columns)}, seed, start=start)
 
@@ -128,24 +138,16 @@ def copied_confidence(trunk: Trunk, options: Bual, seed: int) -> ScoreArray:
         logits = trunk.look(network, "pool").outputs["logits"]
         total[:] += confidence(_probs(logits, known), options.kind)
 
-    course = trunk.course(len(mixed.answers))
-    wanted = max(1, math.ceil(course.steps / course.epoch) // options.every)
     every = np.arange(len(mixed.answers))
-    train(mixed, network, loss, rows=every, seed=seed, looks=wanted, look=look)
+    train(mixed, network, loss, rows=every, seed=seed, looks=options.states, look=look)
     return total / max(1, looks)
 
 
 def unknown_probs(trunk: Trunk, seed: int) -> tuple[ScoreArray, NDArray[np.bool_]]:
     """(N,) probability of unknown by a classifier of K+1 classes, and whether it is the largest."""
     known = trunk.known
-    network = trunk.network({"logits": HeadSpec(class_outputs(trunk, known + 1))}, seed + 1)
-
-    def loss(batch: Batch) -> Tensor:
-        targets = class_targets(batch.targets, known, known + 1)
-        return functional.cross_entropy(batch.seen.outputs["logits"], targets)
-
-    train(trunk, network, loss, rows=teachers(trunk, unknown=True), seed=seed + 1)
-    probs = _probs(trunk.look(network, "pool").outputs["logits"], known + 1)
+    logits = logits_of(trunk, fit_detector(trunk, seed + 1), "pool")
+    probs = _probs(logits, known + 1)
     return probs[:, -1].copy(), probs.argmax(axis=1) == known
 
 

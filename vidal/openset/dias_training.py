@@ -21,7 +21,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidal.openset.learning import Batch, teachers, train
+from vidal.openset.learning import LONGEST, Batch, teachers, train
 from vidal.protocols import Trunk
 from vidal.types import FloatArray, HeadSpec
 
@@ -198,6 +198,8 @@ class Imposters:
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    for group in optimizer.param_groups:
+        torch.nn.utils.clip_grad_norm_(group["params"], LONGEST)
     optimizer.step()
 
 

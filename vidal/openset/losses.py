@@ -29,12 +29,24 @@ def entropic_ova_loss(
 ) -> Tensor:
     """As ``eoal.entropic_ova_loss``, of outputs (n, 2 K) and labels 0..K."""
     known = labels < outputs.shape[1] // 2
-    own, hardest = _ova_terms(outputs[known], labels[known])
-    yes, no = _log_sides(outputs[~known])
+    own, hardest = ova_terms(outputs[known], labels[known])
+    yes, no = log_sides(outputs[~known])
     share = 1.0 if first_round else 1 - alpha
     return 0.5 * share * mean_or_zero(own + hardest) - 0.5 * alpha * mean_or_zero(
         (yes + no).mean(dim=1)
     )
+
+
+def ova_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """As ``one_vs_all.ova_loss``, of outputs (n, 2 C) and labels 0..C-1."""
+    own, hardest = ova_terms(outputs, labels)
+    return mean_or_zero(own + hardest)
+
+
+def ova_entropy(outputs: Tensor) -> Tensor:
+    """As ``one_vs_all.ova_entropy``, (n, 2 C) -> (n,)."""
+    yes, no = log_sides(outputs)
+    return -(yes.exp() * yes + no.exp() * no).mean(dim=1)
 
 
 def tuplet_loss(features: Tensor, centres: Tensor, assignment: Tensor, beta: float = 0.1) -> Tensor:
@@ -84,7 +96,7 @@ def edl_loss(
     return mean_or_zero(nll + kl_weight * (constant + moved) / classes)
 
 
-def _log_sides(outputs: Tensor) -> tuple[Tensor, Tensor]:
+def log_sides(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """(n, C) each: log P(class) and log P(not the class), not below that of ``LEAST``."""
     negative, positive = outputs.chunk(2, dim=1)
     least = torch.log(torch.tensor(LEAST)).item()
@@ -92,8 +104,9 @@ def _log_sides(outputs: Tensor) -> tuple[Tensor, Tensor]:
     return yes, functional.logsigmoid(negative - positive).clamp(min=least)
 
 
-def _ova_terms(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    yes, no = _log_sides(outputs)
+def ova_terms(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``one_vs_all.ova_terms``, of outputs (n, 2 C)."""
+    yes, no = log_sides(outputs)
     own = -yes.gather(1, labels[:, None])[:, 0]
     others = (-no).scatter(1, labels[:, None], 0.0)
     return own, others.max(dim=1).values if others.shape[1] else own * 0

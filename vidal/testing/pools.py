@@ -304,8 +304,8 @@ def _picture_trunk(regions: Regions, items: Items) -> Any:
     scale = Scale.of(pixels[1])
     recipe = Recipe(widths=(4, 4, 4), steps=4, epochs=1, batch=8, precision="fp32")
     network = build(NetworkSpec.of(recipe, (8, 8, 1), items.unknown), 0)
-    stocks = [Stock.of(each, scale, torch.device("cpu")) for each in pixels]
-    return PictureTrunk(*stocks, answers, Model(network.eval(), scale, False), recipe)
+    pool, labelled = (Stock.of(each, scale, torch.device("cpu")) for each in pixels)
+    return PictureTrunk(pool, labelled, answers, Model(network.eval(), scale, False), recipe)
 
 
 def _with_memory(pool: Pool, strategy: Any) -> Pool:

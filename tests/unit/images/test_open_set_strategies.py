@@ -66,6 +66,10 @@ def test_methods_that_learn_give_the_same_bits_for_a_seed(tiny, tmp_path):
 def test_options_that_change_what_is_needed_run_too(tiny, tmp_path):
     options = {
         "eaoa-frozen": "{strategy: eaoa, options: {features: frozen}}",
+        "mqnet-csi": "{strategy: mqnet, options: {purity: csi, informativeness: entropy}}",
+        "mqnet-react": "{strategy: mqnet, options: {purity: react, rule: free}}",
+        "mqnet-msp": "{strategy: mqnet, options: {purity: msp, informativeness: confidence}}",
+        "bual-dense": "{strategy: bual, options: {negative: dense, form: paper, kind: lc}}",
     }
     lines = "".join(f"\n    {name}: {each}" for name, each in options.items())
     tiny.write_text(tiny.read_text().replace("seeds: 2", f"seeds: 2\n  variants:{lines}"))
