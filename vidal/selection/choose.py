@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Choice:
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
+        remarks: of the strategy, one sentence each.
         asked: the regions that the query asks about; None where no detector looked.
     """
 
@@ -40,6 +42,7 @@ class Choice:
     drawn: int
     balance: BalanceTold | None = None
     asked: Asked | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def choose(
@@ -176,7 +179,18 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=wanted,
     )
-    return Choice(query, Scored(lookup, pool.frames, scores), drawn)
+    remarks = _remarks(plan.selector, pool)
+    return Choice(query, Scored(lookup, pool.frames, scores), drawn, remarks=remarks)
+
+
+def _remarks(selector: Any, pool: Pool) -> tuple[str, ...]:
+    """Of the strategy and those that it wraps, where they have something to say."""
+    found: list[str] = []
+    while selector is not None:
+        remarks = getattr(selector, "remarks", None)
+        found += () if remarks is None else remarks(pool)
+        selector = getattr(selector, "inner", None)
+    return tuple(found)
 
 
 def _explained(explanation: Explanation, drawn: int) -> Explanation:
