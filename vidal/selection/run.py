@@ -213,5 +213,6 @@ def _result(
         balance=choice.balance,
         prints=found.prints,
         asked=choice.asked,
+        unknown=choice.unknown,
         history=prepared.history,
     )
