@@ -56,6 +56,9 @@ def test_known_only_says_when_it_knows_nothing_and_weighs_once_it_does(
         found = written(tmp_path / name)
         assert found["settings"]["known_only"] is True
         assert any(NOTHING in note for note in found["notes"]) == (name != "open")
+        told = [note for note in found["notes"] if "count as unknown objects" in note]
+        assert len(told) == (name == "open")
+        assert all("odd pedestrian (" in note for note in told)
         assert ("unknown" in found["frames"][0]["parts"]) == (name == "open")
 
 

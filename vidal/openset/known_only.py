@@ -87,7 +87,11 @@ class KnownOnlyScore:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The acquisition function's words, and how many detections are likely unknown objects."""
-        return with_unknown(self.inner.explain(pool, positions), pool, positions)
+        unknown = unknown_of(pool)
+        seen = pool
+        if unknown is not None and isinstance(self.inner, RegionScore):
+            seen = weighed(pool, unknown)  # the words name the score
+        return with_unknown(self.inner.explain(seen, positions), pool, positions)
 
     def remarks(self, pool: Pool) -> tuple[str, ...]:
         """For the reader of a result."""
