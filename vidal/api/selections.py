@@ -42,6 +42,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("gap", "seed", "batch", "workers"), kinds.whole),
     **dict.fromkeys(("threshold", "random_share"), kinds.real),
     "balance": _balance,
+    "known_only": kinds.truth,
     **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),

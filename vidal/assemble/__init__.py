@@ -22,9 +22,11 @@ from vidal.openset.e2oal import E2oal
 from vidal.openset.eaoa import Eaoa
 from vidal.openset.eco import EvidenceConflict
 from vidal.openset.eoal import Eoal
+from vidal.openset.known_only import known_only
 from vidal.openset.lfosa import Lfosa
 from vidal.openset.mqnet import MQNet
 from vidal.openset.neat import NEAT_PASSIVE, Neat
+from vidal.openset.novelty import Novelty
 from vidal.openset.openmax import OpenMax
 from vidal.openset.pal import ProgressivePal
 from vidal.openset.similar_picks import Similar
@@ -100,6 +102,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "msp": region_score("certainty"),
     "neat": Neat,
     "neat-passive": NEAT_PASSIVE,
+    "novelty": Novelty,
     "openmax": OpenMax,
     "portable-pal": Portable,
     "ppal": Ppal,
@@ -168,20 +171,24 @@ def find_strategy(name: str) -> type | Preset[Any]:
     return kind
 
 
-def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Selector:
+def build_strategy(
+    name: str, *, gap: int, options: Mapping[str, Any], known: bool = False
+) -> Selector:
     """A strategy by name, ready to select under a budget.
 
     Args:
         name: of ``strategy_names()``.
         gap: frames excluded on either side of a chosen or labelled one; 0 = none.
         options: option name -> text or value; see ``vidal.query.options.options_of``.
+        known: keep it to the known classes, see ``vidal.openset.known_only``.
 
     Raises:
         UnknownName: the strategy or an option does not exist.
         PluginError: another package's that cannot be used.
         UsageError: a value of an option cannot be meant, or ``gap`` is negative.
     """
-    selector = lift(build(find_strategy(name), options), gap)
+    strategy = build(find_strategy(name), options)
+    selector = known_only(strategy, gap) if known else lift(strategy, gap)
     found = plugin("strategy", name, tuple(STRATEGIES))
     return selector if found is None else Foreign(selector, name, found.package)
 

@@ -97,7 +97,8 @@ def make_selector(name: str, variant: ImageVariant) -> Selector:
     """
     if name in ORACLES:
         return build_oracle(name, gap=0)
-    chosen = build_strategy(variant.strategy, gap=0, options=variant.options)
+    known = variant.known_only
+    chosen = build_strategy(variant.strategy, gap=0, options=variant.options, known=known)
     weighing = parse_balance(variant.balance, None)
     return chosen if weighing is None else weighing.around(chosen, 0)
 

@@ -36,6 +36,7 @@ SOURCES: Mapping[str, str] = {
     "msp": "Hendrycks & Gimpel, ICLR 2017",
     "neat": "Mao et al., AAAI 2024",
     "neat-passive": "Mao et al., AAAI 2024: the first step alone",
+    "novelty": "vidal's own (docs/open_set_video.md); first rounds: Lee et al., NeurIPS 2018",
     "openmax": "Bendale & Boult, CVPR 2016, as a score",
     "portable-pal": "Portable Active Learning for Object Detection, CVPR 2026, arXiv 2605.10349",
     "ppal": "Yang, Huang & Crowley, CVPR 2024",

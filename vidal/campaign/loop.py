@@ -17,7 +17,7 @@ from vidal.campaign.aside import make_room
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
-from vidal.campaign.history import history_of
+from vidal.campaign.history import called_unknown, history_of
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN
@@ -248,7 +248,7 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number, lost=lost)
-    return retell_selection(
+    told = retell_selection(
         plan,
         prepared,
         frames,
@@ -259,6 +259,7 @@ def retell_round(
             campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
         ),
     )
+    return replace(told, called_unknown=called_unknown(campaign, frames))
 
 
 def answer_round(

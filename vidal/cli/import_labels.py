@@ -122,7 +122,7 @@ def _lines(done: Imported, split: str) -> list[str]:
     for name, boxes in done.unknown.items():
         number = counted(boxes, "box", "boxes")
         lines.append(
-            f"  class {printable(name)!r} is not the campaign's: {number} of unknown objects"
+            f"  class {printable(name)!r} is not the campaign's: {number} kept as unknown objects"
         )
     if done.others:
         some = ", ".join(map(printable, done.others[:_LISTED]))

@@ -231,6 +231,7 @@ class ImageVariant(Model):
         strategy: query strategy.
         options: of the strategy.
         balance: weight of class balance; ``auto`` finds it; None = none.
+        known_only: what is likely of an unknown class counts less.
         semi: train on pseudo-labels as well, by one of two schemes.
         pseudo: options of ``semi``.
         judge: whose accuracy counts: that of the classifier which all strategies share
@@ -241,6 +242,7 @@ class ImageVariant(Model):
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
     balance: float | Literal["auto"] | None = None
+    known_only: bool = False
     semi: Semi | None = None
     pseudo: SemiConfig = SemiConfig()
     judge: Literal["shared", "own"] = "shared"

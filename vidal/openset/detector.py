@@ -26,6 +26,17 @@ from vidal.protocols import Trunk
 from vidal.types import FloatArray, HeadSpec, IntArray, Side
 
 _BLOCK = 256
+_TIMES = 50
+
+
+def now_and_then(trunk: Trunk, rows: IntArray) -> Callable[[int], bool]:
+    """Number of an epoch -> whether to look again: every epoch, but some 50 times at most.
+
+    With few labelled items an epoch is one step, and a training has hundreds.
+    """
+    course = trunk.course(len(rows))
+    every = max(1, course.steps // (course.epoch * _TIMES))
+    return lambda number: number % every == 0
 
 
 def detector_head(trunk: Trunk) -> HeadSpec:

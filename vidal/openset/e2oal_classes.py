@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vidal.types import IntArray, ScoreArray
 
+_STEPS = 50
 _GRID = 8
 """Numbers of clusters that are tried beside the search: nothing says that F1 has one peak."""
 
@@ -22,9 +23,10 @@ _GRID = 8
 def structure_f1(labels: NDArray[np.integer], clusters: NDArray[np.integer], known: int) -> float:
     """How well clusters fit what is labelled: the product of K+1 F1 scores, in [0, 1].
 
-    Classes and clusters are matched so that most items agree (Hungarian method). F1 of a known
-    class is that of its cluster, F1 of unknown that of all clusters without a known class; 0 where
-    it is 0/0. The released code takes the geometric mean, which has the same order.
+    Classes and clusters are matched so that most items agree (Hungarian method), equals by the sum
+    of F1. F1 of a known class is that of its cluster, F1 of unknown that of all clusters without a
+    known class; 0 where it is 0/0. The released code takes the geometric mean, which has the same
+    order.
 
     Args:
         labels: (n,) in 0..K, K = unknown.
@@ -44,11 +46,14 @@ def _judged(
     numbers, where = np.unique(np.asarray(clusters).reshape(-1), return_inverse=True)
     table = np.zeros((len(numbers), known + 1), np.int64)
     np.add.at(table, (where.reshape(-1), place), 1)
-    row, column = linear_sum_assignment(table, maximize=True)
+    whole = table.sum(axis=1, keepdims=True) + table.sum(axis=0)
+    each = 2 * table / np.maximum(1, whole)  # F1 of every pair
+    each[:, known] = 0.0
+    # Less than one item in all: decides only between matches in which equally many agree.
+    row, column = linear_sum_assignment(table + each / (2 * known + 2), maximize=True)
     row, column = row[column < known], column[column < known]
     f1 = np.zeros(known + 1)
-    agree, size = table[row, column], table[row].sum(axis=1)
-    f1[column] = 2 * agree / np.maximum(1, size + table[:, column].sum(axis=0))
+    f1[column] = each[row, column]
     free = np.setdiff1d(np.arange(len(numbers)), row)
     rest = table[free]
     f1[known] = 2 * rest[:, known].sum() / max(1, rest.sum() + table[:, known].sum())
@@ -153,7 +158,9 @@ class _Tried:
         if count not in self._found:
             from sklearn.cluster import KMeans
 
-            fitted = KMeans(count, n_init=1, random_state=self._seed % 2**32).fit(self._points)
+            fitted = KMeans(count, n_init=1, max_iter=_STEPS, random_state=self._seed % 2**32).fit(
+                self._points
+            )
             value, taken = _judged(self._labels, fitted.labels_, self._known)
             self._found[count] = value, fitted.cluster_centers_, taken
         return self._found[count]

@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from vidal.arrays import reverse_votes
-from vidal.openset.detector import fit_detector, seen_of
+from vidal.openset.detector import fit_detector, now_and_then, seen_of
 from vidal.openset.eaoa import Eaoa
-from vidal.openset.learning import Batch, objects, without_background
+from vidal.openset.learning import Batch, objects, teachers, without_background
 from vidal.openset.losses import energy_margin_loss
 from vidal.openset.purity import energy
 from vidal.protocols import Trunk
@@ -23,8 +23,10 @@ def learn(options: Eaoa, trunk: Trunk, seed: int) -> Learned:
     margins = [options.known_margin, options.unknown_margin]
     fixed = options.margins == "paper" or (options.margins == "auto" and trunk.pictures)
 
-    def each_epoch(network: Any, _: int) -> None:
-        if not fixed and len(rows):
+    due = now_and_then(trunk, teachers(trunk, unknown=True))
+
+    def each_epoch(network: Any, epoch: int) -> None:
+        if not fixed and len(rows) and due(epoch):
             logits = seen_of(trunk, network, rows)[1]
             margins[:] = np.percentile(-energy(logits[:, :known]), [5, 95]).tolist()
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidal.openset.detector import detector_head, detector_loss, seen_of
+from vidal.openset.detector import detector_head, detector_loss, now_and_then, seen_of
 from vidal.openset.eoal import Eoal, distance_entropy
 from vidal.openset.finch import clusters_of_number, means_of
 from vidal.openset.learning import Batch, teachers, train, without_background
@@ -27,8 +27,11 @@ def learn(options: Eoal, trunk: Trunk, seed: int) -> Learned:
     place = np.full(len(trunk.answers), -1, np.int64)
     centres: list[ScoreArray] = []
 
-    def each_epoch(_: int) -> None:
-        if len(unknown):
+    rows = teachers(trunk, unknown=True)
+    due = now_and_then(trunk, rows)
+
+    def each_epoch(epoch: int) -> None:
+        if len(unknown) and due(epoch):
             clusters, means = _centres(seen_of(trunk, network, unknown)[0], number)
             place[unknown] = clusters
             centres[:] = [means]
@@ -47,9 +50,8 @@ def learn(options: Eoal, trunk: Trunk, seed: int) -> Learned:
             value = value + options.tuplet * tuplet_loss(features, where, belongs, options.beta)
         return value
 
-    rows = teachers(trunk, unknown=True)
     train(trunk, network, loss, rows=rows, seed=seed, each_epoch=each_epoch)
-    each_epoch(-1)
+    each_epoch(0)
     found = trunk.look(network, "pool")
     last = centres[0] if centres else np.zeros((0, options.width))
     return Learned(

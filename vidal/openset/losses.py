@@ -5,6 +5,8 @@ A mean over no items is 0 (where released codes give NaN). Imported where someth
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -89,8 +91,7 @@ def edl_loss(
     nll = alpha.sum(dim=1).log() - own.log()
     other = alpha.scatter(1, labels[:, None], 1.0)
     total = other.sum(dim=1)
-    constant = torch.lgamma(total) - torch.lgamma(other).sum(dim=1)
-    constant = constant - torch.lgamma(torch.tensor(float(classes), device=logits.device))
+    constant = torch.lgamma(total) - torch.lgamma(other).sum(dim=1) - math.lgamma(classes)
     moved = ((other - 1) * (torch.digamma(other) - torch.digamma(total)[:, None])).sum(dim=1)
     return mean_or_zero(nll + kl_weight * (constant + moved) / classes)
 

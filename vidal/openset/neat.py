@@ -219,12 +219,12 @@ class Neat:
     def counts(self, pool: Pool, rows: IntArray) -> IntArray:
         """(n, K+1) labels of the nearest labelled objects of these detections."""
         items = items_of(pool).objects()
-        base = finite(items.column(FROZEN))
-        own = finite(regions_of(pool).column(FROZEN)[rows])
+        base, own = finite(items.column(FROZEN)), regions_of(pool).column(FROZEN)
         k = min(self.neighbours, len(items))
-        if not k or not len(own):
-            return np.zeros((len(own), items.unknown + 1), np.int64)
-        parts = [nearest(own[at : at + _BLOCK], base, k) for at in range(0, len(own), _BLOCK)]
+        if not k or not len(rows):
+            return np.zeros((len(rows), items.unknown + 1), np.int64)
+        starts = range(0, len(rows), _BLOCK)
+        parts = [nearest(finite(own[rows[at : at + _BLOCK]]), base, k) for at in starts]
         return neighbour_counts(items.answers[np.concatenate(parts)], items.unknown)
 
     def _inconsistency(self, pool: Pool, rows: IntArray, counts: IntArray) -> ScoreArray:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vidal.types import Items, Pool, ScoreArray
 
-_BLOCK = 1 << 22
-"""Features that are held at once: 32 MB."""
+_BLOCK = 1 << 21
+"""Features that are held at once: 16 MB."""
 
 
 def energy(logits: NDArray[Any]) -> ScoreArray:
@@ -79,10 +79,13 @@ def mahalanobis(
     width = base.shape[1]
     covariance = spread.T @ spread / len(base) + ridge * np.eye(width)
     whiten = _inverse_root(covariance)
-    points, centres = (np.asarray(each, np.float64) @ whiten for each in (features, means))
-    nearest = np.full(len(points), np.inf)
-    for centre in centres:
-        np.minimum(nearest, ((points - centre) ** 2).sum(axis=1), out=nearest)
+    centres, nearest = means @ whiten, np.full(len(features), np.inf)
+    step = max(1, _BLOCK // max(1, width))
+    for at in range(0, len(features), step):
+        points = np.asarray(features[at : at + step], np.float64) @ whiten
+        for centre in centres:
+            here = nearest[at : at + step]
+            np.minimum(here, ((points - centre) ** 2).sum(axis=1), out=here)
     return -nearest
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from vidal.openset.known import unknown_of
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.random_share import select_with_random
@@ -17,7 +19,7 @@ from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
 from vidal.selection.trained import Trainer
-from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query
+from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
 from vidal.video import read_frames
 
 _DRAWN = "drawn at random, as a sample of all frames"
@@ -32,6 +34,8 @@ class Choice:
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
+        unknown: see ``SelectionResult``.
+        remarks: of the strategy, one sentence each.
         asked: the regions that the query asks about; None where no detector looked.
     """
 
@@ -40,6 +44,8 @@ class Choice:
     drawn: int
     balance: BalanceTold | None = None
     asked: Asked | None = None
+    remarks: tuple[str, ...] = ()
+    unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
 
 
 def choose(
@@ -176,7 +182,30 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=wanted,
     )
-    return Choice(query, Scored(lookup, pool.frames, scores), drawn)
+    remarks = _remarks(plan.selector, pool)
+    unknown = _unknown(pool, positions)
+    scored = Scored(lookup, pool.frames, scores)
+    return Choice(query, scored, drawn, remarks=remarks, unknown=unknown)
+
+
+def _unknown(pool: Pool, positions: IntArray) -> dict[FrameRef, ScoreArray]:
+    """P(unknown object) of the detections of chosen frames, where it was learned."""
+    values = unknown_of(pool)
+    if values is None or pool.regions is None:
+        return {}
+    ends = np.searchsorted(pool.regions.pos, np.add.outer([0, 1], positions))
+    pairs = zip(positions.tolist(), ends.T.tolist(), strict=True)
+    return {pool.frames.ref(pos): values[first:last] for pos, (first, last) in pairs}
+
+
+def _remarks(selector: Any, pool: Pool) -> tuple[str, ...]:
+    """Of the strategy and those that it wraps, where they have something to say."""
+    found: list[str] = []
+    while selector is not None:
+        remarks = getattr(selector, "remarks", None)
+        found += () if remarks is None else remarks(pool)
+        selector = getattr(selector, "inner", None)
+    return tuple(found)
 
 
 def _explained(explanation: Explanation, drawn: int) -> Explanation:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from importlib import metadata
+
+import numpy as np
 
 import vidal
 from vidal.evidence.gathered import Gathered
 from vidal.selection.plan import Prepared
-from vidal.types import Query
-from vidal.words import counted
+from vidal.types import UNKNOWN, Query
+from vidal.words import counted, printable
 
 LINK_SHARE_WARNING = 0.5
 """Below this share of linked detections the tracker, not the detector, is probably at fault."""
+_LISTED = 5
 
 
 def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
@@ -40,7 +44,32 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
                 f"Only {linked:.0%} of the detections were linked to a neighbouring frame: motion"
                 " may be too large for the tracker, and the error estimates unreliable."
             )
-    return tuple(notes)
+    return (*notes, *_unknown(prepared, found.classes))
+
+
+def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Which labels count as unknown objects, where a detector's classes say so."""
+    tables = {} if prepared.labels is None else prepared.labels.annotations
+    mine = {name.casefold() for name in classes}
+    counts: Counter[str] = Counter()
+    boxes = 0
+    for table in tables.values():
+        use = ~table.ignore
+        boxes += int(use.sum())
+        for label in np.unique(table.labels[use]).tolist():
+            name = "" if label == UNKNOWN else table.classes[label]
+            if name.casefold() not in mine:
+                counts[name] += int(np.count_nonzero(table.labels[use] == label))
+    if not counts or not classes:
+        return ()
+    total = sum(counts.values())
+    named = [f"{printable(name)} ({count:,})" for name, count in counts.most_common() if name]
+    some = ", ".join(named[:_LISTED]) + (", ..." if len(named) > _LISTED else "")
+    every = " all" if total == boxes else ""
+    return (
+        f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} are of none of the"
+        f" detector's classes and count as unknown objects{f': {some}' if some else ''}.",
+    )
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidal.evaluate.intervals import Interval
@@ -16,6 +16,8 @@ from vidal.types import (
     Clip,
     Detections,
     ErrorEstimate,
+    FloatArray,
+    FrameRef,
     Query,
     ScoreArray,
     SkippedClip,
@@ -76,6 +78,9 @@ class SelectionResult:
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
         asked: the regions that the query asks about; None where no detector looked, or told again.
         history: what the answers to earlier queries say.
+        unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
+            order; empty where nothing was learned of it.
+        called_unknown: chosen frame -> (n, 4) boxes that annotators called unknown objects since.
     """
 
     query: Query
@@ -98,3 +103,5 @@ class SelectionResult:
     prints: Callable[[str], Prints | None] = _unknown
     asked: Asked | None = None
     history: History = NO_HISTORY
+    unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
+    called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)

@@ -159,6 +159,7 @@ def _lookup(
         lesson.numbers,
         lesson.ranks,
         snapshots=_snapshots(plan, found, engines, watcher),
+        by_region="false_alarm" in plan.query.selector.needs,
     )
 
 
@@ -201,6 +202,7 @@ def _result(
         versions=versions(),
         notes=(
             *remarks,
+            *choice.remarks,
             *prepared.history.sentences,
             *notes_on(prepared, found, choice.query),
         ),
@@ -211,5 +213,6 @@ def _result(
         balance=choice.balance,
         prints=found.prints,
         asked=choice.asked,
+        unknown=choice.unknown,
         history=prepared.history,
     )

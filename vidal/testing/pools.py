@@ -39,6 +39,8 @@ REGION_COLUMNS = frozenset(
         "semantic",
         "distinctive",
         "contrastive",
+        "false_alarm",
+        "verdict",
     }
 )
 OTHER_NEEDS = frozenset(
@@ -160,6 +162,8 @@ def some_regions(
         "semantic": more.normal(size=(n, 16)).astype(np.float32),
         "distinctive": more.normal(size=(n, 4, 16)).astype(np.float32),
         "contrastive": more.normal(size=(n, 16)).astype(np.float32),
+        "false_alarm": more.random(n).astype(np.float32),
+        "verdict": more.integers(0, 2, n).astype(np.float32),
     }
     probs = rng.dirichlet(np.ones(k + 1), n).astype(np.float32)
     corner = rng.uniform(0, 100, (n, 2))

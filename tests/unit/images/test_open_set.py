@@ -6,6 +6,7 @@ from dataclasses import replace
 import learning_strategy
 import numpy as np
 import pytest
+import torch
 from image_runs import planned, refused, rows, simulated
 from learning_strategy import KnownFirst
 
@@ -14,6 +15,9 @@ from vidal.errors import UsageError
 from vidal.images.config import load_images_config
 from vidal.images.data import load_images
 from vidal.images.encoded import groups_of
+from vidal.images.evidence import Fitted
+from vidal.images.looking import look
+from vidal.images.networks import NetworkSpec
 from vidal.images.open_classes import known_classes
 from vidal.images.prices import Prices
 from vidal.images.runs import INITIAL, memory_of, query_of
@@ -21,6 +25,7 @@ from vidal.images.simulate import run
 from vidal.images.splits import counted_set, initial_set
 from vidal.images.stored import store_images
 from vidal.images.task import UNKNOWN, make_task
+from vidal.images.training import Scale, Stock, fit
 
 OPEN = ("data: {path", "data: {known: 2, path")
 
@@ -316,6 +321,24 @@ def test_an_encoder_that_a_later_strategy_asks_for_is_made_then(config, tmp_path
     assert len(list(job.initial.glob("*.npy"))) == 3
     told = json.loads((job.initial / "encoding-turned.json").read_text())
     assert told["seconds"] > 0
+
+
+def test_another_model_of_a_round_looks_for_itself(config, npz):
+    loaded = load_images_config(config())
+    task, recipe = make_task(load_images(npz), loaded, 0), loaded.training.whole
+    scale = Scale.of(task.train.pixels)
+    stock = Stock.of(task.train.pixels, scale, torch.device("cpu"))
+    spec = NetworkSpec.of(recipe, task.shape, 4)
+    start, labels = task.initial, task.train.labels[task.initial]
+    one, other = (fit(stock.take(start), scale, labels, spec, recipe, seed) for seed in (0, 1))
+    own = (task, start, one, stock.take, spec, recipe, scale, 0, loaded.evidence)
+    first = Fitted(*own)
+    before = first.looks().probs
+    second = replace(first, model=other)
+    np.testing.assert_array_equal(
+        second.looks().probs, look(other, stock.take(first.waiting)).probs
+    )
+    assert (second.looks().probs != before).any()
 
 
 def test_columns_name_the_encoders_that_they_take():
