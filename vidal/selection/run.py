@@ -11,6 +11,7 @@ from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
 from vidal.selection.choose import Choice, choose, recall
 from vidal.selection.expected import JudgedRound
+from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
 from vidal.selection.notes import notes_on, versions
@@ -214,5 +215,6 @@ def _result(
         prints=found.prints,
         asked=choice.asked,
         unknown=choice.unknown,
-        history=prepared.history,
+        # what can be sent to another process
+        history=History(prepared.history.queries),
     )
