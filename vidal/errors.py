@@ -26,7 +26,7 @@ that is raised is a bug of vidal's and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -73,15 +73,26 @@ class BudgetError(UsageError):
         self.why = why
 
 
+TWO_OF_A_NAME: Mapping[tuple[str, str], str] = {
+    ("strategy", "pal"): (
+        "Two methods are called so: portable-pal (object detection, CVPR 2026; 'pal' in earlier "
+        "versions of vidal) and progressive-pal (open set, NeurIPS 2023). Say which."
+    )
+}
+"""(kind, name) that means more than one thing -> the way out."""
+
+
 class UnknownName(UsageError):
-    """A name that is not in one of the tables."""
+    """A name that is not in one of the tables, or that could mean two of them."""
 
     def __init__(self, kind: str, name: str, choices: Sequence[str]) -> None:
         close = get_close_matches(name, choices, n=1)
         guess = f"Did you mean {close[0]!r}? " if close else ""
-        super().__init__(
-            f"unknown {kind} {name!r}.", hint=f"{guess}Choose from: {', '.join(choices)}."
-        )
+        hint = f"{guess}Choose from: {', '.join(choices)}."
+        known = "unknown"
+        if (kind, name) in TWO_OF_A_NAME:
+            known, hint = "ambiguous", TWO_OF_A_NAME[kind, name]
+        super().__init__(f"{known} {kind} {name!r}.", hint=hint)
         self.kind = kind
         self.name = name
         self.choices = tuple(choices)

@@ -18,7 +18,9 @@ from vidal.testing import StrategyContract
 from vidal.testing.strategies import a_pool, completed, distances, generator
 
 NEIGHBOURS_ALLOWED = {"random"}
-BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
+BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "portable-pal", "ppal"}
+BATCHES |= {"e2oal", "eaoa", "eoal", "neat", "neat-passive", "similar"}
+BATCHES |= {"ccal", "progressive-pal"}
 CLIPS_NOT_IN_TURN = {"random", "every-nth", "expected-errors", "entropy-l1-pseudo-label"} | BATCHES
 
 

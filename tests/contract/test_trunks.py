@@ -7,6 +7,11 @@ from torch.nn import functional
 
 from vidal.heads.options import HeadOptions
 from vidal.heads.trunk import RegionTrunk
+from vidal.images.networks import NetworkSpec
+from vidal.images.recipes import Recipe
+from vidal.images.training import Scale as PictureScale
+from vidal.images.training import Stock, fit
+from vidal.images.trunk import PictureTrunk
 from vidal.openset.learning import (
     class_outputs,
     class_targets,
@@ -36,7 +41,30 @@ def region_trunk(seed=0):
     return RegionTrunk(items, pool, rng.dirichlet(np.ones(K + 1), 40), options)
 
 
-TRUNKS = {"regions": region_trunk}
+def picture_trunk(seed=0):
+    """Two known classes and unknown pictures, bright in places of their own."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(places):
+        pixels = rng.integers(0, 60, (len(places), 8, 8, 1))
+        for row, place in enumerate(places):
+            y, x = 4 * np.array(divmod(int(place), 2))
+            pixels[row, y : y + 4, x : x + 4] += 150
+        return pixels.astype(np.uint8)
+
+    answers = np.repeat([0, 1, K], 15)
+    labelled, waiting = drawn(answers), drawn(np.arange(24) % 3)
+    recipe = Recipe(widths=(8, 8, 8), steps=60, epochs=1, batch=16, precision="fp32", shift=1)
+    scale, device = PictureScale.of(waiting), torch.device("cpu")
+    stocks = [Stock.of(each, scale, device) for each in (waiting, labelled)]
+    known = np.flatnonzero(answers < K)
+    spec = NetworkSpec.of(recipe, (8, 8, 1), K)
+    model = fit(stocks[1].take(known), scale, answers[known], spec, recipe, seed)
+    frozen = {"pool": waiting.reshape(24, -1), "labelled": labelled.reshape(45, -1)}
+    return PictureTrunk(*stocks, answers, model, recipe, frozen=frozen)
+
+
+TRUNKS = {"regions": region_trunk, "pictures": picture_trunk}
 
 
 @pytest.fixture(params=sorted(TRUNKS))
@@ -65,6 +93,7 @@ def test_it_is_a_trunk(make):
     assert trunk.answers.min() >= BACKGROUND
     assert trunk.answers.max() <= K
     assert trunk.background or (trunk.answers >= 0).all()
+    assert trunk.pictures != trunk.background
 
 
 def test_a_method_learns_on_it_to_tell_unknown_objects(make):
@@ -120,3 +149,19 @@ def test_the_background_column_is_dropped_before_scoring(make):
     trunk = make()
     logits = trunk.look(detector(trunk), "pool").outputs["logits"]
     assert without_background(logits, K + 1).shape == (trunk.size, K + 1)
+
+
+def test_a_course_is_as_long_as_it_says_and_its_rates_are_numbers(make):
+    course = make().course(30)
+    assert course.steps >= 1
+    assert course.epoch == -(-30 // course.batch)
+    rates = [course.rate(step) for step in range(course.steps)]
+    assert (np.isfinite(rates) & (np.array(rates) >= 0)).all()
+    assert max(rates) > 0
+
+
+def test_inputs_are_changed_in_training_alone():
+    trunk, rows = picture_trunk(), np.arange(5)
+    plain, again = (trunk.inputs("pool", rows) for _ in range(2))
+    assert torch.equal(plain, again)
+    assert not torch.equal(plain, trunk.inputs("pool", rows, np.random.default_rng(0)))

@@ -33,6 +33,8 @@ def plan_of(
     *,
     data: Path | None,
     imbalance: float | None,
+    openness: float | None = None,
+    noise: float | None = None,
     strategies: Sequence[str] | None,
     seeds: int | None,
     rounds: int | None,
@@ -41,7 +43,7 @@ def plan_of(
     all_data: bool,
 ) -> ImagesPlan:
     """What ``vidal images simulate`` will do, checked."""
-    config = load_images_config(path).with_data(data, imbalance)
+    config = load_images_config(path).with_data(data, imbalance, openness, noise)
     return plan_images(
         config,
         strategies=config.simulation.strategies if strategies is None else strategies,
@@ -56,7 +58,10 @@ def plan_of(
 def folder_name(config: ImagesConfig) -> str:
     """Where results go by default: one folder a pool."""
     thinned = "" if config.imbalance == 1 else f"-imbalance-{config.imbalance:g}"
-    return f"simulation-{config.name}{thinned}"
+    own = config.data
+    opened = "" if own.openness is None else f"-openness-{own.openness:g}"
+    noisy = "" if own.noise is None else f"-noise-{own.noise:g}"
+    return f"simulation-{config.name}{thinned}{opened}{noisy}"
 
 
 def choice_of(

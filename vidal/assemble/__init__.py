@@ -15,8 +15,21 @@ from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
+from vidal.openset.bual import Bual
+from vidal.openset.ccal import Ccal
+from vidal.openset.dias import Dias
+from vidal.openset.e2oal import E2oal
+from vidal.openset.eaoa import Eaoa
+from vidal.openset.eco import EvidenceConflict
+from vidal.openset.eoal import Eoal
 from vidal.openset.known_only import known_only
+from vidal.openset.lfosa import Lfosa
+from vidal.openset.mqnet import MQNet
+from vidal.openset.neat import NEAT_PASSIVE, Neat
 from vidal.openset.novelty import Novelty
+from vidal.openset.openmax import OpenMax
+from vidal.openset.pal import ProgressivePal
+from vidal.openset.similar_picks import Similar
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
@@ -62,27 +75,42 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "badge": Badge,
     "bald": region_score("bald"),
     "batchbald": BatchBald,
+    "bual": Bual,
+    "ccal": Ccal,
     "certainty": region_score("certainty"),
     "cluster-margin": ClusterMargin,
     "coreset": Coreset,
+    "dias": Dias,
+    "e2oal": E2oal,
+    "eaoa": Eaoa,
+    "eco": EvidenceConflict,
     "egl": region_score("egl"),
     "energy": region_score(OPEN_SET["energy"]),
     "ensemble": region_score("ensemble"),
     "entropy": region_score("entropy"),
     "entropy-l1-pseudo-label": EntropyL1PseudoLabel,
+    "eoal": Eoal,
     "every-nth": EveryNth,
     "kcenter": KCenter,
     "label-dispersion": region_score("label-dispersion"),
     "learning-loss": region_score("learning-loss"),
     "least-confidence": region_score("least-confidence"),
+    "lfosa": Lfosa,
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
+    "mqnet": MQNet,
     "msp": region_score("certainty"),
+    "neat": Neat,
+    "neat-passive": NEAT_PASSIVE,
     "novelty": Novelty,
-    "pal": Portable,
+    "openmax": OpenMax,
+    "portable-pal": Portable,
     "ppal": Ppal,
+    "progressive-pal": ProgressivePal,
     "random": Random,
     "random-r": RandomR,
+    "react": region_score(OPEN_SET["react"]),
+    "similar": Similar,
     "svm-margin": region_score("svm-margin"),
     "temporal-coherence": TemporalCoherence,
     "vaal": region_score("vaal"),

@@ -1,14 +1,19 @@
 """Formulas of strategies that come from the room of open-set methods.
 
-Rooms of methods do not import each other: what scores an item (``vidal.openset``) and what makes
-frames of items (``vidal.query``) meet here.
+What scores an item (``vidal.openset``) and what makes frames of items (``vidal.query``) meet here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vidal.openset.purity import distance_or_energy, distance_words, energy
+from vidal.openset.purity import (
+    distance_or_energy,
+    distance_words,
+    energy,
+    rectified,
+    rectified_words,
+)
 from vidal.query.region_scores import Formula
 
 OPEN_SET: Mapping[str, Formula] = {
@@ -29,5 +34,14 @@ OPEN_SET: Mapping[str, Formula] = {
         reads=("features", "items", "logits"),
         signed=True,
         peak="nearest",
+    ),
+    "react": Formula(
+        rectified,
+        rectified_words,
+        "Energy, with activations cut off above those of labelled objects of the classes (purity).",
+        aggregate="top",
+        reads=("features", "items", "layer"),
+        signed=True,
+        peak="surest",
     ),
 }

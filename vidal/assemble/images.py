@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vidal.assemble import ORACLES, build_oracle, build_strategy, strategy_names
 from vidal.assemble.balance import parse_balance
-from vidal.assemble.simulation import Stages, machine
+from vidal.assemble.images_told import BASELINE, LABEL_ONLY, result_of
+from vidal.assemble.simulation import Stages
 from vidal.errors import BudgetError, CampaignError, UnknownName, UsageError
-from vidal.evaluate.curves import ALL_DATA, Row
-from vidal.evaluate.terms import IMAGES
+from vidal.evaluate.curves import ALL_DATA
 from vidal.evidence.places import EngineMaker, Engines
 from vidal.images.config import (
     ImagesConfig,
@@ -22,21 +21,23 @@ from vidal.images.config import (
     load_images_config,
 )
 from vidal.images.data import load_images
+from vidal.images.encoded import groups_of
 from vidal.images.evidence import check_needs
-from vidal.images.pretraining import spread_of
-from vidal.images.runs import INITIAL, ImageJob, check_begun, finished, rows_of, seconds_of
+from vidal.images.prices import Prices
+from vidal.images.runs import (
+    INITIAL,
+    ImageJob,
+    check_begun,
+    finished,
+    variant_of,
+)
 from vidal.images.simulate import PER_ROUND, run
-from vidal.images.stored import store_images, stored_images
+from vidal.images.stored import store_images
 from vidal.images.task import Task, make_task
-from vidal.pretrain.simsiam import COLLAPSED
 from vidal.protocols import Selector
-from vidal.selection.notes import versions
+from vidal.selection.trained import learners_of
 from vidal.simulation.results import SimulationResult
 from vidal.store import atomic
-from vidal.words import counted
-
-BASELINE = "random"
-"""Runs in every simulation; what strategies are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ class ImagesPlan:
             rounds=1 if single else self.rounds,
             make=make_selector,
             truth=name in ORACLES,
+            encoders=self.encoders if name == INITIAL else (),
         )
 
-
-def variant_of(config: ImagesConfig, name: str) -> ImageVariant:
-    """What a name means: a variant of the configuration, or a strategy as it is."""
-    return config.simulation.variants.get(name, ImageVariant(strategy=name))
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Those that its strategies ask for."""
+        variants = {name: variant_of(self.config, name) for name in self.strategies}
+        needs = [make_selector(name, each).needs for name, each in variants.items()]
+        return groups_of(frozenset().union(*needs))
 
 
 def make_selector(name: str, variant: ImageVariant) -> Selector:
@@ -93,7 +97,8 @@ def make_selector(name: str, variant: ImageVariant) -> Selector:
     """
     if name in ORACLES:
         return build_oracle(name, gap=0)
-    chosen = build_strategy(variant.strategy, gap=0, options=variant.options)
+    known = variant.known_only
+    chosen = build_strategy(variant.strategy, gap=0, options=variant.options, known=known)
     weighing = parse_balance(variant.balance, None)
     return chosen if weighing is None else weighing.around(chosen, 0)
 
@@ -116,13 +121,13 @@ def plan_images(
         UsageError: a configuration or number that cannot be meant.
     """
     variants = config.simulation.variants
-    taken = (*strategy_names(), *ORACLES, INITIAL, ALL_DATA)
+    taken = (*strategy_names(), *ORACLES, INITIAL, ALL_DATA, LABEL_ONLY)
     for name in variants:
         if name in taken or not _fit_for_a_folder(name):
             raise UsageError(f"simulation.variants: {name!r} is taken, or no name for a folder.")
     known = (*strategy_names(), *ORACLES, *variants)
     main = config.simulation.main
-    wanted = tuple(dict.fromkeys([BASELINE, *strategies]))
+    wanted = tuple(dict.fromkeys([BASELINE, *(n for n in strategies if n != LABEL_ONLY)]))
     for name in (*wanted, *([] if main is None else [main.strategy])):
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))
@@ -156,6 +161,14 @@ def check_strategy(config: ImagesConfig, name: str, variant: ImageVariant) -> No
         )
     selector = make_selector(name, variant)
     check_needs(name, strategy, selector.needs, config.training.whole)
+    if variant.judge == "own" and not learners_of(selector):
+        raise UsageError(
+            f"simulation.variants: {name}: judge: own, and {strategy} has no classifier of its"
+            " own.",
+            hint="Leave judge out: the classifier that all strategies share is judged.",
+        )
+    if variant.judge == "own" and variant.semi is not None:
+        raise UsageError(f"simulation.variants: {name}: judge: own and semi exclude each other.")
 
 
 def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
@@ -180,12 +193,14 @@ def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
     # The longest first: begun last, they would leave all but one core idle at the end.
     jobs = sorted(plan.jobs(), key=lambda job: job.name != ALL_DATA)
     _run_all(plan, jobs, "runs", stages)
-    return _result(plan)
+    return result_of(plan)
 
 
 def _check_budget(plan: ImagesPlan, task: Task) -> None:
     """Refuse queries that the pool cannot answer."""
-    wanted = len(task.initial) + (plan.rounds - 1) * task.budget
+    cost = plan.config.cost
+    most = Prices(cost.known, cost.unknown, len(task.classes), task.budget).most
+    wanted = len(task.initial) + (plan.rounds - 1) * most
     if wanted > len(task.train):
         raise BudgetError(
             plan.config.budget,
@@ -204,7 +219,7 @@ def told_images(plan: ImagesPlan) -> SimulationResult:
     if not (plan.out / "runs").is_dir():
         raise CampaignError(f"{plan.out}: no simulation was begun here.")
     _check_out(plan, write=False)
-    return _result(plan)
+    return result_of(plan)
 
 
 def _check_out(plan: ImagesPlan, *, write: bool) -> None:
@@ -243,121 +258,3 @@ def _run_all(plan: ImagesPlan, jobs: Sequence[ImageJob], title: str, stages: Sta
     for item, _ in enumerate(engine.map(run, left)):
         stages.finish(item)
     stages.end()
-
-
-def _result(plan: ImagesPlan) -> SimulationResult:
-    config = plan.config
-    rows: list[Row] = []
-    seconds, unfinished = 0.0, 0
-    for job in [*(plan.job(INITIAL, seed) for seed in plan.seeds), *plan.jobs()]:
-        check_begun(job)
-        seconds += seconds_of(job)
-        if job.name != INITIAL:
-            if finished(job):
-                rows += rows_of(job)
-            else:
-                unfinished += 1
-    facts, shares = _facts(plan)
-    named = config.simulation.main
-    return SimulationResult(
-        name=config.name,
-        rows=tuple(rows),
-        strategies=plan.strategies,
-        seeds=plan.seeds,
-        rounds=plan.rounds,
-        baseline=BASELINE,
-        data=facts,
-        settings=_settings(plan),
-        versions=versions(),
-        machine=machine(),
-        seconds=seconds,
-        notes=_notes(plan, unfinished),
-        main=None if named is None else (named.strategy, named.round),
-        pool_conditions=shares,
-        terms=IMAGES,
-    )
-
-
-def _settings(plan: ImagesPlan) -> dict[str, Any]:
-    """The configuration; of the variants those that ran, of the data the name alone."""
-    plain = plan.config.model_dump(mode="json", exclude={"name", "rounds", "seed", "workers"})
-    plain["data"]["path"] = plan.config.data.path.name
-    variants = plain["simulation"]["variants"]
-    plain["simulation"]["variants"] = {n: v for n, v in variants.items() if n in plan.strategies}
-    plain["simulation"]["strategies"] = list(plan.strategies)
-    return plain
-
-
-def _facts(plan: ImagesPlan) -> tuple[dict[str, Any], Mapping[str, float]]:
-    """About the images, means over the seeds; and the share of each group of classes."""
-    data = stored_images(plan.out / "data")
-    numbers: list[dict[str, float]] = []
-    shares: list[dict[str, float]] = []
-    rare: list[str] = []
-    for seed in plan.seeds:
-        task = make_task(data, plan.config, seed)
-        waiting = len(task.train) - len(task.initial)
-        numbers.append(
-            {
-                "images in the pool": waiting,
-                "images labelled from the start": len(task.initial),
-                "test images": len(task.test),
-            }
-        )
-        held = task.train.labels
-        started = held[task.initial]
-        shares.append(
-            {
-                name: (sum((held == c).sum() - (started == c).sum() for c in members)) / waiting
-                for name, members in task.groups.items()
-            }
-        )
-        rare.append(", ".join(task.classes[c] for c in task.rare))
-    mean = {name: sum(each[name] for each in numbers) / len(numbers) for name in numbers[0]}
-    facts: dict[str, Any] = {n: round(v) if v == int(v) else round(v, 1) for n, v in mean.items()}
-    facts["classes"] = ", ".join(data.classes)
-    if any(rare):
-        same = set(rare)
-        facts["rare classes"] = (
-            rare[0] if len(same) == 1 else "drawn for each seed: " + "; ".join(rare)
-        )
-    return facts, {n: float(sum(each[n] for each in shares) / len(shares)) for n in shares[0]}
-
-
-def _notes(plan: ImagesPlan, unfinished: int) -> tuple[str, ...]:
-    notes = []
-    if unfinished:
-        runs = "1 run is" if unfinished == 1 else f"{unfinished} runs are"
-        notes.append(f"{runs} not finished and left out: run the same command again to go on.")
-    skipped = stored_images(plan.out / "data").skipped
-    if skipped:
-        files = counted(len(skipped), "file was", "files were")
-        more = "" if len(skipped) <= 3 else f"; and {len(skipped) - 3} more"
-        notes.append(f"{files} left out: {'; '.join(skipped[:3])}{more}.")
-    if any(name in ORACLES for name in plan.strategies):
-        notes.append(
-            "The oracle sees the labels of the pool. It shows what knowing the true errors would"
-            " gain; nobody can use it on data without labels."
-        )
-    if plan.config.pretrain is not None:
-        notes.append(_pretrained(plan))
-    semi = [n for n in plan.strategies if variant_of(plan.config, n).semi is not None]
-    if semi:
-        notes.append(
-            f"{', '.join(semi)}: the judged models are also trained on pseudo-labels, so that they"
-            " differ from the others by more than the images that people were asked for."
-        )
-    return tuple(notes)
-
-
-def _pretrained(plan: ImagesPlan) -> str:
-    """How the pre-training of the seeds went."""
-    bodies = [plan.job(INITIAL, seed).body for seed in plan.seeds]
-    spreads = [spread_of(path) for path in bodies if path.exists()]
-    lost = sum(each < COLLAPSED for each in spreads)
-    words = ", ".join(f"{each:.2f}" for each in spreads)
-    sentence = (
-        "All networks begin with what SimSiam learned from the images of the pool, labels unseen;"
-        f" std of z over its healthy value, seed by seed: {words or 'not known yet'}."
-    )
-    return f"{sentence} It collapsed in {counted(lost, 'seed')}." if lost else sentence

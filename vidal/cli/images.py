@@ -35,6 +35,18 @@ def command() -> None:
     help="Share of its images that each rare class keeps. [default: the configured one]",
 )
 @click.option(
+    "--openness",
+    type=float,
+    default=None,
+    help="Share of the classes that is unknown. [default: as configured]",
+)
+@click.option(
+    "--noise",
+    type=float,
+    default=None,
+    help="Share of the pool that is of unknown classes. [default: as configured]",
+)
+@click.option(
     "--strategies",
     default=None,
     metavar="A,B,...",
@@ -73,6 +85,8 @@ def simulate(
     config: Path,
     data: Path | None,
     imbalance: float | None,
+    openness: float | None,
+    noise: float | None,
     strategies: str | None,
     seeds: int | None,
     rounds: int | None,
@@ -100,6 +114,8 @@ def simulate(
         config,
         data=data,
         imbalance=imbalance,
+        openness=openness,
+        noise=noise,
         strategies=None if names is None else [name.strip() for name in names if name.strip()],
         seeds=seeds,
         rounds=rounds,

@@ -33,6 +33,8 @@ class Picks:
             unknown. Of frames: known objects among the objects that the model that chose detected.
         unknown: objects outside the classes on the picked frames.
         conditions: picked frames of every tag of the pool's clips.
+        known: picked images of known classes.
+        cost: of the picked images, where labels of known and unknown ones differ in cost.
     """
 
     frames: int
@@ -52,6 +54,8 @@ class Picks:
     query_recall: float | None = None
     unknown: int | None = None
     conditions: Mapping[str, int] = field(default_factory=dict)
+    known: int | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

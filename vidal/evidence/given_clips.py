@@ -119,7 +119,7 @@ def _check_classes(given: GivenDetections, source: DetectionFiles) -> None:
         raise UnknownName("class in --classes", ", ".join(given.classes), there)
 
 
-_NOT_GIVEN = frozenset({"embedding", "suppressed", "logits"})
+_NOT_GIVEN = frozenset({"embedding", "suppressed", "logits", "layer"})
 """What files of detections never say: looks of frames, boxes before suppression, the last layer."""
 
 

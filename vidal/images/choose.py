@@ -15,9 +15,11 @@ from vidal.detect.device import choose_device
 from vidal.errors import BudgetError, EvidenceMissing, InputError, LabelsMismatch, WeightsError
 from vidal.images.config import EvidenceConfig, ImageTraining
 from vidal.images.data import SMALLEST, Pictures, Pixels, same_channels
+from vidal.images.encoded import Encodings, encoded, groups_of
 from vidal.images.evidence import CLIP, Fitted, build_pool, check_needs, vote_watcher
 from vidal.images.folders import read_flat
 from vidal.images.labelled_files import read_labelled
+from vidal.images.learned import learned_of
 from vidal.images.networks import NetworkSpec
 from vidal.images.task import Task
 from vidal.images.training import Model, Scale, Stock, fit, load_model, one_thread
@@ -25,7 +27,9 @@ from vidal.protocols import Selector
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.budget import Budget
+from vidal.selection.trained import learners_of
 from vidal.types import FloatArray, FrameRef, Query, ScoreArray
+from vidal.words import counted
 
 _SELECT = 22
 """Purpose of random numbers."""
@@ -117,8 +121,10 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
         raise BudgetError(plan.budget.text, why, hint="Lower the budget, or add pictures.")
     with one_thread():
         fitted, trained = _fitted(plan, task, tell)
+        fitted = _with_encodings(plan, fitted, tell)
         tell("choosing")
-        pool = build_pool(fitted, plan.selector.needs)
+        learned = learned_of(fitted, learners_of(plan.selector), plan.selector.needs)
+        pool = build_pool(fitted, plan.selector.needs, learned=learned)
         rng = np.random.default_rng([plan.seed, _SELECT])
         told: list[BalanceTold] = []
         selector = plan.selector
@@ -236,6 +242,20 @@ def _fitted(
         )
     own = (task, task.initial, model, stock.take, spec, recipe, scale, plan.seed, plan.evidence)
     return Fitted(*own, votes), told
+
+
+def _with_encodings(plan: ChoicePlan, fitted: Fitted, tell: Callable[[str], None]) -> Fitted:
+    """With what self-supervised encoders make of all pictures, where the strategy asks."""
+    groups = groups_of(plan.selector.needs)
+    if not groups:
+        return fitted
+    tell(f"training {counted(len(groups), 'encoder')} without labels")
+    everything = fitted.stock(np.arange(len(fitted.task.train)))
+    options = plan.evidence.encoder_options
+    found: dict[str, NDArray[np.float32]] = {}
+    for group in groups:
+        found |= encoded(everything, fitted.spec, fitted.recipe, options, group, plan.seed)
+    return replace(fitted, encodings=Encodings(found))
 
 
 def _read_model(path: Path, task: Task, device: Any) -> Model:

@@ -22,7 +22,8 @@ from vidal.campaign.config_data import Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
 from vidal.errors import UnknownName, UsageError
-from vidal.images.recipes import RECIPES, Recipe, VaalOptions
+from vidal.images.open_classes import SPLITS
+from vidal.images.recipes import RECIPES, EncoderOptions, Recipe, VaalOptions
 from vidal.pretrain.options import SimSiamOptions
 from vidal.query.budget import Budget
 
@@ -38,8 +39,14 @@ class ImageDataConfig(Model):
         size: height and width that all pictures are scaled to; None = they have one size.
         pool: training images that are drawn for each seed; None = all.
         test_images: test images that are judged, drawn once for all seeds; None = all.
-        known: how many classes are known, drawn for each seed; images of the others are unknown:
-            they may be asked for, and are not trained on. None = all.
+        known: how many classes are known; images of the others are unknown: they may be asked
+            for, and the judged classifier is not trained on them. None = all.
+        openness: share of the classes that is unknown, instead of ``known``.
+        split: which classes are known: ``drawn`` for each seed, ``first`` = the first ones, or
+            those of a paper on CIFAR-10 (``vidal.images.open_classes.SPLITS``).
+        noise: share of the pool that is unknown (MQ-Net): all known images, and as many unknown
+            ones as that takes; with ``pool``, so many of each as make up the pool. None = the
+            images as they are.
     """
 
     path: Path
@@ -48,6 +55,34 @@ class ImageDataConfig(Model):
     pool: int | None = Field(default=None, gt=1)
     test_images: int | None = Field(default=None, gt=0)
     known: int | None = Field(default=None, ge=2)
+    openness: float | None = Field(default=None, ge=0, lt=1)
+    split: str = "drawn"
+    noise: float | None = Field(default=None, ge=0, lt=1)
+
+    @field_validator("split")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if value not in SPLITS:
+            raise UnknownName("split of classes", value, SPLITS)
+        return value
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.known is not None and self.openness is not None:
+            raise ValueError("known and openness say the same: give one of them")
+        return self
+
+
+class ImageCost(Model):
+    """What labels cost; ``budget`` counts in this (MQ-Net, section 5.5).
+
+    Attributes:
+        known: an image of a known class.
+        unknown: an image that turns out to be none.
+    """
+
+    known: float = Field(default=1.0, gt=0, lt=1e6)
+    unknown: float = Field(default=1.0, gt=0, lt=1e6)
 
 
 class ImageTraining(Model):
@@ -115,12 +150,14 @@ class EvidenceConfig(Model):
         members: networks of an ensemble, the judged one among them.
         votes: how often in a training the label of every image of the pool is noted.
         vaal: options of VAAL.
+        encoders: options of the self-supervised encoders (SimCLR, CSI), trained once a seed.
     """
 
     passes: int = Field(default=10, ge=2)
     members: int = Field(default=5, ge=2)
     votes: int = Field(default=20, ge=2)
     vaal: Mapping[str, Any] = {}
+    encoders: Mapping[str, Any] = {}
 
     @field_validator("vaal", mode="before")
     @classmethod
@@ -130,6 +167,20 @@ class EvidenceConfig(Model):
             if isinstance(value, Mapping)
             else value
         )
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _encoders(cls, value: Any) -> Any:
+        return (
+            _fields(EncoderOptions, value, "evidence.encoders", [])
+            if isinstance(value, Mapping)
+            else value
+        )
+
+    @property
+    def encoder_options(self) -> EncoderOptions:
+        """With everything set."""
+        return EncoderOptions(**self.encoders)
 
     @property
     def vaal_options(self) -> VaalOptions:
@@ -180,15 +231,21 @@ class ImageVariant(Model):
         strategy: query strategy.
         options: of the strategy.
         balance: weight of class balance; ``auto`` finds it; None = none.
+        known_only: what is likely of an unknown class counts less.
         semi: train on pseudo-labels as well, by one of two schemes.
         pseudo: options of ``semi``.
+        judge: whose accuracy counts: that of the classifier which all strategies share
+            (``shared``), so that they differ by what they bought alone, or that of the method's
+            ``own``.
     """
 
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
     balance: float | Literal["auto"] | None = None
+    known_only: bool = False
     semi: Semi | None = None
     pseudo: SemiConfig = SemiConfig()
+    judge: Literal["shared", "own"] = "shared"
 
     @field_validator("balance")
     @classmethod
@@ -229,9 +286,15 @@ class ImagesConfig(Model):
         imbalance: share of its images that each rare class keeps, in (0, 1]; the initial set is
             drawn before.
         rare: names of the rare classes; None = half of the classes, drawn for each seed.
-        initial: images labelled at the start, equally many of each class; a share counts from the
-            pool.
-        budget: images asked for in a round; a share counts from the pool.
+        initial: images labelled at the start; a share counts from the pool, with ``initial_from:
+            known`` from its known images.
+        initial_from: ``classes`` = equally many of each known class; ``known`` = drawn from known
+            images (LfOSA and its successors); ``plain`` = drawn from the pool, unknown ones too
+            (MQ-Net); ``exact`` = the same with the pool's share of unknown ones (its code).
+        budget: images asked for in a round, or what they may cost; a share counts from the pool.
+        bought_unknowns: what becomes of unknown images that were asked for: they ``leave`` the
+            pool, or ``return`` to it and may be asked for again (code of LfOSA and NEAT).
+        cost: of a label.
         rounds: trained, the initial one included.
         pretrain: all networks of a seed begin with what SimSiam learned from the images of its
             pool; None = they begin with random weights.
@@ -245,7 +308,10 @@ class ImagesConfig(Model):
     imbalance: float = Field(default=1.0, gt=0, le=1)
     rare: tuple[str, ...] | None = None
     initial: str = "10%"
+    initial_from: Literal["classes", "known", "plain", "exact"] = "classes"
     budget: str = "5%"
+    bought_unknowns: Literal["leave", "return"] = "leave"
+    cost: ImageCost = ImageCost()
     rounds: int = Field(default=5, gt=0)
     training: ImageTraining = ImageTraining()
     evidence: EvidenceConfig = EvidenceConfig()
@@ -266,17 +332,27 @@ class ImagesConfig(Model):
             raise ValueError("rare classes need an imbalance below 1")
         return self
 
-    def with_data(self, path: Path | None, imbalance: float | None) -> ImagesConfig:
-        """The same with other data, or another imbalance; None = as it is.
+    def with_data(
+        self,
+        path: Path | None,
+        imbalance: float | None = None,
+        openness: float | None = None,
+        noise: float | None = None,
+    ) -> ImagesConfig:
+        """The same with other data, or another mixture of them; None = as it is.
 
         Raises:
-            UsageError: an imbalance outside (0, 1].
+            UsageError: a share that cannot be meant.
         """
         plain = self.model_dump(mode="json")
         if path is not None:
             plain["data"]["path"] = str(path)
         if imbalance is not None:
             plain["imbalance"] = imbalance
+        if openness is not None:
+            plain["data"] |= {"openness": openness, "known": None}
+        if noise is not None:
+            plain["data"]["noise"] = noise
         return parse_images(plain, "config", base=None)
 
 

@@ -7,7 +7,7 @@ training or passes is made only where a strategy's ``needs`` name it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidal.errors import EvidenceMissing
 from vidal.images.config import EvidenceConfig
+from vidal.images.encoded import ENCODED, Encodings
 from vidal.images.labelledness import labelledness
 from vidal.images.looking import Looks, dropout_passes, look, predicted
 from vidal.images.networks import NetworkSpec
@@ -24,7 +25,7 @@ from vidal.images.recipes import Recipe
 from vidal.images.task import Task
 from vidal.images.training import Body, Model, Scale, Stock, fit
 from vidal.query.oracle import COLUMN as TRUTH
-from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
+from vidal.types import FloatArray, FrameSet, IntArray, Items, Learned, Pool, Regions
 
 CLIP = "images"
 """The one clip that all images are frames of."""
@@ -38,11 +39,18 @@ PLAIN = frozenset(
         "labelled",
         "features",
         "logits",
+        "layer",
         "heads",
         "labels",
+        "trunk",
+        "precision",
+        "asked",
+        "pictures",
+        *ENCODED,
     }
 )
-"""What every model gives; ``heads`` and ``labels`` ask for what learns: here that is always so."""
+"""What every model gives, or can be made of the pictures; ``heads`` and ``labels`` ask for what
+learns: here that is always so."""
 
 _OF_FRAMES = frozenset({TRUTH, "embedding", "class_mass", "expected_objects", "labelled"})
 """What is known without regions."""
@@ -96,6 +104,18 @@ def check_needs(name: str, strategy: str, needs: frozenset[str], recipe: Recipe)
 
 
 @dataclass(frozen=True, eq=False)
+class Past:
+    """What the queries so far taught.
+
+    Attributes:
+        precisions, asked: see ``Pool``.
+    """
+
+    precisions: tuple[float, ...] = ()
+    asked: Items | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """A trained round.
 
@@ -109,6 +129,10 @@ class Fitted:
             where nobody asked.
         options: of what is made on demand.
         body: that every network begins with; None = random stages.
+        returns: unknown images that were asked for may be asked for again.
+        past: of the run.
+        encodings: what self-supervised encoders make of all images of the task; None = no strategy
+            asks.
     """
 
     task: Task
@@ -122,13 +146,21 @@ class Fitted:
     options: EvidenceConfig
     votes: NDArray[np.int16] | None = None
     body: Body | None = None
-    _known: dict[str, Looks] = field(default_factory=dict)
+    returns: bool = False
+    past: Past = Past()
+    encodings: Encodings | None = None
+    _known: dict[str, Looks] = field(default_factory=dict, init=False)  # of this model alone
+
+    @property
+    def settled(self) -> IntArray:
+        """(S,) ascending labelled positions that may not be asked for again."""
+        return self.trained_on if self.returns else self.labelled
 
     @property
     def waiting(self) -> IntArray:
         """(F,) ascending positions of the images that may be asked for."""
         free = np.ones(len(self.task.train), dtype=np.bool_)
-        free[self.labelled] = False
+        free[self.settled] = False
         return np.flatnonzero(free)
 
     @property
@@ -143,18 +175,25 @@ class Fitted:
         return self._known["pool"]
 
 
-def build_pool(fitted: Fitted, needs: frozenset[str], *, truth: bool = False) -> Pool:
+def build_pool(
+    fitted: Fitted,
+    needs: frozenset[str],
+    *,
+    truth: bool = False,
+    learned: Sequence[Learned] = (),
+) -> Pool:
     """The pool with what a strategy reads, and no more.
 
     Args:
         fitted: a trained round.
         needs: of the strategy; checked with ``check_needs``.
         truth: give it the errors of the model, for an oracle.
+        learned: by the strategy, on a trunk of the same round.
     """
-    task, waiting, labelled = fitted.task, fitted.waiting, fitted.labelled
+    task, waiting = fitted.task, fitted.waiting
     frames, known = (
         FrameSet((CLIP,), np.zeros(len(where), np.int64), task.origin[where])
-        for where in (waiting, labelled)
+        for where in (waiting, fitted.settled)
     )
     if not needs:
         return Pool(frames, task.classes, known)
@@ -166,21 +205,29 @@ def build_pool(fitted: Fitted, needs: frozenset[str], *, truth: bool = False) ->
         columns[name] = looks.probs
     if truth:
         columns[TRUTH] = _true_errors(fitted, looks)
-    items, about = _labelled_side(fitted, needs)
+    items, about = _labelled_side(fitted, needs, learned)
     return Pool(
         frames,
         task.classes,
         known,
         columns,
-        _regions(fitted, looks, needs) if needs - _OF_FRAMES else None,
+        _regions(fitted, looks, needs, learned) if needs - _OF_FRAMES else None,
         items,
         about,
+        asked=fitted.past.asked if "asked" in needs else None,
+        precisions=fitted.past.precisions if "precision" in needs else (),
+        layer=_last_layer(fitted) if "layer" in needs else None,
     )
 
 
-def _regions(fitted: Fitted, looks: Looks, needs: frozenset[str]) -> Regions:
+def _regions(
+    fitted: Fitted, looks: Looks, needs: frozenset[str], learned: Sequence[Learned]
+) -> Regions:
     n, (height, width, _) = len(looks.probs), fitted.task.shape
     columns = {name: _COLUMNS[name](fitted) for name in sorted(needs & set(_COLUMNS))}
+    columns |= _encoded(fitted, needs, fitted.waiting)
+    for each in learned:
+        columns |= each.pool
     return Regions(
         np.arange(n),
         np.tile(np.array([0, 0, width, height], np.float32), (n, 1)),
@@ -194,21 +241,35 @@ def _regions(fitted: Fitted, looks: Looks, needs: frozenset[str]) -> Regions:
 
 
 def _labelled_side(
-    fitted: Fitted, needs: frozenset[str]
+    fitted: Fitted, needs: frozenset[str], learned: Sequence[Learned]
 ) -> tuple[Items | None, dict[str, NDArray[Any]]]:
     """What is labelled, where a strategy asks."""
     if not needs & {"labelled", "embedding"}:
         return None, {}
     looks = look(fitted.model, fitted.stock(fitted.labelled))
+    kept = np.searchsorted(fitted.labelled, fitted.settled)
     about: dict[str, NDArray[Any]] = {}
     if "embedding" in needs:
-        about["embedding"] = looks.features
+        about["embedding"] = looks.features[kept]
     if "labelled" not in needs:
         return None, about
     answers = fitted.task.train.labels[fitted.labelled]
-    one_hot = answers[:, None] == np.arange(len(fitted.task.classes))
+    one_hot = answers[kept, None] == np.arange(len(fitted.task.classes))
     about["objects"] = one_hot.astype(np.int64)
-    return Items(looks.features, with_background(looks.probs), answers), about
+    columns = _encoded(fitted, needs, fitted.labelled)
+    if "logits" in needs:
+        columns["logits"] = _logits_of(fitted, looks)
+    for each in learned:
+        columns |= each.labelled
+    return Items(looks.features, with_background(looks.probs), answers, columns), about
+
+
+def _encoded(fitted: Fitted, needs: frozenset[str], where: IntArray) -> dict[str, NDArray[Any]]:
+    """What self-supervised encoders make of images."""
+    names = sorted(needs & ENCODED)
+    if names and fitted.encodings is None:
+        raise KeyError(names[0])
+    return {} if fitted.encodings is None else fitted.encodings.columns(names, where)
 
 
 def with_background(probs: FloatArray) -> FloatArray:
@@ -217,13 +278,16 @@ def with_background(probs: FloatArray) -> FloatArray:
 
 
 def _true_errors(fitted: Fitted, looks: Looks) -> NDArray[np.float32]:
-    """(F, K, 2): a wrong image is a false alarm of one class and a miss of another."""
+    """(F, K, 2): a wrong image is a false alarm of one class and a miss of another.
+
+    An unknown image counts as none: an oracle spends nothing on it before all errors on known
+    classes are bought (open-set form of the thesis's section 3.4).
+    """
     truth, found = fitted.task.train.labels[fitted.waiting], looks.probs.argmax(axis=1)
     errors = np.zeros((len(truth), len(fitted.task.classes), 2), np.float32)
-    wrong = np.flatnonzero(truth != found)
+    wrong = np.flatnonzero((truth != found) & (truth < len(fitted.task.classes)))
     errors[wrong, found[wrong], 0] = 1
-    missed = wrong[truth[wrong] < len(fitted.task.classes)]
-    errors[missed, truth[missed], 1] = 1
+    errors[wrong, truth[wrong], 1] = 1
     return errors
 
 
@@ -285,9 +349,19 @@ def _labelledness(fitted: Fitted) -> NDArray[Any]:
 
 
 def _logits(fitted: Fitted) -> NDArray[Any]:
+    return _logits_of(fitted, fitted.looks())
+
+
+def _logits_of(fitted: Fitted, looks: Looks) -> NDArray[Any]:
+    weight, bias = _last_layer(fitted)
+    return np.asarray(looks.features @ weight + bias, np.float32)
+
+
+def _last_layer(fitted: Fitted) -> tuple[FloatArray, FloatArray]:
+    """(D, K) weights and (K,) offsets."""
     last = fitted.model.network.last
     weight, bias = (each.detach().float().cpu().numpy() for each in (last.weight, last.bias))
-    return np.asarray(fitted.looks().features @ weight.T + bias, np.float32)
+    return weight.T, bias
 
 
 _COLUMNS: Mapping[str, Callable[[Fitted], NDArray[Any]]] = {

@@ -14,14 +14,14 @@ Network = Literal["small", "resnet18"]
 Schedule = Literal["one-cycle", "drops", "constant"]
 
 
-def _at_least(options: Recipe | VaalOptions, low: int, *names: str) -> None:
+def _at_least(options: Recipe | VaalOptions | EncoderOptions, low: int, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if not low <= value < math.inf:
             raise UsageError(f"{name} {value!r} is not a number of at least {low}.")
 
 
-def _above_zero(options: Recipe | VaalOptions, *names: str) -> None:
+def _above_zero(options: Recipe | VaalOptions | EncoderOptions, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if not 0 < value < math.inf:
@@ -136,6 +136,40 @@ RECIPES: Mapping[str, Recipe] = {
 """``small`` and ``small-colour`` after the pilot of two-core runs (grey and coloured images);
 ``thesis`` = chapter 3 (rate divided by 5 at 60 and 80 of 100 epochs), ``lfo`` = that of LfOSA's
 successors (halved every 60 of 200 epochs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How self-supervised encoders are trained, for the strategies that ask for them.
+
+    The papers train 700 to 1000 epochs of 32 pictures, which takes a GPU.
+
+    Attributes:
+        steps: of the optimizer.
+        batch: pictures a step; each is seen in two views, four times as often where rotations are
+            told apart.
+        temperature: of the cosines.
+        width: of what they give.
+        lr: highest rate of Adam.
+        weight_decay: of Adam.
+        crops: parts of 54 % of a picture, of which features are the mean (CCAL: 10); 0 = of the
+            whole picture.
+    """
+
+    steps: int = 500
+    batch: int = 32
+    temperature: float = 0.5
+    width: int = 128
+    lr: float = 1e-3
+    weight_decay: float = 1e-6
+    crops: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be trained with, with a ``UsageError``."""
+        _at_least(self, 1, "steps", "width")
+        _at_least(self, 2, "batch")
+        _at_least(self, 0, "weight_decay", "crops")
+        _above_zero(self, "lr", "temperature")
 
 
 @dataclass(frozen=True, slots=True)

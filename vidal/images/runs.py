@@ -6,21 +6,29 @@ OUT/runs/initial-0/                the first model of seed 0: model.safetensors,
 OUT/runs/entropy-0/run.json        what the run was begun with
 OUT/runs/entropy-0/row-001.json    what ``Row`` says of a trained round
 OUT/runs/entropy-0/query-001.json  what was asked with that round's model
+OUT/runs/mqnet-0/query-001.npz     the same as the model of then saw it, for strategies that learn
+                                   from their last query
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
 
 from vidal.errors import CampaignError
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
 from vidal.images.config import ImagesConfig, ImageVariant
+from vidal.images.encoded import encoding_file
 from vidal.protocols import Selector
 from vidal.store import atomic
+from vidal.types import Items
 
 INITIAL = "initial"
 """The run of a seed whose first model all its strategies share."""
@@ -41,6 +49,7 @@ class ImageJob:
         rounds: to be trained, the initial one included.
         make: see ``Maker``.
         truth: the strategy is an oracle, and sees the labels of the pool.
+        encoders: that the run of the first model makes, for the strategies of its seed.
     """
 
     out: Path
@@ -50,6 +59,7 @@ class ImageJob:
     rounds: int
     make: Maker
     truth: bool = False
+    encoders: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -75,11 +85,18 @@ class Asked:
         images: positions in the task that are labelled from now on.
         picks: what they held.
         pseudo: positions and labels that the next training takes as given (CEAL).
+        told: means over the picks of what the strategy explains them with, by name.
     """
 
     images: tuple[int, ...]
     picks: Picks
     pseudo: tuple[tuple[int, int], ...] = ()
+    told: Mapping[str, float] = field(default_factory=dict)
+
+
+def variant_of(config: ImagesConfig, name: str) -> ImageVariant:
+    """What a name means: a variant of the configuration, or a strategy as it is."""
+    return config.simulation.variants.get(name, ImageVariant(strategy=name))
 
 
 def begin(job: ImageJob) -> None:
@@ -126,7 +143,8 @@ def query_of(job: ImageJob, number: int) -> Asked | None:
     if values is None:
         return None
     pseudo = tuple((int(position), int(label)) for position, label in values["pseudo"])
-    return Asked(tuple(values["images"]), Picks(**values["picks"]), pseudo)
+    told = values.get("told", {})
+    return Asked(tuple(values["images"]), Picks(**values["picks"]), pseudo, told)
 
 
 def keep_row(job: ImageJob, row: Row, seconds: float) -> None:
@@ -137,6 +155,43 @@ def keep_row(job: ImageJob, row: Row, seconds: float) -> None:
 def keep_query(job: ImageJob, number: int, asked: Asked, seconds: float) -> None:
     """Write what was asked with the model of a round."""
     _write(job.folder / f"query-{number:03d}.json", {**asdict(asked), "seconds": seconds})
+
+
+def keep_memory(job: ImageJob, number: int, items: Items) -> None:
+    """Write how the model of a round saw what it asked for; before the query, which counts."""
+    arrays: dict[str, Any] = {f"{_COLUMN}{name}": each for name, each in items.columns.items()}
+    arrays |= {name: getattr(items, name) for name in ("features", "probs", "answers")}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    atomic.write_bytes(_memory(job, number), buffer.getvalue())
+
+
+def memory_of(job: ImageJob, number: int) -> Items | None:
+    """What ``keep_memory`` has written of a round, if it has.
+
+    Raises:
+        CampaignError: it cannot be read.
+    """
+    path = _memory(job, number)
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise CampaignError(
+            f"{path}: what was asked for cannot be read ({error}).",
+            hint="Remove the folder of this run: it is done again.",
+        ) from error
+    columns = {n.removeprefix(_COLUMN): a for n, a in arrays.items() if n.startswith(_COLUMN)}
+    return Items(arrays["features"], arrays["probs"], arrays["answers"], columns)
+
+
+_COLUMN = "column."
+
+
+def _memory(job: ImageJob, number: int) -> Path:
+    return job.folder / f"query-{number:03d}.npz"
 
 
 def rows_of(job: ImageJob) -> tuple[Row, ...]:
@@ -151,13 +206,15 @@ def rows_of(job: ImageJob) -> tuple[Row, ...]:
 
 
 def finished(job: ImageJob) -> bool:
-    """Whether all rounds are done."""
-    return len(rows_of(job)) >= job.rounds
+    """Whether all rounds are done, and of the first model's run all encoders."""
+    made = all(encoding_file(job.folder, group).exists() for group in job.encoders)
+    return made and len(rows_of(job)) >= job.rounds
 
 
 def seconds_of(job: ImageJob) -> float:
     """Computing time of what is done, in seconds."""
-    files = [*job.folder.glob("row-*.json"), *job.folder.glob("query-*.json")]
+    kinds = ("row-*.json", "query-*.json", "encoding-*.json")
+    files = [each for kind in kinds for each in job.folder.glob(kind)]
     return float(sum(json.loads(each.read_text("utf-8"))["seconds"] for each in files))
 
 

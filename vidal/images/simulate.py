@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +21,19 @@ from vidal.evaluate.curves import ALL_DATA, Picks, Row
 from vidal.evaluate.quality import rank_agreement
 from vidal.evaluate.selection import query_precision, query_recall
 from vidal.images.config import ImageVariant
-from vidal.images.evidence import Fitted, build_pool, vote_watcher
+from vidal.images.encoded import (
+    ENCODED,
+    Encodings,
+    encoded,
+    encoding_file,
+    keep_encodings,
+)
+from vidal.images.evidence import Fitted, Past, build_pool, vote_watcher, with_background
+from vidal.images.learned import learned_of, own_labels
 from vidal.images.looking import accuracy, predicted
 from vidal.images.networks import NetworkSpec
 from vidal.images.pretraining import load_body, pretrain_images, save_body, simsiam_options
+from vidal.images.prices import Prices
 from vidal.images.recipes import Recipe
 from vidal.images.runs import (
     INITIAL,
@@ -30,8 +41,10 @@ from vidal.images.runs import (
     ImageJob,
     begin,
     finished,
+    keep_memory,
     keep_query,
     keep_row,
+    memory_of,
     query_of,
     row_of,
     rows_of,
@@ -40,11 +53,13 @@ from vidal.images.semi import surest
 from vidal.images.stored import stored_images
 from vidal.images.task import UNKNOWN, make_task
 from vidal.images.training import Body, Model, Scale, Stock, fit, load_model, one_thread, save_model
+from vidal.protocols import Remembering
 from vidal.query.balance import l1_score
 from vidal.query.dispersion import label_dispersion
 from vidal.query.pseudo import ceal_pseudo_labels, ceal_threshold
 from vidal.query.uncertainty import entropy
-from vidal.types import IntArray, ScoreArray
+from vidal.selection.trained import learners_of
+from vidal.types import IntArray, Items, Learned, Pool, ScoreArray
 
 PER_ROUND = 100
 """Units of progress a round."""
@@ -80,6 +95,8 @@ class _Run:
         self._body = self._pretrained()
         self._variant = job.variant or ImageVariant(strategy="random")
         self._selector = None if job.variant is None else job.make(job.name, job.variant)
+        self._needs = frozenset() if self._selector is None else self._selector.needs
+        self._encodings = self._encoded()
         self._began = self._clock()
 
     def _pretrained(self) -> Body | None:
@@ -111,12 +128,34 @@ class _Run:
         labelled = self._labelled(number)
         self._tell(number, 0)
         fitted = self._fitted(number, labelled, asks=not last)
-        self._tell(number, 60)
+        self._tell(number, 50)
+        learned = self._learned(fitted, asks=not last)
+        self._tell(number, 75)
         if not done:
-            keep_row(self._job, self._judged(number, fitted), self._spent())
+            keep_row(self._job, self._judged(number, fitted, learned), self._spent())
         if not last:
-            keep_query(self._job, number, self._ask(number, fitted), self._spent())
+            keep_query(self._job, number, self._ask(number, fitted, learned), self._spent())
         self._tell(number + 1, 0)
+
+    def _encoded(self) -> Encodings | None:
+        """What self-supervised encoders make of the images, made by the run of the first model."""
+        job, options = self._job, self._job.config.evidence.encoder_options
+        for group in job.encoders if job.name == INITIAL else ():
+            if encoding_file(job.folder, group).exists():
+                continue
+            before, seed = self._clock(), job.config.seed
+            found = encoded(self._stock, self._spec, self._recipe, options, group, seed)
+            keep_encodings(job.folder, group, found, options, self._clock() - before)
+        if job.variant is None:
+            return None
+        names = self._needs & ENCODED
+        return Encodings.load(self._job.initial, names) if names else None
+
+    def _learned(self, fitted: Fitted, *, asks: bool) -> tuple[Learned, ...]:
+        """By the strategy, where it is going to ask, or is judged by what it learns."""
+        if not asks and self._variant.judge != "own":
+            return ()
+        return learned_of(fitted, learners_of(self._selector), self._needs)
 
     def _clock(self) -> float:
         return time.process_time() if self._device.type == "cpu" else time.monotonic()
@@ -134,13 +173,26 @@ class _Run:
             return np.arange(len(self._task.train))
         asked = [query_of(self._job, before) for before in range(number)]
         more = [each.images for each in asked if each is not None]
-        return np.sort(np.concatenate([self._task.initial, *more]).astype(np.int64))
+        return np.unique(np.concatenate([self._task.initial, *more]).astype(np.int64))
+
+    def _paid(self, number: int) -> int:
+        """Labels that were paid for before a round; an image that was asked for twice, twice."""
+        if self._job.name == ALL_DATA:
+            return len(self._task.train)
+        asked = [query_of(self._job, before) for before in range(number)]
+        return len(self._task.initial) + sum(len(e.images) for e in asked if e is not None)
+
+    def _past(self, number: int) -> Past:
+        """What the queries before a round taught."""
+        asked = [query_of(self._job, before) for before in range(number)]
+        found = [None if each is None else each.picks.query_precision for each in asked]
+        last = memory_of(self._job, number - 1) if number and "asked" in self._needs else None
+        return Past(tuple(math.nan if each is None else each for each in found), last)
 
     def _fitted(self, number: int, labelled: IntArray, *, asks: bool) -> Fitted:
         """The model of a round, and what it was trained with."""
         semi, seed = self._variant.semi, _seed(self._job.config.seed, number)
-        needs = frozenset() if self._selector is None or not asks else self._selector.needs
-        noted = "votes" in needs
+        noted = "votes" in self._needs and asks
         bare = Fitted(
             task=self._task,
             labelled=labelled,
@@ -152,6 +204,9 @@ class _Run:
             seed=seed,
             options=self._job.config.evidence,
             body=self._body,
+            returns=self._job.config.bought_unknowns == "return",
+            past=self._past(number),
+            encodings=self._encodings,
         )
         shared = number == 0 and self._job.name not in (INITIAL, ALL_DATA)
         if shared and not noted and semi != "two-model":
@@ -201,10 +256,14 @@ class _Run:
         chosen = surest(values, share, unsure)
         return np.stack([waiting[chosen], probs[chosen].argmax(axis=1)], axis=1)
 
-    def _judged(self, number: int, fitted: Fitted) -> Row:
+    def _judged(self, number: int, fitted: Fitted, learned: Sequence[Learned]) -> Row:
         """What a round is worth on the test images."""
         test, classes = self._task.test, self._task.classes
-        found = predicted(fitted.model, Stock.of(test.pixels, self._scale, self._device))
+        stock = Stock.of(test.pixels, self._scale, self._device)
+        if self._variant.judge == "own":
+            found = own_labels(self._job.name, learned, stock)
+        else:
+            found = predicted(fitted.model, stock)
         whole, each = accuracy(found, test.labels, len(classes))
         groups = {
             name: float(np.mean(each[list(members)]))
@@ -217,7 +276,7 @@ class _Run:
             strategy=self._job.name,
             seed=self._job.config.seed,
             round=number,
-            labelled=len(fitted.labelled),
+            labelled=self._paid(number),
             boxes=len(fitted.trained_on),
             ap50=whole,
             ap50_at_half=None,
@@ -227,15 +286,19 @@ class _Run:
             l1_score=l1_score(np.bincount(known, minlength=len(classes))),
         )
 
-    def _ask(self, number: int, fitted: Fitted) -> Asked:
+    def _ask(self, number: int, fitted: Fitted, learned: Sequence[Learned]) -> Asked:
         """The query of a round's model, and what it held."""
         selector, waiting = self._selector, fitted.waiting
         assert selector is not None
-        pool = build_pool(fitted, selector.needs, truth=self._job.truth)
+        pool = build_pool(fitted, selector.needs, truth=self._job.truth, learned=learned)
         rng = np.random.default_rng([self._job.config.seed, number, _SELECT])
-        budget = min(self._task.budget, len(waiting))
-        picks = waiting[selector.select(pool, budget, rng)]
+        prices = self._prices()
+        rows = selector.select(pool, min(prices.most, len(waiting)), rng)
+        rows = rows[: prices.paid_for(self._task.train.labels[waiting[rows]])]
+        picks = waiting[rows]
         scores = selector.score(pool) if selector.needs else None
+        if "asked" in self._needs:
+            keep_memory(self._job, number, self._memory(fitted, pool, rows))
         self._tell(number, 95)
         pseudo: NDArray[np.int64] = np.zeros((0, 2), np.int64)
         if self._variant.semi == "ceal":
@@ -244,7 +307,21 @@ class _Run:
             tuple(int(each) for each in picks),
             self._held(fitted, picks, scores),
             tuple((int(a), int(b)) for a, b in pseudo),
+            means_of(selector.explain(pool, rows).parts),
         )
+
+    def _prices(self) -> Prices:
+        cost = self._job.config.cost
+        return Prices(cost.known, cost.unknown, len(self._task.classes), self._task.budget)
+
+    def _memory(self, fitted: Fitted, pool: Pool, rows: IntArray) -> Items:
+        """How the model sees what it asks for, with what the strategy wants kept."""
+        keeper: Any = self._selector
+        while not isinstance(keeper, Remembering) and keeper is not None:
+            keeper = getattr(keeper, "inner", None)
+        columns = {} if keeper is None else dict(keeper.memory(pool, rows))
+        looks, answers = fitted.looks(), self._task.train.labels[fitted.waiting[rows]]
+        return Items(looks.features[rows], with_background(looks.probs[rows]), answers, columns)
 
     def _sure(self, number: int, fitted: Fitted, picks: IntArray) -> NDArray[np.int64]:
         """(n, 2) positions and labels that CEAL's next training takes as given."""
@@ -268,6 +345,9 @@ class _Run:
             query_recall=query_recall(truth[picks], len(fitted.trained_on), waiting, known),
             score_spearman=self._told(fitted, scores),
             conditions=groups,
+            known=int(counts.sum()),
+            unknown=len(picks) - int(counts.sum()),
+            cost=self._prices().of(truth[picks]),
         )
 
     def _told(self, fitted: Fitted, scores: ScoreArray | None) -> float | None:
@@ -279,6 +359,14 @@ class _Run:
         if wrong.all() or not wrong.any():
             return None
         return rank_agreement(scores, wrong.astype(np.int64))
+
+
+def means_of(parts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Of the parts of an explanation that are numbers, one a pick."""
+    found = {name: np.asarray(each) for name, each in parts.items()}
+    kept = {n: e for n, e in found.items() if e.ndim == 1 and e.dtype.kind in "biuf" and len(e)}
+    means = {name: float(each.astype(np.float64).mean()) for name, each in kept.items()}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def _recipe(job: ImageJob) -> Recipe:

@@ -50,11 +50,28 @@ def initial_set(
     share = Fraction(str(float(percent))) / 100
     if not 0 <= share <= 1:
         raise ValueError(f"percent: {percent}, outside 0..100")
+    whole = int((values < known).sum()) if known_only else len(values)
+    return counted_set(
+        values, known, math.floor(share * whole), rng, "known" if known_only else shares
+    )
+
+
+def counted_set(
+    labels: NDArray[Any], known: int, count: int, rng: Generator, kind: Shares | Literal["known"]
+) -> IntArray:
+    """As ``initial_set``, of a number of images: ``known`` ones alone, or see ``Shares``.
+
+    Raises:
+        ValueError: no known class, or more images than there are.
+    """
+    values = _labels(labels, known)
     inside, outside = np.flatnonzero(values < known), np.flatnonzero(values >= known)
-    if known_only:
-        return _drawn(inside, math.floor(share * len(inside)), rng)
-    count = math.floor(share * len(values))
-    if shares == "plain" or not len(values):
+    there = len(inside) if kind == "known" else len(values)
+    if not 0 <= count <= there:
+        raise ValueError(f"count: {count} of {there} images")
+    if kind == "known":
+        return _drawn(inside, count, rng)
+    if kind == "plain" or not len(values):
         return _drawn(np.arange(len(values)), count, rng)
     of_unknown = Fraction(len(outside), len(values))
     first = _drawn(inside, math.floor(count * (1 - of_unknown)), rng)

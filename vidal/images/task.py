@@ -10,14 +10,15 @@ import numpy as np
 from vidal.errors import BudgetError, UnknownName, UsageError
 from vidal.images.config import ImagesConfig
 from vidal.images.data import ImageData, Pictures
-from vidal.images.splits import class_uniform_set, open_split
+from vidal.images.open_classes import known_classes
+from vidal.images.splits import class_uniform_set, counted_set, noise_mixture
 from vidal.query.budget import Budget
 from vidal.types import IntArray
 
 RARE, COMMON, UNKNOWN = "rare classes", "common classes", "unknown classes"
 """Names of the groups of classes that results are told apart by."""
 
-_KNOWN, _POOL, _INITIAL, _RARE, _TEST = 11, 12, 13, 14, 15
+_KNOWN, _POOL, _INITIAL, _RARE, _TEST, _NOISE = 11, 12, 13, 14, 15, 16
 """Purposes of random numbers."""
 
 
@@ -33,7 +34,7 @@ class Task:
         test: images of known classes.
         rare: numbers of the rare classes; empty where there are none.
         original: images of the pool before rare classes were thinned; shares count from it.
-        budget: images asked for in a round.
+        budget: images asked for in a round, or what they may cost.
     """
 
     classes: tuple[str, ...]
@@ -71,12 +72,7 @@ def make_task(data: ImageData, config: ImagesConfig, seed: int) -> Task:
     known = _known(data, config, seed)
     number = np.full(len(data.classes), len(known), np.int64)
     number[known] = np.arange(len(known))
-    origin = np.arange(len(data.train))
-    if config.data.pool is not None:
-        if config.data.pool > len(origin):
-            raise UsageError(f"data.pool: {config.data.pool} of {len(origin)} training images.")
-        drawn = np.random.default_rng([seed, _POOL]).permutation(len(origin))
-        origin = np.sort(drawn[: config.data.pool])
+    origin = _drawn_pool(config, number[data.train.labels], len(known), seed)
     original, names = len(origin), tuple(data.classes[c] for c in known)
     labels = number[data.train.labels[origin]]
     initial = _initial(config, labels, len(names), seed)
@@ -87,6 +83,7 @@ def make_task(data: ImageData, config: ImagesConfig, seed: int) -> Task:
         initial, origin, labels = np.searchsorted(kept, initial), origin[kept], labels[kept]
     whole = data.train.take(origin)
     test = _judged(data, config, number, len(names))
+    budget = Budget.parse(config.budget)
     return Task(
         classes=names,
         train=Pictures(whole.pixels, labels, whole.names),
@@ -95,27 +92,72 @@ def make_task(data: ImageData, config: ImagesConfig, seed: int) -> Task:
         test=test,
         rare=rare,
         original=original,
-        budget=Budget.parse(config.budget).frames(original),
+        budget=_affordable(budget, original, config),
     )
 
 
 def _known(data: ImageData, config: ImagesConfig, seed: int) -> IntArray:
-    count, every = config.data.known, len(data.classes)
-    if count is None:
-        return np.arange(every)
-    if count > every:
-        raise UsageError(f"data.known: {count} of {every} classes.")
-    return open_split(every, count, np.random.default_rng([seed, _KNOWN]))
+    own, rng = config.data, np.random.default_rng([seed, _KNOWN])
+    return known_classes(data.classes, own.known, own.openness, own.split, rng)
+
+
+def _affordable(budget: Budget, images: int, config: ImagesConfig) -> int:
+    """The budget of a round, which pays for one image at least, whatever it is."""
+    count, dearest = budget.frames(images), max(config.cost.known, config.cost.unknown)
+    if count < dearest:
+        raise BudgetError(budget.text, f"{count} does not pay for one image of cost {dearest:g}")
+    return count
+
+
+def _drawn_pool(config: ImagesConfig, labels: IntArray, known: int, seed: int) -> IntArray:
+    """Ascending places of the pool in the train part, labels of which are 0..K."""
+    count, noise, rng = config.data.pool, config.data.noise, np.random.default_rng([seed, _POOL])
+    if count is not None and count > len(labels):
+        raise UsageError(f"data.pool: {count} of {len(labels)} training images.")
+    if noise is None:
+        return np.sort(rng.permutation(len(labels))[:count])
+    inside = np.flatnonzero(labels < known)
+    if count is not None:
+        wanted = count - round(count * noise)
+        if not 0 < wanted <= len(inside):
+            why = f"data.noise: {wanted} known images in a pool of {count}, of {len(inside)}."
+            raise UsageError(why, hint="Lower data.pool, or leave it out.")
+        inside = rng.permutation(inside)[:wanted]
+    kept = np.sort(np.concatenate([inside, np.flatnonzero(labels >= known)]))
+    own = np.random.default_rng([seed, _NOISE])
+    try:
+        return kept[noise_mixture(labels[kept], known, noise, own)]
+    except ValueError as error:
+        raise UsageError(
+            f"data.noise: {error}.",
+            hint="Lower data.pool, or data.known: classes that are not known are the noise.",
+        ) from error
 
 
 def _initial(config: ImagesConfig, labels: IntArray, known: int, seed: int) -> IntArray:
-    budget = Budget.parse(config.initial)
-    count, there = budget.frames(len(labels)), int((labels < known).sum())
+    budget, kind, rng = (
+        Budget.parse(config.initial),
+        config.initial_from,
+        np.random.default_rng([seed, _INITIAL]),
+    )
+    inside = int((labels < known).sum())
+    count = budget.frames(inside if kind == "known" else len(labels))
+    there = inside if kind in ("classes", "known") else len(labels)
     if count > there:
-        raise BudgetError(budget.text, f"{count} initial images of {there} of known classes")
+        what = "of known classes" if kind in ("classes", "known") else "in the pool"
+        raise BudgetError(budget.text, f"{count} initial images of {there} {what}")
     if count < 2:
         raise BudgetError(budget.text, "at least two initial images are needed")
-    return class_uniform_set(labels, known, count, np.random.default_rng([seed, _INITIAL]))
+    if kind == "classes":
+        return class_uniform_set(labels, known, count, rng)
+    chosen = counted_set(labels, known, count, rng, kind)
+    if (labels[chosen] < known).sum() < 2:
+        raise BudgetError(
+            budget.text,
+            "fewer than two initial images are of known classes",
+            hint="Raise initial, or give initial_from: known.",
+        )
+    return chosen
 
 
 def _rare(names: Sequence[str] | None, classes: Sequence[str], seed: int) -> tuple[int, ...]:

@@ -42,6 +42,10 @@ class Batch(NamedTuple):
 
 Loss = Callable[[Batch], Tensor]
 
+LONGEST = 10.0
+"""Norm that gradients are cut to: rates of the papers are a tenth of those of short trainings, and
+losses of distances, of energies or at a low temperature run away with these."""
+
 
 def targets_of(trunk: Trunk) -> IntArray:
     """(M,) answers with background as K+1, the last column of a head of ``class_outputs``."""
@@ -108,7 +112,8 @@ def train(
         UsageError: the loss is not finite.
     """
     course = trunk.course(len(rows))
-    optimizer = course.optimizer([*network.parameters(), *more])
+    parameters = [*network.parameters(), *more]
+    optimizer = course.optimizer(parameters)
     rng = np.random.default_rng([seed, 5])
     targets = torch.from_numpy(targets_of(trunk))
     due = np.linspace(0, course.steps, looks + 1).round().astype(int)[1:].tolist()
@@ -124,6 +129,7 @@ def train(
             value = loss(batch._replace(share=step / course.steps))
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, LONGEST)
             optimizer.step()
             for number in [n for n, at in enumerate(due) if at == step + 1]:
                 if look is not None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from vidal.types import Items, Pool, ScoreArray
 
+_BLOCK = 1 << 21
+"""Features that are held at once: 16 MB."""
+
 
 def energy(logits: NDArray[Any]) -> ScoreArray:
     """ln sum_k exp(o_k), the negative free energy; (N, K) -> (N,), K >= 1.
@@ -76,10 +79,13 @@ def mahalanobis(
     width = base.shape[1]
     covariance = spread.T @ spread / len(base) + ridge * np.eye(width)
     whiten = _inverse_root(covariance)
-    points, centres = (np.asarray(each, np.float64) @ whiten for each in (features, means))
-    nearest = np.full(len(points), np.inf)
-    for centre in centres:
-        np.minimum(nearest, ((points - centre) ** 2).sum(axis=1), out=nearest)
+    centres, nearest = means @ whiten, np.full(len(features), np.inf)
+    step = max(1, _BLOCK // max(1, width))
+    for at in range(0, len(features), step):
+        points = np.asarray(features[at : at + step], np.float64) @ whiten
+        for centre in centres:
+            here = nearest[at : at + step]
+            np.minimum(here, ((points - centre) ** 2).sum(axis=1), out=here)
     return -nearest
 
 
@@ -113,6 +119,37 @@ def distance_words(pool: Pool) -> str:
     if pool.items is not None and _enough(pool.items):
         return "Mahalanobis score"
     return "energy (too little is labelled for distances)"
+
+
+REACT_PERCENTILE = 90.0
+"""Of the activations of labelled known items: above it they are cut off, as in the ReAct code."""
+
+
+def rectified(
+    features: NDArray[Any], items: Items, layer: tuple[NDArray[Any], NDArray[Any]]
+) -> ScoreArray:
+    """(N,) `react` with its threshold from what is labelled; `energy` where no class is.
+
+    Args:
+        features: (N, D).
+        items: labelled, with features.
+        layer: (D, K) weights and (K,) offsets of the last layer.
+    """
+    known = items.known().features
+    threshold = np.inf
+    if known.size:
+        threshold = float(np.percentile(known, REACT_PERCENTILE))
+    step = max(1, _BLOCK // max(1, features.shape[1]))
+    starts = range(0, max(1, len(features)), step)
+    parts = [react(features[at : at + step], *layer, threshold) for at in starts]
+    return np.concatenate(parts)
+
+
+def rectified_words(pool: Pool) -> str:
+    """What `rectified` is of a pool, for the reasons of a query."""
+    if pool.items is not None and len(pool.items.known()):
+        return "energy of cut-off activations"
+    return "energy (no labelled object of the classes: nothing is cut off)"
 
 
 def _enough(items: Items) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.types import FrameSet, IntArray, Items, Pool, Regions
+from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
 
 
 def regions_of(pool: Pool) -> Regions:
@@ -31,6 +31,17 @@ def items_of(pool: Pool) -> Items:
     if pool.items is None:
         raise KeyError("labelled")
     return pool.items
+
+
+def layer_of(pool: Pool) -> tuple[FloatArray, FloatArray]:
+    """(D, K) weights and (K,) offsets of the model's last layer.
+
+    Raises:
+        KeyError: the pool was built without it (a strategy did not state "layer" in ``needs``).
+    """
+    if pool.layer is None:
+        raise KeyError("layer")
+    return pool.layer
 
 
 def take(frames: FrameSet, positions: IntArray) -> FrameSet:

@@ -216,14 +216,14 @@ def _fitted(items: Items) -> Classifiers:
             "none" if not len(items) else f"all {len(items)} are {'right' if kinds[0] else 'wrong'}"
         )
         raise EvidenceMissing(
-            "pal",
+            "portable-pal",
             "labelled",
             f"learns from labelled detections that are right and others that are wrong; {found}",
             hint="Label more frames chosen by another strategy first, such as random.",
         )
     if "suppressed" not in items.columns:
         raise EvidenceMissing(
-            "pal",
+            "portable-pal",
             "suppressed",
             "the detector does not tell how many boxes each detection stands for",
             hint="Use a detector of vidal's own, or another strategy.",

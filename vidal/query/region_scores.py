@@ -26,7 +26,7 @@ from vidal.query.dispersion import label_dispersion
 from vidal.query.egl import expected_gradient_length
 from vidal.query.looks import Spreading, spread_by
 from vidal.query.options import Preset
-from vidal.query.pools import items_of, regions_of
+from vidal.query.pools import items_of, layer_of, regions_of
 from vidal.query.regions import Fold, fold
 from vidal.query.svm import margin_of_labelled
 from vidal.query.uncertainty import bald, certainty, entropy, least_confidence, margin
@@ -55,7 +55,8 @@ class Formula:
         words: its name in the reasons of a query, or what names it for a pool.
         what: in one sentence, for the list of strategies.
         aggregate: how a frame is made of detections; the paper's way where there is one.
-        reads: fields of ``Regions``, names of its columns, or "items" for what is labelled.
+        reads: fields of ``Regions``, names of its columns, "items" for what is labelled, or "layer"
+            for the last layer.
         signed: whether values can be negative; then a frame without detections scores as low as
             the lowest detection of the pool.
         known_only: the background is left out whatever the option says (purity).
@@ -315,6 +316,8 @@ class RegionScore:
     def _read(self, pool: Pool, name: str) -> Any:
         if name == "items":
             return items_of(pool)
+        if name == "layer":
+            return layer_of(pool)
         regions = regions_of(pool)
         plain = name in _PLAIN or name == "features"
         values = getattr(regions, name) if plain else regions.column(name)

@@ -150,7 +150,7 @@ def lift(strategy: Scorer | Selector, gap: int) -> Selector:
     check_gap(gap)
     if not isinstance(strategy, Selector):
         rule = getattr(strategy, "rule", None)
-        return RoundRobin(strategy, gap) if rule is None else cast(Selector, rule(gap))
+        return cast(Selector, rule(gap)) if callable(rule) else RoundRobin(strategy, gap)
     if "gap" in getattr(strategy, "__dataclass_fields__", {}):
         return cast(Selector, replace(cast(Any, strategy), gap=gap))
     return strategy

@@ -20,10 +20,13 @@ from vidal.errors import EvidenceMissing
 from vidal.evidence.given import GivenDetections
 from vidal.protocols import Learner
 from vidal.selection.draws import HEADS, TRUNK, step_rng
-from vidal.types import Items, Pool, Regions
+from vidal.types import FloatArray, Items, Pool, Regions
 
 HEAD_COLUMNS = ("passes", "members", "votes", "predicted_loss", "labelledness")
 """What heads give."""
+
+ONLY_IMAGES = frozenset({"semantic", "contrastive", "pictures"})
+"""What detections of a video cannot give, whoever found them."""
 
 _FIRST = "Label a first round chosen by another strategy, such as random."
 _BY_HEADS = "use --option by=heads"
@@ -43,6 +46,23 @@ _WHY: Mapping[str, tuple[str, str]] = {
     "logits": (
         "the detector does not tell the weights of its last layer",
         "Use a detector of vidal's own, or another strategy, such as certainty.",
+    ),
+    "layer": (
+        "the detector does not tell the weights of its last layer",
+        "Use a detector of vidal's own, or another strategy, such as certainty.",
+    ),
+    "semantic": (
+        "semantic and distinctive encoders look at crops of pictures in four rotations, and"
+        " detections of a video are features",
+        "Use mahalanobis or similar here; on images this strategy works.",
+    ),
+    "contrastive": (
+        "a contrastive encoder looks at pictures, and detections of a video are features",
+        "Use --option purity=energy or purity=mahalanobis here; on images csi works.",
+    ),
+    "pictures": (
+        "it makes up pictures, and detections of a video are features",
+        "Use certainty or openmax here; on images this strategy works.",
     ),
     "suppressed": (
         "the detector does not tell how many boxes each detection stands for",
@@ -83,6 +103,8 @@ class Trainer:
             EvidenceMissing: with the way out.
         """
         silent = isinstance(self.detector, GivenDetections) or self.detector.name == "detectron2"
+        for name in sorted(self.needs & ONLY_IMAGES):
+            raise self._refusal(name, *_WHY[name])
         if self.needs & {"heads", "labels", "trunk"} and not labelled:
             raise self._refusal("labels", "learns from labels, and no frame is labelled", _FIRST)
         if "heads" in self.needs:
@@ -92,7 +114,7 @@ class Trainer:
         for name in sorted(self.needs & {"votes", "members"}):
             if not self.snapshots:
                 raise self._refusal(name, *_WHY[name])
-        for name in sorted(self.needs & {"logits", "suppressed"}):
+        for name in sorted(self.needs & {"layer", "logits", "suppressed"}):
             if silent:
                 raise self._refusal(name, *_WHY[name])
 
@@ -107,12 +129,21 @@ class Trainer:
         columns: dict[str, NDArray[Any]] = dict(pool.regions.columns)
         if "heads" in self.needs:
             columns |= self._of_heads(pool, pool.regions)
-        if "logits" in self.needs:
-            columns["logits"] = self._logits(pool.regions)
-        for name in sorted(self.needs & {*HEAD_COLUMNS, *_WHY}):
+        layer = self._layer() if self.needs & {"layer", "logits"} else None
+        columns |= self._of_features(pool.regions.features, layer)
+        for name in sorted(self.needs & {*HEAD_COLUMNS, *_WHY} - {"layer"}):
             if name not in columns:
                 raise self._refusal(name, *_WHY[name])
-        whole = replace(pool, regions=replace(pool.regions, columns=columns))
+        items = pool.items
+        if items is not None:
+            more = self._of_features(items.features, layer)
+            items = replace(items, columns={**items.columns, **more})
+        whole = replace(
+            pool,
+            regions=replace(pool.regions, columns=columns),
+            items=items,
+            layer=layer if "layer" in self.needs else None,
+        )
         return self._learned(whole, whole.regions) if self.learners else whole
 
     def _learned(self, pool: Pool, regions: Regions | None) -> Pool:
@@ -157,8 +188,26 @@ class Trainer:
             raise self._refusal("heads", why, "Label more frames with another strategy first.")
         return items
 
-    def _logits(self, regions: Regions) -> NDArray[np.float32]:
-        """(N, K) float32 by the last layer of the detector, from the stored features.
+    def _of_features(
+        self, features: NDArray[Any], layer: tuple[FloatArray, FloatArray] | None
+    ) -> dict[str, NDArray[Any]]:
+        """Columns of detections that follow from the stored features (n, D) alone.
+
+        ``logits`` (n, K) float32 of the last layer; ``frozen`` (n, D), which are the features
+        themselves: heads and trunks learn behind them.
+        """
+        columns: dict[str, NDArray[Any]] = {}
+        if "logits" in self.needs and layer is not None:
+            weight, offset = layer
+            empty = np.zeros((0, weight.shape[1]), np.float32)
+            given = features.astype(np.float32)
+            columns["logits"] = np.asarray(given @ weight + offset) if len(given) else empty
+        if "frozen" in self.needs:
+            columns["frozen"] = features
+        return columns
+
+    def _layer(self) -> tuple[FloatArray, FloatArray]:
+        """(D, K) weights and (K,) offsets of the detector's last layer.
 
         Raises:
             EvidenceMissing: it does not tell that layer.
@@ -167,7 +216,7 @@ class Trainer:
         if layer is None:
             raise self._refusal("logits", *_WHY["logits"])
         weight, offset = layer()
-        return np.asarray(regions.features.astype(np.float32) @ weight + offset)
+        return weight, offset
 
     def _refusal(self, column: str, why: str, hint: str) -> EvidenceMissing:
         return EvidenceMissing(self.strategy, column, why, hint=hint)

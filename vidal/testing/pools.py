@@ -36,12 +36,16 @@ REGION_COLUMNS = frozenset(
         "suppressed",
         "logits",
         "frozen",
+        "semantic",
+        "distinctive",
+        "contrastive",
         "false_alarm",
         "verdict",
     }
 )
 OTHER_NEEDS = frozenset(
-    {"regions", "features", "labelled", "labels", "heads", "trunk", "precision", "asked"}
+    {"regions", "features", "labelled", "labels", "heads", "trunk", "precision", "asked", "layer"}
+    | {"pictures"}
 )
 CLASSES = ("car", "cyclist", "pedestrian")
 EMPTY = np.zeros(0, np.int64)
@@ -96,14 +100,23 @@ def a_pool(
         _some_items(seed + 1, k, wanted, first_round) if "labelled" in wanted else None,
         _about_labelled(np.random.default_rng(seed + 2), len(taken), wanted, k),
         precisions=(0.25, 0.75) if "precision" in wanted and not first_round else (),
+        layer=_a_layer(seed + 6, k) if "layer" in wanted else None,
     )
+
+
+def _a_layer(seed: int, k: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(16, k)).astype(np.float32), rng.normal(size=k).astype(np.float32)
 
 
 def _some_items(seed: int, k: int, wanted: frozenset[str], first_round: bool) -> Items:
     items = some_items(np.random.default_rng(seed), k=k)
-    if "frozen" in wanted:
-        frozen = np.random.default_rng(seed + 5).normal(size=(len(items), 16)).astype(np.float32)
-        items = replace(items, columns={**items.columns, "frozen": frozen})
+    shapes = {"frozen": (16,), "logits": (k,), "semantic": (16,), "contrastive": (16,)}
+    for number, (name, shape) in enumerate({**shapes, "distinctive": (4, 16)}.items()):
+        if name in wanted:
+            rng = np.random.default_rng(seed + 5 + number)
+            more = rng.normal(size=(len(items), *shape)).astype(np.float32)
+            items = replace(items, columns={**items.columns, name: more})
     return items.keep(items.answers != items.unknown) if first_round else items
 
 
@@ -146,6 +159,9 @@ def some_regions(
         "suppressed": more.poisson(4.0, n) + 1,
         "logits": more.normal(size=(n, k)).astype(np.float32),
         "frozen": more.normal(size=(n, 16)).astype(np.float32),
+        "semantic": more.normal(size=(n, 16)).astype(np.float32),
+        "distinctive": more.normal(size=(n, 4, 16)).astype(np.float32),
+        "contrastive": more.normal(size=(n, 16)).astype(np.float32),
         "false_alarm": more.random(n).astype(np.float32),
         "verdict": more.integers(0, 2, n).astype(np.float32),
     }
@@ -203,8 +219,9 @@ def joined(first: Pool, second: Pool) -> Pool:
         FrameSet(both.clips, EMPTY, EMPTY),
         {c: np.concatenate([first.column(c), second.column(c)]) for c in sorted(COLUMNS)},
         Regions(pos=pos, **rows, columns=columns),
-        some_items(np.random.default_rng(0)),
+        first.items,
         {"objects": np.zeros((0, len(CLASSES)), np.int64), "embedding": np.zeros((0, 8))},
+        layer=_a_layer(0, len(CLASSES)),
     )
 
 
@@ -255,19 +272,44 @@ def learned(pool: Pool, learner: Learner, seed: int = 11) -> Learned:
         digest.update(repr(array.shape).encode() + array.tobytes())
     key = repr(learner), digest.hexdigest()
     if key not in _LEARNED:
-        _LEARNED[key] = learner.learn(a_trunk(pool), seed)
+        _LEARNED[key] = learner.learn(a_trunk(pool, learner), seed)
     return _LEARNED[key]
 
 
-def a_trunk(pool: Pool) -> Any:
-    """A trunk of regions that learns fast, and little."""
+def a_trunk(pool: Pool, learner: Any = None) -> Any:
+    """A trunk that learns fast, and little: of regions, or of pictures where they are needed."""
     from vidal.heads.options import HeadOptions
     from vidal.heads.trunk import RegionTrunk
 
     assert pool.regions is not None
     assert pool.items is not None
+    if "pictures" in getattr(learner, "needs", ()):
+        return _picture_trunk(pool.regions, pool.items)
     quick = HeadOptions(width=16, epochs=1, batch=16, least_steps=20)
     return RegionTrunk(pool.items, pool.regions.features, pool.regions.probs, quick)
+
+
+def _picture_trunk(regions: Regions, items: Items) -> Any:
+    """Pictures of 8 x 8 pixels that show the features; what was background is unknown."""
+    import torch
+
+    from vidal.images.networks import NetworkSpec, build
+    from vidal.images.recipes import Recipe
+    from vidal.images.training import Model, Scale, Stock
+    from vidal.images.trunk import PictureTrunk
+
+    def shown(features: Any) -> Any:
+        squares = np.clip(128 + 40 * features[:, :16].astype(np.float64), 0, 255)
+        pixels = squares.reshape(-1, 4, 4, 1).repeat(2, axis=1).repeat(2, axis=2)
+        return pixels.astype(np.uint8)
+
+    answers = np.where(items.answers == BACKGROUND, items.unknown, items.answers)
+    pixels = [shown(each) for each in (regions.features, items.features)]
+    scale = Scale.of(pixels[1])
+    recipe = Recipe(widths=(4, 4, 4), steps=4, epochs=1, batch=8, precision="fp32")
+    network = build(NetworkSpec.of(recipe, (8, 8, 1), items.unknown), 0)
+    pool, labelled = (Stock.of(each, scale, torch.device("cpu")) for each in pixels)
+    return PictureTrunk(pool, labelled, answers, Model(network.eval(), scale, False), recipe)
 
 
 def _with_memory(pool: Pool, strategy: Any) -> Pool:

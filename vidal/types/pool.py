@@ -126,6 +126,8 @@ class Pool:
             strategy needs it, or nothing was asked so far.
         precisions: share of known objects in what each answered query asked for, oldest first;
             NaN where nothing was found there. Empty where no strategy needs it.
+        layer: (D, K) weights and (K,) offsets of the model's last layer, which reads the features;
+            None where no strategy needs it.
     """
 
     frames: FrameSet
@@ -137,6 +139,7 @@ class Pool:
     labelled_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     asked: Items | None = None
     precisions: tuple[float, ...] = ()
+    layer: tuple[FloatArray, FloatArray] | None = None
 
     def __post_init__(self) -> None:
         if self.labelled.clips != self.frames.clips:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_runs import Quiet, planned, refused, rows, simulated
 
 from vidal.api import image_pools
 from vidal.assemble import STRATEGIES
@@ -18,7 +19,7 @@ from vidal.images.runs import INITIAL, query_of, row_of
 from vidal.images.task import COMMON, RARE, UNKNOWN, make_task
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("images-*.yaml"))
-NOT_FOR_IMAGES = {"expected-errors", "every-nth", "random-r", "temporal-coherence", "pal"}
+NOT_FOR_IMAGES = {"expected-errors", "every-nth", "random-r", "temporal-coherence", "portable-pal"}
 SEMI = """
   variants:
     two-model: {strategy: entropy, semi: two-model, pseudo: {share: 0.2}}
@@ -26,44 +27,6 @@ SEMI = """
     ceal: {strategy: entropy, semi: ceal, pseudo: {start: 1.0}}
     even: {strategy: entropy, balance: auto}
 """
-
-
-class Quiet:
-    """Nobody is told."""
-
-    def begin(self, title, names, units):
-        return lambda item, done, total: None
-
-    def finish(self, item):
-        pass
-
-    def end(self):
-        pass
-
-
-def planned(config, out, strategies, *, seeds=1, rounds=3, all_data=False):
-    loaded = load_images_config(config)
-    return plan_images(
-        loaded, strategies=strategies, seeds=seeds, rounds=rounds, out=out, all_data=all_data
-    )
-
-
-def simulated(config, out, strategies, **more):
-    plan = planned(config, out, strategies, **more)
-    return plan, simulate_images(plan, Quiet())
-
-
-def rows(result):
-    return [row.as_dict() for row in result.rows]
-
-
-def refused(capsys, *arguments):
-    with pytest.raises(SystemExit) as caught:
-        main(["images", *map(str, arguments)])
-    assert caught.value.code == 2
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return text
 
 
 def test_every_strategy_runs_on_images_or_says_why_not(config, tmp_path, capsys):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from vidal.openset.purity import energy, mahalanobis, react
+from tests.unit.openset.planted import image_pool, share_of_known
+from vidal.openset.purity import energy, mahalanobis, react, rectified
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -63,3 +64,36 @@ def test_columns_that_do_not_vary_are_no_special_case():
     values = mahalanobis(np.array([[3.0, 5.0]]), labelled, np.zeros(2), 1, ridge=0)
     np.testing.assert_allclose(values, [-4])
     assert mahalanobis(np.array([[5.0]]), np.array([[5.0]]), np.zeros(1), 1).tolist() == [0]
+
+
+def test_the_threshold_is_the_90th_percentile_of_activations_of_labelled_known_items():
+    rng = np.random.default_rng(0)
+    features, labelled = rng.gamma(2, 1, (5, 3)), rng.gamma(2, 1, (9, 3))
+    answers = np.array([0, 1, 0, 1, 0, 1, 2, 2, -1])
+    weight, bias = rng.normal(size=(3, 2)), rng.normal(size=2)
+    pool = image_pool(features, labelled, answers, weight, bias)
+    threshold = np.percentile(labelled[:6].astype(np.float32), 90)
+    np.testing.assert_allclose(
+        rectified(features, pool.items, (weight, bias)), react(features, weight, bias, threshold)
+    )
+    none = pool.items.keep(answers > 1)
+    np.testing.assert_allclose(
+        rectified(features, none, (weight, bias)), energy(features @ weight + bias)
+    )
+    assert rectified(features[:0], pool.items, (weight, bias)).tolist() == []
+
+
+def test_cutting_off_takes_the_energy_of_a_single_strong_activation_away():
+    rng = np.random.default_rng(1)
+    weight = np.kron(np.eye(3), np.ones((5, 1)))
+    classes = np.arange(150) % 3
+    known = np.maximum(0, 2 * weight.T[classes] + rng.normal(0, 0.5, (150, 15)))
+    odd = np.maximum(0, rng.normal(0, 0.3, (150, 15)))
+    odd[np.arange(150), rng.integers(0, 15, 150)] = 20
+    labelled = np.maximum(0, 2 * weight.T[classes[:60]] + rng.normal(0, 0.5, (60, 15)))
+    pool = image_pool(np.concatenate([known, odd]), labelled, classes[:60], weight)
+    unknown = np.repeat([False, True], 150)
+    mine = share_of_known("react", pool, unknown, 50)
+    assert mine > 0.95
+    assert mine > share_of_known("energy", pool, unknown, 50) + 0.5
+    assert mine > share_of_known("random", pool, unknown, 50) + 0.3

@@ -137,7 +137,7 @@ def test_without_right_and_wrong_detections_there_is_nothing_to_learn(known, why
     pool = a_pool([(0, 0, 15, 0.8)], frames=1, known=known)
     with pytest.raises(EvidenceMissing, match=why) as caught:
         Portable().score(pool)
-    assert caught.value.strategy == "pal"
+    assert caught.value.strategy == "portable-pal"
 
 
 def test_a_detector_that_counts_nothing_is_refused():

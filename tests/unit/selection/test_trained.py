@@ -1,5 +1,6 @@
 """What makes columns that nobody stores, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,41 @@ def test_logits_come_from_the_last_layer_of_the_detector():
     )
     offset = SPEC.load().class_layer()[1]
     np.testing.assert_allclose(found.regions.columns["logits"], np.tile(offset, (5, 1)))
+
+
+def test_labelled_detections_have_logits_and_the_layer_goes_with_the_pool():
+    weight, offset = SPEC.load().class_layer()
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(5, len(weight)))
+    pool = a_pool()
+    labelled = Items(rng.normal(size=(6, len(weight))), pool.items.probs, pool.items.answers)
+    pool = replace(pool, regions=replace(pool.regions, features=features), items=labelled)
+    made = trainer("regions", "features", "labelled", "logits").complete(pool)
+    np.testing.assert_allclose(
+        made.items.column("logits"), labelled.features @ weight + offset, rtol=1e-4
+    )
+    assert made.layer is None
+    made = trainer("regions", "features", "labelled", "layer").complete(pool)
+    np.testing.assert_array_equal(made.layer[0], weight)
+    np.testing.assert_array_equal(made.layer[1], offset)
+    assert not made.items.columns
+    none = replace(pool, items=Items(np.zeros((0, 0)), np.zeros((0, 3)), NONE))
+    made = trainer("regions", "features", "labelled", "logits").complete(none)
+    assert made.items.column("logits").shape == (0, weight.shape[1])
+
+
+def test_on_video_frozen_features_are_those_of_the_detector():
+    pool = a_pool()
+    made = trainer("regions", "features", "labelled", "labels", "frozen").complete(pool)
+    np.testing.assert_array_equal(made.regions.column("frozen"), pool.regions.features)
+    np.testing.assert_array_equal(made.items.column("frozen"), pool.items.features)
+
+
+@pytest.mark.parametrize("name", ["layer", "logits", "suppressed"])
+def test_files_of_detections_have_no_last_layer(name):
+    given = GivenDetections(Path("d.json"))
+    with pytest.raises(EvidenceMissing, match="does not tell"):
+        trainer("regions", name, detector=given).check(3)
 
 
 @pytest.mark.parametrize(
