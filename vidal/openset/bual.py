@@ -169,8 +169,8 @@ class Bual:
         subset: unlabelled items that the copy learns from (5,000 in the paper).
         steps: most of the copy's training; 0 = all epochs of the recipe over labelled items and
             the subset, as in the paper, which is long for a CPU.
-        states: of the copy, evenly over its training, whose confidences are averaged (20: every
-            fifth of 100 epochs).
+        states: of the copy, evenly over its training, whose confidences are averaged (the paper's:
+            20, every fifth of 100 epochs).
         aggregate: how detections make a frame, mean, sum, max, or top (the mean of the highest).
         top: how many the highest are, for aggregate top.
     """
@@ -180,8 +180,8 @@ class Bual:
     weights: Weights = "full"
     negative: Negative = "random"
     subset: int = 5000
-    steps: int = 1000
-    states: int = 20
+    steps: int = 400
+    states: int = 10
     aggregate: Fold = "top"
     top: int = 3
 
