@@ -227,7 +227,7 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         plan = plan_round(campaign, number=entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.query.selector.needs:
+        if not plan.query.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,

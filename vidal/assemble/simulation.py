@@ -261,7 +261,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[tuple[
                     trained = [each for each in campaign.record.rounds() if each.model]
                     if len(trained) == 1:
                         plans.append(job.planner(campaign, job.strategy))
-        needy = [each.evidence for each in plans if each.query.selector.needs]
+        needy = [each.evidence for each in plans if each.query.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
         found += [(seed, replace(each, store=plan.out / "evidence")) for each in needy[:1]]
     return found

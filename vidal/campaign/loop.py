@@ -125,13 +125,13 @@ def prepare_round(
         free += int((~(states.labelled | states.skipped)).sum())
     if not free:
         raise CampaignError("every frame of the training clips is labelled or skipped.")
-    base = campaign.record.counts()["frames"]
+    base, budget = campaign.record.counts()["frames"], plan.query.budget
     return Prepared(
         clips=tuple(clips.values()),
         skipped=tuple(lost),
         labels=LabelMatch(tables, ()),
         base=base,
-        wanted=min(plan.query.budget.frames(base), free),
+        wanted=min(budget.frames(base), free) if budget.counts_frames else None,
         selectable=free,
         round=number,
         barred=skipped,

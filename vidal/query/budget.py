@@ -94,6 +94,10 @@ class Budget:
             return int(self.amount)
         return max(1, math.floor(self.amount * base))
 
+    def words(self, base: str) -> str:
+        """With what it is taken from; see ``budget_words``."""
+        return budget_words(self.text, base, self.unit)
+
     def check(self, count: int, selectable: int) -> None:
         """Refuse a ``count`` of frames above the ``selectable`` ones.
 
@@ -108,3 +112,8 @@ class Budget:
                 f"{asked} of which {have} selected",
                 hint="Lower the budget, or add clips." if selectable else "Add clips.",
             )
+
+
+def budget_words(text: str, base: str, unit: Unit) -> str:
+    """``2% of 1,200 frames of 5 clips``, or ``6h, from 1,200 frames of 5 clips``."""
+    return (" of " if unit == "frames" else ", from ").join(part for part in (text, base) if part)

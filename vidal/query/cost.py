@@ -16,18 +16,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import UnknownName, UsageError
-from vidal.query.budget import Budget
+from vidal.query.budget import Budget, Unit
 from vidal.types import IntArray, ScoreArray
 from vidal.words import counted
 
 _SECONDS = ("frame", "box")
 _UNITS = {"s": 1, "min": 60}
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Cost:
                 raise UsageError(f"cost: {name} is given twice.")
             found[name] = _rate(name, value)
         return Cost(**found)
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values; ``Cost.of`` takes them back."""
+        return {each.name: float(getattr(self, each.name)) for each in fields(self)}
 
     @property
     def text(self) -> str:
@@ -134,6 +140,10 @@ class Spent:
     def seconds(self) -> float:
         """Seconds of work."""
         return float(self.cost.seconds(self.frames, self.known, self.unknown))
+
+    def of(self, unit: Unit) -> float:
+        """In the unit of a budget: frames, boxes or seconds."""
+        return {"frames": float(self.frames), "boxes": self.boxes, "time": self.seconds}[unit]
 
     @property
     def text(self) -> str:
@@ -222,6 +232,21 @@ def walk(
     return Walk(np.array(taken, np.int64), count, False)
 
 
+def cost_of(given: object) -> Cost:
+    """From what a user wrote: a line (see ``parse_cost``), a mapping (``Cost.of``), or None.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if given is None or isinstance(given, Cost):
+        return given or Cost()
+    if isinstance(given, str):
+        return parse_cost(given)
+    if isinstance(given, Mapping):
+        return Cost.of(given)
+    raise UsageError(f"cost: {given!r} is neither rates by name nor a text.", hint=_EXAMPLE)
+
+
 def parse_cost(text: str) -> Cost:
     """``frame=2s,box=7s,unknown=0.5``; what is not named keeps its default.
 
@@ -253,7 +278,7 @@ def _rate(name: str, value: Any) -> float:
             number = float(text.removesuffix(unit)) * _UNITS.get(unit, 1)
         except ValueError:
             number = None
-    if isinstance(number, bool) or not isinstance(number, int | float) or number > 1e9:
+    if isinstance(number, bool) or not isinstance(number, Real) or number > _LARGEST:
         kind = "seconds" if name in _SECONDS else "a number of boxes"
         raise UsageError(f"cost: {name} {value!r} is not {kind}.", hint=_EXAMPLE)
     return float(number)

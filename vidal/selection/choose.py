@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import Generator
 
+from vidal.errors import BudgetError
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
+from vidal.query.cost import Cost, Spent, duration
 from vidal.query.random_share import select_with_random
+from vidal.query.within import expected_boxes, select_within
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
@@ -30,12 +34,14 @@ class Choice:
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
+        spent: what the chosen frames are expected to cost; None where nothing tells.
     """
 
     query: Query
     scored: Scored
     drawn: int
     balance: BalanceTold | None = None
+    spent: Spent | None = None
 
 
 def choose(
@@ -43,7 +49,7 @@ def choose(
     lookup: Lookup,
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
 ) -> Choice:
@@ -57,13 +63,17 @@ def choose(
         lookup: from what.
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
+            None = as many as the budget pays for.
         truth: for the oracles of a simulation only; see ``build_pool``.
         trainer: makes columns that are not stored; None = none are needed.
+
+    Raises:
+        BudgetError: a budget in boxes or time that pays for no frame, or that nothing uses up.
     """
     while True:
         pool = _pool(plan, lookup, truth, trainer)
         positions, drawn, told = _selected(plan, pool, number, wanted)
-        lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
+        lost = {} if plan.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
             return replace(made, balance=told)
@@ -76,7 +86,7 @@ def recall(
     frames: Sequence[FrameRef],
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
     drawn: int,
     trainer: Trainer | None = None,
 ) -> Choice:
@@ -87,7 +97,7 @@ def recall(
         lookup: from what.
         frames: the chosen ones.
         number: of the round.
-        wanted: its budget in frames.
+        wanted: its budget in frames; None where it was in boxes or time.
         drawn: how many of the last frames were drawn at random.
         trainer: as for ``choose``.
     """
@@ -103,22 +113,54 @@ def recall(
 
 
 def _selected(
-    plan: QueryPlan, pool: Pool, number: int, wanted: int
+    plan: QueryPlan, pool: Pool, number: int, wanted: int | None
 ) -> tuple[IntArray, int, BalanceTold | None]:
     """Positions, how many of the last were drawn at random, and what class balance weighed."""
     told: list[BalanceTold] = []
     selector = plan.selector
     if isinstance(selector, Balanced):
         selector = replace(selector, listener=told.append)
-    positions, drawn = select_with_random(
-        selector,
-        pool,
-        min(wanted, len(pool)),
-        step_rng(plan.seed, number, SELECT),
-        share=plan.random_share,
-        gap=plan.gap,
-    )
+    rng = step_rng(plan.seed, number, SELECT)
+    if wanted is None:
+        positions, drawn = _afforded(replace(plan, selector=selector), pool, rng)
+    else:
+        count = min(wanted, len(pool))
+        positions, drawn = select_with_random(
+            selector, pool, count, rng, share=plan.random_share, gap=plan.gap
+        )
     return positions, drawn, told[-1] if told else None
+
+
+def _afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int]:
+    """Positions that a budget in boxes or time pays for, and how many were drawn at random."""
+    budget = plan.budget
+    costs = plan.cost.of_frames(budget, *expected_boxes(pool))
+    if len(pool) and not costs.any():
+        raise BudgetError(
+            budget.text,
+            "no object is expected in any frame, so that boxes do not tell how many frames to take",
+            hint="Give a number of frames or a time, or lower the threshold of detections.",
+        )
+    positions, drawn = select_within(
+        plan.selector, pool, costs, budget.amount, rng, share=plan.random_share, gap=plan.gap
+    )
+    least = float(costs.min(initial=np.inf))
+    if not len(positions) and np.isfinite(least) and least > budget.amount:
+        cheapest = f"{least:,.1f} boxes" if budget.unit == "boxes" else duration(least)
+        raise BudgetError(
+            budget.text,
+            f"pays for no frame: the cheapest is expected to cost {cheapest}",
+            hint="Raise the budget.",
+        )
+    return positions, drawn
+
+
+def expected_cost(cost: Cost, pool: Pool, positions: IntArray) -> Spent | None:
+    """What frames are expected to cost; None where no detector says what is on them."""
+    if "expected_objects" not in pool.columns:
+        return None
+    known, unknown = (float(each[positions].sum()) for each in expected_boxes(pool))
+    return Spent(len(positions), known, unknown, cost)
 
 
 def _pool(
@@ -130,7 +172,7 @@ def _pool(
     pool = build_pool(
         lookup.parts(),
         classes=lookup.gathered.classes,
-        needs=plan.selector.needs,
+        needs=plan.needs,
         threshold=plan.threshold,
         floor=plan.floor,
         truth=truth,
@@ -146,7 +188,7 @@ def _choice(
     drawn: int,
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
 ) -> Choice:
     scores = plan.selector.score(pool)
     query = Query(
@@ -154,9 +196,10 @@ def _choice(
         frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
         scores=scores[positions],
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
-        budget=wanted,
+        budget=len(positions) if wanted is None else wanted,
     )
-    return Choice(query, Scored(lookup, pool.frames, scores), drawn)
+    spent = expected_cost(plan.cost, pool, positions)
+    return Choice(query, Scored(lookup, pool.frames, scores), drawn, spent=spent)
 
 
 def _explained(explanation: Explanation, drawn: int) -> Explanation:

@@ -7,7 +7,8 @@ from importlib import metadata
 
 import vidal
 from vidal.evidence.gathered import Gathered
-from vidal.selection.plan import Prepared
+from vidal.query.cost import Spent, duration
+from vidal.selection.plan import Prepared, QueryPlan
 from vidal.types import Query
 from vidal.words import counted
 
@@ -18,7 +19,7 @@ LINK_SHARE_WARNING = 0.5
 def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
     """Remarks on a query, one sentence each."""
     notes = list(prepared.notes)
-    if len(query) < prepared.wanted:
+    if prepared.wanted is not None and len(query) < prepared.wanted:
         notes.append(
             f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
@@ -41,6 +42,22 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
                 " may be too large for the tracker, and the error estimates unreliable."
             )
     return tuple(notes)
+
+
+def unused_budget(plan: QueryPlan, spent: Spent | None) -> tuple[str, ...]:
+    """A remark where a budget in boxes or time would have paid for more than there was."""
+    unit = plan.budget.unit
+    if unit == "frames" or spent is None or not spent.frames:
+        return ()
+    left = float(plan.budget.amount) - spent.of(unit)
+    if left < spent.of(unit) / spent.frames:
+        return ()
+    used = f"{spent.boxes:,.0f} boxes" if unit == "boxes" else duration(spent.seconds)
+    return (
+        f"The chosen frames are expected to cost {used} of the budget of {plan.budget.text}: of the"
+        " others none that fits could be chosen (neighbours of chosen and labelled frames are"
+        " excluded, --gap).",
+    )
 
 
 def versions() -> dict[str, str]:

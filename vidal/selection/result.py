@@ -8,6 +8,8 @@ from typing import Any
 
 from vidal.evaluate.intervals import Interval
 from vidal.query.balance_told import BalanceTold
+from vidal.query.budget import Unit, budget_words
+from vidal.query.cost import Spent
 from vidal.selection.forecast import Forecast
 from vidal.types import (
     BoolArray,
@@ -60,6 +62,7 @@ class SelectionResult:
         threshold: detections with a higher score count (strict).
         budget_text: the budget as the user gave it, e.g. ``2%``.
         budget_base: what a percentage refers to, in words, e.g. ``1,200 frames of 5 clips``.
+        budget_unit: what the budget counts.
         settings: every option that shaped the result; JSON values.
         versions: vidal, Python and the libraries that matter.
         notes: remarks for the reader, one sentence each (few links, fewer frames than asked, ...).
@@ -72,6 +75,8 @@ class SelectionResult:
             ``weight_of_prior``; None where none are expected.
         balance: what class balance weighed; None where it was not asked for.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
+        expected_cost: what the chosen frames were expected to cost; None where no detector ran.
+        real_cost: what they did cost, by the answers so far; None where there are none.
     """
 
     query: Query
@@ -92,3 +97,20 @@ class SelectionResult:
     expected_by: Mapping[str, Any] | None = None
     balance: BalanceTold | None = None
     prints: Callable[[str], Prints | None] = _unknown
+    budget_unit: Unit = "frames"
+    expected_cost: Spent | None = None
+    real_cost: Spent | None = None
+
+    def cost_dict(self) -> dict[str, Any] | None:
+        """Rates, expected and real cost as JSON values; None where nothing is known of them."""
+        told = self.expected_cost or self.real_cost
+        if told is None:
+            return None
+        sides = {"expected": self.expected_cost, "real": self.real_cost}
+        plain = {name: None if each is None else each.as_dict() for name, each in sides.items()}
+        return {"rates": told.cost.as_dict(), **plain}
+
+    @property
+    def budget_words(self) -> str:
+        """The budget with what it is taken from; see ``vidal.query.budget.budget_words``."""
+        return budget_words(self.budget_text, self.budget_base, self.budget_unit)
