@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.aside import make_room
+from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
@@ -189,6 +190,7 @@ def select_round(
         "model": None if model is None else model.name,
         "seed": plan.query.seed,
     }
+    detail |= told_expected(result.expected_cost)
     if result.drawn:
         detail["drawn"] = result.drawn
     campaign.record.add_query(result.query, plan.query.strategy, detail)
@@ -240,7 +242,7 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number, lost=lost)
-    return retell_selection(
+    again = retell_selection(
         plan,
         prepared,
         frames,
@@ -251,6 +253,8 @@ def retell_round(
             campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
         ),
     )
+    real = next((each.real for each in round_costs(campaign) if each.round == number), None)
+    return replace(again, real_cost=real)
 
 
 def answer_round(

@@ -18,7 +18,7 @@ _NUMBER = re.compile(
     r"\s*(?P<percent>%?)\s*(?P<word>[a-z]{0,12})",
     re.IGNORECASE | re.ASCII,
 )
-_FORMS = "Give frames (150), a share of them (2%), boxes (800boxes) or time (6h, 90min)."
+_FORMS = "Give a number of frames (150), a share (2%), boxes (800boxes) or time (6h, 90min)."
 _WORDS: dict[str, tuple[Unit, int]] = {
     **dict.fromkeys(("", "frame", "frames"), ("frames", 1)),
     **dict.fromkeys(("box", "boxes"), ("boxes", 1)),

@@ -180,7 +180,7 @@ def write_json(
         "budget": {
             "text": result.budget_text,
             "base": result.budget_base,
-            "unit": result.budget_unit,
+            **({} if result.budget_unit == "frames" else {"unit": result.budget_unit}),
             "asked": result.query.budget,
             "selected": len(result.query),
         },
