@@ -13,7 +13,7 @@ from vidal.query.balanced import Balanced
 from vidal.query.options import build
 from vidal.query.select import lift
 from vidal.testing import StrategyContract
-from vidal.testing.strategies import a_pool, distances, generator
+from vidal.testing.strategies import a_pool, completed, distances, generator
 
 NEIGHBOURS_ALLOWED = {"random"}
 BATCHES = {"badge", "batchbald", "cluster-margin", "coreset", "kcenter", "pal", "ppal"}
@@ -73,7 +73,7 @@ def test_a_strategy_that_balances_by_itself_is_not_balanced_twice(name):
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in BALANCING])
 def test_every_strategy_is_chosen_from_under_balance(name):
     under = Balanced(lift(build(STRATEGIES[name], {}), 2), 0.5, gap=2)
-    pool = a_pool(labelled=[(0, 3)], needs=under.needs)
+    pool = completed(a_pool(labelled=[(0, 3)], needs=under.needs), under)
     picks = under.select(pool, 6, generator())
     assert len(np.unique(picks)) == 6
     assert distances(pool, picks) > 2

@@ -49,6 +49,8 @@ class ScenesConfig(Model):
         test_shares, test_frames: the same for the test clips; lengths as of the others by default.
         start_clips, start_frames, start_shares: clips whose labels are there from the beginning,
             what a deployed model was tuned on: how many, their length, and of which subsets.
+        statues, test_statues, start_statues: share of the clips of each kind in which statues
+            stand: objects of no class (label -1) that look like people.
         by_seed: every seed of a simulation meets training and start clips of its own; the test
             clips are the same for all.
     """
@@ -66,6 +68,9 @@ class ScenesConfig(Model):
     start_clips: int = Field(default=0, ge=0)
     start_frames: tuple[int, int] = (1, 1)
     start_shares: dict[str, float] | None = None
+    statues: float = Field(default=0.0, ge=0, le=1)
+    test_statues: float = Field(default=0.0, ge=0, le=1)
+    start_statues: float = Field(default=0.0, ge=0, le=1)
     by_seed: bool = False
 
     @field_validator("frames", "size", "test_frames", "start_frames", mode="before")

@@ -10,6 +10,7 @@ CAMPAIGN/models/round-000.state/       a training that is running, or was interr
 CAMPAIGN/models/round-001.pseudo.json  pseudo-labels that a training had, if it had any
 CAMPAIGN/models/round-000-fold-0.*     detectors that judge labels which every model has seen
 CAMPAIGN/queries/round-000/            the query of a round, with pictures and report
+CAMPAIGN/queries/round-000/asked.npz   the regions that it asked about, as the model saw them
 """
 
 from __future__ import annotations

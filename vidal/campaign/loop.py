@@ -18,6 +18,7 @@ from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
+from vidal.campaign.history import history_of
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN
@@ -28,6 +29,7 @@ from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.protocols import Oracle
+from vidal.selection.asked import FILE, write_asked
 from vidal.selection.draws import START, TRAIN, step_rng
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
@@ -136,6 +138,7 @@ def prepare_round(
         selectable=free,
         round=number,
         barred=skipped,
+        history=history_of(campaign, before=number),
     )
 
 
@@ -193,6 +196,11 @@ def select_round(
     detail |= told_expected(result.expected_cost)
     if result.drawn:
         detail["drawn"] = result.drawn
+    told = [each.as_dict() for each in prepared.history.queries if each.counts is not None]
+    if told:
+        detail["answered_before"] = told
+    if result.asked is not None:
+        write_asked(folder / FILE, result.asked)
     campaign.record.add_query(result.query, plan.query.strategy, detail)
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -53,7 +53,7 @@ def render(
         specs = specs_of(scenes, name, seed)
         if not specs:
             continue
-        key = content_key("scenes", LOOK, [str(asdict(spec)) for spec in specs], {})
+        key = content_key("scenes", LOOK, [str(spec.described()) for spec in specs], {})
         out = folder / f"{name}-{key[:8]}"
         write_scenes(out, specs, engine=engines(len(specs), heavy=True))
         yield RenderedPart(name, out / "clips", out / "labels.coco.json")
@@ -63,10 +63,16 @@ def specs_of(scenes: ScenesConfig, name: PartName, seed: int | None) -> list[Sce
     """The clips of one kind; ``seed`` of a run matters where clips are drawn by seed."""
     if not scenes.by_seed or name == "test":
         seed = None
-    count, frames, shares = {
-        "train": (scenes.clips, scenes.frames, scenes.shares),
-        "test": (scenes.test_clips, scenes.test_frames or scenes.frames, scenes.test_shares),
-        "start": (scenes.start_clips, scenes.start_frames, scenes.start_shares),
+    test_frames = scenes.test_frames or scenes.frames
+    count, frames, shares, statues = {
+        "train": (scenes.clips, scenes.frames, scenes.shares, scenes.statues),
+        "test": (scenes.test_clips, test_frames, scenes.test_shares, scenes.test_statues),
+        "start": (
+            scenes.start_clips,
+            scenes.start_frames,
+            scenes.start_shares,
+            scenes.start_statues,
+        ),
     }[name]
     specs = plan(
         count,
@@ -77,6 +83,7 @@ def specs_of(scenes: ScenesConfig, name: PartName, seed: int | None) -> list[Sce
         frames=frames,
         rate=scenes.rate,
         size=scenes.size[::-1],
+        statues=statues,
     )
     return [replace(spec, name=f"start-{spec.name}") if name == "start" else spec for spec in specs]
 

@@ -10,6 +10,8 @@ from typing import Any
 from vidal.campaign.costs import costs_dict, round_costs
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
+from vidal.campaign.history import history_of
+from vidal.selection.history import counts_dict
 from vidal.words import counted
 
 
@@ -68,6 +70,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
     counts, tally = record.counts(), record.tally()
     model = campaign.newest_model()
     step = next_step(campaign)
+    answered = {each.round: each.counts for each in history_of(campaign).queries}
     splits: dict[str, int] = {"train": 0, "validation": 0, "test": 0}
     for clip in record.clips():
         splits[clip.split] += 1
@@ -95,6 +98,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
                 "waiting": tally[each.number]["queried"],
                 "skipped": tally[each.number]["skipped"],
                 "model": each.model,
+                "asked_about": counts_dict(answered.get(each.number)),
             }
             for each in record.rounds()
         ],

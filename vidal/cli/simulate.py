@@ -115,6 +115,7 @@ def table(result: SimulationResult) -> list[str]:
     if known:
         rows = [["", *titles, "area"], *(_differences(line, rounds) for line in known)]
         text += ["", f"against {result.baseline}, with 95 % intervals:", *_columns(rows)]
+    text += _unknown(lines, result.baseline)
     remarks = result.remarks()
     return [*text, "", *result.sentences(), *(["", *remarks] if remarks else [])]
 
@@ -138,6 +139,26 @@ def _differences(line: Summary, rounds: Sequence[int]) -> list[str]:
     assert other is not None
     cells = [with_span(other.rounds[at], signed=True) for at in rounds]
     return [line.strategy, *cells, with_span(other.area, signed=True)]
+
+
+def _unknown(lines: Sequence[Summary], baseline: str) -> list[str]:
+    """How strategies kept to the known classes; nothing where there are no unknown objects."""
+    from vidal.report.simulation_tables import with_span
+
+    known = [line for line in lines if line.unknown]
+    names = list(dict.fromkeys(name for line in known for name in line.unknown))
+    if not names:
+        return []
+    rows = [["", *(title for name in names for title in (name, f"against {baseline}"))]]
+    for line in known:
+        row = [line.strategy]
+        for name in names:
+            cell = line.unknown.get(name)
+            row.append("" if cell is None else with_span(cell.value))
+            away = None if cell is None else cell.difference
+            row.append("" if away is None else with_span(away, signed=True))
+        rows.append(row)
+    return ["", "unknown objects, with 95 % intervals:", *_columns(rows)]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

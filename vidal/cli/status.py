@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 _LISTED = 5
+KNOWN = f" {'known':>5}"
+"""Head of the column of query precision: known objects among those that a round asked about."""
 
 
 @click.command("status")
@@ -32,6 +34,7 @@ def command(folder: Path, as_json: bool) -> None:
 
 def _lines(state: dict[str, Any], costs: list[str]) -> list[str]:
     clips, frames = state["clips"], state["frames"]
+    knows = any(row["asked_about"]["unknown"] for row in state["rounds"])
     lines = [
         f"campaign {state['name']!r}: {', '.join(state['classes'])}",
         f"clips: {clips['train']} training, {clips['validation']} validation, {clips['test']} test",
@@ -41,17 +44,24 @@ def _lines(state: dict[str, Any], costs: list[str]) -> list[str]:
         f" {frames['unlabelled']:,} unlabelled",
         "",
         f"{'round':>5}  {'strategy':<20} {'state':<10} {'asked':>6} {'labelled':>8}"
-        f" {'waiting':>7} {'skipped':>7}  model",
+        f" {'waiting':>7} {'skipped':>7}{KNOWN if knows else ''}  model",
     ]
     for row in state["rounds"]:
         lines.append(
             f"{row['round']:>5}  {row['strategy']:<20} {row['state']:<10} {row['asked']:>6}"
-            f" {row['labelled']:>8} {row['waiting']:>7} {row['skipped']:>7}  {row['model'] or '-'}"
+            f" {row['labelled']:>8} {row['waiting']:>7} {row['skipped']:>7}"
+            f"{_known(row['asked_about']) if knows else ''}  {row['model'] or '-'}"
         )
     if costs:
         lines += ["", *costs]
     lines += ["", f"next: {state['next']['command']}   ({state['next']['why']})"]
     return lines
+
+
+def _known(asked_about: dict[str, Any]) -> str:
+    precision = asked_about["query_precision"]
+    share = "-" if precision is None else f"{precision:.0%}"
+    return f" {share:>5}"
 
 
 def _missing(state: dict[str, Any]) -> list[str]:

@@ -30,7 +30,8 @@ class Picks:
         score_spearman: so of the strategy's score with the true number of errors.
         wrong: picked images that the model that chose had wrong.
         query_precision, query_recall: see ``vidal.evaluate.selection``, where some classes are
-            unknown.
+            unknown. Of frames: known objects among the objects that the model that chose detected.
+        unknown: objects outside the classes on the picked frames.
         conditions: picked frames of every tag of the pool's clips.
     """
 
@@ -49,6 +50,7 @@ class Picks:
     wrong: int | None = None
     query_precision: float | None = None
     query_recall: float | None = None
+    unknown: int | None = None
     conditions: Mapping[str, int] = field(default_factory=dict)
 
 

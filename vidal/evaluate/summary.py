@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.random import Generator
@@ -31,6 +31,9 @@ from vidal.evaluate.resampling import (
     ratio_of,
 )
 from vidal.evaluate.terms import FRAMES, Terms
+
+QUERY_PRECISION = "query precision"
+UNKNOWN_PER_FRAME = "unknown objects a frame"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Summary:
         final_at_half: AP50@0.5 after the last round.
         area: area under the learning curve; None for all data.
         comparison: against the baseline; None for the baseline and for all data.
+        unknown: query precision, and unknown objects of a picked frame (``QUERY_PRECISION``,
+            ``UNKNOWN_PER_FRAME``), over all queries; empty where no strategy met unknown objects.
         classes, conditions: AP50 of each after the round that conclusions are about; those that
             have a number.
         picks: mean over seeds and rounds of every number of ``Picks`` that is known.
@@ -84,6 +89,7 @@ class Summary:
     first: Mapping[str, float]
     picked: Mapping[str, float]
     l1_score: float | None = None
+    unknown: Mapping[str, Cell] = field(default_factory=dict)
 
     @property
     def final(self) -> Interval:
@@ -199,7 +205,23 @@ class _Lines:
             first=_mean_picks([row for row in mine if row.round == 1]),
             picked=_picked(mine),
             l1_score=_last_l1(mine),
+            unknown=self._unknown(name),
         )
+
+    def _unknown(self, name: str) -> dict[str, Cell]:
+        """How the strategy kept to the known classes, with paired differences."""
+        if not any(row.picks is not None and row.picks.unknown for row in self.rows):
+            return {}
+        cells = {}
+        for what, of in ((QUERY_PRECISION, _precision), (UNKNOWN_PER_FRAME, _unknown_a_frame)):
+            mine, base = (_by_seed(self.rows, each, of) for each in (name, self.baseline))
+            if not mine:
+                continue
+            paired = [mine[seed] - base[seed] for seed in sorted(mine) if seed in base]
+            known = name != self.baseline and paired
+            difference = mean_interval(np.array(paired)) if known else None
+            cells[what] = Cell(mean_interval(np.array(list(mine.values()))), difference)
+        return cells
 
     def reference_line(self) -> Summary | None:
         """Of all data; None where it was not run."""
@@ -326,6 +348,26 @@ def _mean_picks(rows: Sequence[Row]) -> dict[str, float]:
         if values:
             result[each.name] = float(np.mean(values))
     return result
+
+
+def _precision(picks: Picks) -> float | None:
+    return picks.query_precision
+
+
+def _unknown_a_frame(picks: Picks) -> float | None:
+    return None if picks.unknown is None or not picks.frames else picks.unknown / picks.frames
+
+
+def _by_seed(
+    rows: Sequence[Row], strategy: str, of: Callable[[Picks], float | None]
+) -> dict[int, float]:
+    """Seed -> mean over a strategy's queries of a number of their picks, where it is known."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        value = of(row.picks) if row.strategy == strategy and row.picks is not None else None
+        if value is not None:
+            found.setdefault(row.seed, []).append(value)
+    return {seed: float(np.mean(values)) for seed, values in sorted(found.items())}
 
 
 def _picked(rows: Sequence[Row]) -> dict[str, float]:

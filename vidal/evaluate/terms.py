@@ -46,7 +46,7 @@ FRAMES = Terms(
     items="frames",
     costs="boxes",
     tests="test clips",
-    unused=frozenset({"wrong", "query_precision", "query_recall"}),
+    unused=frozenset({"wrong", "query_recall"}),
 )
 """Of video, for object detection."""
 
@@ -64,6 +64,7 @@ IMAGES = Terms(
             "false_positives",
             "misses",
             "redundancy",
+            "unknown",
             "fp_precision",
             "fp_recall",
             "fn_precision",

@@ -16,6 +16,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vidal.errors import UsageError
 from vidal.heads.classifier import fit_head, training_set
 from vidal.heads.network import Scale, seeded
 from vidal.heads.options import HeadOptions
@@ -59,6 +60,9 @@ class RegionTrunk:
         features: (N, D) of the pool's detections.
         probs: (N, K+1) of the detector, background last.
         options: of the hidden layer and its training.
+
+    Raises:
+        UsageError: features are NaN or infinite.
     """
 
     background = True
@@ -71,6 +75,9 @@ class RegionTrunk:
         probs: NDArray[Any],
         options: HeadOptions | None = None,
     ) -> None:
+        if not np.isfinite(features).all():
+            why = "features of detections hold NaN or infinite values."
+            raise UsageError(why, hint="Look at the detector that they are of.")
         self._items = items
         self._features: Mapping[Side, NDArray[Any]] = {"pool": features, "labelled": items.features}
         self._probs: Mapping[Side, NDArray[Any]] = {"pool": probs, "labelled": items.probs}

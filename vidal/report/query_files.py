@@ -199,6 +199,7 @@ def write_json(
         "expected_by": plain(result.expected_by),
         "cost": result.cost_dict(),
         "balance": None if result.balance is None else plain(result.balance.as_dict()),
+        "answered_before": [each.as_dict() for each in result.history.queries],
         "files": files,
     }
     content["digest"] = content_digest(content)

@@ -36,6 +36,10 @@ def tables(result: SimulationResult, lines: Sequence[Summary]) -> dict[str, Any]
         "class_table": [_parts(line, line.classes, _names(lines, "classes")) for line in lines],
         "condition_names": conditions,
         "condition_table": [_parts(line, line.conditions, conditions) for line in lines],
+        "unknown_names": _names(lines, "unknown"),
+        "unknown_table": [
+            _parts(line, line.unknown, _names(lines, "unknown")) for line in lines if line.unknown
+        ],
         **_picks(lines),
         **_picked(result, lines),
     }

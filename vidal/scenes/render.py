@@ -12,10 +12,11 @@ from vidal.scenes.light import Light, light_of
 from vidal.scenes.paint import Canvas, Stroke
 from vidal.scenes.props import Prop, build_props, paint_tree
 from vidal.scenes.solids import solid_strokes
+from vidal.scenes.statues import with_statues
 from vidal.scenes.table import CLASSES, SceneSpec
 from vidal.scenes.weather import build_optics, expose
 from vidal.scenes.world import CAR, CYCLIST, PEDESTRIAN, Actor, World, build_world
-from vidal.types import Annotations, FloatArray, Image, IntArray, frozen
+from vidal.types import UNKNOWN, Annotations, FloatArray, Image, IntArray, frozen
 
 VISIBLE = 50
 """An object with fewer visible pixels is not labelled (section 9.1 of the data set's paper)."""
@@ -30,7 +31,7 @@ class FrameTruth:
 
     Attributes:
         boxes: (n, 4) float32, the tight box of the visible pixels, half-open.
-        labels: (n,) int64 into ``CLASSES``.
+        labels: (n,) int64 into ``CLASSES``, -1 = an object of none of them.
         track: (n,) int64 identity within the clip.
         visible: (n,) int64 visible pixels, at least ``VISIBLE``.
     """
@@ -55,10 +56,12 @@ def render_ids(spec: SceneSpec) -> Iterator[tuple[Image, FrameTruth, Image]]:
 
     Objects are numbered 1, 2, ... within a frame, from far to near.
     """
-    streams = np.random.SeedSequence(spec.seed).spawn(5)
+    streams = np.random.SeedSequence(spec.seed).spawn(6)
     rng = [np.random.default_rng(stream) for stream in streams]
     light = light_of(spec, rng[0])
     world = build_world(spec, rng[1])
+    if spec.statues:
+        world = with_statues(spec, world, rng[5])
     backdrop = background.build_backdrop(spec, world, light, rng[2])
     props = build_props(spec, world, rng[3])
     optics = build_optics(spec, rng[4])
@@ -178,7 +181,7 @@ def _strokes(actor: Actor, view: View, light: Light, index: int) -> list[Stroke]
         return solid_strokes(view, light, actor.solid, place, heading, phase)
     assert actor.look is not None
     side = abs(float(np.sin(heading)))
-    if actor.label == PEDESTRIAN:
+    if actor.label in (PEDESTRIAN, UNKNOWN):
         body = figures.walker(actor.look, phase, side, actor.moving)
     elif actor.label == CYCLIST:
         body = figures.cyclist(actor.look, phase, side, float(actor.way[index]) / 0.34)

@@ -10,7 +10,7 @@ import glob
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -68,11 +68,16 @@ def write_scenes(
     Raises:
         OutputBusy: another run is writing there.
         OutputError: a place that cannot be written, or a file that vidal did not write.
-        UsageError: two clips of one name.
+        UsageError: two clips of one name, or statues where the layout cannot name them.
         UnknownName: no such layout.
     """
     if layout not in LAYOUTS:
         raise UnknownName("layout", layout, LAYOUTS)
+    if layout == "synthia-al" and any(spec.statues for spec in specs):
+        raise UsageError(
+            "statues are objects of no class, and the layout synthia-al has no word for them.",
+            hint="Render them in the layout video.",
+        )
     if len({spec.name for spec in specs}) != len(specs):
         raise UsageError("two scenes of one name.")
     out = Path(out)
@@ -103,7 +108,7 @@ def _write(
         with own.replacing("labels.coco.json") as path:
             coco_video.write(path, _labelled(out, specs))
     listing = {"vidal": __version__, "look": LOOK, "layout": layout}
-    text = json.dumps({**listing, "clips": [asdict(spec) for spec in specs]}, indent=1) + "\n"
+    text = json.dumps({**listing, "clips": [spec.described() for spec in specs]}, indent=1) + "\n"
     with own.replacing(_LISTING) as path:
         atomic.write_text(path, text)
     return paths
@@ -194,7 +199,7 @@ def _labelled(out: Path, specs: Sequence[SceneSpec]) -> Iterator[LabelledClip]:
 
 def _state(spec: SceneSpec) -> dict[str, Any]:
     """What a clip's pixels follow from, as JSON gives it back."""
-    return json.loads(json.dumps({"look": LOOK, "spec": asdict(spec)}))
+    return json.loads(json.dumps({"look": LOOK, "spec": spec.described()}))
 
 
 def _record_file(out: Path, spec: SceneSpec, layout: Layout) -> Path:

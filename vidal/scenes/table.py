@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -79,6 +80,8 @@ class SceneSpec:
         rate: frames a second.
         size: (H, W) in pixels.
         seed: everything random follows from it.
+        statues: probability, in [0, 1], that a place for a statue is occupied: objects of no class,
+            which look like people.
     """
 
     name: str
@@ -90,6 +93,7 @@ class SceneSpec:
     rate: int = 25
     size: tuple[int, int] = (300, 480)
     seed: int = 0
+    statues: float = 0.0
 
     def __post_init__(self) -> None:
         for kind, value, choices in (
@@ -103,8 +107,15 @@ class SceneSpec:
             raise UsageError(f"{self.frames} frames at {self.rate}/s: both have to be positive.")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}: has to be 0 or more.")
+        if not 0 <= self.statues <= 1:
+            raise UsageError(f"statues {self.statues}: not a probability.")
         if min(self.size) < 64:
             raise UsageError(f"size {self.size}: at least 64 pixels each way are needed.")
+
+    def described(self) -> dict[str, Any]:
+        """Its fields; those that came later only where they are set: what was rendered stays."""
+        plain = asdict(self)
+        return plain if self.statues else {k: v for k, v in plain.items() if k != "statues"}
 
     @property
     def night(self) -> bool:
@@ -127,6 +138,7 @@ def plan(
     frames: tuple[int, int] | None = None,
     rate: int = 25,
     size: tuple[int, int] = (300, 480),
+    statues: float = 0.0,
 ) -> list[SceneSpec]:
     """The clips of one split, in the shares of the generation table.
 
@@ -142,6 +154,8 @@ def plan(
         frames: lowest and highest length (uniform); default 60 to 180.
         rate: frames a second.
         size: (H, W).
+        statues: share, in [0, 1], of the clips in which statues stand, rounded to whole clips;
+            drawn apart, so that all else of a plan stays as it is. None stand on highways.
 
     Raises:
         UnknownName: no such split or subset.
@@ -174,7 +188,20 @@ def plan(
                     seed=int(rng.integers(2**62)),
                 )
             )
-    return specs
+    return _with_statues(specs, statues, seed)
+
+
+_CROWDED = 0.5
+"""Probability that a place is occupied in a clip with statues."""
+
+
+def _with_statues(specs: list[SceneSpec], share: float, seed: int) -> list[SceneSpec]:
+    if not 0 <= share <= 1:
+        raise UsageError(f"statues {share}: not a share from 0 to 1.")
+    order = np.random.default_rng([seed, zlib.crc32(b"statues")]).permutation(len(specs))
+    streets = [at for at in order.tolist() if specs[at].area != "highway"]
+    chosen = set(streets[: round(share * len(specs))])
+    return [replace(s, statues=_CROWDED) if at in chosen else s for at, s in enumerate(specs)]
 
 
 def _weights(

@@ -82,7 +82,7 @@ class Actor:
 
     Attributes:
         track: its identity in the clip.
-        label: index into ``CLASSES``.
+        label: index into ``CLASSES``, -1 = none of them.
         x, z, heading: (F,) where it is and where it faces.
         way: (F,) metres it has come: drives steps, pedals and wheels.
         moving: does it ever move?

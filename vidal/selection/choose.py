@@ -14,7 +14,9 @@ from vidal.query.balanced import Balanced
 from vidal.query.cost import Cost, Spent, duration
 from vidal.query.random_share import select_with_random
 from vidal.query.within import expected_boxes, select_within
+from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
+from vidal.selection.history import NO_HISTORY, History
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
@@ -35,6 +37,7 @@ class Choice:
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
         spent: what the chosen frames are expected to cost; None where nothing tells.
+        asked: the regions that the query asks about; None where no detector looked.
     """
 
     query: Query
@@ -42,6 +45,7 @@ class Choice:
     drawn: int
     balance: BalanceTold | None = None
     spent: Spent | None = None
+    asked: Asked | None = None
 
 
 def choose(
@@ -52,6 +56,7 @@ def choose(
     wanted: int | None,
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
+    history: History = NO_HISTORY,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -66,17 +71,18 @@ def choose(
             None = as many as the budget pays for.
         truth: for the oracles of a simulation only; see ``build_pool``.
         trainer: makes columns that are not stored; None = none are needed.
+        history: what the answers to earlier queries say.
 
     Raises:
         BudgetError: a budget in boxes or time that pays for no frame, or that nothing uses up.
     """
     while True:
-        pool = _pool(plan, lookup, truth, trainer)
+        pool = _pool(plan, lookup, truth, trainer, history)
         positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
-            return replace(made, balance=told)
+            return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
         lookup = lookup.without(lost)
 
 
@@ -89,6 +95,7 @@ def recall(
     wanted: int | None,
     drawn: int,
     trainer: Trainer | None = None,
+    history: History = NO_HISTORY,
 ) -> Choice:
     """What an earlier run chose, told again; frames that are not in the pool are left out.
 
@@ -99,9 +106,9 @@ def recall(
         number: of the round.
         wanted: its budget in frames; None where it was in boxes or time.
         drawn: how many of the last frames were drawn at random.
-        trainer: as for ``choose``.
+        trainer, history: as for ``choose``.
     """
-    pool = _pool(plan, lookup, None, trainer)
+    pool = _pool(plan, lookup, None, trainer, history)
     where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
     positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
     made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
@@ -168,6 +175,7 @@ def _pool(
     lookup: Lookup,
     truth: Mapping[str, Annotations] | None,
     trainer: Trainer | None,
+    history: History,
 ) -> Pool:
     pool = build_pool(
         lookup.parts(),
@@ -177,7 +185,19 @@ def _pool(
         floor=plan.floor,
         truth=truth,
     )
+    pool = history.told_to(pool, plan.selector.needs, plan.strategy)
     return pool if trainer is None else trainer.complete(pool)
+
+
+def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
+    return asked_of(
+        made.query,
+        lookup.gathered.detections,
+        pool,
+        plan.selector,
+        strategy=plan.strategy,
+        threshold=plan.threshold,
+    )
 
 
 def _choice(

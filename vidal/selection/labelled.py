@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,7 @@ def labelled_items(
     *,
     threshold: float,
     features: bool,
+    columns: Mapping[str, NDArray[Any]] | None = None,
 ) -> Items:
     """The detections on a clip's labelled frames, with answers.
 
@@ -56,15 +57,18 @@ def labelled_items(
         labelled: (F,) bool, the frames that count.
         threshold: detections with a higher score count.
         features: whether items get features; else (M, 0).
+        columns: name -> array with one row a detection; becomes ``Items.columns``, too.
     """
-    use = (detections.scores > threshold) & labelled[detections.frame]
-    table = detections.keep(np.flatnonzero(use))
-    answers, out = _answers(table, truth)
+    use = np.flatnonzero((detections.scores > threshold) & labelled[detections.frame])
+    table = detections.keep(use)
+    matched, out = matched_objects(table, truth)
+    answers = _answers(matched, truth, len(table.classes))
     rows = np.flatnonzero(~out)
     kept = table.features[rows] if features else table.features[rows, :0]
     more: dict[str, NDArray[Any]] = {"labels": table.labels[rows], "scores": table.scores[rows]}
     if len(table.suppressed) == len(table):
         more["suppressed"] = table.suppressed[rows]
+    more |= {name: values[use][rows] for name, values in (columns or {}).items()}
     return Items(kept.astype(np.float32), table.probs[rows], answers[rows], more)
 
 
@@ -153,8 +157,20 @@ def _joined_columns(parts: Sequence[Items]) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate([each.columns[name] for each in filled]) for name in sorted(names)}
 
 
-def _answers(table: Detections, truth: Annotations) -> tuple[IntArray, BoolArray]:
-    """(N,) answers, and (N,) bool: lies in an ignore region and on no object."""
+def matched_objects(table: Detections, truth: Annotations) -> tuple[IntArray, BoolArray]:
+    """The object that each detection is on, whatever the class of either.
+
+    A detection takes the object that it overlaps most (IoU > 0.5, each object once, the highest
+    score first).
+
+    Args:
+        table: N detections.
+        truth: annotations of the same clip.
+
+    Returns:
+        (N,) row of the object, -1 without one; and (N,) bool: it lies in an ignore region and on
+        no object.
+    """
     left, right, _ = overlapping((table.frame, table.boxes), (truth.frame, truth.boxes))
     iou, cover = overlaps(table.boxes[left], truth.boxes[right])
     regions = truth.ignore[right]
@@ -162,13 +178,17 @@ def _answers(table: Detections, truth: Annotations) -> tuple[IntArray, BoolArray
     place = np.empty(len(table), np.int64)
     place[np.argsort(-table.scores, kind="stable")] = np.arange(len(table))
     matched = assign(left[near], right[near], iou[near], priority=place, targets=len(truth))
-    k = len(table.classes)
-    labels = np.where(truth.labels == UNKNOWN, k, truth.labels)
-    answers = np.full(len(table), BACKGROUND, np.int64)
-    answers[matched >= 0] = labels[matched[matched >= 0]]
     out = np.zeros(len(table), np.bool_)
     out[left[regions & ((cover > _COVERED) | (iou > _IOU))]] = True
-    return answers, out & (matched < 0)
+    return matched, out & (matched < 0)
+
+
+def _answers(matched: IntArray, truth: Annotations, classes: int) -> IntArray:
+    """(N,) answers: as in ``Items``."""
+    labels = np.where(truth.labels == UNKNOWN, classes, truth.labels)
+    answers = np.full(len(matched), BACKGROUND, np.int64)
+    answers[matched >= 0] = labels[matched[matched >= 0]]
+    return answers
 
 
 def _objects(truth: Annotations, labelled: BoolArray, classes: int) -> IntArray:

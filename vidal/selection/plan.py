@@ -19,6 +19,7 @@ from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
 from vidal.query.cost import Cost
+from vidal.selection.history import NO_HISTORY, History
 from vidal.types import BoolArray, Clip, SkippedClip
 
 
@@ -105,6 +106,7 @@ class Prepared:
         round: number of the round.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
         notes: remarks for the reader.
+        history: what the answers to earlier queries say.
     """
 
     clips: tuple[Clip, ...]
@@ -116,6 +118,7 @@ class Prepared:
     round: int = 0
     barred: Mapping[str, BoolArray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    history: History = NO_HISTORY
 
     @property
     def base_text(self) -> str:

@@ -22,8 +22,9 @@ from vidal.evaluate.quality import (
 )
 from vidal.evaluate.true_errors import true_errors
 from vidal.protocols import Detector
+from vidal.selection.asked import Counts, count_regions
 from vidal.selection.result import ClipResult
-from vidal.types import Annotations, Clip, Detections, IntArray, Query
+from vidal.types import UNKNOWN, Annotations, Clip, Detections, IntArray, Query
 from vidal.video import read_frames
 
 
@@ -87,6 +88,8 @@ class _Tally:
     errors: IntArray = field(default_factory=lambda: np.zeros(2, np.int64))
     counted: bool = False
     classes: IntArray | None = None
+    unknown: int = 0
+    asked: Counts = field(default_factory=Counts)
     verdicts: list[VerdictCounts] = field(
         default_factory=lambda: [VerdictCounts(), VerdictCounts()]
     )
@@ -102,8 +105,12 @@ class _Tally:
         rows = np.isin(table.frame, picked) & (table.labels >= 0) & ~table.ignore
         counts = np.bincount(table.labels[rows], minlength=len(table.classes))
         self.classes = counts if self.classes is None else self.classes + counts
+        others = np.isin(table.frame, picked) & (table.labels == UNKNOWN) & ~table.ignore
+        self.unknown += int(np.count_nonzero(others))
         if detections is None:
             return
+        above = (detections.scores > self.threshold) & np.isin(detections.frame, picked)
+        self.asked = self.asked.plus(count_regions(detections.keep(np.flatnonzero(above)), table))
         match = match_clip(detections, table, score_floor=self.threshold)
         errors = true_errors(match).per_frame
         self.errors = self.errors + errors[picked].sum(axis=0)
@@ -151,6 +158,8 @@ class _Tally:
             fp_spearman=spearman[0],
             fn_spearman=spearman[1],
             score_spearman=ranked,
+            query_precision=_known(self.asked.precision),
+            unknown=self.unknown,
         )
 
 

@@ -10,7 +10,9 @@ from vidal.evaluate.intervals import Interval
 from vidal.query.balance_told import BalanceTold
 from vidal.query.budget import Unit, budget_words
 from vidal.query.cost import Spent
+from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
+from vidal.selection.history import NO_HISTORY, History
 from vidal.types import (
     BoolArray,
     Clip,
@@ -77,6 +79,8 @@ class SelectionResult:
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
         expected_cost: what the chosen frames were expected to cost; None where no detector ran.
         real_cost: what they did cost, by the answers so far; None where there are none.
+        asked: the regions that the query asks about; None where no detector looked, or told again.
+        history: what the answers to earlier queries say.
     """
 
     query: Query
@@ -100,6 +104,8 @@ class SelectionResult:
     budget_unit: Unit = "frames"
     expected_cost: Spent | None = None
     real_cost: Spent | None = None
+    asked: Asked | None = None
+    history: History = NO_HISTORY
 
     def cost_dict(self) -> dict[str, Any] | None:
         """Rates, expected and real cost as JSON values; None where nothing is known of them."""

@@ -57,6 +57,7 @@ def run_selection(
         wanted=prepared.wanted,
         truth=truth,
         trainer=trainer,
+        history=prepared.history,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -87,6 +88,7 @@ def retell_selection(
         wanted=prepared.wanted,
         drawn=drawn,
         trainer=trainer,
+        history=prepared.history,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -198,7 +200,12 @@ def _result(
         budget_base=prepared.base_text,
         settings=plan.settings,
         versions=versions(),
-        notes=(*remarks, *short, *notes_on(prepared, found, choice.query)),
+        notes=(
+            *remarks,
+            *short,
+            *prepared.history.sentences,
+            *notes_on(prepared, found, choice.query),
+        ),
         drawn=choice.drawn,
         forecast=lesson.forecast,
         expected=expected,
@@ -207,4 +214,6 @@ def _result(
         prints=found.prints,
         budget_unit=plan.query.budget.unit,
         expected_cost=choice.spent,
+        asked=choice.asked,
+        history=prepared.history,
     )

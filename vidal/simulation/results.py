@@ -194,6 +194,7 @@ def _summary(line: Summary, terms: Terms) -> dict[str, Any]:
         "classes": _cells(line.classes, terms),
         "conditions": _cells(line.conditions, terms),
         "l1_score": line.l1_score,
+        **({"unknown_objects": _parts(line.unknown)} if line.unknown else {}),
         "picks": {terms.name(n): v for n, v in line.picks.items()},
         "picks_of_the_first_query": {terms.name(n): v for n, v in line.first.items()},
         "picked_conditions": dict(line.picked),
@@ -234,6 +235,17 @@ def _comparison(other: Comparison, terms: Terms) -> dict[str, Any]:
 def _cells(cells: Mapping[str, Cell], terms: Terms) -> dict[str, Any]:
     return {
         name: {terms.key: _interval(cell.value), "difference": _known(cell.difference)}
+        for name, cell in cells.items()
+    }
+
+
+def _parts(cells: Mapping[str, Cell]) -> dict[str, Any]:
+    """Numbers that are no quality, each with its paired difference from the baseline."""
+    return {
+        name.replace(" ", "_"): {
+            **_interval(cell.value),
+            "difference": _known(cell.difference),
+        }
         for name, cell in cells.items()
     }
 

@@ -11,7 +11,10 @@ Subclass one in a test file of your own and name what is tested; pytest runs the
 import pytest
 
 pytest.register_assert_rewrite(
-    "vidal.testing.detectors", "vidal.testing.strategies", "vidal.testing.trackers"
+    "vidal.testing.detectors",
+    "vidal.testing.pools",
+    "vidal.testing.strategies",
+    "vidal.testing.trackers",
 )
 
 from vidal.testing.detectors import DetectorContract  # noqa: E402
