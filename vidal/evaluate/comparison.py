@@ -68,6 +68,7 @@ class Comparison:
         main: it was named before the run.
         detectable: the true difference that these seeds show with 80 % power; None for one seed.
         terms: the words that it is told in.
+        saved_hours: as ``saved``, of hours of annotation; None where rows do not say them.
     """
 
     strategy: str
@@ -88,6 +89,7 @@ class Comparison:
     main: bool
     detectable: float | None
     terms: Terms = FRAMES
+    saved_hours: Interval | None = None
 
     @property
     def difference(self) -> Interval:
@@ -194,6 +196,9 @@ def compare(
         main=False,
         detectable=smallest_difference(differences),
         terms=terms,
+        saved_hours=_saved(mine, theirs, "hours", resampler)
+        if mine.hours is not None and theirs.hours is not None
+        else None,
     )
 
 
