@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vidal.query.cost import duration
 from vidal.report import figures, reliability
 from vidal.report.evidence import ALARM, MISS, ClipSummary, Evidence, Marks
 from vidal.report.figures import STYLES
@@ -72,6 +73,7 @@ def _context(
         "strategy": result.strategy,
         "round": result.query.round,
         "budget": _budget(result),
+        "cost": _cost(result),
         "tiles": _tiles(result, evidence),
         "detected": evidence.detected,
         "estimated": evidence.estimated,
@@ -123,10 +125,21 @@ def _headline(result: SelectionResult) -> str:
 
 def _budget(result: SelectionResult) -> str:
     asked, got = result.query.budget, len(result.query)
-    text = " of ".join(part for part in (result.budget_text, result.budget_base) if part)
+    text = result.budget_words
     if got < asked:
         return f"{text}: {asked:,} asked for, {got:,} selected"
     return f"{text}: {figures.plural(asked, 'frame')}" if "%" in result.budget_text else text
+
+
+def _cost(result: SelectionResult) -> str:
+    """What the selected frames were expected to cost, and did cost, at which rates."""
+    told = [
+        f"{name} {each.text}"
+        for name, each in (("expected", result.expected_cost), ("real", result.real_cost))
+        if each is not None
+    ]
+    known = result.expected_cost or result.real_cost
+    return "" if known is None else f"{'; '.join(told)}; at {known.cost.text}"
 
 
 def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]:
@@ -143,6 +156,8 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
         if evidence.estimated:
             tiles.append((f"{counts[ALARM]:,}", "likely false alarms"))
             tiles.append((f"{counts[MISS]:,}", "likely misses"))
+    if result.expected_cost is not None:
+        tiles.append((duration(result.expected_cost.seconds), "expected to annotate them"))
     if result.skipped:
         tiles.append((f"{len(result.skipped):,}", "inputs skipped"))
     return tiles

@@ -93,6 +93,8 @@ def _budget(result: SimulationResult, lines: Sequence[Summary], at: int) -> Text
         result.data.get(f"{items} {where}", 0)
         for where in ("labelled from the start", "in the pool")
     )
+    if not result.counts_frames:
+        return _text(f"round {at}", f"{result.baseline}: {frames:,.0f} {items}")
     share = f"{percent((frames - start) / pool)} of the pool" if pool else ""
     return _text(f"{frames:,.0f} {items}", share)
 

@@ -21,6 +21,7 @@ from vidal.evaluate.intervals import Interval
 from vidal.evaluate.resampling import Run
 from vidal.evaluate.summary import Cell, Results, Summary, summarise
 from vidal.evaluate.terms import FRAMES, Terms
+from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.store.atomic import write_bytes
 
@@ -72,6 +73,13 @@ class SimulationResult:
         """Of annotation; None where nothing of it was configured."""
         given = self.settings.get("selection", {}).get("cost")
         return None if given is None else Cost.of(given)
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether every query asks for a number of frames; else they hold what they may cost."""
+        given = self.settings.get("selection", {}).get("budget", "1")
+        budgets = [given] if isinstance(given, str | int) else given
+        return all(Budget.parse(str(each)).counts_frames for each in budgets)
 
     @cached_property
     def results(self) -> Results:
