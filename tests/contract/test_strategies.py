@@ -9,6 +9,8 @@ import pytest
 
 from vidal.assemble import STRATEGIES
 from vidal.errors import UsageError
+from vidal.openset.known import COLUMN
+from vidal.openset.known_only import known_only
 from vidal.query.balanced import Balanced
 from vidal.query.options import build
 from vidal.query.select import lift
@@ -54,11 +56,57 @@ def under_balance(name):
     )
 
 
+BALANCING = ("entropy-l1-pseudo-label",)
+
+
+def under_known_only(name):
+    """The strategy as ``--known-only`` makes it: by detections, by frames, or by places."""
+
+    def built(self, gap=2, **options):
+        return known_only(build(self.strategy, options), gap)
+
+    return type(f"Test known only {name}", (suite(name),), {"built": built})
+
+
+KNOWN_ONLY = (
+    *("entropy", "svm-margin", "expected-errors", "temporal-coherence", "novelty"),
+    *("random", "random-r", "every-nth", "kcenter", "badge"),
+)
+globals().update({f"Test_known_only_{name}": under_known_only(name) for name in KNOWN_ONLY})
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_every_strategy_is_kept_to_the_known_classes(name):
+    kept = known_only(build(STRATEGIES[name], {}), 2)
+    pool = completed(a_pool(labelled=[(0, 3)], needs=kept.needs), kept)
+    assert COLUMN in pool.regions.columns
+    picks = kept.select(pool, 6, generator())
+    assert len(np.unique(picks)) == 6
+    told = kept.explain(pool, picks)
+    assert len(told.words) == 6
+    assert (told.parts["unknown"] >= 0).all()
+    assert [
+        r for each in chain_of(kept) for r in getattr(each, "remarks", lambda _: ())(pool)
+    ] == []
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in BALANCING])
+def test_known_only_and_balance_go_together(name):
+    under = Balanced(known_only(build(STRATEGIES[name], {}), 2), 0.5, gap=2)
+    pool = completed(a_pool(labelled=[(0, 3)], needs=under.needs), under)
+    picks = under.select(pool, 6, generator())
+    assert len(np.unique(picks)) == 6
+    assert distances(pool, picks) > 2
+
+
+def chain_of(selector):
+    while selector is not None:
+        yield selector
+        selector = getattr(selector, "inner", None)
+
+
 OF_EACH_KIND = ("entropy", "expected-errors", "random", "kcenter", "badge", "coreset", "vaal")
 globals().update({f"Test_balanced_{name}": under_balance(name) for name in OF_EACH_KIND})
-
-
-BALANCING = ("entropy-l1-pseudo-label",)
 
 
 @pytest.mark.parametrize("name", BALANCING)

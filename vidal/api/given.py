@@ -35,6 +35,17 @@ def whole(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
+def truth(name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        UsageError: something else.
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"{name}: {value!r} is not True or False.")
+    return value
+
+
 def real(name: str, value: Any) -> float:
     """A number, also of numpy.
 

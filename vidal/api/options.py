@@ -28,6 +28,8 @@ class SelectOptions(TypedDict, total=False):
         batch: frames the detector sees at once; 0 = what suits the device.
         coherence, flow, expected: options of temporal coherence, of the optical flow and of
             expected errors, by name.
+        known_only: what is likely an unknown object (annotated, of none of the classes) counts
+            less, as learned from ``labels``; see docs/open_set_video.md. Default False.
         random_share: of the budget that is drawn at random, in [0, 1).
         balance: of the classes: lambda, what an object too few or too many costs in the unit of the
             strategy's score, or ``"auto"``; see docs/class_balance.md. Default: none.
@@ -63,6 +65,7 @@ class SelectOptions(TypedDict, total=False):
     coherence: Mapping[str, Any]
     flow: Mapping[str, Any]
     expected: Mapping[str, Any]
+    known_only: bool
     random_share: float
     balance: float | Literal["auto"] | None
     class_weights: Mapping[str, float]

@@ -47,6 +47,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("threshold", "random_share"), kinds.real),
     "balance": _balance,
     "cost": _cost,
+    "known_only": kinds.truth,
     **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),

@@ -15,6 +15,8 @@ from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
 from vidal.errors import PluginError, UnknownName
+from vidal.openset.known_only import known_only
+from vidal.openset.novelty import Novelty
 from vidal.plugins import plugin, plugins
 from vidal.protocols import Scorer, Selector
 from vidal.query.badge import Badge
@@ -76,6 +78,7 @@ STRATEGIES: Mapping[str, type | Preset[Any]] = {
     "mahalanobis": region_score(OPEN_SET["mahalanobis"]),
     "margin": region_score("margin"),
     "msp": region_score("certainty"),
+    "novelty": Novelty,
     "pal": Portable,
     "ppal": Ppal,
     "random": Random,
@@ -140,20 +143,24 @@ def find_strategy(name: str) -> type | Preset[Any]:
     return kind
 
 
-def build_strategy(name: str, *, gap: int, options: Mapping[str, Any]) -> Selector:
+def build_strategy(
+    name: str, *, gap: int, options: Mapping[str, Any], known: bool = False
+) -> Selector:
     """A strategy by name, ready to select under a budget.
 
     Args:
         name: of ``strategy_names()``.
         gap: frames excluded on either side of a chosen or labelled one; 0 = none.
         options: option name -> text or value; see ``vidal.query.options.options_of``.
+        known: keep it to the known classes, see ``vidal.openset.known_only``.
 
     Raises:
         UnknownName: the strategy or an option does not exist.
         PluginError: another package's that cannot be used.
         UsageError: a value of an option cannot be meant, or ``gap`` is negative.
     """
-    selector = lift(build(find_strategy(name), options), gap)
+    strategy = build(find_strategy(name), options)
+    selector = known_only(strategy, gap) if known else lift(strategy, gap)
     found = plugin("strategy", name, tuple(STRATEGIES))
     return selector if found is None else Foreign(selector, name, found.package)
 

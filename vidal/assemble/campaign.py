@@ -225,6 +225,7 @@ def plan_round(
         tracker_options=chosen.tracker_options,
         expected=chosen.expected,
         random_share=0.0 if initial else chosen.random_share,
+        known_only=not initial and chosen.known_only,
         balance=None if initial else chosen.balance,
         class_weights=None if initial else chosen.class_weights,
         cost=chosen.cost,
@@ -251,7 +252,8 @@ def plan_teacher(campaign: Campaign, number: int) -> EvidencePlan:
     Evidence that the round was selected by is used again; of strategies that need less, the rest is
     computed.
     """
-    chosen = {"strategy": "expected-errors", "options": {}, "random_share": 0.0}
+    chosen: dict[str, object] = {"strategy": "expected-errors", "options": {}}
+    chosen |= {"random_share": 0.0, "known_only": False}
     changed = replace(campaign, config=campaign.config.changed(selection=chosen))
     return plan_round(changed, number=number).plan.evidence
 
@@ -319,7 +321,9 @@ def check_config(config: CampaignConfig) -> None:
         UsageError: (UnknownName, ...) as ``plan_selection``.
     """
     chosen = config.selection
-    strategy = build_strategy(chosen.strategy, gap=chosen.gap, options=chosen.options)
+    strategy = build_strategy(
+        chosen.strategy, gap=chosen.gap, options=chosen.options, known=chosen.known_only
+    )
     initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
     plan_selection(
         videos=Path(),

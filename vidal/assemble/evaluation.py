@@ -110,6 +110,7 @@ def evaluate_campaign(
         watcher=watcher,
         score_floor=settings.score_floor,
         iou=settings.iou,
+        unknown=settings.unknown,
         coco=coco,
     )
     lost = campaign.found(engines).skipped if queries else ()

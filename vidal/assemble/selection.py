@@ -59,6 +59,7 @@ def plan_selection(
     errors: str | None = None,
     options: Mapping[str, Any] | None = None,
     gap: int = 3,
+    known_only: bool = False,
     labels: Path | None = None,
     seed: int = 0,
     detector: str = "auto",
@@ -101,7 +102,7 @@ def plan_selection(
         own["errors"] = errors
     if detections is not None and _spreads_by_looks(strategy):
         own.setdefault("spread", "clips")  # files do not say what frames look like
-    selector = build_strategy(strategy, gap=gap, options=own)
+    selector = build_strategy(strategy, gap=gap, options=own, known=known_only)
     weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
         selector = weighing.around(selector, gap)
@@ -157,6 +158,7 @@ def plan_selection(
         settings={
             **_settings(query, evidence, seed=seed, gap=gap, options=own, labels=labels),
             **({"random_share": random_share} if random_share else {}),
+            **({"known_only": True} if known_only else {}),
             **({} if weighing is None else weighing.settings),
             **({} if query.budget.counts_frames else {"cost": query.cost.as_dict()}),
         },

@@ -101,7 +101,7 @@ class SimulationPlan:
         if variant is not None:
             chosen, training = variant.selection(), variant.training.given()
         elif strategy != self.config.selection.strategy:
-            chosen |= {"options": {}, "balance": None, "class_weights": {}}
+            chosen |= {"options": {}, "balance": None, "class_weights": {}, "known_only": False}
         if variant is None and strategy not in strategy_names():
             chosen["strategy"] = "random"  # not asked: an oracle, all data, or the initial round
         if strategy == INITIAL:

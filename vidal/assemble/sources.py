@@ -25,6 +25,7 @@ SOURCES: Mapping[str, str] = {
     "mahalanobis": "Lee et al., NeurIPS 2018",
     "margin": "Scheffer, Decomain & Wrobel, 2001; on frames Brust et al., 2019",
     "msp": "Hendrycks & Gimpel, ICLR 2017",
+    "novelty": "vidal's own (docs/open_set_video.md); first rounds: Lee et al., NeurIPS 2018",
     "pal": "Portable Active Learning for Object Detection, CVPR 2026, arXiv 2605.10349",
     "ppal": "Yang, Huang & Crowley, CVPR 2024",
     "random": "a baseline",

@@ -12,6 +12,7 @@ from vidal.errors import UsageError
 from vidal.evaluate.average_precision import DetectionReport, report_of, score_detections
 from vidal.evaluate.clip_scores import ClipScores, tagged
 from vidal.evaluate.coco import coco_ap
+from vidal.evaluate.matching import UnknownObjects
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.places import EngineMaker
@@ -63,6 +64,7 @@ def judge_model(
     watcher: Watcher,
     score_floor: float = 0.05,
     iou: float = 0.5,
+    unknown: UnknownObjects = "false_positive",
     coco: bool = False,
     tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
 ) -> ModelReport:
@@ -74,7 +76,7 @@ def judge_model(
         truth: clip id -> annotations; only labelled frames count.
         engines: where clips are processed.
         watcher: is told how far it is.
-        score_floor, iou: as in ``evaluate_detections``.
+        score_floor, iou, unknown: as in ``evaluate_detections``.
         coco: also COCO's numbers, where pycocotools is installed.
         tags: clip id -> the conditions that the clip shows, for ``scores``.
 
@@ -95,7 +97,9 @@ def judge_model(
     if not found.clips:
         raise UsageError("none of the clips can be decoded.", hint=str(found.skipped[0].path))
     pairs = _Pairs(found, truth)
-    scored = score_detections(pairs, classes=found.classes, score_floor=score_floor, iou=iou)
+    scored = score_detections(
+        pairs, classes=found.classes, score_floor=score_floor, iou=iou, unknown=unknown
+    )
     names = tuple(found.clips)
     return ModelReport(
         report=report_of(scored, score_floor=score_floor, iou=iou),

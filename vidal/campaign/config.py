@@ -84,6 +84,7 @@ class SelectionConfig(Model):
         threshold: detections with a higher score count.
         coherence, flow: options of temporal coherence and of the optical flow.
         expected: options of expected errors.
+        known_only: in every query but the first, what is likely an unknown object counts less.
         random_share: of each query but the first that is drawn at random, in [0, 1).
         balance: of the classes, in every query but the first: lambda, or ``auto``; None = none.
         class_weights: class -> how many labels of it are wanted in proportion to others.
@@ -102,6 +103,7 @@ class SelectionConfig(Model):
     coherence: dict[str, Any] = Field(default_factory=dict)
     flow: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] = Field(default_factory=dict)
+    known_only: bool = False
     random_share: float = Field(default=0.0, ge=0, lt=1)
     balance: Balance = None
     class_weights: dict[str, float] = Field(default_factory=dict)
@@ -200,10 +202,13 @@ class EvaluationConfig(Model):
     Attributes:
         score_floor: detections below are left out.
         iou: overlap at which a detection is right.
+        unknown: a detection on an object outside the classes is a ``false_positive``, as in the
+            literature on open-set detection, or left out (``ignore``).
     """
 
     score_floor: float = Field(default=0.05, ge=0, lt=1)
     iou: float = Field(default=0.5, gt=0, le=1)
+    unknown: Literal["false_positive", "ignore"] = "false_positive"
 
 
 class CampaignConfig(Model):

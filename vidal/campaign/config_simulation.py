@@ -31,6 +31,7 @@ class VariantConfig(Model):
         options: of the strategy.
         expected: options of expected errors.
         coherence: of temporal coherence.
+        known_only: what is likely an unknown object counts less.
         random_share: of each query that is drawn at random.
         training: options of training after the initial round, which all runs of a seed share:
             ``pseudo_labels``.
@@ -42,6 +43,7 @@ class VariantConfig(Model):
     options: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
+    known_only: bool = False
     random_share: float | None = Field(default=None, ge=0, lt=1)
     balance: Balance = None
     class_weights: dict[str, float] | None = None

@@ -6,14 +6,16 @@ what is recorded at that moment. So an answer that changes, or is taken back, ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import by_clip, only
 from vidal.campaign.record import GIVEN, Round
 from vidal.selection.asked import FILE, Asked, answered_items, judge_asked, read_asked
 from vidal.selection.history import AnsweredQuery, History
-from vidal.types import Annotations, Items
+from vidal.types import UNKNOWN, Annotations, FloatArray, FrameRef, Items
 
 
 def history_of(campaign: Campaign, *, before: int | None = None) -> History:
@@ -38,6 +40,20 @@ def history_of(campaign: Campaign, *, before: int | None = None) -> History:
         return answered_items(asked, _answers(campaign, newest))
 
     return History(tuple(_answered(campaign, entry) for entry in entries), last)
+
+
+def called_unknown(campaign: Campaign, frames: Sequence[FrameRef]) -> dict[FrameRef, FloatArray]:
+    """Frame -> (n, 4) boxes that annotators called unknown objects, of frames with some."""
+    record = campaign.record
+    lengths = {clip.id: clip.frames for clip in record.clips("train")}
+    found = {}
+    for name, indices in by_clip(frames).items():
+        table = record.annotations(name, lengths[name])
+        for index in indices:
+            rows = np.flatnonzero((table.frame == index) & (table.labels == UNKNOWN))
+            if len(rows):
+                found[FrameRef(name, index)] = table.boxes[rows]
+    return found
 
 
 def _answered(campaign: Campaign, entry: Round) -> AnsweredQuery:

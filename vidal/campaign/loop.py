@@ -18,7 +18,7 @@ from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
-from vidal.campaign.history import history_of
+from vidal.campaign.history import called_unknown, history_of
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN
@@ -250,7 +250,7 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number, lost=lost)
-    again = retell_selection(
+    told = retell_selection(
         plan,
         prepared,
         frames,
@@ -262,7 +262,7 @@ def retell_round(
         ),
     )
     real = next((each.real for each in round_costs(campaign) if each.round == number), None)
-    return replace(again, real_cost=real)
+    return replace(told, called_unknown=called_unknown(campaign, frames), real_cost=real)
 
 
 def answer_round(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
     "Budget and strategy": (
-        *("budget", "cost", "strategy", "errors", "options", "balance", "class_weights", "gap"),
-        *("random_share", "seed"),
+        *("budget", "cost", "strategy", "errors", "options", "balance", "class_weights"),
+        *("known_only", "gap", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
@@ -194,6 +194,12 @@ HEADINGS = {
     default=None,
     metavar="CLASS=N,...",
     help="With --balance: want cyclist=3 times as many labels of a class as of others.",
+)
+@click.option(
+    "--known-only",
+    is_flag=True,
+    help="What is likely an unknown object (annotated, of none of the classes) counts less, as"
+    " learned from --labels; see docs/open_set_video.md.",
 )
 @click.option(
     "--tracker",

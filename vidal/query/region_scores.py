@@ -38,6 +38,9 @@ By = Literal["detector", "heads"]
 DISTRIBUTIONS = frozenset({"probs", "passes", "members"})
 """What formulas read that has the background as its last column."""
 
+WEIGHT = "weight"
+"""Column of regions, where it is there: (N,) in [0, 1], how much a detection's value counts."""
+
 _PLAIN = frozenset({"probs", "scores", "labels", "boxes"})
 _TIE = 1e-6
 """Weight of what orders equals; less than any difference of two dispersions that is one."""
@@ -302,7 +305,12 @@ class RegionScore:
         return fold(values, frame, len(pool), self.aggregate, self.top, empty)
 
     def _values(self, pool: Pool) -> ScoreArray:
-        return self.line.of(*(self._read(pool, name) for name in self.line.reads))
+        values = self.line.of(*(self._read(pool, name) for name in self.line.reads))
+        weight = regions_of(pool).columns.get(WEIGHT)
+        if weight is None:
+            return values
+        low = min(0.0, float(values.min(initial=0.0)))
+        return low + (values - low) * np.asarray(weight, np.float64)
 
     def _read(self, pool: Pool, name: str) -> Any:
         if name == "items":

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidal import boxes as box
+from vidal.openset.known_only import LIKELY
 from vidal.report import figures
 from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import (
+    UNKNOWN,
     Clip,
     Detections,
     ErrorEstimate,
@@ -28,8 +30,11 @@ from vidal.types import (
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, how much of it is done, and how much there is."""
 
-PLAIN, CORRECT, ALARM, MISS = range(4)
-"""Kinds of marks: not judged, likely correct, likely false alarm, likely miss."""
+PLAIN, CORRECT, ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT = range(6)
+"""Kinds of marks: not judged, likely correct, likely false alarm, likely miss; a detection that is
+likely an unknown object, and a box that annotators called one."""
+DETECTED = (PLAIN, CORRECT, ALARM, LIKELY_UNKNOWN)
+"""Kinds of detections."""
 
 _POINTS_IN_ALL = 200_000
 _POINTS_A_CLIP = (60, 600)
@@ -40,11 +45,12 @@ class Marks:
     """What is drawn on one selected frame.
 
     Attributes:
-        kind: (n,) int64, ``PLAIN``, ``CORRECT``, ``ALARM`` or ``MISS``.
+        kind: (n,) int64, one of the above.
         boxes: (n, 4) float32 xyxy, cut to the image, never empty.
-        labels: (n,) int64.
-        scores: (n,) float64 of the detector; NaN for misses.
-        confidence: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for ``PLAIN``.
+        labels: (n,) int64; -1 = annotated as an unknown object.
+        scores: (n,) float64 of the detector; NaN for what it did not detect.
+        confidence: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for
+            ``PLAIN`` and what annotators said.
         outside: boxes that lie outside the image as a whole, left out of the rows.
     """
 
@@ -121,7 +127,7 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
         loaded = result.load(name)
         chosen = sorted(picks[name], key=lambda pick: pick[1])
         indices = [index for _, index in chosen]
-        for index, each in zip(indices, _marks(loaded, indices, result.threshold), strict=True):
+        for index, each in zip(indices, _marks(loaded, indices, result), strict=True):
             marks[FrameRef(name, index)] = each
         summaries.append(_summary(loaded, tuple(chosen), result, points))
         selectable += int(np.count_nonzero(loaded.selectable))
@@ -130,6 +136,19 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
         if progress is not None:
             progress("clips", done, len(result.clips))
     return Evidence(marks, tuple(summaries), selectable, detected, estimated)
+
+
+def legend(evidence: Evidence) -> list[figures.BoxStyle]:
+    """The styles of an estimate's verdicts, and those of unknown objects where there are some."""
+    kinds = {int(kind) for marks in evidence.marks.values() for kind in np.unique(marks.kind)}
+    usual = (CORRECT, ALARM, MISS) if evidence.estimated else (PLAIN,)
+    styles = enumerate(figures.STYLES)
+    return [style for at, style in styles if at in usual or (at > MISS and at in kinds)]
+
+
+def named(label: int, classes: tuple[str, ...]) -> str:
+    """The class of a mark in words."""
+    return "unknown object" if label == UNKNOWN else classes[label]
 
 
 def _judged(
@@ -147,12 +166,20 @@ def _judged(
     return rows, kind[rows], confidence[rows]
 
 
-def _marks(loaded: ClipResult, indices: Sequence[int], threshold: float) -> list[Marks]:
+def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) -> list[Marks]:
     """The marks of some frames of a clip, in their order."""
     found, estimate = loaded.detections, loaded.estimate
     if found is None:
         return [_NO_MARKS] * len(indices)
-    rows, kind, confidence = _judged(found, estimate, threshold)
+    rows, kind, confidence = _judged(found, estimate, result.threshold)
+    for index in indices:
+        likely = result.unknown.get(FrameRef(loaded.clip.id, index), np.zeros(0))
+        here = np.flatnonzero(found.frame[rows] == index)[: len(likely)]
+        use = here[likely[: len(here)] > LIKELY]
+        kind[use], confidence[use] = (
+            LIKELY_UNKNOWN,
+            likely[: len(here)][likely[: len(here)] > LIKELY],
+        )
     columns = [
         (found.frame[rows], kind, found.boxes[rows], found.labels[rows], found.scores[rows]),
     ]
@@ -167,6 +194,13 @@ def _marks(loaded: ClipResult, indices: Sequence[int], threshold: float) -> list
             )
         )
         sure.append(estimate.missed_confidence[gone].astype(np.float64))
+    for index in indices:
+        boxes = result.called_unknown.get(FrameRef(loaded.clip.id, index))
+        if boxes is not None:
+            one = np.ones(len(boxes), np.int64)
+            unscored = np.full(len(boxes), np.nan, np.float32)
+            columns.append((index * one, UNKNOWN_OBJECT * one, boxes, UNKNOWN * one, unscored))
+            sure.append(unscored.astype(np.float64))
     frame, *rest = (np.concatenate(column) for column in zip(*columns, strict=True))
     order = np.argsort(frame, kind="stable")  # detections of a frame stay before its misses
     kinds, boxes, labels, scores = (column[order] for column in rest)

@@ -35,7 +35,10 @@ CORRECT = BoxStyle("correct", "detection, likely correct", "#56b4e9", "", "")
 FALSE_ALARM = BoxStyle("alarm", "likely false alarm", "#ff6a2b", "7 4", "×")
 MISS = BoxStyle("miss", "likely miss", "#f5e342", "1.5 3.5", "?")
 
-STYLES = (DETECTION, CORRECT, FALSE_ALARM, MISS)
+LIKELY_UNKNOWN = BoxStyle("likely-unknown", "likely unknown object", "#e58fc4", "", "◇")
+UNKNOWN_OBJECT = BoxStyle("unknown", "unknown object, annotated", "#e58fc4", "9 3", "◆")
+
+STYLES = (DETECTION, CORRECT, FALSE_ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT)
 """By the codes of ``evidence.Marks.kind``."""
 
 

@@ -18,12 +18,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidal.query.cost import duration
 from vidal.report import figures, reliability
-from vidal.report.evidence import ALARM, MISS, ClipSummary, Evidence, Marks
+from vidal.report.evidence import (
+    ALARM,
+    DETECTED,
+    LIKELY_UNKNOWN,
+    MISS,
+    UNKNOWN_OBJECT,
+    ClipSummary,
+    Evidence,
+    Marks,
+    legend,
+    named,
+)
 from vidal.report.figures import STYLES
 from vidal.report.frames import FOLDER, picture_path
 from vidal.report.query_files import plain
 from vidal.selection.result import SelectionResult
-from vidal.types import FrameRef, IntArray
+from vidal.types import UNKNOWN, FrameRef, IntArray
 from vidal.words import printable
 
 MOST_THUMBNAILS = 240
@@ -73,11 +84,11 @@ def _context(
         "strategy": result.strategy,
         "round": result.query.round,
         "budget": _budget(result),
-        "cost": _cost(result),
+        "cost": result.cost_words,
         "tiles": _tiles(result, evidence),
         "detected": evidence.detected,
         "estimated": evidence.estimated,
-        "styles": STYLES[1:] if evidence.estimated else STYLES[:1],
+        "styles": legend(evidence),
         "all_styles": STYLES,
         "cards": (_card(result, evidence, names, thumbnails, at) for at in range(len(shown))),
         "shown": len(shown),
@@ -131,17 +142,6 @@ def _budget(result: SelectionResult) -> str:
     return f"{text}: {figures.plural(asked, 'frame')}" if "%" in result.budget_text else text
 
 
-def _cost(result: SelectionResult) -> str:
-    """What the selected frames were expected to cost, and did cost, at which rates."""
-    told = [
-        f"{name} {each.text}"
-        for name, each in (("expected", result.expected_cost), ("real", result.real_cost))
-        if each is not None
-    ]
-    known = result.expected_cost or result.real_cost
-    return "" if known is None else f"{'; '.join(told)}; at {known.cost.text}"
-
-
 def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]:
     """(figure, what it counts) for the row of key figures."""
     used = len({ref.clip for ref in result.query.frames})
@@ -152,10 +152,14 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
     if evidence.detected:
         kinds = [marks.kind for marks in evidence.marks.values()] or [np.zeros(0, np.int64)]
         counts = np.bincount(np.concatenate(kinds), minlength=len(STYLES))
-        tiles.append((f"{counts[:MISS].sum():,}", "detections in these frames"))
+        tiles.append((f"{counts[list(DETECTED)].sum():,}", "detections in these frames"))
         if evidence.estimated:
             tiles.append((f"{counts[ALARM]:,}", "likely false alarms"))
             tiles.append((f"{counts[MISS]:,}", "likely misses"))
+        if counts[LIKELY_UNKNOWN]:
+            tiles.append((f"{counts[LIKELY_UNKNOWN]:,}", "likely unknown objects"))
+        if counts[UNKNOWN_OBJECT]:
+            tiles.append((f"{counts[UNKNOWN_OBJECT]:,}", "annotated as unknown objects"))
     if result.expected_cost is not None:
         tiles.append((duration(result.expected_cost.seconds), "expected to annotate them"))
     if result.skipped:
@@ -169,7 +173,9 @@ def _class_choices(
     present: set[int] = set()
     for ref in shown:
         present.update(evidence.marks[ref].labels.tolist())
-    return sorted(((label, result.classes[label]) for label in present), key=lambda pair: pair[1])
+    return sorted(
+        ((label, named(label, result.classes)) for label in present), key=lambda pair: pair[1]
+    )
 
 
 def _card(
@@ -223,10 +229,10 @@ def _boxes(marks: Marks, classes: tuple[str, ...], width: int) -> list[dict[str,
     for row in np.argsort(marks.kind, kind="stable"):
         style = STYLES[int(marks.kind[row])]
         x1, y1, x2, y2 = (float(value) for value in marks.boxes[row])
-        name = classes[int(marks.labels[row])]
+        name = named(int(marks.labels[row]), classes)
         score, confidence = float(marks.scores[row]), float(marks.confidence[row])
         label = f"{style.sign} {name}".strip() + ("" if math.isnan(score) else f" {score:.2f}")
-        detail = f"{style.words}: {name}"
+        detail = style.words if marks.labels[row] == UNKNOWN else f"{style.words}: {name}"
         if not math.isnan(score):
             detail += f", score {score:.2f}"
         if not math.isnan(confidence):

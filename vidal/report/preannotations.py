@@ -2,8 +2,10 @@
 
 COCO detection format with the video fields of its derivatives (``videos``, ``video_id``,
 ``frame_id``), images only of the selected frames. The verdict on a box is in ``attributes``:
-``likely_correct``, ``likely_false_alarm`` or ``likely_miss``, with the confidence of that verdict
-in [0, 1]; a likely miss has no ``score``. Without an error estimate there are no attributes.
+``likely_correct``, ``likely_false_alarm``, ``likely_miss`` or ``likely_unknown`` (an object of none
+of the classes), with the confidence of that verdict in [0, 1]; a likely miss has no ``score``.
+Without an error estimate there are no attributes. What annotators called an unknown object is no
+proposal, and left out.
 """
 
 from __future__ import annotations
@@ -14,13 +16,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vidal.report.evidence import ALARM, CORRECT, MISS, Marks
+import numpy as np
+
+from vidal.report.evidence import ALARM, CORRECT, LIKELY_UNKNOWN, MISS, UNKNOWN_OBJECT, Marks
 from vidal.report.frames import picture_path
 from vidal.report.query_files import clean, path_fields, plain
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
 
-_VERDICTS = {CORRECT: "likely_correct", ALARM: "likely_false_alarm", MISS: "likely_miss"}
+_VERDICTS = {
+    CORRECT: "likely_correct",
+    ALARM: "likely_false_alarm",
+    MISS: "likely_miss",
+    LIKELY_UNKNOWN: "likely_unknown",
+}
 
 
 def write_coco(
@@ -37,7 +46,7 @@ def write_coco(
     annotations: list[dict[str, Any]] = []
     for number, ref in enumerate(result.query.frames, start=1):
         images.append(_image(result, ref, names[ref], number, video_ids[ref.clip]))
-        for row in range(len(marks[ref])):
+        for row in np.flatnonzero(marks[ref].kind != UNKNOWN_OBJECT).tolist():
             annotation = _annotation(marks[ref], row, number)
             annotations.append({"id": len(annotations) + 1, **annotation})
     outside = sum(marks[ref].outside for ref in result.query.frames)

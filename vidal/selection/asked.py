@@ -172,7 +172,8 @@ def asked_of(
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(table, name) for _, table in parts])
 
-    plain = {name: column(name) for name in ("frame", "boxes", "scores", "labels", "probs")}
+    names = ("frame", "boxes", "scores", "labels", "probs")
+    plain: dict[str, Any] = {name: column(name) for name in names}
     clip = np.repeat([number for number, _ in parts], [len(table) for _, table in parts])
     none = np.zeros((len(clip), 0), np.float16)
     return Asked(strategy, parts[0][1].classes, clips, clip, **plain, features=none)

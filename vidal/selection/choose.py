@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 
-from vidal.errors import BudgetError
+from vidal.openset.known import unknown_of
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
-from vidal.query.cost import Cost, Spent, duration
+from vidal.query.cost import Spent
 from vidal.query.random_share import select_with_random
-from vidal.query.within import expected_boxes, select_within
+from vidal.selection.afford import afforded, expected_cost, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
@@ -21,7 +21,7 @@ from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
 from vidal.selection.pool import build_pool
 from vidal.selection.trained import Trainer
-from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query
+from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
 from vidal.video import read_frames
 
 _DRAWN = "drawn at random, as a sample of all frames"
@@ -37,6 +37,8 @@ class Choice:
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
         spent: what the chosen frames are expected to cost; None where nothing tells.
+        unknown: see ``SelectionResult``.
+        remarks: of the strategy, one sentence each.
         asked: the regions that the query asks about; None where no detector looked.
     """
 
@@ -46,6 +48,8 @@ class Choice:
     balance: BalanceTold | None = None
     spent: Spent | None = None
     asked: Asked | None = None
+    remarks: tuple[str, ...] = ()
+    unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
 
 
 def choose(
@@ -129,45 +133,13 @@ def _selected(
         selector = replace(selector, listener=told.append)
     rng = step_rng(plan.seed, number, SELECT)
     if wanted is None:
-        positions, drawn = _afforded(replace(plan, selector=selector), pool, rng)
+        positions, drawn = afforded(replace(plan, selector=selector), pool, rng)
     else:
         count = min(wanted, len(pool))
         positions, drawn = select_with_random(
             selector, pool, count, rng, share=plan.random_share, gap=plan.gap
         )
     return positions, drawn, told[-1] if told else None
-
-
-def _afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int]:
-    """Positions that a budget in boxes or time pays for, and how many were drawn at random."""
-    budget = plan.budget
-    costs = plan.cost.of_frames(budget, *expected_boxes(pool))
-    if len(pool) and not costs.any():
-        raise BudgetError(
-            budget.text,
-            "no object is expected in any frame, so that boxes do not tell how many frames to take",
-            hint="Give a number of frames or a time, or lower the threshold of detections.",
-        )
-    positions, drawn = select_within(
-        plan.selector, pool, costs, budget.amount, rng, share=plan.random_share, gap=plan.gap
-    )
-    least = float(costs.min(initial=np.inf))
-    if not len(positions) and np.isfinite(least) and least > budget.amount:
-        cheapest = f"{least:,.1f} boxes" if budget.unit == "boxes" else duration(least)
-        raise BudgetError(
-            budget.text,
-            f"pays for no frame: the cheapest is expected to cost {cheapest}",
-            hint="Raise the budget.",
-        )
-    return positions, drawn
-
-
-def expected_cost(cost: Cost, pool: Pool, positions: IntArray) -> Spent | None:
-    """What frames are expected to cost; None where no detector says what is on them."""
-    if "expected_objects" not in pool.columns:
-        return None
-    known, unknown = (float(each[positions].sum()) for each in expected_boxes(pool))
-    return Spent(len(positions), known, unknown, cost)
 
 
 def _pool(
@@ -186,7 +158,7 @@ def _pool(
         truth=truth,
     )
     pool = history.told_to(pool, plan.selector.needs, plan.strategy)
-    return pool if trainer is None else trainer.complete(pool)
+    return with_known(pool if trainer is None else trainer.complete(pool), history)
 
 
 def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
@@ -218,8 +190,31 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=len(positions) if wanted is None else wanted,
     )
+    remarks = _remarks(plan.selector, pool)
+    unknown = _unknown(pool, positions)
+    scored = Scored(lookup, pool.frames, scores)
     spent = expected_cost(plan.cost, pool, positions)
-    return Choice(query, Scored(lookup, pool.frames, scores), drawn, spent=spent)
+    return Choice(query, scored, drawn, spent=spent, remarks=remarks, unknown=unknown)
+
+
+def _unknown(pool: Pool, positions: IntArray) -> dict[FrameRef, ScoreArray]:
+    """P(unknown object) of the detections of chosen frames, where it was learned."""
+    values = unknown_of(pool)
+    if values is None or pool.regions is None:
+        return {}
+    ends = np.searchsorted(pool.regions.pos, np.add.outer([0, 1], positions))
+    pairs = zip(positions.tolist(), ends.T.tolist(), strict=True)
+    return {pool.frames.ref(pos): values[first:last] for pos, (first, last) in pairs}
+
+
+def _remarks(selector: Any, pool: Pool) -> tuple[str, ...]:
+    """Of the strategy and those that it wraps, where they have something to say."""
+    found: list[str] = []
+    while selector is not None:
+        remarks = getattr(selector, "remarks", None)
+        found += () if remarks is None else remarks(pool)
+        selector = getattr(selector, "inner", None)
+    return tuple(found)
 
 
 def _explained(explanation: Explanation, drawn: int) -> Explanation:

@@ -30,6 +30,7 @@ class Lookup:
         totals: what makes counts of its sums; None = they are told as they are.
         numbers: clip id -> number of the clip in what was judged.
         unreadable: clip id -> frames that turned out not to decode.
+        by_region: whether P(false alarm) of every detection is told, too.
         snapshots: what earlier states of the detector found, oldest first.
     """
 
@@ -42,6 +43,7 @@ class Lookup:
     ranks: bool = True
     unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
     snapshots: tuple[Gathered, ...] = ()
+    by_region: bool = False
 
     def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
         """The same, but these frames do not decode either."""
@@ -78,7 +80,8 @@ class Lookup:
         # A clip that was read a moment ago is skipped by none of them.
         earlier = [each.detections(part.clip.id) for each in self.snapshots]
         found = [table for table in earlier if table is not None]
-        return replace(part, row_columns=columns_of(part.detections, found))
+        more = {**part.row_columns, **columns_of(part.detections, found)}
+        return replace(part, row_columns=more)
 
     def _expecting(self, part: PoolClip) -> PoolClip:
         if self.model is None or part.detections is None:
@@ -91,7 +94,12 @@ class Lookup:
         if self.totals is not None:
             told = self.totals.told(expected, self.numbers.get(part.clip.id))
         prior = 1 - min(self.model.own_share)
-        return replace(part, expected=expected if self.ranks else None, told=told, prior=prior)
+        more = dict(part.row_columns)
+        if self.by_region:
+            more["false_alarm"] = np.zeros(len(part.detections), np.float32)
+            more["false_alarm"][rows.rows] = self.model.false_positive(rows.detections)
+        ranked = expected if self.ranks else None
+        return replace(part, expected=ranked, told=told, prior=prior, row_columns=more)
 
 
 class Scored:

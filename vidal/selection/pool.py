@@ -229,6 +229,8 @@ class _Parts:
         selectable = part.selectable
         rows = np.flatnonzero((detections.scores > self._threshold) & selectable[detections.frame])
         known = {"suppressed": detections.suppressed, **part.row_columns}
+        if "verdict" in self._needs and part.estimate is not None:
+            known["verdict"] = _verdict(part.estimate, len(detections))
         more = {
             name: known[name]
             for name in sorted(self._needs & set(known))
@@ -255,6 +257,13 @@ def _fused(values: NDArray[Any]) -> NDArray[Any]:
     return (
         fuse_with(values[..., :count], values[..., count:]) if values.shape[2] > count else values
     )
+
+
+def _verdict(estimate: ErrorEstimate, rows: int) -> NDArray[Any]:
+    """(N,) float32: 1 for the detections that temporal coherence calls false."""
+    false = np.zeros(rows, np.float32)
+    false[estimate.rows[estimate.false_positive]] = 1
+    return false
 
 
 def _learned(part: PoolClip) -> NDArray[Any]:

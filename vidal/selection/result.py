@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidal.evaluate.intervals import Interval
@@ -18,6 +18,8 @@ from vidal.types import (
     Clip,
     Detections,
     ErrorEstimate,
+    FloatArray,
+    FrameRef,
     Query,
     ScoreArray,
     SkippedClip,
@@ -81,6 +83,9 @@ class SelectionResult:
         real_cost: what they did cost, by the answers so far; None where there are none.
         asked: the regions that the query asks about; None where no detector looked, or told again.
         history: what the answers to earlier queries say.
+        unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
+            order; empty where nothing was learned of it.
+        called_unknown: chosen frame -> (n, 4) boxes that annotators called unknown objects since.
     """
 
     query: Query
@@ -106,6 +111,16 @@ class SelectionResult:
     real_cost: Spent | None = None
     asked: Asked | None = None
     history: History = NO_HISTORY
+    unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
+    called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)
+
+    @property
+    def cost_words(self) -> str:
+        """What the frames were expected to cost, and did cost, at which rates; may be empty."""
+        sides = (("expected", self.expected_cost), ("real", self.real_cost))
+        told = [f"{name} {each.text}" for name, each in sides if each is not None]
+        known = self.expected_cost or self.real_cost
+        return "" if known is None else f"{'; '.join(told)}, at {known.cost.text}"
 
     def cost_dict(self) -> dict[str, Any] | None:
         """Rates, expected and real cost as JSON values; None where nothing is known of them."""

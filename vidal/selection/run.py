@@ -159,6 +159,7 @@ def _lookup(
         lesson.numbers,
         lesson.ranks,
         snapshots=_snapshots(plan, found, engines, watcher),
+        by_region="false_alarm" in plan.query.selector.needs,
     )
 
 
@@ -203,6 +204,7 @@ def _result(
         notes=(
             *remarks,
             *short,
+            *choice.remarks,
             *prepared.history.sentences,
             *notes_on(prepared, found, choice.query),
         ),
@@ -215,5 +217,6 @@ def _result(
         budget_unit=plan.query.budget.unit,
         expected_cost=choice.spent,
         asked=choice.asked,
+        unknown=choice.unknown,
         history=prepared.history,
     )

@@ -120,6 +120,8 @@ class Trainer:
         from vidal.heads.trunk import RegionTrunk  # torch
 
         assert regions is not None
+        if "trunk" not in self.needs and (pool.items is None or not len(pool.items)):
+            return pool  # they do without, as long as nothing is labelled
         items = self._items(pool)
         trunk = RegionTrunk(items, regions.features, regions.probs)
         rng = step_rng(self.seed, self.number, TRUNK)

@@ -213,6 +213,7 @@ class _Run:
                 watcher=Unwatched(),
                 score_floor=settings.score_floor,
                 iou=settings.iou,
+                unknown=settings.unknown,
                 tags=self._tags,
             )
         values = judged.as_dict()

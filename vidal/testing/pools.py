@@ -36,6 +36,8 @@ REGION_COLUMNS = frozenset(
         "suppressed",
         "logits",
         "frozen",
+        "false_alarm",
+        "verdict",
     }
 )
 OTHER_NEEDS = frozenset(
@@ -144,6 +146,8 @@ def some_regions(
         "suppressed": more.poisson(4.0, n) + 1,
         "logits": more.normal(size=(n, k)).astype(np.float32),
         "frozen": more.normal(size=(n, 16)).astype(np.float32),
+        "false_alarm": more.random(n).astype(np.float32),
+        "verdict": more.integers(0, 2, n).astype(np.float32),
     }
     probs = rng.dirichlet(np.ones(k + 1), n).astype(np.float32)
     corner = rng.uniform(0, 100, (n, 2))

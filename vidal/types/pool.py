@@ -32,7 +32,8 @@ class Regions:
             ``passes`` (N, T, K+1) class distributions of stochastic passes, ``members``
             (N, T, K+1) those of an ensemble, ``votes`` (N, E) predicted label after each epoch
             (K = background), ``predicted_loss`` (N,), ``labelledness`` (N,) in [0, 1],
-            ``suppressed`` (N,) boxes that the kept one stands for.
+            ``suppressed`` (N,) boxes that the kept one stands for, ``false_alarm`` (N,) P(false
+            alarm) where one was learned, ``verdict`` (N,) 1 = called false by temporal coherence.
     """
 
     pos: IntArray

@@ -86,6 +86,7 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
         *(("seed", value) for value in ("1", 1.5, -1, None)),
         *(("batch", "x"), ("batch", -2), ("workers", "2"), ("workers", -1)),
         *(("threshold", "0.5"), ("threshold", float("nan")), ("random_share", "0.1")),
+        *(("known_only", "yes"), ("known_only", 1), ("known_only", None)),
         *(("classes", [1]), ("classes", 5), ("classes", {"car": 1}), ("classes", [])),
         *(("strategy", 5), ("detector", None), ("tracker", 5), ("device", 0), ("errors", 1)),
         *(("options", "x"), ("coherence", 5), ("flow", [1])),

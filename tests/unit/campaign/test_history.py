@@ -140,6 +140,12 @@ def test_one_campaign_from_query_to_query(work):
     )
     assert again.query.frames == second.query.frames
     assert [each.round for each in again.history.queries] == [0]
+    boxes = sum(len(each) for each in again.called_unknown.values())
+    assert boxes == sum(
+        int(((truth[ref.clip].frame == ref.index) & (truth[ref.clip].labels == -1)).sum())
+        for ref in second.query.frames
+    )
+    assert second.called_unknown == {}
 
     # taken back without an answer: it is no answered query
     campaign.record.withdraw()

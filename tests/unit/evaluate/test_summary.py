@@ -147,3 +147,32 @@ def test_a_hundred_runs_are_told_in_seconds():
     began = time.process_time()
     told(rows, scores=scores)
     assert time.process_time() - began < 10
+
+
+def test_unknown_objects_are_told_with_paired_differences_where_some_were_met():
+    def rows(name, precisions, unknown):
+        return [
+            a_row(name, seed, 1, 0.1, Picks(5, query_precision=p, unknown=u))
+            for seed, (p, u) in enumerate(zip(precisions, unknown, strict=True))
+        ] + [a_row(name, seed, 0, 0.1) for seed in range(len(precisions))]
+
+    both = rows("random-r", [0.5, 0.7], [10, 20]) + rows("kept", [0.9, 0.9], [0, 5])
+    lines = {line.strategy: line.unknown for line in told(both).lines}
+    precision = lines["kept"]["query precision"]
+    assert precision.value.value == pytest.approx(0.9)
+    assert precision.difference.value == pytest.approx(0.3)
+    assert precision.difference.n == 2
+    assert precision.difference.low < 0.3 < precision.difference.high
+    found = lines["kept"]["unknown objects a frame"]
+    assert found.value.value == pytest.approx(0.5)
+    assert found.difference.value == pytest.approx((0 - 2 + 1 - 4) / 2)
+    assert lines["random-r"]["query precision"].difference is None
+    closed = rows("random-r", [1.0, 1.0], [0, 0])
+    assert told(closed).lines[0].unknown == {}
+
+
+def test_a_precision_that_nobody_knows_is_left_out_not_counted_as_0():
+    known = Picks(5, query_precision=0.5, unknown=1)
+    picks = [None, Picks(5, query_precision=None, unknown=3), known]
+    (line,) = told([a_row("x", 0, r, 0.1, picks[r]) for r in range(3)]).lines
+    assert line.unknown["query precision"].value.value == 0.5

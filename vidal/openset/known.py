@@ -1,0 +1,68 @@
+"""Whether a region shows an unknown object: learned from what annotators called so.
+
+A head of K+1 classes (the last = unknown) and background on features, the plainest of the open-set
+methods (the K+1-way classifier of Ning et al., "Active learning for open-set annotation", CVPR
+2022, without its temperature); what it says is held to the share of unknown objects so far, as long
+as few of them are labelled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidal.protocols import Trunk
+from vidal.query.pools import regions_of
+from vidal.types import IntArray, Learned, Pool, ScoreArray
+
+COLUMN = "known.unknown"
+"""(N,) P(unknown object) of each region; missing as long as no unknown object is labelled."""
+HELD_BY = 10.0
+"""Labelled unknown objects after which the head is believed as much as their share."""
+
+
+def shrunk(probability: NDArray[Any], share: float, labelled: int) -> ScoreArray:
+    """(N,) probabilities held to a share: (n p + m s) / (n + m), m = ``HELD_BY``.
+
+    Args:
+        probability: (N,) in [0, 1].
+        share: s, in [0, 1].
+        labelled: n, examples it was learned from.
+    """
+    p = np.asarray(probability, np.float64)
+    return (labelled * p + HELD_BY * share) / (labelled + HELD_BY)
+
+
+def share_unknown(answers: IntArray, known: int) -> float:
+    """Share of unknown objects among labelled items, background included; 0 of none."""
+    return float(np.mean(np.asarray(answers) == known)) if np.size(answers) else 0.0
+
+
+def learn_unknown(trunk: Trunk, seed: int) -> Learned:
+    """P(unknown object) of every item of the pool; nothing before an unknown object is labelled."""
+    count = int(np.count_nonzero(trunk.answers == trunk.known))
+    if not count:
+        return Learned()
+    share = share_unknown(trunk.answers, trunk.known)
+    if count == len(trunk.answers):
+        return Learned(pool={COLUMN: np.full(trunk.size, share)})
+    from vidal.openset.known_training import head_unknown  # torch
+
+    return Learned(pool={COLUMN: shrunk(head_unknown(trunk, seed), share, count)})
+
+
+def unknown_of(pool: Pool) -> ScoreArray | None:
+    """(N,) P(unknown object) of a pool's regions, in [0, 1]; None = nothing is known yet."""
+    if pool.regions is None or COLUMN not in pool.regions.columns:
+        return None
+    return np.asarray(pool.regions.column(COLUMN), np.float64)
+
+
+def known_share(pool: Pool, unknown: ScoreArray) -> ScoreArray:
+    """(F,) mean over a frame's regions of 1 - P(unknown), in [0, 1]; 1 without regions."""
+    pos = regions_of(pool).pos
+    counts = np.bincount(pos, minlength=len(pool))
+    sums = np.bincount(pos, weights=1 - unknown, minlength=len(pool))
+    return np.where(counts > 0, sums / np.maximum(1, counts), 1.0)

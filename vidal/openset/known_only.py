@@ -1,0 +1,219 @@
+"""Any strategy, kept to the known classes: what counts is weighted by 1 - P(unknown object).
+
+vidal's own, in the spirit of LfOSA (Ning et al., CVPR 2022), which asks for what is surely known:
+here the strategy decides what is worth asking, and only what is likely unknown counts less. A
+detection of nothing (background) keeps its weight: that it is false is worth a label.
+
+Where it is weighed:
+
+- a score that is made of detections (``RegionScore``): each detection's value, before frames are
+  made of them (of values that can be negative: their height above the lowest);
+- expected errors and temporal coherence: each detection's part in the false alarms of its frame and
+  class; misses stay as they are (what is missed was not detected, and nothing is known of it);
+- any other score: the frame's height above the lowest, by the mean weight of its detections;
+- a strategy that chooses without scores: it is asked for ``OVERSAMPLING`` times as many frames, and
+  of these come first those of the largest weight, which falls along the strategy's own order.
+
+Before an unknown object is labelled nothing is known, and nothing is weighed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from vidal.openset.known import known_share, learn_unknown, unknown_of
+from vidal.protocols import Scorer, Selector, Trunk
+from vidal.query.expected_errors import ExpectedErrors
+from vidal.query.pools import regions_of
+from vidal.query.region_scores import WEIGHT, RegionScore
+from vidal.query.select import lift
+from vidal.query.temporal_coherence import TemporalCoherence
+from vidal.types import Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.words import counted
+
+OVERSAMPLING = 4
+LIKELY = 0.5
+"""P(unknown object) above which a detection is said to be one."""
+NOTHING_YET = (
+    "Known only: no unknown object is labelled yet (an annotated object of none of the classes), so"
+    " nothing is known of which detections are unknown objects, and nothing was weighed."
+)
+_NEEDS = frozenset({"regions", "features", "labelled"})
+_PARTS: Mapping[str, str] = {"expected": "false_alarm", "errors": "verdict"}
+"""Column of the pool -> column of regions: a detection's part in the false alarms of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOnlyScore:
+    """An acquisition function whose detections count by 1 - P(unknown object).
+
+    Attributes:
+        inner: the acquisition function.
+    """
+
+    inner: Scorer = field(metadata={"option": False})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the acquisition function reads, and what is needed to tell known from unknown."""
+        parts = {_PARTS[name] for name in self.inner.needs & set(_PARTS)}
+        return self.inner.needs | _NEEDS | parts
+
+    @property
+    def positive_first(self) -> bool:
+        """As the acquisition function has it."""
+        return bool(getattr(self.inner, "positive_first", False))
+
+    def learn(self, trunk: Trunk, seed: int) -> Learned:
+        """P(unknown object); nothing before one is labelled."""
+        return learn_unknown(trunk, seed)
+
+    def score(self, pool: Pool) -> ScoreArray:
+        """(F,) float64."""
+        unknown = unknown_of(pool)
+        if unknown is None:
+            return self.inner.score(pool)
+        if isinstance(self.inner, RegionScore | ExpectedErrors | TemporalCoherence):
+            return self.inner.score(weighed(pool, unknown))
+        scores = self.inner.score(pool)
+        low = min(0.0, float(scores.min(initial=0.0)))
+        return low + (scores - low) * known_share(pool, unknown)
+
+    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
+        """The acquisition function's words, and how many detections are likely unknown objects."""
+        return with_unknown(self.inner.explain(pool, positions), pool, positions)
+
+    def remarks(self, pool: Pool) -> tuple[str, ...]:
+        """For the reader of a result."""
+        return () if unknown_of(pool) is not None else (NOTHING_YET,)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOnlyChoice:
+    """A selector that is asked for more than is wanted; the most known of it comes first.
+
+    Attributes:
+        inner: the selector.
+    """
+
+    inner: Selector = field(metadata={"option": False})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the selector reads, and what is needed to tell known from unknown."""
+        return self.inner.needs | _NEEDS
+
+    @property
+    def balances(self) -> bool:
+        """Whether the selector evens out the classes by itself."""
+        return bool(getattr(self.inner, "balances", False))
+
+    def learn(self, trunk: Trunk, seed: int) -> Learned:
+        """P(unknown object); nothing before one is labelled."""
+        return learn_unknown(trunk, seed)
+
+    def score(self, pool: Pool) -> ScoreArray:
+        """(F,) float64, of the selector."""
+        return self.inner.score(pool)
+
+    def explain(self, pool: Pool, positions: IntArray) -> Explanation:
+        """The selector's words, and how many detections are likely unknown objects."""
+        return with_unknown(self.inner.explain(pool, positions), pool, positions)
+
+    def remarks(self, pool: Pool) -> tuple[str, ...]:
+        """For the reader of a result."""
+        return () if unknown_of(pool) is not None else (NOTHING_YET,)
+
+    def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
+        """At most ``budget`` positions."""
+        unknown = unknown_of(pool)
+        if unknown is None or not budget:
+            return self.inner.select(pool, budget, rng)
+        order = self.inner.select(pool, min(len(pool), OVERSAMPLING * budget), rng)
+        place = 1 - np.arange(len(order)) / max(1, len(order))
+        value = known_share(pool, unknown)[order] * place
+        return order[np.argsort(-value, kind="stable")][:budget]
+
+
+def known_only(strategy: Scorer | Selector, gap: int) -> Selector:
+    """A strategy as something that selects, kept to the known classes.
+
+    Args:
+        strategy: whatever scores or selects.
+        gap: frames excluded on either side of a chosen or labelled one.
+
+    Raises:
+        UsageError: ``gap`` is negative.
+    """
+    lifted = lift(strategy, gap)
+    if getattr(lifted, "inner", None) is strategy and not isinstance(strategy, Selector):
+        return cast(Selector, replace(cast(Any, lifted), inner=KnownOnlyScore(strategy)))
+    return KnownOnlyChoice(lifted)
+
+
+def weighed(pool: Pool, unknown: ScoreArray) -> Pool:
+    """The pool as a score made of detections is to see it.
+
+    Args:
+        pool: with regions.
+        unknown: (N,) P(unknown object) of its regions.
+    """
+    regions = regions_of(pool)
+    weight = 1 - unknown
+    changed = {}
+    for name, part in _PARTS.items():
+        if name in pool.columns:
+            values = np.array(pool.column(name), np.float64)
+            values[..., 0] *= kept_share(pool, weight, part)
+            changed[name] = values
+    columns = {**regions.columns, WEIGHT: weight}
+    return replace(
+        pool, regions=replace(regions, columns=columns), columns={**pool.columns, **changed}
+    )
+
+
+def kept_share(pool: Pool, weight: ScoreArray, part: str) -> NDArray[np.float64]:
+    """(F, K) what is left of the false alarms of each frame and class, in [0, 1].
+
+    sum w_i b_i / sum b_i over the detections of the frame and class; 1 where the sum is 0.
+
+    Args:
+        pool: with regions.
+        weight: (N,) w, of its regions.
+        part: column of regions that holds b: P(false alarm), or whether a verdict calls it one;
+            1 - score where there is no such column.
+    """
+    regions = regions_of(pool)
+    shape = (len(pool), len(pool.classes))
+    known = part in regions.columns
+    base = regions.column(part) if known else 1 - regions.scores
+    use = regions.labels >= 0
+    cell = regions.pos[use] * shape[1] + regions.labels[use]
+    amounts = np.asarray(base, np.float64)[use]
+    whole, kept = (
+        np.bincount(cell, weights=values, minlength=shape[0] * shape[1])
+        for values in (amounts, amounts * weight[use])
+    )
+    share = np.divide(kept, whole, out=np.ones(len(whole)), where=whole > 0)
+    return np.asarray(share.reshape(shape))
+
+
+def with_unknown(told: Explanation, pool: Pool, positions: IntArray) -> Explanation:
+    """An explanation that also says how many detections are likely unknown objects."""
+    unknown = unknown_of(pool)
+    if unknown is None:
+        return told
+    pos = regions_of(pool).pos
+    likely = np.bincount(pos[unknown > LIKELY], minlength=len(pool))[positions]
+    expected = np.bincount(pos, weights=unknown, minlength=len(pool))[positions]
+    words = tuple(
+        f"{said}; {counted(number, 'likely unknown object')}" if number else said
+        for said, number in zip(told.words, likely.tolist(), strict=True)
+    )
+    return Explanation(words, {**told.parts, "unknown": expected})
