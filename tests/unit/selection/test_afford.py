@@ -1,5 +1,7 @@
 """What frames are expected to cost, and who tells which of their objects are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,8 +68,6 @@ def test_what_was_learned_of_a_frames_detections_goes_before_the_share_of_all():
     pool = a_pool()
     regions = pool.regions
     unknown = (regions.pos % 2).astype(float)
-    from dataclasses import replace
-
     told = replace(pool, regions=replace(regions, columns={**regions.columns, COLUMN: unknown}))
     told = with_known(told, history((6, 2, 3)))
     seen = np.isin(np.arange(len(pool)), regions.pos)
@@ -78,8 +78,6 @@ def test_what_was_learned_of_a_frames_detections_goes_before_the_share_of_all():
 
 
 def test_no_cost_is_told_where_no_detector_ran():
-    from dataclasses import replace
-
     assert expected_cost(Cost(), replace(a_pool(), columns={}), np.arange(2)) is None
 
 
