@@ -116,7 +116,7 @@ class Asked:
         for name, values in self.columns.items():
             if len(values) != n:
                 raise ValueError(f"{name}: expected {n} rows, got {len(values)}")
-        object.__setattr__(self, "columns", dict(self.columns))
+        object.__setattr__(self, "columns", dict(self.columns))  # it travels with a result
 
     def __len__(self) -> int:
         return len(self.clip)
