@@ -86,7 +86,8 @@ class Campaign:
             options: those of ``vidal init`` by name: ``videos``, ``labels``, ``format``,
                 ``test_videos``, ``test_labels``, ``test``, ``validation``, ``classes``,
                 ``detector``, ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``,
-                ``budget``, ``initial``, ``rounds``, ``seed``; they change what ``config`` says.
+                ``budget``, ``initial``, ``cost``, ``rounds``, ``seed``; they change what ``config``
+                says.
 
         Raises:
             UsageError: a key or value that cannot be meant.

@@ -34,6 +34,9 @@ class SelectOptions(TypedDict, total=False):
         balance: of the classes: lambda, what an object too few or too many costs in the unit of the
             strategy's score, or ``"auto"``; see docs/class_balance.md. Default: none.
         class_weights: class -> how many labels of it are wanted in proportion to others.
+        cost: rates of annotation, for budgets of boxes or time and for what is told of the cost:
+            ``{"frame": 2, "box": 7, "known": 1, "unknown": 1}`` (seconds a frame, seconds a box,
+            boxes that an object of a target class or of none counts for).
         tracker: what carries boxes to neighbouring frames. Default ``"auto"``.
         tracker_options: of the tracker, by name.
         cache: where evidence is kept between runs. Default: ``.vidal`` in ``out``, or here.
@@ -66,6 +69,7 @@ class SelectOptions(TypedDict, total=False):
     random_share: float
     balance: float | Literal["auto"] | None
     class_weights: Mapping[str, float]
+    cost: Mapping[str, Any] | str | None
     tracker: str
     tracker_options: Mapping[str, Any]
     cache: PathLike | None

@@ -38,17 +38,22 @@ def _balance(name: str, value: Any) -> Any:
     return value if value == "auto" else kinds.real(name, value)
 
 
+def _cost(name: str, value: Any) -> Any:
+    return value if isinstance(value, str) else kinds.mapping(name, value)
+
+
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("gap", "seed", "batch", "workers"), kinds.whole),
     **dict.fromkeys(("threshold", "random_share"), kinds.real),
     "balance": _balance,
+    "cost": _cost,
     "known_only": kinds.truth,
     **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),
 }
 """Options by the kind of their values."""
-_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "balance"))
+_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "balance", "cost"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +135,7 @@ class Selection(Sequence[SelectedFrame]):
     def __repr__(self) -> str:
         result, count = self.result, len(self)
         return (
-            f"<Selection of {counted(count, 'frame')} ({result.budget_text} of"
-            f" {result.budget_base}) by {result.strategy}>"
+            f"<Selection of {counted(count, 'frame')} ({result.budget_words}) by {result.strategy}>"
         )
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -200,7 +204,7 @@ class SelectionAhead:
         detector = self.job.plan.evidence.detector
         # A strategy that needs no detector says nothing of what is wrong with the one named.
         named = isinstance(detector, DetectorSpec) and (detector.weights or detector.classes)
-        if self.job.plan.query.selector.needs or named:
+        if self.job.plan.query.needs or named:
             detector.verify()
         return prepare_selection(self.job.plan, engines=self.job.engines)
 
@@ -289,7 +293,8 @@ def select(
 
     Args:
         videos: a clip, or a folder of clips; None where ``detections`` describe the clips.
-        budget: ``"2%"`` of all readable frames (rounded down, at least one), or a number of frames.
+        budget: ``"2%"`` of all readable frames (rounded down, at least one), a number of frames,
+            boxes (``"800boxes"``) or a time (``"6h"``, ``"90min"``); see docs/cost.md.
         strategy: a query strategy, as ``vidal strategies`` lists them.
         out: a folder to write the result to as well; see ``Selection.save``.
         report: write ``report.html`` there, too.

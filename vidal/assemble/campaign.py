@@ -31,6 +31,7 @@ from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
 from vidal.evidence.watch import Watcher
 from vidal.protocols import Selector
+from vidal.query.budget import Budget
 from vidal.report import read_query
 from vidal.selection.plan import SelectionPlan
 from vidal.types import UNKNOWN, Annotations, FrameRef
@@ -227,6 +228,7 @@ def plan_round(
         known_only=not initial and chosen.known_only,
         balance=None if initial else chosen.balance,
         class_weights=None if initial else chosen.class_weights,
+        cost=chosen.cost,
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
@@ -234,13 +236,13 @@ def plan_round(
     plan = job.plan
     if selector is not None and not initial:
         plan = replace(plan, query=replace(plan.query, selector=selector))
-    if plan.query.selector.needs:
+    if plan.query.needs:
         spec = detector_spec(config, model=model)
         spec.check()
         states = _snapshots(config, plan, model)
         plan = replace(plan, evidence=replace(plan.evidence, detector=spec, snapshots=states))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
-    engines = replace(job.engines, detects=bool(plan.query.selector.needs))
+    engines = replace(job.engines, detects=bool(plan.query.needs))
     return SelectionJob(plan, engines)
 
 
@@ -305,7 +307,7 @@ def _snapshots(
     config: CampaignConfig, plan: SelectionPlan, model: Path | None
 ) -> tuple[DetectorSpec, ...]:
     """The states that were kept of a model's training, where the strategy asks for them."""
-    needs = plan.query.selector.needs
+    needs = plan.query.needs
     if model is None or "heads" in needs or not needs & VOTED:
         return ()
     files = sorted(snapshots_of(model).glob("*.safetensors"))
@@ -341,7 +343,7 @@ def check_config(config: CampaignConfig) -> None:
     weighing = parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if weighing is not None:
         weighing.around(strategy, chosen.gap)
-    if initial.needs:
+    if initial.needs or not Budget.parse(chosen.initial).counts_frames:
         detector_spec(config)
     _check_backbone(config)
 

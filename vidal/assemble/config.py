@@ -30,6 +30,7 @@ KEYS: Mapping[str, str] = {
     "tracker_options": "selection.tracker_options",
     "budget": "selection.budget",
     "initial": "selection.initial",
+    "cost": "selection.cost",
     "rounds": "rounds",
     "seed": "seed",
 }

@@ -12,6 +12,7 @@ from vidal.assemble.selection import batch_of
 from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
+from vidal.campaign.costs import RoundCost, costs_dict, round_costs
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import retell_round
@@ -24,6 +25,7 @@ from vidal.evaluate.curves import Picks
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.places import EngineMaker, Engines
 from vidal.evidence.watch import Watcher
+from vidal.query.cost import Cost
 from vidal.selection.forecast import Forecast, forecasts
 from vidal.selection.quality import judge_query
 from vidal.types import Annotations, Clip
@@ -40,6 +42,7 @@ class Evaluation:
         quality: of the model.
         queries: (round, strategy, worth of the picks) of a campaign's answered rounds.
         forecasts: expected against found errors of rounds, where errors are expected at all.
+        cost: rates of annotation, and ``costs`` of a campaign's rounds at these.
         notes: remarks for the reader, one sentence each.
     """
 
@@ -49,6 +52,8 @@ class Evaluation:
     queries: tuple[tuple[int, str, Picks], ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     notes: tuple[str, ...] = ()
+    cost: Cost = Cost()
+    costs: tuple[RoundCost, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -61,6 +66,7 @@ class Evaluation:
                 for number, strategy, picks in self.queries
             ],
             "forecasts": [each.as_dict() for each in self.forecasts],
+            "cost": costs_dict(self.cost, self.costs) if self.costs else None,
             "notes": list(self.notes),
         }
 
@@ -119,6 +125,8 @@ def evaluate_campaign(
         queries=_queries(campaign, watcher) if judged else (),
         forecasts=_forecasts(campaign, watcher) if judged else (),
         notes=notes,
+        cost=config.selection.cost,
+        costs=tuple(round_costs(campaign)),
     )
 
 
@@ -228,7 +236,7 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         plan = plan_round(campaign, number=entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.query.selector.needs:
+        if not plan.query.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,

@@ -21,8 +21,8 @@ from vidal.evidence.given import Frames, GivenDetections
 from vidal.evidence.places import DETECTING, GATHERING, Engines
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
-from vidal.protocols import Selector
 from vidal.query.budget import Budget
+from vidal.query.cost import cost_of
 from vidal.query.options import build, options_of
 from vidal.query.random_share import check_share
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
@@ -78,6 +78,7 @@ def plan_selection(
     random_share: float = 0.0,
     balance: float | str | None = None,
     class_weights: Mapping[str, Any] | None = None,
+    cost: object = None,
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
@@ -122,7 +123,17 @@ def plan_selection(
         "size": None if size is None else _size(size),
     }
     spec = _source(spec, videos, detections, given)
-    if selector.needs or weights is not None or config is not None:
+    query = QueryPlan(
+        budget=Budget.parse(budget),
+        strategy=strategy,
+        selector=selector,
+        seed=seed,
+        threshold=threshold,
+        random_share=random_share,
+        gap=gap,
+        cost=cost_of(cost),
+    )
+    if query.needs or weights is not None or config is not None:
         spec.check()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
@@ -133,7 +144,7 @@ def plan_selection(
     evidence = EvidencePlan(
         store=cache or out / ".vidal",
         detector=spec,
-        batch=batch or (batch_of(spec) if selector.needs else BATCHES["cpu"]),
+        batch=batch or (batch_of(spec) if query.needs else BATCHES["cpu"]),
         flow=motion if estimates else None,
         coherence=judged if estimates else None,
         expected=learning if expects else None,
@@ -143,24 +154,16 @@ def plan_selection(
     plan = SelectionPlan(
         inputs=Inputs(videos, labels, rate_of(image_rate)),
         evidence=evidence,
-        query=QueryPlan(
-            budget=Budget.parse(budget),
-            strategy=strategy,
-            selector=selector,
-            seed=seed,
-            threshold=judged.score_threshold,
-            floor=learning.floor,
-            random_share=random_share,
-            gap=gap,
-        ),
+        query=replace(query, threshold=judged.score_threshold, floor=learning.floor),
         settings={
-            **_settings(selector, evidence, seed=seed, gap=gap, options=own, labels=labels),
+            **_settings(query, evidence, seed=seed, gap=gap, options=own, labels=labels),
             **({"random_share": random_share} if random_share else {}),
             **({"known_only": True} if known_only else {}),
             **({} if weighing is None else weighing.settings),
+            **({} if query.budget.counts_frames else {"cost": query.cost.as_dict()}),
         },
     )
-    detects = bool(selector.needs) and detections is None
+    detects = bool(query.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
     return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
 
@@ -190,7 +193,7 @@ def _source(
 
 
 def _settings(
-    selector: Selector,
+    query: QueryPlan,
     evidence: EvidencePlan,
     *,
     seed: int,
@@ -203,9 +206,9 @@ def _settings(
     if labels is not None:
         settings["labels"] = labels.name
     detector = evidence.detector
-    if selector.needs and isinstance(detector, GivenDetections):
+    if query.needs and isinstance(detector, GivenDetections):
         settings["detector"] = detector.settings
-    elif selector.needs:
+    elif query.needs:
         settings["detector"] = {
             "name": detector.name,
             "weights": None if detector.weights is None else detector.weights.name,

@@ -22,6 +22,7 @@ from vidal.evaluate.curves import ALL_DATA, Row
 from vidal.evaluate.resampling import Run
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
 from vidal.evidence.places import EngineMaker, cores
+from vidal.query.budget import Budget
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
 from vidal.simulation.notes import pseudo_notes
@@ -261,7 +262,7 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[tuple[
                     trained = [each for each in campaign.record.rounds() if each.model]
                     if len(trained) == 1:
                         plans.append(job.planner(campaign, job.strategy))
-        needy = [each.evidence for each in plans if each.query.selector.needs]
+        needy = [each.evidence for each in plans if each.query.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
         found += [(seed, replace(each, store=plan.out / "evidence")) for each in needy[:1]]
     return found
@@ -360,12 +361,24 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
         )
     notes += pseudo_notes(rows)
     short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
-    if short:
+    if not _counts_frames(plan.config):
+        notes.append(
+            "The budget is what annotating is expected to cost, so that strategies ask for other"
+            " numbers of frames: compare them by hours or boxes."
+        )
+    elif short:
         notes.append(
             f"{', '.join(sorted(short))}: some queries held fewer frames than others, because the"
             " neighbours of labelled frames are excluded."
         )
     return tuple(notes)
+
+
+def _counts_frames(config: CampaignConfig) -> bool:
+    """Whether every query asks for a number of frames."""
+    given = config.selection.budget
+    budgets = [given] if isinstance(given, str) else given
+    return all(Budget.parse(each).counts_frames for each in budgets)
 
 
 def _asked(rows: Sequence[Row], row: Row) -> int:

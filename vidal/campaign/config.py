@@ -31,6 +31,7 @@ from vidal.errors import InputError, UnknownName, UsageError
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
+from vidal.query.cost import Cost, cost_of
 from vidal.query.options import build
 from vidal.track.raft import DOWNLOAD
 
@@ -73,9 +74,12 @@ class SelectionConfig(Model):
         strategy: query strategy of all rounds but the first.
         options: of the strategy.
         gap: frames excluded on either side of a chosen or labelled one.
-        budget: of a round; a share of all frames of the training clips, or a number. A list has
-            one a round, of which the last holds for all further rounds.
+        budget: of a round; a share of all frames of the training clips, a number, boxes
+            (``800boxes``) or time (``6h``). A list has one a round, of which the last holds for all
+            further rounds.
         initial: budget of the first round.
+        cost: rates of annotation: ``{frame: 2, box: 7, known: 1, unknown: 1}``, see
+            ``vidal.query.cost.Cost``.
         initial_strategy: of the first round.
         threshold: detections with a higher score count.
         coherence, flow: options of temporal coherence and of the optical flow.
@@ -93,6 +97,7 @@ class SelectionConfig(Model):
     gap: int = Field(default=3, ge=0)
     budget: str | tuple[str, ...] = "2%"
     initial: str = "2%"
+    cost: Cost = Cost()
     initial_strategy: str = "random"
     threshold: float = Field(default=0.5, ge=0, le=1)
     coherence: dict[str, Any] = Field(default_factory=dict)
@@ -118,6 +123,11 @@ class SelectionConfig(Model):
     @classmethod
     def _budget(cls, value: Any) -> str:
         return Budget.parse(str(value)).text
+
+    @field_validator("cost", mode="before")
+    @classmethod
+    def _rates(cls, value: Any) -> Any:
+        return cost_of(value)
 
     def budget_of(self, query: int) -> str:
         """The budget of a query, counted from 1 = the first after the initial labels."""
@@ -222,6 +232,18 @@ class CampaignConfig(Model):
     rounds: int = Field(default=6, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _first_budget(self) -> Self:
+        """Nobody knows what frames cost before there is a detector."""
+        initial = self.selection.initial
+        if self.detector.start == "fresh" and not Budget.parse(initial).counts_frames:
+            raise UsageError(
+                f"selection.initial {initial!r}: the detector starts with random weights, so that"
+                " nothing tells what frames will cost.",
+                hint="Give the first round a number of frames (150) or a share of them (2%).",
+            )
+        return self
 
     def changed(self, **values: Any) -> CampaignConfig:
         """The same with other values; a mapping changes keys of a section.

@@ -43,7 +43,7 @@ class VariantConfig(Model):
     options: dict[str, Any] = Field(default_factory=dict)
     expected: dict[str, Any] | None = None
     coherence: dict[str, Any] | None = None
-    known_only: bool = False
+    known_only: bool | None = None
     random_share: float | None = Field(default=None, ge=0, lt=1)
     balance: Balance = None
     class_weights: dict[str, float] | None = None

@@ -114,6 +114,7 @@ def _unseen(
         spec = detector_spec(config)
         detector = spec.load()
         if _knows(detector.classes, bench.campaign.record.classes):
+            spec = _with_classes(spec, detector.classes, bench.plan.detector.load().classes)
             told = TRAINED_ON in detector.notes
             seen = set(detector.notes.get(TRAINED_ON, ()))
             left = {name: table for name, table in tables.items() if name not in seen}
@@ -129,6 +130,18 @@ def _knows(found: Sequence[str], classes: Sequence[str]) -> bool:
     """Whether a detector finds all the classes: else what it misses says nothing of its heir."""
     mine = {name.casefold() for name in found}
     return all(name.casefold() in mine for name in classes)
+
+
+def _with_classes(spec: DetectorSpec, found: Sequence[str], asked: Sequence[str]) -> DetectorSpec:
+    """The detector with the classes of the one that is asked now, in its order.
+
+    Rows are numbered by classes: one that finds others, or counts them otherwise, would teach about
+    the wrong ones.
+    """
+    mine = {name.casefold(): name for name in found}
+    names = tuple(mine[name.casefold()] for name in asked if name.casefold() in mine)
+    same = names == tuple(found) or len(names) < len(asked)
+    return spec if same else replace(spec, classes=names)
 
 
 def _cross_fitted(

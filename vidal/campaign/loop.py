@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.campaign.aside import make_room
+from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
@@ -127,13 +128,13 @@ def prepare_round(
         free += int((~(states.labelled | states.skipped)).sum())
     if not free:
         raise CampaignError("every frame of the training clips is labelled or skipped.")
-    base = campaign.record.counts()["frames"]
+    base, budget = campaign.record.counts()["frames"], plan.query.budget
     return Prepared(
         clips=tuple(clips.values()),
         skipped=tuple(lost),
         labels=LabelMatch(tables, ()),
         base=base,
-        wanted=min(plan.query.budget.frames(base), free),
+        wanted=min(budget.frames(base), free) if budget.counts_frames else None,
         selectable=free,
         round=number,
         barred=skipped,
@@ -192,6 +193,7 @@ def select_round(
         "model": None if model is None else model.name,
         "seed": plan.query.seed,
     }
+    detail |= told_expected(result.expected_cost)
     if result.drawn:
         detail["drawn"] = result.drawn
     told = [each.as_dict() for each in prepared.history.queries if each.counts is not None]
@@ -259,7 +261,8 @@ def retell_round(
             campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
         ),
     )
-    return replace(told, called_unknown=called_unknown(campaign, frames))
+    real = next((each.real for each in round_costs(campaign) if each.round == number), None)
+    return replace(told, called_unknown=called_unknown(campaign, frames), real_cost=real)
 
 
 def answer_round(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidal.campaign.costs import costs_dict, round_costs
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
 from vidal.campaign.history import history_of
@@ -101,6 +102,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
             }
             for each in record.rounds()
         ],
+        "cost": costs_dict(campaign.config.selection.cost, round_costs(campaign)),
         "planned_rounds": campaign.config.rounds,
         "model": None if model is None else str(model),
         "next": {"command": step.command, "why": step.words},

@@ -148,6 +148,8 @@ def _videos(given: dict[str, Any], console: Console) -> Evaluation:
 
 def table(evaluation: Evaluation) -> list[str]:
     """The results as lines of text."""
+    from vidal.campaign.costs import cost_lines
+
     quality, report = evaluation.quality, evaluation.quality.report
     width = max(len(name) for name in (*report.classes, "all classes"))
     lines = [
@@ -168,6 +170,7 @@ def table(evaluation: Evaluation) -> list[str]:
     lines += _query_lines(evaluation)
     for told in evaluation.forecasts:
         lines += [told.sentence, *_reliability_lines(told)]
+    lines += cost_lines(evaluation.cost, evaluation.costs)
     return [*lines, *evaluation.notes]
 
 

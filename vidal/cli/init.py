@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.cli.once import Once
-from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.cli.pairs import KEY_VALUE, RATES, pairs
 from vidal.words import counted
 
 if TYPE_CHECKING:
@@ -69,8 +69,13 @@ if TYPE_CHECKING:
     metavar=KEY_VALUE,
     help="Of the tracker: weights=FILE, device=cuda, ...",
 )
-@click.option("--budget", default=None, help="Of a round. [default: 2%]")
+@click.option(
+    "--budget",
+    default=None,
+    help="Of a round: 2%, 150 frames, 800boxes, 6h or 90min. [default: 2%]",
+)
 @click.option("--initial", default=None, help="Budget of the first round. [default: 2%]")
+@click.option("--cost", default=None, metavar=RATES, help="As of `vidal select`.")
 @click.option("--rounds", default=None, type=click.IntRange(min=1), help="How many are planned.")
 @click.option("--seed", default=None, type=click.IntRange(min=0))
 @click.option(

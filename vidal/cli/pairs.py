@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from vidal.errors import UsageError
 
 KEY_VALUE = "KEY=VALUE"
+RATES = "frame=2s,box=7s,..."
+"""How rates of annotation are given."""
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:

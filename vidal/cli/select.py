@@ -12,9 +12,10 @@ import click
 from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.assemble.balance import lambda_of, weights_of
+from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.groups import Grouped
 from vidal.cli.once import Once
-from vidal.cli.pairs import KEY_VALUE, pairs
+from vidal.cli.pairs import KEY_VALUE, RATES, pairs
 from vidal.words import counted, printable
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
     "Budget and strategy": (
-        *("budget", "strategy", "errors", "options", "balance", "class_weights", "known_only"),
-        *("gap", "random_share", "seed"),
+        *("budget", "cost", "strategy", "errors", "options", "balance", "class_weights"),
+        *("known_only", "gap", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
@@ -68,7 +69,15 @@ HEADINGS = {
     "--budget",
     default="2%",
     show_default=True,
-    help="2% of all readable frames (rounded down, at least one), or 150 frames.",
+    help="2% of all readable frames (rounded down, at least one), 150 frames, or what annotating"
+    " them is expected to cost: 800boxes, 6h or 90min.",
+)
+@click.option(
+    "--cost",
+    default=None,
+    metavar=RATES,
+    help="Rates of annotation: seconds a frame (2s) and a box (7s), and how many boxes an object"
+    " of a target class (known=1) or of none (unknown=1) counts for.",
 )
 @click.option("--strategy", default="expected-errors", show_default=True, help=HELP_STRATEGY)
 @click.option(
@@ -313,6 +322,7 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
+        "cost": plan.query.cost.as_dict(),
         "strategy": plan.query.strategy,
         "needs": sorted(plan.query.selector.needs),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in prepared.skipped],
@@ -323,8 +333,8 @@ def _print_plan(plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> No
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"would choose {counted(prepared.wanted, 'frame')} ({plan.query.budget.text} of"
-        f" {prepared.base_text}; {prepared.selectable:,} selectable) by {plan.query.strategy}"
+        f"would choose {told_budget(plan, prepared)}; {prepared.selectable:,} selectable) by"
+        f" {plan.query.strategy}"
     )
     for line in [*map(printable, prepared.notes), *_skipped_lines(prepared.skipped)]:
         click.echo(line)
@@ -336,6 +346,7 @@ def _print_summary(result: SelectionResult, files: dict[str, Path], *, as_json: 
         "budget": result.budget_text,
         "budget_base": result.budget_base,
         "budget_frames": result.query.budget,
+        "cost": result.cost_dict(),
         "strategy": result.strategy,
         "clips": len(result.clips),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in result.skipped],
@@ -346,10 +357,13 @@ def _print_summary(result: SelectionResult, files: dict[str, Path], *, as_json: 
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"chose {counted(len(result.query), 'frame')} ({result.budget_text} of"
-        f" {result.budget_base}) by {result.strategy}"
+        f"chose {counted(len(result.query), 'frame')} ({result.budget_words}) by {result.strategy}"
     )
-    for line in [*map(printable, result.notes), *_skipped_lines(result.skipped)]:
+    for line in [
+        *cost_lines(result),
+        *map(printable, result.notes),
+        *_skipped_lines(result.skipped),
+    ]:
         click.echo(f"  {line}")
     width = max(len(name) for name in files)
     for name, path in files.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidal.api.watch import Console
+from vidal.cli.costs import cost_lines, told_budget
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
         "selected": len(result.query),
         "budget": result.budget_text,
         "budget_base": result.budget_base,
+        "cost": result.cost_dict(),
         "strategy": result.strategy,
         "notes": list(result.notes),
         "query": str(out),
@@ -73,10 +75,10 @@ def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: b
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"round {number}: chose {counted(len(result.query), 'frame')} ({result.budget_text} of"
-        f" {result.budget_base}) by {result.strategy}"
+        f"round {number}: chose {counted(len(result.query), 'frame')} ({result.budget_words}) by"
+        f" {result.strategy}"
     )
-    for note in result.notes:
+    for note in [*cost_lines(result), *result.notes]:
         click.echo(f"  {printable(note)}")
     for name in ("frames", "query.json", "preannotations.coco.json", "report.html"):
         if (out / name).exists():
@@ -90,6 +92,7 @@ def _print_plan(number: int, plan: SelectionPlan, prepared: Prepared, *, as_json
         "budget": plan.query.budget.text,
         "budget_base": prepared.base_text,
         "budget_frames": prepared.wanted,
+        "cost": plan.query.cost.as_dict(),
         "selectable": prepared.selectable,
         "strategy": plan.query.strategy,
         "settings": plan.settings,
@@ -98,7 +101,6 @@ def _print_plan(number: int, plan: SelectionPlan, prepared: Prepared, *, as_json
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(
-        f"round {number} would choose {counted(prepared.wanted, 'frame')}"
-        f" ({plan.query.budget.text} of {prepared.base_text};"
+        f"round {number} would choose {told_budget(plan, prepared)};"
         f" {prepared.selectable:,} selectable) by {plan.query.strategy}"
     )

@@ -116,8 +116,19 @@ def table(result: SimulationResult) -> list[str]:
         rows = [["", *titles, "area"], *(_differences(line, rounds) for line in known)]
         text += ["", f"against {result.baseline}, with 95 % intervals:", *_columns(rows)]
     text += _unknown(lines, result.baseline)
+    text += _costs(result)
     remarks = result.remarks()
     return [*text, "", *result.sentences(), *(["", *remarks] if remarks else [])]
+
+
+def _costs(result: SimulationResult) -> list[str]:
+    """What the labels of every strategy cost; nothing where rows do not say it."""
+    from vidal.report.simulation_tables import cost_rows
+
+    rows = cost_rows(result.summaries())
+    if len(rows) < 2 or result.rates is None:
+        return []
+    return ["", f"cost after the last round, at {result.rates.text}:", *_columns(rows)]
 
 
 def _row(line: Summary, rounds: Sequence[int]) -> list[str]:

@@ -18,19 +18,21 @@ KNOWN = f" {'known':>5}"
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(folder: Path, as_json: bool) -> None:
     """Say where campaign DIR stands, and what comes next. Waits for nobody."""
+    from vidal.campaign.costs import cost_lines, round_costs
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
 
     with open_campaign(folder, lock=False) as campaign:
         state = describe(campaign)
+        costs = cost_lines(campaign.config.selection.cost, round_costs(campaign))
     if as_json:
         click.echo(json.dumps(state, indent=2))
         return
-    for line in _lines(state):
+    for line in _lines(state, costs):
         click.echo(line)
 
 
-def _lines(state: dict[str, Any]) -> list[str]:
+def _lines(state: dict[str, Any], costs: list[str]) -> list[str]:
     clips, frames = state["clips"], state["frames"]
     knows = any(row["asked_about"]["unknown"] for row in state["rounds"])
     lines = [
@@ -50,6 +52,8 @@ def _lines(state: dict[str, Any]) -> list[str]:
             f" {row['labelled']:>8} {row['waiting']:>7} {row['skipped']:>7}"
             f"{_known(row['asked_about']) if knows else ''}  {row['model'] or '-'}"
         )
+    if costs:
+        lines += ["", *costs]
     lines += ["", f"next: {state['next']['command']}   ({state['next']['why']})"]
     return lines
 

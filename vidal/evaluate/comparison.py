@@ -55,7 +55,7 @@ class Comparison:
         at_boxes: difference after each round where both have as many labelled boxes: as many as
             the one with fewer, the other's curve interpolated.
         focus: the round that conclusions are about.
-        labelled: mean labelled frames then.
+        labelled: mean labelled frames then, of the strategy.
         area: difference of the areas under the curves.
         saved, saved_boxes: see ``labels_saved``; its interval is that of the draws, infinite where
             there are none, and its value NaN where nothing can be saved.
@@ -68,6 +68,9 @@ class Comparison:
         main: it was named before the run.
         detectable: the true difference that these seeds show with 80 % power; None for one seed.
         terms: the words that it is told in.
+        labelled_base: the same of the baseline, which differs where budgets are no numbers of
+            frames; None = as many.
+        saved_hours: as ``saved``, of hours of annotation; None where rows do not say them.
     """
 
     strategy: str
@@ -88,6 +91,8 @@ class Comparison:
     main: bool
     detectable: float | None
     terms: Terms = FRAMES
+    saved_hours: Interval | None = None
+    labelled_base: float | None = None
 
     @property
     def difference(self) -> Interval:
@@ -116,7 +121,7 @@ class Comparison:
     def sentence(self) -> str:
         """In plain words, what may be concluded."""
         d, n, score = self.difference, self.difference.n, self.terms.score
-        where = f"at {self.labelled:,.0f} labelled {self.terms.items}"
+        where = self._where()
         if n < ENOUGH_SEEDS:
             runs = "1 seed" if n == 1 else f"{n} seeds"
             return (
@@ -132,6 +137,13 @@ class Comparison:
             f"{self.strategy} against {self.baseline} {where}: {signed(d.value)} {score} ({span})."
             f" That is too little for a conclusion.{self._power()}"
         )
+
+    def _where(self) -> str:
+        """After which labels; of both where they differ."""
+        mine, theirs, items = f"{self.labelled:,.0f}", self.labelled_base, self.terms.items
+        if theirs is None or f"{theirs:,.0f}" == mine:
+            return f"at {mine} labelled {items}"
+        return f"after round {self.focus} ({mine} labelled {items} against {theirs:,.0f})"
 
     def _chance(self) -> str:
         if self.main:
@@ -194,6 +206,10 @@ def compare(
         main=False,
         detectable=smallest_difference(differences),
         terms=terms,
+        labelled_base=float(theirs.labelled[:, focus].mean()),
+        saved_hours=_saved(mine, theirs, "hours", resampler)
+        if mine.hours is not None and theirs.hours is not None
+        else None,
     )
 
 

@@ -5,6 +5,7 @@ One row a trained round of one run (strategy and seed).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -77,6 +78,8 @@ class Row:
             are right; None = nothing.
         l1_score: how unbalanced the classes of all labels so far are, in [0, 1] (thesis Eq. 4.10,
             cumulative); None in rows of older versions.
+        unknown: objects outside the classes on the labelled frames; None in rows of older versions.
+        hours: that annotating all of it took, at the rates of the configuration; None likewise.
     """
 
     strategy: str
@@ -91,6 +94,8 @@ class Row:
     conditions: Mapping[str, float | None] = field(default_factory=dict)
     pseudo_labels: Mapping[str, Any] | None = None
     l1_score: float | None = None
+    unknown: int | None = None
+    hours: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -103,8 +108,8 @@ class Row:
         return Row(**{**values, "picks": None if picks is None else Picks(**picks)})
 
 
-Budget = Literal["labelled", "boxes"]
-"""What labels are counted in: frames, or the boxes on them."""
+Budget = Literal["labelled", "boxes", "hours"]
+"""What labels are counted in: frames, the boxes on them, or hours of annotators' work."""
 
 ALL_DATA = "all-data"
 """The name of the reference that was trained on every frame of the pool."""
@@ -147,6 +152,7 @@ class Curve:
         labelled: (S, R) float64 labelled frames.
         boxes: (S, R) float64 objects on them.
         values: (S, R) float64 of the measure.
+        hours: (S, R) float64 of annotators' work; None where rows do not say it.
     """
 
     strategy: str
@@ -155,6 +161,7 @@ class Curve:
     labelled: ScoreArray
     boxes: ScoreArray
     values: ScoreArray
+    hours: ScoreArray | None = None
 
     def intervals(self) -> list[Interval]:
         """Mean over seeds with Student's 95 % interval, round by round."""
@@ -189,16 +196,17 @@ def reference_curve(rows: Sequence[Row], measure: Measure = AP50) -> Curve | Non
 def _curve(
     rows: Sequence[Row], strategy: str, rounds: tuple[int, ...], measure: Measure
 ) -> Curve | None:
-    table: dict[int, dict[int, tuple[float, float, float]]] = {}
+    table: dict[int, dict[int, tuple[float, float, float, float]]] = {}
     for row in rows:
-        value = measure.of(row)
+        value, hours = measure.of(row), math.nan if row.hours is None else row.hours
         if row.strategy == strategy and row.round in rounds and value is not None:
-            table.setdefault(row.seed, {})[row.round] = (row.labelled, row.boxes, value)
+            table.setdefault(row.seed, {})[row.round] = (row.labelled, row.boxes, value, hours)
     seeds = tuple(sorted(seed for seed, run in table.items() if len(run) == len(rounds)))
     if not seeds:
         return None
     cube = np.array([[table[seed][r] for r in rounds] for seed in seeds], dtype=np.float64)
-    return Curve(strategy, seeds, rounds, cube[:, :, 0], cube[:, :, 1], cube[:, :, 2])
+    spent = None if np.isnan(cube[:, :, 3]).any() else cube[:, :, 3]
+    return Curve(strategy, seeds, rounds, cube[:, :, 0], cube[:, :, 1], cube[:, :, 2], spent)
 
 
 def area(labelled: Sequence[float] | ScoreArray, values: Sequence[float] | ScoreArray) -> float:
@@ -243,7 +251,7 @@ def labels_saved(curve: Curve, baseline: Curve, of: Budget = "labelled") -> floa
     Args:
         curve: of the strategy.
         baseline: of the same seeds.
-        of: labelled frames, or the boxes on them.
+        of: labelled frames, the boxes on them, or hours, where both curves have them.
     """
     sides = (
         (getattr(each, of).mean(axis=0), each.values.mean(axis=0)) for each in (curve, baseline)
@@ -271,4 +279,5 @@ def of_seeds(curve: Curve, seeds: Sequence[int]) -> Curve:
         labelled=curve.labelled[rows],
         boxes=curve.boxes[rows],
         values=curve.values[rows],
+        hours=None if curve.hours is None else curve.hours[rows],
     )

@@ -58,6 +58,8 @@ class Summary:
         labelled, boxes: labelled frames and boxes on them after each round, means over seeds; for
             all data, one number.
         values: AP50 after each round.
+        outside, hours: unknown objects on the labelled frames, and hours of annotators' work, after
+            each round, means over seeds; empty where rows do not say it.
         shares: the same as a share of that of all data; None without that reference, or where it
             found nothing.
         final_at_half: AP50@0.5 after the last round.
@@ -90,6 +92,8 @@ class Summary:
     picked: Mapping[str, float]
     l1_score: float | None = None
     unknown: Mapping[str, Cell] = field(default_factory=dict)
+    outside: tuple[float, ...] = ()
+    hours: tuple[float, ...] = ()
 
     @property
     def final(self) -> Interval:
@@ -205,6 +209,8 @@ class _Lines:
             first=_mean_picks([row for row in mine if row.round == 1]),
             picked=_picked(mine),
             l1_score=_last_l1(mine),
+            hours=() if curve.hours is None else tuple(curve.hours.mean(axis=0).tolist()),
+            outside=_outside(mine, curve),
             unknown=self._unknown(name),
         )
 
@@ -329,6 +335,16 @@ def _no_ceiling(
 
 def _mean(curve: Curve, at: int) -> float:
     return float(curve.values[:, at].mean())
+
+
+def _outside(rows: Sequence[Row], curve: Curve) -> tuple[float, ...]:
+    """Unknown objects on labelled frames, round by round; none where a row does not say it."""
+    kept = [row for row in rows if row.seed in curve.seeds]
+    found = [[row.unknown for row in kept if row.round == number] for number in curve.rounds]
+    means = [
+        float(np.mean([n for n in each if n is not None])) for each in found if None not in each
+    ]
+    return tuple(means) if len(means) == len(curve.rounds) else ()
 
 
 def _last_l1(rows: Sequence[Row]) -> float | None:

@@ -61,6 +61,7 @@ IMAGES = Terms(
     unused=frozenset(
         {
             "ap50_at_half",
+            "hours",
             "false_positives",
             "misses",
             "redundancy",

@@ -2,8 +2,8 @@
 
 Every step looks ahead: the step that the heads *would* take is made as a function of the weights,
 the classification loss of labelled items after it is differentiated by them, and the weight network
-takes its step; then the heads take theirs. The inner step reaches what both heads share: all of a
-small network; of a large one (pictures) a projection behind the trunk, which is given for that.
+takes its step; then the heads take theirs. The inner step reaches what both heads share: all of the
+network on features of regions; on pictures a projection behind the stages, which is given for that.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ from vidal.openset.pal import ramp
 from vidal.protocols import Trunk
 from vidal.types import HeadSpec, Seen
 
-_SMALL = 200_000
-"""Parameters up to which the inner step is one of the whole network."""
 _SHARED = 128
-"""Width of the projection that larger networks get."""
+"""Width of the projection that networks of pictures get."""
 _WIDTH = 512
 """Hidden units of the weight network."""
 _RATE = 6e-5
@@ -90,19 +88,15 @@ def outer_loss(
     return functional.cross_entropy(seen.outputs["closed"], labels)
 
 
-def inner_names(network: nn.Module) -> list[str]:
-    """Parameters of the inner step: all of a small network, else projection and heads."""
-    own = [(name, each) for name, each in network.named_parameters() if each.requires_grad]
-    if sum(each.numel() for _, each in own) <= _SMALL:
-        return [name for name, _ in own]
-    return [name for name, _ in own if name.startswith(("projection.", "heads."))]
+def inner_names(network: nn.Module, *, whole: bool) -> list[str]:
+    """Parameters of the inner step: all of the network, or of projection and heads."""
+    own = [name for name, each in network.named_parameters() if each.requires_grad]
+    return own if whole else [n for n in own if n.startswith(("projection.", "heads."))]
 
 
 def _built(trunk: Trunk, columns: int, seed: int) -> nn.Module:
     heads = {"closed": HeadSpec(columns), "ova": HeadSpec(2 * columns)}
-    network: nn.Module = trunk.network(heads, seed)
-    if sum(each.numel() for each in network.parameters()) > _SMALL:
-        network = trunk.network(heads, seed, projection=_SHARED)
+    network: nn.Module = trunk.network(heads, seed, projection=_SHARED if trunk.pictures else None)
     return network
 
 
@@ -136,7 +130,7 @@ def _fit(trunk: Trunk, network: nn.Module, omega: WeightNetwork, classes: int, s
     """Both by turns, see the top of this module."""
     rows = teachers(trunk, unknown=True)
     course = trunk.course(len(rows))
-    names = inner_names(network)
+    names = inner_names(network, whole=not trunk.pictures)
     optimizer = torch.optim.Adam(omega.parameters(), lr=_RATE)
 
     def loss(batch: Batch) -> Tensor:

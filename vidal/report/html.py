@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vidal.query.cost import duration
 from vidal.report import figures, reliability
 from vidal.report.evidence import (
     ALARM,
@@ -83,6 +84,7 @@ def _context(
         "strategy": result.strategy,
         "round": result.query.round,
         "budget": _budget(result),
+        "cost": result.cost_words,
         "tiles": _tiles(result, evidence),
         "detected": evidence.detected,
         "estimated": evidence.estimated,
@@ -134,7 +136,7 @@ def _headline(result: SelectionResult) -> str:
 
 def _budget(result: SelectionResult) -> str:
     asked, got = result.query.budget, len(result.query)
-    text = " of ".join(part for part in (result.budget_text, result.budget_base) if part)
+    text = result.budget_words
     if got < asked:
         return f"{text}: {asked:,} asked for, {got:,} selected"
     return f"{text}: {figures.plural(asked, 'frame')}" if "%" in result.budget_text else text
@@ -158,6 +160,8 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
             tiles.append((f"{counts[LIKELY_UNKNOWN]:,}", "likely unknown objects"))
         if counts[UNKNOWN_OBJECT]:
             tiles.append((f"{counts[UNKNOWN_OBJECT]:,}", "annotated as unknown objects"))
+    if result.expected_cost is not None:
+        tiles.append((duration(result.expected_cost.seconds), "expected to annotate them"))
     if result.skipped:
         tiles.append((f"{len(result.skipped):,}", "inputs skipped"))
     return tiles

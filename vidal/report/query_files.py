@@ -180,6 +180,7 @@ def write_json(
         "budget": {
             "text": result.budget_text,
             "base": result.budget_base,
+            **({} if result.budget_unit == "frames" else {"unit": result.budget_unit}),
             "asked": result.query.budget,
             "selected": len(result.query),
         },
@@ -196,6 +197,7 @@ def write_json(
         "forecast": None if result.forecast is None else result.forecast.as_dict(),
         "expected": expected_dict(result.expected),
         "expected_by": plain(result.expected_by),
+        "cost": result.cost_dict(),
         "balance": None if result.balance is None else plain(result.balance.as_dict()),
         "answered_before": [each.as_dict() for each in result.history.queries],
         "files": files,

@@ -46,7 +46,9 @@ def _page(result: SimulationResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "t": result.terms,
+        "equal": result.counts_frames,
         "counts_costs": _counts_costs(result),
+        "rates": "" if result.rates is None else result.rates.text,
         "headline": _headline(result, others),
         "tiles": _tiles(result, others),
         "notes": result.remarks(),
@@ -76,8 +78,8 @@ def _charts(
     base = every.get(result.baseline)
     return {
         "charts": [
-            {"title": f"labelled {unit}", **charts.of_all(every, reference, look, unit, of)}
-            for of, unit in _budgets(result).items()
+            {"title": title, **charts.of_all(every, reference, look, title.split()[-1], of)}
+            for of, title in _budgets(result, every).items()
         ],
         "small": [
             {
@@ -101,10 +103,14 @@ def _counts_costs(result: SimulationResult) -> bool:
     return any(row.boxes != row.labelled for row in result.rows)
 
 
-def _budgets(result: SimulationResult) -> dict[Budget, str]:
+def _budgets(result: SimulationResult, every: Mapping[str, Curve]) -> dict[Budget, str]:
     """What curves are drawn over, and its name on the axis."""
-    budgets: dict[Budget, str] = {"labelled": result.terms.items}
-    return {**budgets, "boxes": result.terms.costs} if _counts_costs(result) else budgets
+    budgets: dict[Budget, str] = {"labelled": f"labelled {result.terms.items}"}
+    if _counts_costs(result):
+        budgets["boxes"] = f"labelled {result.terms.costs}"
+    if all(curve.hours is not None for curve in every.values()):
+        budgets["hours"] = "annotation hours"
+    return budgets
 
 
 def _headline(result: SimulationResult, others: list[Comparison]) -> str:

@@ -32,6 +32,8 @@ def tables(result: SimulationResult, lines: Sequence[Summary]) -> dict[str, Any]
         "table": [_line(line, budgets, result.terms) for line in lines],
         "share_table": [_shares(line, budgets) for line in lines],
         "box_table": [_boxes(line, budgets) for line in lines if line.strategy != ALL_DATA],
+        "box_hours": any(line.hours for line in lines),
+        "box_unknown": any(any(line.outside) for line in lines),
         "class_names": _names(lines, "classes"),
         "class_table": [_parts(line, line.classes, _names(lines, "classes")) for line in lines],
         "condition_names": conditions,
@@ -91,6 +93,8 @@ def _budget(result: SimulationResult, lines: Sequence[Summary], at: int) -> Text
         result.data.get(f"{items} {where}", 0)
         for where in ("labelled from the start", "in the pool")
     )
+    if not result.counts_frames:
+        return _text(f"round {at}", f"{result.baseline}: {frames:,.0f} {items}")
     share = f"{percent((frames - start) / pool)} of the pool" if pool else ""
     return _text(f"{frames:,.0f} {items}", share)
 
@@ -177,7 +181,28 @@ def _boxes(line: Summary, budgets: Sequence[int]) -> dict[str, Any]:
         "cells": cells,
         "each": NONE if each is None else f"{each:.1f}",
         "saved": _saved(None if other is None else other.saved_boxes),
+        "unknown": f"{line.outside[-1]:,.0f}" if line.outside else NONE,
+        "hours": f"{line.hours[-1]:,.2f}" if line.hours else NONE,
+        "hours_saved": _saved(None if other is None else other.saved_hours),
     }
+
+
+def cost_rows(lines: Sequence[Summary]) -> list[list[str]]:
+    """A head, and a row a strategy: what its labels cost in all, and hours saved."""
+    rows = [["", "frames", "boxes", "unknown", "hours", "hours saved"]]
+    for line in lines:
+        if line.hours and line.strategy != ALL_DATA:
+            cells, other = _boxes(line, ()), line.comparison
+            saved = (
+                ""
+                if other is None
+                else " ".join(
+                    part for part in (cells["hours_saved"][n] for n in ("value", "below")) if part
+                )
+            )
+            counts = [f"{each[-1]:,.0f}" for each in (line.labelled, line.boxes)]
+            rows.append([line.strategy, *counts, cells["unknown"], cells["hours"], saved])
+    return rows
 
 
 def _names(lines: Sequence[Summary], part: str) -> list[str]:

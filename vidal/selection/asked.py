@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -117,7 +116,7 @@ class Asked:
         for name, values in self.columns.items():
             if len(values) != n:
                 raise ValueError(f"{name}: expected {n} rows, got {len(values)}")
-        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+        object.__setattr__(self, "columns", dict(self.columns))  # it travels with a result
 
     def __len__(self) -> int:
         return len(self.clip)

@@ -11,7 +11,9 @@ import numpy as np
 from vidal.openset.known import unknown_of
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
+from vidal.query.cost import Spent
 from vidal.query.random_share import select_with_random
+from vidal.selection.afford import afforded, expected_cost, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
@@ -34,6 +36,7 @@ class Choice:
         scored: clip id -> its evidence with the score of every frame.
         drawn: how many of the last chosen frames were drawn at random.
         balance: what class balance weighed, or None.
+        spent: what the chosen frames are expected to cost; None where nothing tells.
         unknown: see ``SelectionResult``.
         remarks: of the strategy, one sentence each.
         asked: the regions that the query asks about; None where no detector looked.
@@ -43,6 +46,7 @@ class Choice:
     scored: Scored
     drawn: int
     balance: BalanceTold | None = None
+    spent: Spent | None = None
     asked: Asked | None = None
     remarks: tuple[str, ...] = ()
     unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
@@ -53,7 +57,7 @@ def choose(
     lookup: Lookup,
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
     history: History = NO_HISTORY,
@@ -68,14 +72,18 @@ def choose(
         lookup: from what.
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
+            None = as many as the budget pays for.
         truth: for the oracles of a simulation only; see ``build_pool``.
         trainer: makes columns that are not stored; None = none are needed.
         history: what the answers to earlier queries say.
+
+    Raises:
+        BudgetError: a budget in boxes or time that pays for no frame, or that nothing uses up.
     """
     while True:
         pool = _pool(plan, lookup, truth, trainer, history)
         positions, drawn, told = _selected(plan, pool, number, wanted)
-        lost = {} if plan.selector.needs else _unreadable(pool, positions, lookup.gathered.clips)
+        lost = {} if plan.needs else _unreadable(pool, positions, lookup.gathered.clips)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
             return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
@@ -88,7 +96,7 @@ def recall(
     frames: Sequence[FrameRef],
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
     drawn: int,
     trainer: Trainer | None = None,
     history: History = NO_HISTORY,
@@ -100,7 +108,7 @@ def recall(
         lookup: from what.
         frames: the chosen ones.
         number: of the round.
-        wanted: its budget in frames.
+        wanted: its budget in frames; None where it was in boxes or time.
         drawn: how many of the last frames were drawn at random.
         trainer, history: as for ``choose``.
     """
@@ -116,21 +124,21 @@ def recall(
 
 
 def _selected(
-    plan: QueryPlan, pool: Pool, number: int, wanted: int
+    plan: QueryPlan, pool: Pool, number: int, wanted: int | None
 ) -> tuple[IntArray, int, BalanceTold | None]:
     """Positions, how many of the last were drawn at random, and what class balance weighed."""
     told: list[BalanceTold] = []
     selector = plan.selector
     if isinstance(selector, Balanced):
         selector = replace(selector, listener=told.append)
-    positions, drawn = select_with_random(
-        selector,
-        pool,
-        min(wanted, len(pool)),
-        step_rng(plan.seed, number, SELECT),
-        share=plan.random_share,
-        gap=plan.gap,
-    )
+    rng = step_rng(plan.seed, number, SELECT)
+    if wanted is None:
+        positions, drawn = afforded(replace(plan, selector=selector), pool, rng)
+    else:
+        count = min(wanted, len(pool))
+        positions, drawn = select_with_random(
+            selector, pool, count, rng, share=plan.random_share, gap=plan.gap
+        )
     return positions, drawn, told[-1] if told else None
 
 
@@ -144,13 +152,13 @@ def _pool(
     pool = build_pool(
         lookup.parts(),
         classes=lookup.gathered.classes,
-        needs=plan.selector.needs,
+        needs=plan.needs,
         threshold=plan.threshold,
         floor=plan.floor,
         truth=truth,
     )
     pool = history.told_to(pool, plan.selector.needs, plan.strategy)
-    return pool if trainer is None else trainer.complete(pool)
+    return with_known(pool if trainer is None else trainer.complete(pool), history)
 
 
 def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
@@ -172,7 +180,7 @@ def _choice(
     drawn: int,
     *,
     number: int,
-    wanted: int,
+    wanted: int | None,
 ) -> Choice:
     scores = plan.selector.score(pool)
     query = Query(
@@ -180,12 +188,13 @@ def _choice(
         frames=tuple(pool.frames.ref(int(pos)) for pos in positions),
         scores=scores[positions],
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
-        budget=wanted,
+        budget=len(positions) if wanted is None else wanted,
     )
     remarks = _remarks(plan.selector, pool)
     unknown = _unknown(pool, positions)
     scored = Scored(lookup, pool.frames, scores)
-    return Choice(query, scored, drawn, remarks=remarks, unknown=unknown)
+    spent = expected_cost(plan.cost, pool, positions)
+    return Choice(query, scored, drawn, spent=spent, remarks=remarks, unknown=unknown)
 
 
 def _unknown(pool: Pool, positions: IntArray) -> dict[FrameRef, ScoreArray]:

@@ -10,7 +10,8 @@ import numpy as np
 
 import vidal
 from vidal.evidence.gathered import Gathered
-from vidal.selection.plan import Prepared
+from vidal.query.cost import Spent, duration
+from vidal.selection.plan import Prepared, QueryPlan
 from vidal.types import UNKNOWN, Query
 from vidal.words import counted, printable
 
@@ -22,7 +23,7 @@ _LISTED = 5
 def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
     """Remarks on a query, one sentence each."""
     notes = list(prepared.notes)
-    if len(query) < prepared.wanted:
+    if prepared.wanted is not None and len(query) < prepared.wanted:
         notes.append(
             f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
@@ -69,6 +70,22 @@ def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
     return (
         f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} are of none of the"
         f" detector's classes and count as unknown objects{f': {some}' if some else ''}.",
+    )
+
+
+def unused_budget(plan: QueryPlan, spent: Spent | None) -> tuple[str, ...]:
+    """A remark where a budget in boxes or time would have paid for more than there was."""
+    unit = plan.budget.unit
+    if unit == "frames" or spent is None or not spent.frames:
+        return ()
+    left = float(plan.budget.amount) - spent.of(unit)
+    if left < spent.of(unit) / spent.frames:
+        return ()
+    used = f"{spent.boxes:,.0f} boxes" if unit == "boxes" else duration(spent.seconds)
+    return (
+        f"The chosen frames are expected to cost {used} of the budget of {plan.budget.text}: of the"
+        " others none that fits could be chosen (neighbours of chosen and labelled frames are"
+        " excluded, --gap).",
     )
 
 

@@ -16,7 +16,9 @@ from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.protocols import Selector
+from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
+from vidal.query.cost import Cost
 from vidal.selection.history import NO_HISTORY, History
 from vidal.types import BoolArray, Clip, SkippedClip
 
@@ -41,7 +43,7 @@ class QueryPlan:
     """How many frames are chosen, and how.
 
     Attributes:
-        budget: how many frames.
+        budget: how many frames, or what they may cost.
         strategy: name of the query strategy.
         selector: the strategy, with its options and neighbour exclusion.
         seed: root of all randomness.
@@ -50,6 +52,7 @@ class QueryPlan:
         random_share: of the budget that is drawn at random, in [0, 1).
         gap: frames excluded on either side of a chosen or labelled one, by the random share; the
             selector has its own.
+        cost: rates of annotation.
     """
 
     budget: Budget
@@ -60,6 +63,16 @@ class QueryPlan:
     floor: float = 0.05
     random_share: float = 0.0
     gap: int = 0
+    cost: Cost = Cost()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the pool has to have: what the strategy needs, and what tells frames' costs.
+
+        Costs are told where a detector runs anyway, and where the budget is not in frames.
+        """
+        needs = self.selector.needs
+        return needs | {OBJECTS} if needs or not self.budget.counts_frames else needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,7 @@ class Prepared:
         skipped: inputs that cannot be used.
         labels: what is labelled already, or None.
         base: what a percentage refers to: all readable frames, labelled ones included.
-        wanted: the budget in frames.
+        wanted: the budget in frames; None where it is in boxes or time.
         selectable: frames that are not labelled.
         round: number of the round.
         barred: clip id -> (F,) bool, frames that may not be chosen though they are not labelled.
@@ -100,7 +113,7 @@ class Prepared:
     skipped: tuple[SkippedClip, ...]
     labels: LabelMatch | None
     base: int
-    wanted: int
+    wanted: int | None
     selectable: int
     round: int = 0
     barred: Mapping[str, BoolArray] = field(default_factory=dict)
@@ -128,8 +141,9 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
         labels, notes = beside.match, (*notes, *beside.notes)
     base = sum(clip.frames for clip in clips)
     labelled = 0 if labels is None else sum(int(labels.labelled(clip).sum()) for clip in clips)
-    wanted = plan.query.budget.frames(base)
-    plan.query.budget.check(wanted, base - labelled)
+    budget = plan.query.budget
+    wanted = budget.frames(base) if budget.counts_frames else None
+    budget.check(1 if wanted is None else wanted, base - labelled)
     return Prepared(
         tuple(clips), tuple(skipped), labels, base, wanted, base - labelled, notes=notes
     )

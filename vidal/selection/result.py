@@ -8,6 +8,8 @@ from typing import Any
 
 from vidal.evaluate.intervals import Interval
 from vidal.query.balance_told import BalanceTold
+from vidal.query.budget import Unit, budget_words
+from vidal.query.cost import Spent
 from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
 from vidal.selection.history import NO_HISTORY, History
@@ -64,6 +66,7 @@ class SelectionResult:
         threshold: detections with a higher score count (strict).
         budget_text: the budget as the user gave it, e.g. ``2%``.
         budget_base: what a percentage refers to, in words, e.g. ``1,200 frames of 5 clips``.
+        budget_unit: what the budget counts.
         settings: every option that shaped the result; JSON values.
         versions: vidal, Python and the libraries that matter.
         notes: remarks for the reader, one sentence each (few links, fewer frames than asked, ...).
@@ -76,6 +79,8 @@ class SelectionResult:
             ``weight_of_prior``; None where none are expected.
         balance: what class balance weighed; None where it was not asked for.
         prints: clip id -> fingerprints of its frames as they were scored; None where not known.
+        expected_cost: what the chosen frames were expected to cost; None where no detector ran.
+        real_cost: what they did cost, by the answers so far; None where there are none.
         asked: the regions that the query asks about; None where no detector looked, or told again.
         history: what the answers to earlier queries say.
         unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
@@ -101,7 +106,32 @@ class SelectionResult:
     expected_by: Mapping[str, Any] | None = None
     balance: BalanceTold | None = None
     prints: Callable[[str], Prints | None] = _unknown
+    budget_unit: Unit = "frames"
+    expected_cost: Spent | None = None
+    real_cost: Spent | None = None
     asked: Asked | None = None
     history: History = NO_HISTORY
     unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
     called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)
+
+    @property
+    def cost_words(self) -> str:
+        """What the frames were expected to cost, and did cost, at which rates; may be empty."""
+        sides = (("expected", self.expected_cost), ("real", self.real_cost))
+        told = [f"{name} {each.text}" for name, each in sides if each is not None]
+        known = self.expected_cost or self.real_cost
+        return "" if known is None else f"{'; '.join(told)}, at {known.cost.text}"
+
+    def cost_dict(self) -> dict[str, Any] | None:
+        """Rates, expected and real cost as JSON values; None where nothing is known of them."""
+        told = self.expected_cost or self.real_cost
+        if told is None:
+            return None
+        sides = {"expected": self.expected_cost, "real": self.real_cost}
+        plain = {name: None if each is None else each.as_dict() for name, each in sides.items()}
+        return {"rates": told.cost.as_dict(), **plain}
+
+    @property
+    def budget_words(self) -> str:
+        """The budget with what it is taken from; see ``vidal.query.budget.budget_words``."""
+        return budget_words(self.budget_text, self.budget_base, self.budget_unit)

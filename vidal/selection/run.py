@@ -11,9 +11,10 @@ from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
 from vidal.selection.choose import Choice, choose, recall
 from vidal.selection.expected import JudgedRound
+from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
-from vidal.selection.notes import notes_on, versions
+from vidal.selection.notes import notes_on, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
 from vidal.selection.trained import Trainer, learners_of
@@ -97,7 +98,7 @@ def _evidence(
     plan: SelectionPlan, prepared: Prepared, engines: EngineMaker, watcher: Watcher
 ) -> Gathered:
     """What the strategy needs of every clip; a strategy that needs nothing runs no detector."""
-    if not plan.query.selector.needs:
+    if not plan.query.needs:
         return Gathered({clip.id: clip for clip in prepared.clips})
     found = gather_clips(plan.evidence, prepared.clips, engines=engines, watcher=watcher)
     if not found.clips:
@@ -114,7 +115,7 @@ def _trainer(plan: SelectionPlan, prepared: Prepared) -> Trainer:
     """
     trainer = Trainer(
         plan.query.strategy,
-        plan.query.selector.needs,
+        plan.query.needs,
         plan.evidence.detector,
         plan.query.seed,
         prepared.round,
@@ -132,7 +133,7 @@ def _snapshots(
     plan: SelectionPlan, found: Gathered, engines: EngineMaker, watcher: Watcher
 ) -> tuple[Gathered, ...]:
     """What earlier states of the detector find, where the strategy asks for it."""
-    needs = plan.query.selector.needs
+    needs = plan.query.needs
     if "heads" in needs or not needs & COLUMNS:
         return ()
     clips = list(found.clips.values())
@@ -188,6 +189,7 @@ def _result(
         remarks = (*remarks, expected_sentence(expected))
     if choice.balance is not None:
         remarks = (*remarks, choice.balance.sentence)
+    short = unused_budget(plan.query, choice.spent)
     return SelectionResult(
         query=choice.query,
         clips=found.clips,
@@ -202,6 +204,7 @@ def _result(
         versions=versions(),
         notes=(
             *remarks,
+            *short,
             *choice.remarks,
             *prepared.history.sentences,
             *notes_on(prepared, found, choice.query),
@@ -212,7 +215,10 @@ def _result(
         expected_by=lesson.source,
         balance=choice.balance,
         prints=found.prints,
+        budget_unit=plan.query.budget.unit,
+        expected_cost=choice.spent,
         asked=choice.asked,
         unknown=choice.unknown,
-        history=prepared.history,
+        # what can be sent to another process
+        history=History(prepared.history.queries),
     )

@@ -21,6 +21,8 @@ from vidal.evaluate.intervals import Interval
 from vidal.evaluate.resampling import Run
 from vidal.evaluate.summary import Cell, Results, Summary, summarise
 from vidal.evaluate.terms import FRAMES, Terms
+from vidal.query.budget import Budget
+from vidal.query.cost import Cost
 from vidal.store.atomic import write_bytes
 
 FORMAT = "vidal-simulation"
@@ -65,6 +67,19 @@ class SimulationResult:
     main: tuple[str, int] | None = None
     pool_conditions: Mapping[str, float] = field(default_factory=dict)
     terms: Terms = FRAMES
+
+    @property
+    def rates(self) -> Cost | None:
+        """Of annotation; None where nothing of it was configured."""
+        given = self.settings.get("selection", {}).get("cost")
+        return None if given is None else Cost.of(given)
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether every query asks for a number of frames; else they hold what they may cost."""
+        given = self.settings.get("selection", {}).get("budget", "1")
+        budgets = [given] if isinstance(given, str | int) else given
+        return all(Budget.parse(str(each)).counts_frames for each in budgets)
 
     @cached_property
     def results(self) -> Results:
@@ -184,6 +199,8 @@ def _summary(line: Summary, terms: Terms) -> dict[str, Any]:
             {
                 "labelled": line.labelled[at],
                 terms.name("boxes"): line.boxes[at],
+                **({"unknown": line.outside[at]} if line.outside else {}),
+                **({"hours": line.hours[at]} if line.hours else {}),
                 terms.key: _interval(line.values[at]),
                 "relative_to_all_data": _known(line.shares[at]),
                 **_differences(line.comparison, at, terms),
@@ -229,6 +246,7 @@ def _comparison(other: Comparison, terms: Terms) -> dict[str, Any]:
         f"{terms.name('boxes')}_saved": None
         if math.isnan(other.saved_boxes.value)
         else _interval(other.saved_boxes),
+        **({} if other.saved_hours is None else {"hours_saved": _known(other.saved_hours)}),
     }
 
 

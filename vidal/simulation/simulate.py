@@ -221,12 +221,13 @@ class _Run:
         picks = json.loads(file.read_text("utf-8")) if file.exists() else None
         pseudo = read_pseudo_labels(campaign.pseudo_labels(number))
         labelled = [campaign.record.annotations(n, c.frames) for n, c in self._clips.items()]
+        frames, boxes, unknown = _counts(labelled)
         row = Row(
             strategy=job.strategy,
             seed=job.config.seed,
             round=number,
-            labelled=sum(int(table.labelled.sum()) for table in labelled),
-            boxes=sum(int(((table.labels >= 0) & ~table.ignore).sum()) for table in labelled),
+            labelled=frames,
+            boxes=boxes,
             ap50=values["map50"],
             ap50_at_half=values["map50_at_0.5"],
             classes={name: each["ap50"] for name, each in values["classes"].items()},
@@ -234,6 +235,8 @@ class _Run:
             conditions=judged.scores.by_condition(),
             pseudo_labels=None if pseudo is None else judged_pseudo_labels(pseudo, self._truth),
             l1_score=_l1_score(labelled, len(campaign.record.classes)),
+            unknown=unknown,
+            hours=campaign.config.selection.cost.seconds(frames, boxes, unknown) / 3600,
         )
         path = job.folder / "rows" / f"round-{number:03d}.json"
         # The row comes last: it says that the round is judged.
@@ -253,6 +256,16 @@ class _Run:
             if path != newest:
                 path.unlink(missing_ok=True)
                 shutil.rmtree(snapshots_of(path), ignore_errors=True)
+
+
+def _counts(tables: Sequence[Annotations]) -> tuple[int, int, int]:
+    """Labelled frames, and objects of the classes and of none on them."""
+    objects = [table.labels[~table.ignore] for table in tables]
+    return (
+        sum(int(table.labelled.sum()) for table in tables),
+        sum(int((labels >= 0).sum()) for labels in objects),
+        sum(int((labels < 0).sum()) for labels in objects),
+    )
 
 
 def _l1_score(tables: Sequence[Annotations], classes: int) -> float:

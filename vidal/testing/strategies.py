@@ -9,7 +9,9 @@ class TestMine(StrategyContract):
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +21,7 @@ from vidal.errors import UsageError, VidalError
 from vidal.protocols import Learner, Scorer, Selector
 from vidal.query.options import Preset, build, convert, options_of, summary
 from vidal.query.select import lift
+from vidal.query.within import select_within
 from vidal.testing.pools import (
     CLASSES,
     COLUMNS,
@@ -184,6 +187,15 @@ class StrategyContract:
         picks = self.built(gap=gap).select(pool, len(pool), generator())
         assert len(picks)
         assert distances(pool, picks) > gap
+
+    def test_under_a_budget_in_boxes_the_expected_ones_are_never_more(self) -> None:
+        pool = self.pool()
+        costs = pool.column("expected_objects").sum(axis=1).astype(np.float64)
+        for limit in (4, 20):
+            rng = generator()
+            picks, _ = select_within(self.built(), pool, costs, Fraction(limit), rng)
+            assert len(set(picks.tolist())) == len(picks) > 0
+            assert math.fsum(costs[picks]) <= limit
 
     @pytest.mark.parametrize("gap", [0, 1, 3])
     def test_fewer_than_the_budget_only_where_nothing_more_fits(self, gap: int) -> None:

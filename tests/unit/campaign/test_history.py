@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,6 +118,9 @@ def test_one_campaign_from_query_to_query(work):
     second = select(campaign, strategy)
     assert strategy.seen == [((query.precision,), None)]  # the first query was another strategy's
     assert any("that round 0 asked about" in note for note in second.notes)
+    sent = pickle.loads(pickle.dumps((second.history, second.asked)))  # noqa: S301 (its own)
+    assert sent[0].queries == second.history.queries == (query,)
+    assert len(sent[1]) == len(second.asked)
     events = [detail for number, kind, detail in campaign.record.events() if kind == "queried"]
     assert events[1]["answered_before"] == [query.as_dict()]
     assert "answered_before" not in events[0]

@@ -28,6 +28,8 @@ from vidal.selection.forecast import forecasts
 from vidal.selection.learn import learn
 from vidal.selection.quality import judge_query
 
+CLASSES = ["car", "pedestrian", "cyclist", "wheelchair"]
+
 
 class Quiet:
     def __init__(self):
@@ -56,13 +58,13 @@ def make(tmp_path, scenes):
     """Begins a campaign on rendered clips, opened."""
     opened = []
 
-    def begin(start="weights", detector=None, **selection):
+    def begin(start="weights", detector=None, classes=CLASSES, **selection):
         name = f"w{len(opened)}"
         values = {
             "data": {
                 "videos": str(scenes / "clips"),
                 "labels": str(scenes / "labels.coco.json"),
-                "classes": ["car", "pedestrian", "cyclist", "wheelchair"],
+                "classes": classes,
             },
             "detector": detector or {"name": "scenes-tiny", "start": start, "device": "cpu"},
             "selection": {
@@ -154,6 +156,23 @@ def test_each_round_is_judged_by_the_detector_that_had_not_seen_it(make):
     assert f"{first.judged.missed} missed objects" in result.notes[0]
     assert first.judged.detections.random.all()
     assert not second.judged.detections.random.any()
+
+
+@pytest.mark.parametrize("classes", [["pedestrian", "car"], CLASSES[::-1]])
+def test_a_detector_of_more_classes_or_in_another_order_judges_by_those_of_the_campaign(
+    make, classes
+):
+    campaign = make(classes=classes)
+    one_round(campaign)
+    result = one_round(campaign)  # learned from the first round, counts for the classes of the next
+    first = judge(campaign, before=2)[0]
+    assert first.how == "unseen"
+    whole = replace(detector_spec(campaign.config), classes=tuple(classes))
+    false, missed = errors_of(campaign, whole, 0)
+    assert int(first.judged.detections.error.sum()) == false
+    assert first.judged.missed == missed
+    assert first.judged.detections.labels.max() < len(classes)
+    assert len(result.query)
 
 
 def test_a_round_is_forecast_by_the_weighted_model_that_selected_it(make):

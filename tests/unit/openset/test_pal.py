@@ -143,17 +143,18 @@ def test_permuting_the_items_permutes_the_query(seed, budget):
         assert sorted(order[turned]) == own.tolist()
 
 
-def looking_ahead(seed=0):
+def looking_ahead(seed=0, *, whole=True):
     """A network, a weight network, and the loss after the inner step, in double precision."""
     problem = planted()
     trunk = problem.trunk()
-    network = trunk.network({"closed": HeadSpec(5), "ova": HeadSpec(10)}, seed).double().eval()
+    heads = {"closed": HeadSpec(5), "ova": HeadSpec(10)}
+    network = trunk.network(heads, seed, projection=None if whole else 6).double().eval()
     with trunk.drawing(1):
         omega = WeightNetwork(10).double()
     inputs = trunk.inputs("labelled", np.arange(24)).double()
     labels = torch.from_numpy(trunk.answers[:24].copy())
     pool = trunk.inputs("pool", np.arange(60)).double()
-    names = inner_names(network)
+    names = inner_names(network, whole=whole)
 
     def after(*, detached=False):
         unlabelled = network(pool)
@@ -165,8 +166,9 @@ def looking_ahead(seed=0):
     return network, omega, after
 
 
-def test_the_outer_gradient_reaches_the_weight_network_and_is_the_finite_difference():
-    _, omega, after = looking_ahead()
+@pytest.mark.parametrize("whole", [True, False], ids=["whole network", "behind the trunk"])
+def test_the_outer_gradient_reaches_the_weights_and_is_the_finite_difference(whole):
+    _, omega, after = looking_ahead(whole=whole)
     slopes = torch.autograd.grad(after(), list(omega.parameters()))
     assert any(bool(each.abs().max() > 0) for each in slopes)
     last = list(omega.parameters())[-2]  # weights of the last layer
@@ -195,20 +197,14 @@ def test_the_inner_step_leaves_the_network_as_it_is():
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
-def test_a_large_network_steps_behind_its_trunk_alone():
-    class Large(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = torch.nn.Linear(600, 600)
-            self.projection = torch.nn.Linear(600, 4)
-            self.heads = torch.nn.ModuleDict({"closed": torch.nn.Linear(4, 2)})
-
-    assert set(inner_names(Large())) == {
+def test_on_pictures_the_step_is_one_of_projection_and_heads_alone():
+    network, _, _ = looking_ahead(whole=False)
+    assert set(inner_names(network, whole=False)) == {
         "projection.weight",
         "projection.bias",
-        "heads.closed.weight",
-        "heads.closed.bias",
+        *(f"heads.{head}.{each}" for head in ("closed", "ova") for each in ("weight", "bias")),
     }
+    assert "body.0.weight" in inner_names(network, whole=True)
 
 
 def test_the_weight_network_is_trained():

@@ -12,7 +12,7 @@ from synthetic_runs import simulated
 
 from vidal.cli.simulate import table
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
-from vidal.report.charts import spread
+from vidal.report.charts import amount, spread
 from vidal.report.simulation import render, write_simulation_report
 from vidal.simulation.results import SimulationResult, csv_text, write_results
 
@@ -261,3 +261,73 @@ def test_the_printed_table_shows_every_budget_with_its_difference():
     assert "AP50 at 66 frames (4.0 %)" in text
     assert "against random-r, with 95 % intervals:" in text
     assert re.search(r"oracle +\+0\.\d{3} \[[-+]0\.\d{3}, [-+]0\.\d{3}\]", text)
+
+
+def costed(unknown=3, rates=None):
+    """``a_result`` with unknown objects and hours; a frame of the fuller strategy costs more."""
+    given = a_result()
+    rows = tuple(
+        replace(
+            row,
+            unknown=unknown * row.labelled,
+            boxes=row.labelled * (12 if row.strategy == "entropy" else 6),
+            hours=row.labelled * (3 if row.strategy == "entropy" else 1.5),
+        )
+        for row in given.rows
+    )
+    cost = {"frame": 2.0, "box": 7.0, "known": 1.0, "unknown": 0.5} if rates is None else rates
+    return replace(given, rows=rows, settings={"selection": {"cost": cost}})
+
+
+def test_ap_is_drawn_and_tabled_against_hours_at_the_rates():
+    html = unescape(render(costed()))
+    assert "annotation hours" in html
+    assert "2 s a frame, 7 s a box, an unknown object counts 0.5" in html
+    assert "Unknown objects<small>last round</small>" in html
+    assert "108.00" in html  # 36 frames at 3 hours
+
+
+def test_the_table_on_the_terminal_says_what_every_strategy_cost():
+    lines = table(costed())
+    at = next(n for n, line in enumerate(lines) if line.startswith("cost after the last round"))
+    assert "at 2 s a frame, 7 s a box" in lines[at]
+    assert lines[at + 1].split() == ["frames", "boxes", "unknown", "hours", "hours", "saved"]
+    by_name = {line.split()[0]: line.split()[1:5] for line in lines[at + 2 : at + 5]}
+    assert by_name["entropy"] == ["36", "432", "108", "108.00"]
+    assert by_name["random-r"] == ["36", "216", "108", "54.00"]
+
+
+def test_files_give_hours_and_unknown_objects_round_by_round():
+    plain = costed().as_dict()
+    lines = {line["strategy"]: line for line in plain["summary"]}
+    assert [each["hours"] for each in lines["entropy"]["rounds"]] == [36.0, 72.0, 108.0]
+    assert [each["unknown"] for each in lines["entropy"]["rounds"]] == [36.0, 72.0, 108.0]
+    assert lines["temporal-coherence"]["comparison"]["hours_saved"]["value"] > 0
+    assert lines["entropy"]["comparison"]["hours_saved"]["value"] < 0
+    head, first = csv_text(costed().rows).splitlines()[:2]
+    assert dict(zip(head.split(","), first.split(","), strict=True))["hours"] == "18.0"
+
+
+def test_rows_of_older_versions_have_no_hours_and_are_told_without():
+    html = unescape(render(a_result()))
+    assert "annotation hours" not in html
+    assert not any("cost after" in line for line in table(a_result()))
+    assert "hours" not in a_result().as_dict()["summary"][1]["rounds"][0]
+
+
+def test_with_budgets_of_time_columns_are_rounds_and_nobody_says_equal_numbers():
+    given = costed()
+    given = replace(given, settings={"selection": {**given.settings["selection"], "budget": "6h"}})
+    html = unescape(render(given))
+    assert "labelled the same number of frames a round" not in html
+    assert "as many frames as its budget pays for" in html
+    assert "round 2<small>random-r: 36 frames" in html
+    assert "labelled the same number of frames a round" in unescape(render(costed()))
+    assert any("AP50 at round 2 (random-r: 36 frames)" in line for line in table(given))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1200.0, "1,200"), (36.0, "36"), (0.35, "0.35"), (12.345, "12.3")]
+)
+def test_hours_keep_the_digits_that_matter(value, text):
+    assert amount(value) == text

@@ -1,0 +1,62 @@
+"""What a budget in boxes or time pays for, and what chosen frames are expected to cost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from vidal.errors import BudgetError
+from vidal.openset.known import known_share, unknown_of
+from vidal.query.balance_pool import COLUMN as OBJECTS
+from vidal.query.cost import Cost, Spent, duration
+from vidal.query.within import expected_boxes, select_within
+from vidal.selection.history import History
+from vidal.selection.plan import QueryPlan
+from vidal.types import IntArray, Pool
+
+
+def with_known(pool: Pool, history: History) -> Pool:
+    """The pool with the share of known objects in every frame, ``p_known``, where it is told.
+
+    By what was learned of its detections (``vidal.openset.known``); else, for all frames alike, by
+    the share of known objects in the last answered query; else there is no such column.
+    """
+    if OBJECTS not in pool.columns or "p_known" in pool.columns:
+        return pool
+    unknown = unknown_of(pool)
+    if unknown is not None:
+        return pool.with_columns(p_known=known_share(pool, unknown))
+    told = [each.precision for each in history.queries if np.isfinite(each.precision)]
+    return pool.with_columns(p_known=np.full(len(pool), told[-1])) if told else pool
+
+
+def afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int]:
+    """Positions that a budget in boxes or time pays for, and how many were drawn at random."""
+    budget = plan.budget
+    costs = plan.cost.of_frames(budget, *expected_boxes(pool))
+    if len(pool) and not costs.any():
+        raise BudgetError(
+            budget.text,
+            "no object is expected in any frame, so that boxes do not tell how many frames to take",
+            hint="Give a number of frames or a time, or lower the threshold of detections.",
+        )
+    positions, drawn = select_within(
+        plan.selector, pool, costs, budget.amount, rng, share=plan.random_share, gap=plan.gap
+    )
+    least = float(costs.min(initial=np.inf))
+    if not len(positions) and np.isfinite(least) and least > budget.amount:
+        cheapest = f"{least:,.1f} boxes" if budget.unit == "boxes" else duration(least)
+        raise BudgetError(
+            budget.text,
+            f"pays for no frame: the cheapest is expected to cost {cheapest}",
+            hint="Raise the budget.",
+        )
+    return positions, drawn
+
+
+def expected_cost(cost: Cost, pool: Pool, positions: IntArray) -> Spent | None:
+    """What frames are expected to cost; None where no detector says what is on them."""
+    if "expected_objects" not in pool.columns:
+        return None
+    known, unknown = (float(each[positions].sum()) for each in expected_boxes(pool))
+    return Spent(len(positions), known, unknown, cost)
