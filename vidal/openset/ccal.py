@@ -165,7 +165,8 @@ class Ccal:
 
     Attributes:
         k: slope of the semantic part (100).
-        t: of the semantic score, where known and unknown part (0.9).
+        t: of the semantic score, where known and unknown part (0.9, for encoders that were trained
+            long); if few items reach it, looks alone decide about the others: then give less.
         slope: paper, or code, whose formula has half of it.
         gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
     """
