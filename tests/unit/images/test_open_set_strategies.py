@@ -66,7 +66,6 @@ def test_methods_that_learn_give_the_same_bits_for_a_seed(tiny, tmp_path):
 def test_options_that_change_what_is_needed_run_too(tiny, tmp_path):
     options = {
         "eaoa-frozen": "{strategy: eaoa, options: {features: frozen}}",
-        "mqnet-csi": "{strategy: mqnet, options: {purity: csi}}",
         "known-entropy": "{strategy: entropy, known_only: true}",
         "known-badge": "{strategy: badge, known_only: true, balance: 1}",
         "own": "{strategy: e2oal, judge: own}",
