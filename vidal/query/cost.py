@@ -271,7 +271,8 @@ _EXAMPLE = "Such as frame=2s,box=7s,unknown=0.5."
 
 def _rate(name: str, value: Any) -> float:
     """A rate as a number: seconds, or how many boxes it counts for."""
-    number, text = value, str(value).strip()
+    number: Any = value
+    text = str(value).strip()
     if isinstance(value, str):
         unit = next((u for u in ("min", "s") if name in _SECONDS and text.endswith(u)), "")
         try:
