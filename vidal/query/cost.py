@@ -279,7 +279,8 @@ def _rate(name: str, value: Any) -> float:
             number = float(text.removesuffix(unit)) * _UNITS.get(unit, 1)
         except ValueError:
             number = None
-    if isinstance(number, bool) or not isinstance(number, Real) or number > _LARGEST:
+    numeric = isinstance(number, Real) and not isinstance(number, bool)
+    if not numeric or number > _LARGEST:
         kind = "seconds" if name in _SECONDS else "a number of boxes"
         raise UsageError(f"cost: {name} {value!r} is not {kind}.", hint=_EXAMPLE)
     return float(number)
