@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from vidal.assemble.campaign import plan_round
 from vidal.assemble.simulation import plan_simulation, simulate
 from vidal.campaign.config import load_config, parse_config
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.history import history_of
+from vidal.campaign.loop import prepare_round
 from vidal.cli.simulate import table
 from vidal.engine import LocalEngine
-from vidal.errors import UsageError
+from vidal.errors import EvidenceMissing, UsageError
 from vidal.report.simulation import write_simulation_report
+from vidal.selection.run import run_selection
+from vidal.simulation.simulate import Unwatched
 
 ROOT = Path(__file__).parents[2]
 VALUES = {
@@ -141,3 +145,46 @@ def test_the_shipped_configuration_is_whole(tmp_path):
     assert chosen.known_only
     for name in ("random-r", "entropy", "expected-errors", "novelty"):
         assert not plan.job(name, 0).config.selection.known_only
+
+
+ON_VIDEO = (
+    *("bual", "e2oal", "eaoa", "eco", "eoal", "lfosa", "mqnet", "neat", "neat-passive"),
+    *("openmax", "progressive-pal", "similar"),
+)
+
+
+@pytest.fixture(scope="module")
+def third(done):
+    """A campaign with two answered queries, and what its next round selects from."""
+    with open_campaign(done[0] / "runs" / "entropy-0") as campaign:
+        yield campaign, campaign.clips(one_thread)
+
+
+def chosen_by(third, name, **more):
+    campaign, clips = third
+    changed = {"strategy": name, "options": {}, **more}
+    other = replace(campaign, config=campaign.config.changed(selection=changed))
+    plan = plan_round(other).plan
+    prepared = prepare_round(other, plan, clips, len(campaign.record.rounds()))
+    return run_selection(plan, prepared, engines=one_thread, watcher=Unwatched())
+
+
+@pytest.mark.parametrize("name", ON_VIDEO)
+def test_every_open_set_method_selects_in_a_campaign_with_labelled_unknowns(name, third):
+    result = chosen_by(third, name)
+    assert len(result.query) == 2
+    assert result.asked is not None
+    assert result.asked.strategy == name
+    assert bool(result.asked.columns) == (name == "mqnet")
+
+
+@pytest.mark.parametrize("name", ["ccal", "dias"])
+def test_methods_that_need_pictures_are_refused_on_video_by_name(name, third):
+    with pytest.raises(EvidenceMissing, match=name):
+        chosen_by(third, name)
+
+
+def test_known_only_around_a_method_that_learns_trains_both(third):
+    result = chosen_by(third, "lfosa", known_only=True)
+    assert "unknown" in result.query.explanation.parts
+    assert set(result.unknown) == set(result.query.frames)
