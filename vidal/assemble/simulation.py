@@ -22,7 +22,6 @@ from vidal.evaluate.curves import ALL_DATA, Row
 from vidal.evaluate.resampling import Run
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
 from vidal.evidence.places import EngineMaker, cores
-from vidal.query.budget import Budget
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
 from vidal.simulation.notes import pseudo_notes
@@ -361,7 +360,7 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
         )
     notes += pseudo_notes(rows)
     short = {row.strategy for row in rows if row.picks and row.picks.frames < _asked(rows, row)}
-    if not _counts_frames(plan.config):
+    if not plan.config.selection.counts_frames:
         notes.append(
             "The budget is what annotating is expected to cost, so that strategies ask for other"
             " numbers of frames: compare them by hours or boxes."
@@ -372,13 +371,6 @@ def _notes(plan: SimulationPlan, rows: Sequence[Row], unfinished: int) -> tuple[
             " neighbours of labelled frames are excluded."
         )
     return tuple(notes)
-
-
-def _counts_frames(config: CampaignConfig) -> bool:
-    """Whether every query asks for a number of frames."""
-    given = config.selection.budget
-    budgets = [given] if isinstance(given, str) else given
-    return all(Budget.parse(each).counts_frames for each in budgets)
 
 
 def _asked(rows: Sequence[Row], row: Row) -> int:

@@ -129,6 +129,12 @@ class SelectionConfig(Model):
     def _rates(cls, value: Any) -> Any:
         return cost_of(value)
 
+    @property
+    def counts_frames(self) -> bool:
+        """Whether every query but the first asks for a number of frames."""
+        given = [self.budget] if isinstance(self.budget, str) else self.budget
+        return all(Budget.parse(each).counts_frames for each in given)
+
     def budget_of(self, query: int) -> str:
         """The budget of a query, counted from 1 = the first after the initial labels."""
         if isinstance(self.budget, str):

@@ -89,7 +89,11 @@ class Budget:
         """
         if not self.counts_frames:
             hint = "Give a number (150) or a share (2%)."
-            raise BudgetError(self.text, f"in {self.unit}, which is no number here", hint=hint)
+            raise BudgetError(
+                self.text,
+                f"in {self.unit}, where only a number or a share can be asked for",
+                hint=hint,
+            )
         if not self.share:
             return int(self.amount)
         return max(1, math.floor(self.amount * base))

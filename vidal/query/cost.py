@@ -271,14 +271,16 @@ _EXAMPLE = "Such as frame=2s,box=7s,unknown=0.5."
 
 def _rate(name: str, value: Any) -> float:
     """A rate as a number: seconds, or how many boxes it counts for."""
-    number, text = value, str(value).strip()
+    number: Any = value
+    text = str(value).strip()
     if isinstance(value, str):
         unit = next((u for u in ("min", "s") if name in _SECONDS and text.endswith(u)), "")
         try:
             number = float(text.removesuffix(unit)) * _UNITS.get(unit, 1)
         except ValueError:
             number = None
-    if isinstance(number, bool) or not isinstance(number, Real) or number > _LARGEST:
+    numeric = isinstance(number, Real) and not isinstance(number, bool)
+    if not numeric or number > _LARGEST:
         kind = "seconds" if name in _SECONDS else "a number of boxes"
         raise UsageError(f"cost: {name} {value!r} is not {kind}.", hint=_EXAMPLE)
     return float(number)

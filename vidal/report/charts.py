@@ -93,11 +93,14 @@ def axes(frame: Frame, labels: Sequence[float], *, y_ticks: int = 6) -> dict[str
     places = frame.across(np.asarray(labels, dtype=np.float64))
     heights = frame.down(np.asarray(values, dtype=np.float64))
     return {
-        "x": [
-            (figures.number(p), f"{v:,.0f}") for p, v in zip(places.tolist(), labels, strict=True)
-        ],
+        "x": [(figures.number(p), amount(v)) for p, v in zip(places.tolist(), labels, strict=True)],
         "y": [(figures.number(p), f"{v:g}") for p, v in zip(heights.tolist(), values, strict=True)],
     }
+
+
+def amount(value: float) -> str:
+    """A number of frames or boxes, or of hours, which may be small: ``1,200``, ``0.35``."""
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
 
 
 def drawn(
@@ -125,7 +128,7 @@ def drawn(
         "line": figures.line_path(x, mean),
         "band": f"M{path}Z" if len(curve.seeds) > 1 and len(x) > 1 else "",
         "points": [
-            (figures.number(a), figures.number(b), f"{curve.strategy}, {n:,.0f} {unit}: {v:.3f}")
+            (figures.number(a), figures.number(b), f"{curve.strategy}, {amount(n)} {unit}: {v:.3f}")
             for a, b, n, v in zip(
                 x.tolist(),
                 mean.tolist(),

@@ -46,6 +46,7 @@ def _page(result: SimulationResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "t": result.terms,
+        "equal": result.counts_frames,
         "counts_costs": _counts_costs(result),
         "rates": "" if result.rates is None else result.rates.text,
         "headline": _headline(result, others),

@@ -191,11 +191,9 @@ class StrategyContract:
     def test_under_a_budget_in_boxes_the_expected_ones_are_never_more(self) -> None:
         pool = self.pool()
         costs = pool.column("expected_objects").sum(axis=1).astype(np.float64)
-        for limit in (4, 20):
-            rng = generator()
-            picks, _ = select_within(self.built(), pool, costs, Fraction(limit), rng)
-            assert len(set(picks.tolist())) == len(picks) > 0
-            assert math.fsum(costs[picks]) <= limit
+        picks, _ = select_within(self.built(), pool, costs, Fraction(12), generator())
+        assert len(set(picks.tolist())) == len(picks) > 0
+        assert math.fsum(costs[picks]) <= 12
 
     @pytest.mark.parametrize("gap", [0, 1, 3])
     def test_fewer_than_the_budget_only_where_nothing_more_fits(self, gap: int) -> None:

@@ -69,7 +69,7 @@ def test_a_share_of_boxes_or_time_is_refused_by_name(text):
 
 def test_boxes_and_times_are_no_number_of_frames():
     for text in ("800boxes", "6h"):
-        with pytest.raises(BudgetError, match="no number here"):
+        with pytest.raises(BudgetError, match="only a number or a share"):
             Budget.parse(text).frames(100)
 
 

@@ -12,7 +12,7 @@ from synthetic_runs import simulated
 
 from vidal.cli.simulate import table
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
-from vidal.report.charts import spread
+from vidal.report.charts import amount, spread
 from vidal.report.simulation import render, write_simulation_report
 from vidal.simulation.results import SimulationResult, csv_text, write_results
 
@@ -313,3 +313,21 @@ def test_rows_of_older_versions_have_no_hours_and_are_told_without():
     assert "annotation hours" not in html
     assert not any("cost after" in line for line in table(a_result()))
     assert "hours" not in a_result().as_dict()["summary"][1]["rounds"][0]
+
+
+def test_with_budgets_of_time_columns_are_rounds_and_nobody_says_equal_numbers():
+    given = costed()
+    given = replace(given, settings={"selection": {**given.settings["selection"], "budget": "6h"}})
+    html = unescape(render(given))
+    assert "labelled the same number of frames a round" not in html
+    assert "as many frames as its budget pays for" in html
+    assert "round 2<small>random-r: 36 frames" in html
+    assert "labelled the same number of frames a round" in unescape(render(costed()))
+    assert any("AP50 at round 2 (random-r: 36 frames)" in line for line in table(given))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1200.0, "1,200"), (36.0, "36"), (0.35, "0.35"), (12.345, "12.3")]
+)
+def test_hours_keep_the_digits_that_matter(value, text):
+    assert amount(value) == text
