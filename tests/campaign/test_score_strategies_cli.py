@@ -27,6 +27,12 @@ WITH_LABELS = [
     ("similar", ["--option", "function=logdetcmi"]),
 ]
 LEARN_FROM_LABELS = [*WITH_LABELS[:6], ("portable-pal", []), *WITH_LABELS[-5:]]
+TRAINED = [("bual", []), ("progressive-pal", []), ("mqnet", [])]
+WITH_LABELS += TRAINED
+LEARN_FROM_LABELS += TRAINED
+ONLY_IMAGES = {"ccal": ([], "mahalanobis"), "dias": ([], "certainty")}
+ONLY_IMAGES["mqnet"] = (["--option", "purity=csi"], "purity=energy")
+"""Strategies that video cannot serve, and the way out."""
 WITHOUT_LABELS = {
     "certainty": "",
     "energy": "",
@@ -83,6 +89,20 @@ def test_strategies_that_learn_from_labels_choose(name, options, rendered, label
         assert [each["reason"] for each in picks(tmp_path / "two")] == [
             each["reason"] for each in chosen
         ]
+
+
+@pytest.mark.parametrize("name", ONLY_IMAGES)
+def test_what_needs_pictures_is_refused_before_any_work_and_the_way_out_is_named(
+    name, rendered, labels, tmp_path, capsys
+):
+    options, way_out = ONLY_IMAGES[name]
+    given = ["--strategy", name, "--labels", labels, *options]
+    assert select(rendered / "clips", tmp_path / "out", *given) == 2
+    told = capsys.readouterr().err
+    assert f"{name}: " in told
+    assert "of a video" in told
+    assert way_out in told
+    assert not (tmp_path / "out" / "query.json").exists()
 
 
 @pytest.mark.parametrize(("name", "words"), WITHOUT_LABELS.items())

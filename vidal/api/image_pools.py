@@ -77,6 +77,7 @@ def choice_of(
     size: int | None,
     seed: int,
     device: str,
+    unknown: Sequence[str] = (),
 ) -> ChoicePlan:
     """What ``vidal images select`` will do: all that can be refused by the options alone.
 
@@ -110,7 +111,9 @@ def choice_of(
         asked={
             **({"strategy_options": dict(options)} if options else {}),
             **({} if variant.balance is None else {"balance": variant.balance}),
+            **({"unknown": list(unknown)} if unknown else {}),
         },
+        unknown=tuple(unknown),
     )
 
 

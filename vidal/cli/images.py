@@ -149,6 +149,12 @@ def simulate(
     help="What is labelled: a folder with one folder a class, or a csv with the columns file and"
     " label.",
 )
+@click.option(
+    "--unknown",
+    default="",
+    metavar="A,B,...",
+    help="Labels that stand for none of the wanted classes, for strategies of docs/open_set.md.",
+)
 @click.option("--budget", default="100", show_default=True, help="100 pictures, or 2% of the pool.")
 @click.option("--strategy", default="margin", show_default=True, help="Of `vidal strategies`.")
 @click.option(
@@ -196,6 +202,7 @@ def simulate(
 def select(
     pool: Path,
     labelled: Path,
+    unknown: str,
     budget: str,
     strategy: str,
     options: tuple[str, ...],
@@ -223,6 +230,7 @@ def select(
     plan = image_pools.choice_of(
         pool=pool,
         labelled=labelled,
+        unknown=[name.strip() for name in unknown.split(",") if name.strip()],
         budget=budget,
         strategy=strategy,
         options=pairs("options", options),

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.detect.device import choose_device
-from vidal.errors import BudgetError, EvidenceMissing, InputError, LabelsMismatch, WeightsError
+from vidal.errors import (
+    BudgetError,
+    EvidenceMissing,
+    InputError,
+    LabelsMismatch,
+    UnknownName,
+    UsageError,
+    WeightsError,
+)
 from vidal.images.config import EvidenceConfig, ImageTraining
 from vidal.images.data import SMALLEST, Pictures, Pixels, same_channels
 from vidal.images.encoded import Encodings, encoded, groups_of
@@ -52,6 +60,7 @@ class ChoicePlan:
         seed: of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
         asked: options of the strategy and class balance as they were given, for the record.
+        unknown: labels that stand for none of the wanted classes.
     """
 
     pool: Path
@@ -66,6 +75,7 @@ class ChoicePlan:
     seed: int
     device: str
     asked: Mapping[str, Any] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +123,7 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
     """
     tell("reading pictures")
     known, classes, files, skipped = read_labelled(plan.labelled, plan.pool, size=plan.size)
+    known, classes = _wanted(plan, known, classes)
     waiting, more = read_flat(plan.pool, size=plan.size, without=files)
     task = _task(plan, known, waiting, classes)
     count = plan.budget.frames(len(waiting))
@@ -143,7 +154,7 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
         pictures=waiting,
         probs=looks,
         classes=classes,
-        labelled=dict(zip(classes, np.bincount(known.labels).tolist(), strict=True)),
+        labelled=_counts(known, classes),
         model=fitted.model,
         skipped=(*skipped, *more),
         settings={
@@ -174,6 +185,32 @@ def of_pictures(words: str, names: NDArray[np.str_]) -> str:
     for old, new in (("frames", "pictures"), ("frame", "picture"), ("detections", "pictures")):
         words = re.sub(rf"\b{old}\b", new, words)
     return words
+
+
+def _wanted(
+    plan: ChoicePlan, known: Pictures, names: tuple[str, ...]
+) -> tuple[Pictures, tuple[str, ...]]:
+    """The wanted classes, and labels 0..K-1 of them; K = one of the unknown ones.
+
+    Raises:
+        UnknownName: a name that no picture is labelled with.
+        UsageError: fewer than two wanted classes.
+    """
+    for name in plan.unknown:
+        if name not in names:
+            raise UnknownName("label", name, names)
+    classes = tuple(name for name in names if name not in plan.unknown)
+    if len(classes) < 2:
+        have = f"only {classes[0]} is" if classes else "no class is"
+        raise UsageError(f"unknown: {have} left that is wanted; two at least are needed.")
+    number = np.array([classes.index(n) if n in classes else len(classes) for n in names], np.int64)
+    return replace(known, labels=number[known.labels]), classes
+
+
+def _counts(known: Pictures, classes: tuple[str, ...]) -> dict[str, int]:
+    """Labelled pictures of every wanted class."""
+    counts = np.bincount(known.labels, minlength=len(classes))[: len(classes)]
+    return dict(zip(classes, counts.tolist(), strict=True))
 
 
 def _task(plan: ChoicePlan, known: Pictures, waiting: Pictures, classes: tuple[str, ...]) -> Task:
@@ -229,11 +266,12 @@ def _fitted(
     if "votes" in needs:
         votes, watch = vote_watcher(stock, plan.evidence.votes)
     if model is None:
-        tell(f"training on {len(task.initial)} pictures")
+        on = task.initial[task.train.labels[task.initial] < len(task.classes)]
+        tell(f"training on {len(on)} pictures")
         model = fit(
-            stock.take(task.initial),
+            stock.take(on),
             scale,
-            task.train.labels[task.initial],
+            task.train.labels[on],
             spec,
             recipe,
             plan.seed,

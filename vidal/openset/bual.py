@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from vidal.arrays import min_max
 from vidal.errors import UsageError
-from vidal.openset.checks import finite, known_probs
+from vidal.openset.checks import finite, known_probs, numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
@@ -52,11 +52,9 @@ def confidence(probs: NDArray[np.floating], kind: Kind = "margin") -> ScoreArray
     Raises:
         ValueError: another kind, or values that are not finite.
     """
-    p = np.asarray(probs, np.float64)
     if kind not in get_args(Kind):
         raise ValueError(f"kind {kind!r} is none of {', '.join(get_args(Kind))}")
-    if not np.isfinite(p).all():
-        raise ValueError("probabilities are not finite")
+    (p,) = numbers(probs)
     if kind == "lc":
         return certainty(p)
     return 1.0 - margin(p) if kind == "margin" else -entropy(p)
@@ -91,8 +89,12 @@ def paper_score(
     unknown_prob: NDArray[np.floating],
     precision: float,
 ) -> ScoreArray:
-    """a u_n + r (1 - a) u_p of uncertainties as they are; (N,) each, higher = ask: Eq. 3 [P]."""
-    n, p, a = (np.asarray(each, np.float64) for each in (unc_n, unc_p, unknown_prob))
+    """a u_n + r (1 - a) u_p of uncertainties as they are; (N,) each, higher = ask: Eq. 3 [P].
+
+    Raises:
+        ValueError: values that are not finite.
+    """
+    n, p, a = numbers(unc_n, unc_p, unknown_prob)
     return np.asarray(a * n + precision * (1 - a) * p)
 
 
@@ -106,7 +108,7 @@ def negative_loss(probs: NDArray[np.floating], complementary: NDArray[np.integer
     Raises:
         ValueError: another number of classes than of items, or one out of range.
     """
-    p = np.asarray(probs, np.float64)
+    (p,) = numbers(probs)
     told = np.asarray(complementary).astype(np.int64).reshape(-1)
     if len(told) != len(p) or (len(p) and not (0 <= told.min() <= told.max() < p.shape[1])):
         raise ValueError(f"{len(told)} classes for probabilities {p.shape}, or out of range")

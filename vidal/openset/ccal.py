@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidal.arrays import min_max, nearest
 from vidal.errors import UsageError
-from vidal.openset.checks import finite
+from vidal.openset.checks import finite, numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
@@ -45,7 +45,7 @@ def semantic_score(pool: NDArray[Any], labelled: NDArray[Any]) -> ScoreArray:
 
 def _largest(pool: NDArray[Any], labelled: NDArray[Any]) -> tuple[ScoreArray, IntArray]:
     """(N,) largest cosine, and which labelled item has it (0 where there is none)."""
-    a, b = np.asarray(pool, np.float64), np.asarray(labelled, np.float64)
+    a, b = numbers(pool, labelled)
     if not len(b):
         return np.zeros(len(a)), np.zeros(len(a), np.int64)
     best = nearest(a, b, 1)[:, 0]
@@ -69,9 +69,9 @@ def distinctive_raw(pool: NDArray[Any], class_items: NDArray[Any]) -> ScoreArray
         class_items: (M, R, D) of labelled items of the class, M >= 1.
 
     Raises:
-        ValueError: no item, or other views.
+        ValueError: no item, other views, or values that are not finite.
     """
-    x, own = np.asarray(pool, np.float64), np.asarray(class_items, np.float64)
+    x, own = numbers(pool, class_items)
     if x.ndim != 3 or own.ndim != 3 or x.shape[1:] != own.shape[1:] or not len(own):
         raise ValueError(f"views {x.shape} of items with {own.shape} of a class")
     total, views = np.zeros(len(x)), x.shape[1]
@@ -102,7 +102,7 @@ def query_score(
         k: slope; the code's formula is that of k / 2.
         t: of meaning, where known and unknown part.
     """
-    s, d = (np.asarray(each, np.float64) for each in (semantic, distinctive))
+    s, d = numbers(semantic, distinctive)
     return np.asarray(np.tanh(k * (s - t)) + d)
 
 

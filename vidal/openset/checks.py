@@ -26,6 +26,18 @@ def finite(values: NDArray[Any], of: str = "features") -> NDArray[Any]:
     return values
 
 
+def numbers(*arrays: NDArray[Any]) -> list[ScoreArray]:
+    """The arrays as float64.
+
+    Raises:
+        ValueError: a value is NaN or infinite.
+    """
+    found = [np.asarray(each, np.float64) for each in arrays]
+    if not all(np.isfinite(each).all() for each in found):
+        raise ValueError("values are NaN or infinite")
+    return found
+
+
 def known_probs(probs: NDArray[Any]) -> ScoreArray:
     """(n, K+1) with the background last -> (n, K) of the classes alone, rows sum to 1.
 

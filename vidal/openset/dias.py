@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from vidal.errors import EvidenceMissing
+from vidal.openset.checks import numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
@@ -35,7 +36,7 @@ def smoothed_cross_entropy(logits: NDArray[Any], labels: NDArray[Any], smoothing
     Raises:
         ValueError: other numbers, a label out of range, or s outside [0, 1].
     """
-    o, place = np.asarray(logits, np.float64), np.asarray(labels).astype(np.int64).reshape(-1)
+    (o,), place = numbers(logits), np.asarray(labels).astype(np.int64).reshape(-1)
     if o.ndim != 2 or len(o) != len(place) or not 0 <= smoothing <= 1:
         raise ValueError(f"{len(place)} labels for logits {o.shape}, smoothing {smoothing}")
     if ((place < 0) | (place >= o.shape[1])).any():

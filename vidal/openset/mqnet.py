@@ -26,7 +26,7 @@ from scipy.special import expit, logsumexp
 
 from vidal.arrays import nearest, z_score
 from vidal.errors import UsageError
-from vidal.openset.checks import finite, known_probs
+from vidal.openset.checks import finite, known_probs, numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.openset.purity import distance_or_energy, energy, rectified
 from vidal.query.pools import items_of, layer_of, regions_of
@@ -97,7 +97,7 @@ def meta_score(
     """
     net = (np.maximum(np.asarray(each, np.float64), 0) for each in (w1, w2))
     first, second = net
-    return _forward(np.asarray(inputs, np.float64), first, b1, second.reshape(-1), b2)[1]
+    return _forward(numbers(inputs)[0], first, b1, second.reshape(-1), b2)[1]
 
 
 def _forward(
@@ -116,9 +116,9 @@ def masked_cross_entropy(logits: NDArray[Any], labels: NDArray[Any]) -> ScoreArr
         labels: (N,) 0..K-1 known; K unknown, and anything else, counts 0.
 
     Raises:
-        ValueError: another number of labels.
+        ValueError: another number of labels, or logits that are not finite.
     """
-    o = np.asarray(logits, np.float64)
+    (o,) = numbers(logits)
     place = np.asarray(labels).astype(np.int64).reshape(-1)
     if o.ndim != 2 or len(o) != len(place):
         raise ValueError(f"{len(place)} labels for logits {o.shape}")

@@ -24,6 +24,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from vidal.errors import UsageError
+from vidal.openset.checks import numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.openset.one_vs_all import LEAST, ova_entropy
 from vidal.openset.one_vs_all import ova_loss as ova_loss
@@ -74,10 +75,10 @@ def scores(
         kind: which s.
 
     Raises:
-        ValueError: another kind, or other numbers of items.
+        ValueError: another kind, other numbers of items, or values that are not finite.
     """
-    p = np.asarray(positive, np.float64).max(axis=1, initial=0.0)
-    w = np.asarray(weights, np.float64).reshape(-1)
+    every, w = numbers(positive, np.reshape(weights, -1))
+    p = every.max(axis=1, initial=0.0)
     if kind not in get_args(Kind) or len(w) != len(p):
         raise ValueError(f"kind {kind!r}, or {len(w)} weights of {len(p)} items")
     s = p

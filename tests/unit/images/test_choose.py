@@ -4,13 +4,16 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from learning_strategy import SEEN, KnownFirst
 from small_pictures import pictures
 
+from vidal.api import image_pools
 from vidal.cli import main
-from vidal.images.choose import of_pictures
+from vidal.images.choose import choose_pictures, of_pictures
 from vidal.video.images import save_jpeg
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -232,3 +235,42 @@ def test_files_of_other_people_stay(folders, tmp_path, capsys):
     (tmp_path / "query.csv").write_text("mine")
     assert "vidal did not write it" in refused(capsys, arguments(folders, tmp_path))
     assert (tmp_path / "query.csv").read_text() == "mine"
+
+
+def test_pictures_that_are_labelled_unknown_are_no_class_and_strategies_learn_of_them(
+    folders, tmp_path
+):
+    out = tmp_path / "out"
+    rows = chosen(folders, out, strategy="eaoa", unknown="dog", budget=12)
+    query = json.loads((out / "query.json").read_text())
+    assert query["labelled"] == {"ant": 5, "bee": 5, "cat": 5}
+    assert query["settings"]["unknown"] == ["dog"]
+    assert sum("dog" in row["file"] for row in rows) <= 2  # 3 by chance
+    plan = image_pools.choice_of(
+        pool=folders / "pool",
+        labelled=folders / "labelled",
+        budget="6",
+        strategy="margin",
+        options={},
+        balance=None,
+        model=None,
+        recipe=None,
+        size=None,
+        seed=0,
+        device="cpu",
+        unknown=["dog"],
+    )
+    choice = choose_pictures(replace(plan, selector=KnownFirst()))
+    items = SEEN[-1].items
+    assert np.bincount(items.answers).tolist() == [5, 5, 5, 5]
+    assert items.unknown == 3
+    assert choice.classes == ("ant", "bee", "cat")
+    assert choice.model.network.spec.outputs == 3
+
+
+@pytest.mark.parametrize(
+    ("unknown", "why"),
+    [("cow", "unknown label 'cow'"), ("ant,bee,cat", "only dog is left that is wanted")],
+)
+def test_an_unknown_label_that_cannot_be_meant_is_refused(folders, tmp_path, capsys, unknown, why):
+    assert why in refused(capsys, arguments(folders, tmp_path / "out", unknown=unknown))

@@ -70,7 +70,6 @@ def test_options_that_change_what_is_needed_run_too(tiny, tmp_path):
         "known-badge": "{strategy: badge, known_only: true, balance: 1}",
         "own": "{strategy: e2oal, judge: own}",
         "own-dias": "{strategy: dias, judge: own}",
-        "mqnet-csi": "{strategy: mqnet, options: {purity: csi, informativeness: entropy}}",
         "mqnet-react": "{strategy: mqnet, options: {purity: react, rule: free}}",
         "mqnet-msp": "{strategy: mqnet, options: {purity: msp, informativeness: confidence}}",
         "bual-dense": "{strategy: bual, options: {negative: dense, form: paper, kind: lc}}",

@@ -139,3 +139,17 @@ def test_options_that_cannot_be_meant_are_refused():
     for options in ({"k": 0}, {"votes": 0}, {"step": -1}, {"target": 1.5}, {"energy_weight": -1}):
         with pytest.raises(UsageError):
             build(STRATEGIES["eaoa"], options)
+
+
+@given(SEEDS, st.integers(1, 4))
+def test_scores_are_finite_for_extreme_logits_and_votes_and_in_single_precision(seed, known):
+    rng = np.random.default_rng(seed)
+    logits = rng.choice([-1e3, 0.0, 1e3], (5, known + 1)).astype(np.float32)
+    sizes = rng.integers(0, 3, known + 1)
+    found = [
+        epistemic_learn(logits, known),
+        epistemic_data(np.abs(logits), sizes),
+        epistemic_data(np.abs(logits), sizes, "shares"),
+        aleatoric(logits),
+    ]
+    assert all(np.isfinite(each).all() and each.dtype == np.float64 for each in found)

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.openset.taught import OPTIONS, K, a_problem, picks_of, taught
 from vidal.assemble import STRATEGIES
 from vidal.heads.trunk import RegionTrunk
+from vidal.openset.detector import now_and_then
 from vidal.openset.purity import energy
 from vidal.query.options import build
 from vidal.query.uncertainty import entropy
@@ -92,3 +93,13 @@ def test_importing_the_methods_costs_no_torch():
     names = ", ".join(f"vidal.openset.{name}" for name in NAMES)
     code = f"import sys, {names}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_centres_and_margins_are_made_anew_every_epoch_but_some_fifty_times_at_most():
+    pool, _ = a_problem(0, 10)
+    rows = np.arange(90)
+    for epochs, least, wanted in ((5, 1, 5), (40, 1, 40), (1, 1000, 50)):
+        options = replace(OPTIONS, epochs=epochs, least_steps=least)
+        trunk = RegionTrunk(pool.items, pool.regions.features, pool.regions.probs, options)
+        due, course = now_and_then(trunk, rows), trunk.course(90)
+        assert sum(due(epoch) for epoch in range(course.steps // course.epoch)) == wanted
