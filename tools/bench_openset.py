@@ -105,6 +105,8 @@ class Made:
             found["logits"] = self.logits(features)
         if "frozen" in needs:
             found["frozen"] = features
+        if "predicted_loss" in needs:
+            found["predicted_loss"] = np.random.default_rng([SEED, 3]).random(len(features))
         for name in sorted(needs & set(ENCODED)):
             rng = np.random.default_rng([SEED, len(name)])
             shape = ENCODED[name]

@@ -30,6 +30,9 @@ from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
 Slope = Literal["paper", "code"]
 
+_BLOCK = 8192
+"""Items that are compared at once."""
+
 
 def semantic_score(pool: NDArray[Any], labelled: NDArray[Any]) -> ScoreArray:
     """(N,) in [0, 1]: the largest cosine with a labelled item, scaled over the pool (Eq. 3).
@@ -71,9 +74,15 @@ def distinctive_raw(pool: NDArray[Any], class_items: NDArray[Any]) -> ScoreArray
     Raises:
         ValueError: no item, other views, or values that are not finite.
     """
-    x, own = numbers(pool, class_items)
+    x, (own,) = np.asarray(pool), numbers(class_items)
     if x.ndim != 3 or own.ndim != 3 or x.shape[1:] != own.shape[1:] or not len(own):
         raise ValueError(f"views {x.shape} of items with {own.shape} of a class")
+    blocks = range(0, len(x), _BLOCK)
+    parts = [_distinctive(numbers(x[at : at + _BLOCK])[0], own) for at in blocks]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _distinctive(x: ScoreArray, own: ScoreArray) -> ScoreArray:
     total, views = np.zeros(len(x)), x.shape[1]
     for view in range(views):
         rows, base = x[:, view], own[:, view]
@@ -156,7 +165,8 @@ class Ccal:
 
     Attributes:
         k: slope of the semantic part (100).
-        t: of the semantic score, where known and unknown part (0.9).
+        t: of the semantic score, where known and unknown part (0.9, for encoders that were trained
+            long); if few items reach it, looks alone decide about the others: then give less.
         slope: paper, or code, whose formula has half of it.
         gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
     """

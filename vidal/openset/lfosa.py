@@ -92,7 +92,7 @@ class Lfosa:
         from vidal.openset.detector import fit_detector, logits_of
 
         network = fit_detector(trunk, seed, self.temperature, self.unknown_temperature)
-        return Learned({"lfosa.logits": logits_of(trunk, network, "pool")}, network=None)
+        return Learned({"lfosa.logits": logits_of(trunk, network, "pool")})
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) in [0, 1]."""
