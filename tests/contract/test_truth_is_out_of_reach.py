@@ -8,6 +8,7 @@ oracles different ones. A truth that raises when it is touched shows that nobody
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from vidal.campaign.config import parse_config
 from vidal.campaign.oracle import only
 from vidal.evidence.places import Engines
 from vidal.selection.pool import PoolClip, build_pool
+from vidal.selection.trained import ONLY_IMAGES, Trainer
+from vidal.testing.pools import completed
 from vidal.types import Annotations, Clip, Detections, ErrorEstimate
 
 CLASSES = ("car", "pedestrian")
@@ -98,6 +101,14 @@ def a_truth(seed):
     }
 
 
+LAST_LAYER = SimpleNamespace(
+    load=lambda: SimpleNamespace(
+        class_layer=lambda: (np.eye(4, 2, dtype=np.float32), np.zeros(2, np.float32))
+    )
+)
+"""A detector that tells its last layer."""
+
+
 class Forbidden(Mapping):
     """A truth that nobody may look at."""
 
@@ -113,14 +124,22 @@ class Forbidden(Mapping):
 
 def a_pool(selector, truth):
     needs = selector.needs
-    return build_pool([a_part()], classes=CLASSES, needs=needs, threshold=0.5, truth=truth)
+    made = build_pool([a_part()], classes=CLASSES, needs=needs, threshold=0.5, truth=truth)
+    behind = needs & {"layer", "logits", "frozen"}  # what follows from stored features
+    return completed(Trainer("x", behind, LAST_LAYER, 0, 1).complete(made), selector)
 
 
 def query(selector, truth):
     return selector.select(a_pool(selector, truth), 8, np.random.default_rng(3)).tolist()
 
 
-@pytest.fixture(params=sorted(STRATEGIES))
+ON_VIDEO = sorted(
+    name for name in STRATEGIES if not build_strategy(name, gap=2, options={}).needs & ONLY_IMAGES
+)
+"""The others are refused on video before there is a pool."""
+
+
+@pytest.fixture(params=ON_VIDEO)
 def selector(request):
     return build_strategy(request.param, gap=2, options={})
 
