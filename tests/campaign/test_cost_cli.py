@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 import vidal
 from tests.campaign.test_simulate import CONFIG, Told, a_plan, of
@@ -207,6 +208,28 @@ def test_a_campaign_tells_the_expected_cost_and_after_the_answers_the_real_one(
     assert "cost at 2 s a frame, 7 s a box, an unknown object counts 0.5:" in said
     assert "round 0: expected " in said
     assert "; real " in said
+
+
+def test_a_round_is_told_as_it_was_asked_for_whatever_the_configuration_says_now(
+    campaign, tmp_path
+):
+    assert run("report", campaign, "--round", "0", "--out", tmp_path / "then", "--quiet") == 0
+    config = campaign / "campaign.yaml"
+    before = config.read_text()
+    values = yaml.safe_load(before)
+    values["selection"] |= {"initial": "1", "initial_strategy": "every-nth", "threshold": 0.9}
+    values["selection"] |= {"gap": 0, "cost": {"box": 14}}
+    config.write_text(yaml.safe_dump(values))
+    try:
+        assert run("report", campaign, "--round", "0", "--out", tmp_path / "now", "--quiet") == 0
+    finally:
+        config.write_text(before)
+    then, now = query_of(tmp_path / "then"), query_of(tmp_path / "now")
+    assert then["budget"] == now["budget"]
+    assert now["budget"]["text"] == "50boxes"
+    assert [then["frames"], then["strategy"]] == [now["frames"], now["strategy"]]
+    assert now["cost"]["rates"]["box"] == 14  # rates may be changed afterwards
+    assert now["cost"]["expected"]["known"] == then["cost"]["expected"]["known"]
 
 
 def test_a_simulation_with_budgets_of_several_units_says_what_every_strategy_cost(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
 from vidal.assemble.selection import batch_of
+from vidal.assemble.told import plan_told
 from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import TRAINED_ON, ModelReport, judge_model, refuse_leak
 from vidal.campaign.config import CampaignConfig, parse_config
@@ -233,7 +234,7 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
         model = campaign.newest_model(before=entry.number)
         if entry.state not in ("answered", "trained") or entry.strategy == GIVEN or model is None:
             continue
-        plan = plan_round(campaign, number=entry.number).plan
+        plan = plan_told(campaign, entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
         if not plan.query.needs:

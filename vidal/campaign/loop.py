@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vidal.campaign.as_asked import kept_selection
 from vidal.campaign.aside import make_room
 from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
@@ -192,6 +193,7 @@ def select_round(
     detail: dict[str, Any] = {
         "model": None if model is None else model.name,
         "seed": plan.query.seed,
+        "selection": kept_selection(campaign.config),
     }
     detail |= told_expected(result.expected_cost)
     if result.drawn:
@@ -250,6 +252,8 @@ def retell_round(
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
     prepared = prepare_round(campaign, plan, clips, number, lost=lost)
+    if prepared.wanted is not None:
+        prepared = replace(prepared, wanted=entry.wanted)
     told = retell_selection(
         plan,
         prepared,

@@ -31,7 +31,7 @@ def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> 
 
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
-    from vidal.assemble.campaign import plan_round
+    from vidal.assemble.told import plan_told
     from vidal.campaign.loop import needed_for, newest_query, retell_round
     from vidal.cli.opened import open_campaign
     from vidal.evidence.again import again
@@ -39,7 +39,7 @@ def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> 
 
     with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
         chosen = newest_query(campaign) if number is None else number
-        job = plan_round(campaign, number=chosen)
+        job = plan_told(campaign, chosen)
         found = campaign.found(job.engines)
         found.need(folder, needed_for(campaign, chosen))
         place = campaign.query(chosen) if out is None else out
