@@ -210,6 +210,44 @@ def test_a_campaign_tells_the_expected_cost_and_after_the_answers_the_real_one(
     assert "; real " in said
 
 
+def test_what_is_kept_as_unknown_is_neither_a_class_in_other_letters_nor_an_ignored_region(
+    rendered, tmp_path, capsys
+):
+    folder = tmp_path / "work"
+    begin = ("init", folder, "--videos", rendered / "clips", "--detector", "scenes-tiny")
+    more = (
+        "--initial",
+        "5",
+        "--classes",
+        "car,pedestrian",
+        "--device",
+        "cpu",
+        "--set",
+        "workers=1",
+    )
+    assert run(*begin, *more) == 0
+    assert run("select", "--campaign", folder, "--quiet", "--no-report") == 0
+    labels = json.loads((rendered / "labels.coco.json").read_text())
+    for each in labels["categories"]:
+        if each["name"] not in ("car", "pedestrian"):
+            each["name"] = "odd"
+        each["name"] = each["name"].upper()
+    labels["categories"].append({"id": 99, "name": "DontCare"})
+    for each in labels["annotations"][::4]:
+        each |= {"category_id": 99, "iscrowd": 1}
+    odd = {each["id"] for each in labels["categories"] if each["name"] == "ODD"}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    capsys.readouterr()
+    arguments = ("import", folder, "--from", tmp_path / "labels.json", "--empty-ok")
+    assert run(*arguments, "--json") == 0
+    told = json.loads(capsys.readouterr().out)["unknown"]
+    assert set(told) <= {"ODD"}
+    assert odd
+    real = state_of(folder, capsys)["cost"]["real"]
+    assert real["known"] > 0
+    assert real["unknown"] == sum(told.values())
+
+
 def test_a_round_is_told_as_it_was_asked_for_whatever_the_configuration_says_now(
     campaign, tmp_path
 ):

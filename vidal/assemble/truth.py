@@ -11,10 +11,11 @@ from vidal.campaign.config_data import SplitConfig
 from vidal.campaign.folder import Campaign
 from vidal.campaign.held import held
 from vidal.campaign.record import Split
-from vidal.campaign.source import open_source, with_classes
+from vidal.campaign.source import open_source
 from vidal.errors import UsageError
 from vidal.evidence.beside import labels_beside
 from vidal.evidence.places import EngineMaker
+from vidal.selection.labelled import with_classes
 from vidal.types import Annotations, Clip
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vidal.campaign.source import with_classes
 from vidal.errors import UsageError
 from vidal.evaluate.average_precision import DetectionReport, report_of, score_detections
 from vidal.evaluate.clip_scores import ClipScores, tagged
@@ -17,6 +16,7 @@ from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
+from vidal.selection.labelled import with_classes
 from vidal.types import Annotations, Clip, Detections, SkippedClip
 
 TRAINED_ON = "training_clips"

@@ -19,11 +19,11 @@ from vidal.campaign.held import hold
 from vidal.campaign.loop import answer_round
 from vidal.campaign.oracle import GivenOracle, by_clip, known, only
 from vidal.campaign.proposals import Proposals
-from vidal.campaign.source import with_classes
 from vidal.errors import CampaignError, LabelsMismatch, UsageError
 from vidal.evidence.label_files import READERS, Names, Request, detect_format, pictures_of
 from vidal.evidence.labels import LabelMatch, match_labels
-from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, LabelledClip, Skipped
+from vidal.selection.labelled import class_at, with_classes
+from vidal.types import UNKNOWN, Annotations, Clip, FrameRef, IntArray, LabelledClip, Skipped
 
 EMPTY, UNCHANGED, LOST, UNANSWERED = "empty", "unchanged", "clip is lost", "not answered"
 """Why a frame goes on waiting."""
@@ -297,16 +297,22 @@ def _rows(table: Annotations, ref: FrameRef) -> int:
     return int(rows.stop - rows.start)
 
 
+def _objects(table: Annotations, ref: FrameRef) -> IntArray:
+    """Labels of the objects on a frame; regions that are to be ignored are none."""
+    rows = table.on(ref.index)
+    return table.labels[rows][~table.ignore[rows]]
+
+
 def _unknown(
     tables: Mapping[str, Annotations], frames: Sequence[FrameRef], classes: tuple[str, ...]
 ) -> dict[str, int]:
-    """Class name -> boxes, of classes that the campaign does not have."""
+    """Class name -> boxes, of classes that the campaign does not have; ignored regions are none."""
     counts: Counter[str] = Counter()
     for ref in frames:
         table = tables[ref.clip]
-        for label in table.labels[table.on(ref.index)].tolist():
+        for label in _objects(table, ref).tolist():
             name = "unknown" if label == UNKNOWN else table.classes[label]
-            if name not in classes:
+            if label == UNKNOWN or class_at(name, classes) == UNKNOWN:
                 counts[name] += 1
     return dict(sorted(counts.items()))
 
@@ -328,7 +334,7 @@ def _check_classes(
     if rules.strict and unknown:
         why = f"classes that the campaign does not have: {', '.join(unknown)}"
         raise LabelsMismatch(path, why, hint=own)
-    boxes = sum(_rows(tables[ref.clip], ref) for ref in kept)
+    boxes = sum(len(_objects(tables[ref.clip], ref)) for ref in kept)
     if boxes and not rules.unknown_ok and sum(unknown.values()) == boxes:
         raise LabelsMismatch(
             path,

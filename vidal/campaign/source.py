@@ -23,8 +23,8 @@ from vidal.evidence.label_files import reader
 from vidal.evidence.labels import match_labels
 from vidal.evidence.names import names_of
 from vidal.evidence.places import EngineMaker
+from vidal.selection.labelled import with_classes
 from vidal.types import (
-    UNKNOWN,
     Annotations,
     Clip,
     Skipped,
@@ -245,15 +245,6 @@ def _classes_of(tables: Iterable[Annotations | None]) -> tuple[str, ...] | None:
     """The names in the order met."""
     names = dict.fromkeys(name for table in tables if table is not None for name in table.classes)
     return tuple(names) or None
-
-
-def with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
-    """The same with other class names: objects of a class that is not among them get label -1."""
-    if table.classes == classes:
-        return table
-    lookup = [classes.index(name) if name in classes else UNKNOWN for name in table.classes]
-    labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
-    return replace(table, classes=classes, labels=labels)
 
 
 def split_clips(

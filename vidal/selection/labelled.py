@@ -27,11 +27,10 @@ _COVERED = 0.5
 
 
 def with_classes(table: Annotations, classes: tuple[str, ...]) -> Annotations:
-    """The labels under the detector's class names; of other classes -1."""
+    """The labels under other class names, whatever their case; of other classes -1."""
     if table.classes == classes:
         return table
-    place = {name.casefold(): number for number, name in enumerate(classes)}
-    lookup = [place.get(name.casefold(), UNKNOWN) for name in table.classes]
+    lookup = [class_at(name, classes) for name in table.classes]
     labels = np.array([*lookup, UNKNOWN], np.int64)[table.labels]
     return replace(table, classes=classes, labels=labels)
 
@@ -70,6 +69,14 @@ def labelled_items(
         more["suppressed"] = table.suppressed[rows]
     more |= {name: values[use][rows] for name, values in (columns or {}).items()}
     return Items(kept.astype(np.float32), table.probs[rows], answers[rows], more)
+
+
+def class_at(name: str, classes: tuple[str, ...]) -> int:
+    """The label of a class name: as it is written, else whatever its case; -1 = none of them."""
+    if name in classes:
+        return classes.index(name)
+    alike = [at for at, each in enumerate(classes) if each.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else UNKNOWN
 
 
 class LabelledSide:

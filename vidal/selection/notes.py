@@ -11,6 +11,7 @@ import numpy as np
 import vidal
 from vidal.evidence.gathered import Gathered
 from vidal.query.cost import Spent, duration
+from vidal.selection.labelled import class_at
 from vidal.selection.plan import Prepared, QueryPlan
 from vidal.types import UNKNOWN, Query
 from vidal.words import counted, printable
@@ -51,7 +52,6 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
 def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
     """Which labels count as unknown objects, where a detector's classes say so."""
     tables = {} if prepared.labels is None else prepared.labels.annotations
-    mine = {name.casefold() for name in classes}
     counts: Counter[str] = Counter()
     boxes = 0
     for table in tables.values():
@@ -59,7 +59,7 @@ def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
         boxes += int(use.sum())
         for label in np.unique(table.labels[use]).tolist():
             name = "" if label == UNKNOWN else table.classes[label]
-            if name.casefold() not in mine:
+            if label == UNKNOWN or class_at(name, classes) == UNKNOWN:
                 counts[name] += int(np.count_nonzero(table.labels[use] == label))
     if not counts or not classes:
         return ()

@@ -19,11 +19,11 @@ from vidal.campaign.source import (
     entries_of,
     open_source,
     split_clips,
-    with_classes,
 )
 from vidal.errors import LabelsMismatch, UnknownName, UsageError
 from vidal.evidence.places import Engines
 from vidal.formats import coco_video
+from vidal.selection.labelled import with_classes
 from vidal.types import Annotations, Clip, LabelledClip
 from vidal.video import identity, write_video
 
@@ -86,6 +86,12 @@ def test_other_classes_become_unknown_objects():
     changed = with_classes(table(("dog", "car", "cat"), [1, 0, -1, 2]), ("car", "bus"))
     assert changed.labels.tolist() == [0, -1, -1, -1]
     assert changed.classes == ("car", "bus")
+
+
+def test_a_class_is_the_same_whatever_its_case_unless_two_differ_by_it():
+    given = table(("CAR", "Bus", "bus"), [0, 1, 2])
+    assert with_classes(given, ("car", "bus")).labels.tolist() == [0, 1, 1]
+    assert with_classes(given, ("Bus", "bus", "Car", "car")).labels.tolist() == [-1, 0, 1]
 
 
 @pytest.fixture(scope="module")
