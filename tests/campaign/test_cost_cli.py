@@ -107,7 +107,10 @@ def test_what_cannot_be_meant_is_refused_by_name(rendered, cache, tmp_path, more
 def test_more_time_than_there_are_frames_for_is_said(rendered, cache, tmp_path, capsys):
     more = ("--strategy", "random-r", "--budget", "100h", "--no-report")
     assert select(rendered, tmp_path / "out", cache, *more) == 0
-    assert "of the budget of 100h" in capsys.readouterr().out
+    assert "of the budget of 100h: of the others none that fits" in capsys.readouterr().out
+    more = ("--strategy", "random", "--budget", "100h", "--no-report")
+    assert select(rendered, tmp_path / "all", cache, *more) == 0
+    assert "of the budget of 100h: there are no others." in capsys.readouterr().out
 
 
 def test_the_python_door_takes_budgets_and_rates(rendered, cache):

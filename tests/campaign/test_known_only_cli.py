@@ -39,7 +39,7 @@ def labels(rendered, tmp_path_factory):
     return folder
 
 
-NOTHING = "no unknown object is labelled yet"
+NOTHING = "the detector finds no labelled unknown object yet"
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "expected-errors", "temporal-coherence"])

@@ -206,7 +206,7 @@ def plan_round(
     config, chosen = campaign.config, campaign.config.selection
     model = campaign.newest_model(before=number)
     initial = model is None
-    query = len(campaign.record.rounds()) if number is None else number
+    query = campaign.record.asked_before(number)
     job = plan_selection(
         videos=campaign.folder,
         out=campaign.folder,

@@ -76,7 +76,7 @@ class SelectionConfig(Model):
         gap: frames excluded on either side of a chosen or labelled one.
         budget: of a round; a share of all frames of the training clips, a number, boxes
             (``800boxes``) or time (``6h``). A list has one a round, of which the last holds for all
-            further rounds.
+            further rounds; a round that was taken back uses none up.
         initial: budget of the first round.
         cost: rates of annotation: ``{frame: 2, box: 7, known: 1, unknown: 1}``, see
             ``vidal.query.cost.Cost``.

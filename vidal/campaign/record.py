@@ -163,6 +163,14 @@ class Record:
             raise AwaitingAnnotation(waiting.number, len(self.waiting()))
         return len(self.rounds())
 
+    def asked_before(self, number: int | None = None) -> int:
+        """How many rounds there were before one (None = the next) that were not taken back."""
+        return sum(
+            each.state != "withdrawn"
+            for each in self.rounds()
+            if number is None or each.number < number
+        )
+
     def waiting(self) -> list[FrameRef]:
         """The queried frames without an answer, most wanted first."""
         rows = self.db.execute(

@@ -41,8 +41,9 @@ OVERSAMPLING = 4
 LIKELY = 0.5
 """P(unknown object) above which a detection is said to be one."""
 NOTHING_YET = (
-    "Known only: no unknown object is labelled yet (an annotated object of none of the classes), so"
-    " nothing is known of which detections are unknown objects, and nothing was weighed."
+    "Known only: the detector finds no labelled unknown object yet (an annotated object of none of"
+    " the classes), so nothing is known of which detections are unknown objects, and nothing was"
+    " weighed."
 )
 _NEEDS = frozenset({"regions", "features", "labelled"})
 _PARTS: Mapping[str, str] = {"expected": "false_alarm", "errors": "verdict"}

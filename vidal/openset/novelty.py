@@ -73,8 +73,8 @@ class Novelty:
         if unknown_of(pool) is not None:
             return ()
         return (
-            "Novelty: no unknown object is labelled yet; detections are compared with the known"
-            " objects that are.",
+            "Novelty: the detector finds no labelled unknown object yet; detections are compared with"
+            " the known objects that are labelled.",
         )
 
     def _values(self, pool: Pool) -> ScoreArray:

@@ -275,12 +275,15 @@ def _rate(name: str, value: Any) -> float:
     text = str(value).strip()
     if isinstance(value, str):
         unit = next((u for u in ("min", "s") if name in _SECONDS and text.endswith(u)), "")
+        plain = text.removesuffix(unit)
         try:
-            number = float(text.removesuffix(unit)) * _UNITS.get(unit, 1)
+            number = float(plain) * _UNITS.get(unit, 1)
         except ValueError:
+            number = None
+        if not plain.isascii() or "_" in plain:  # Python's own ways to write numbers
             number = None
     numeric = isinstance(number, Real) and not isinstance(number, bool)
     if not numeric or number > _LARGEST:
         kind = "seconds" if name in _SECONDS else "a number of boxes"
         raise UsageError(f"cost: {name} {value!r} is not {kind}.", hint=_EXAMPLE)
-    return float(number)
+    return float(number) + 0.0  # -0 is 0

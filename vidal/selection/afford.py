@@ -33,13 +33,10 @@ def with_known(pool: Pool, history: History) -> Pool:
 def afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int]:
     """Positions that a budget in boxes or time pays for, and how many were drawn at random."""
     budget = plan.budget
-    costs = plan.cost.of_frames(budget, *expected_boxes(pool))
+    known, unknown = expected_boxes(pool)
+    costs = plan.cost.of_frames(budget, known, unknown)
     if len(pool) and not costs.any():
-        raise BudgetError(
-            budget.text,
-            "no object is expected in any frame, so that boxes do not tell how many frames to take",
-            hint="Give a number of frames or a time, or lower the threshold of detections.",
-        )
+        raise _nothing_counts(plan, bool(known.any() or unknown.any()))
     positions, drawn = select_within(
         plan.selector, pool, costs, budget.amount, rng, share=plan.random_share, gap=plan.gap
     )
@@ -52,6 +49,22 @@ def afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int
             hint="Raise the budget.",
         )
     return positions, drawn
+
+
+def _nothing_counts(plan: QueryPlan, objects: bool) -> BudgetError:
+    """No frame costs anything; whether objects are expected there at all."""
+    if objects:
+        return BudgetError(
+            plan.budget.text,
+            f"no frame is expected to cost anything (at {plan.cost.text}), so that it does not tell"
+            " how many frames to take",
+            hint="Give a number of frames, or other rates of cost.",
+        )
+    return BudgetError(
+        plan.budget.text,
+        "no object is expected in any frame, so that boxes do not tell how many frames to take",
+        hint="Give a number of frames, or lower the threshold of detections.",
+    )
 
 
 def expected_cost(cost: Cost, pool: Pool, positions: IntArray) -> Spent | None:

@@ -73,8 +73,14 @@ def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def unused_budget(plan: QueryPlan, spent: Spent | None) -> tuple[str, ...]:
-    """A remark where a budget in boxes or time would have paid for more than there was."""
+def unused_budget(plan: QueryPlan, spent: Spent | None, selectable: int) -> tuple[str, ...]:
+    """A remark where a budget in boxes or time would have paid for more than there was.
+
+    Args:
+        plan: its budget is read.
+        spent: what the chosen frames are expected to cost.
+        selectable: how many frames were not labelled.
+    """
     unit = plan.budget.unit
     if unit == "frames" or spent is None or not spent.frames:
         return ()
@@ -82,11 +88,14 @@ def unused_budget(plan: QueryPlan, spent: Spent | None) -> tuple[str, ...]:
     if left < spent.of(unit) / spent.frames:
         return ()
     used = f"{spent.boxes:,.0f} boxes" if unit == "boxes" else duration(spent.seconds)
-    return (
-        f"The chosen frames are expected to cost {used} of the budget of {plan.budget.text}: of the"
-        " others none that fits could be chosen (neighbours of chosen and labelled frames are"
-        " excluded, --gap).",
+    why = (
+        "there are no others"
+        if spent.frames >= selectable
+        else "of the others none that fits could be chosen (neighbours of chosen and labelled"
+        " frames are excluded, --gap)"
     )
+    words = f"The chosen frames are expected to cost {used} of the budget of {plan.budget.text}"
+    return (f"{words}: {why}.",)
 
 
 def versions() -> dict[str, str]:

@@ -189,7 +189,7 @@ def _result(
         remarks = (*remarks, expected_sentence(expected))
     if choice.balance is not None:
         remarks = (*remarks, choice.balance.sentence)
-    short = unused_budget(plan.query, choice.spent)
+    short = unused_budget(plan.query, choice.spent, prepared.selectable)
     return SelectionResult(
         query=choice.query,
         clips=found.clips,

@@ -56,6 +56,20 @@ def raw(record: Record) -> sqlite3.Connection:
     return sqlite3.connect(record._path, isolation_level=None)
 
 
+def test_a_query_that_was_taken_back_is_not_counted_among_those_before(record):
+    assert record.asked_before() == 0
+    record.add_query(a_query(0, [("a", 1)]), "random", {})
+    record.answer({"a": labels([(1, 0)])})
+    record.add_query(a_query(1, [("a", 3)]), "random", {})
+    assert record.asked_before() == 2
+    record.withdraw()
+    assert record.asked_before() == 1
+    record.add_query(a_query(2, [("a", 5), ("a", 7)]), "random", {})
+    record.answer({"a": labels([(5, 0)], labelled=[5])})
+    record.withdraw()  # of this one a frame is answered: it was a round
+    assert [record.asked_before(number) for number in (0, 1, 2, 3, None)] == [0, 1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("clip", ["t", "v"])
 def test_a_frame_of_a_clip_that_is_set_aside_can_never_be_queried(record, clip):
     with pytest.raises(sqlite3.IntegrityError, match="only frames of training clips"):

@@ -27,6 +27,7 @@ def test_rates_are_read_from_a_line_and_from_a_mapping():
     assert parse_cost("frame=3s, box=0.15min,unknown=0.5") == wanted
     assert Cost.of({"frame": 3, "seconds_per_box": 9, "known": 1, "unknown": "0.5"}) == wanted
     assert parse_cost("box=5") == Cost(box=5)
+    assert parse_cost("unknown=-0").text.endswith("an unknown object counts 0")
     assert Cost.of({}) == Cost()
 
 
@@ -38,6 +39,8 @@ def test_rates_are_read_from_a_line_and_from_a_mapping():
         ("box=7s,box=8s", "given twice"),
         ("box=7x", "is not seconds"),
         ("unknown=1s", "is not a number of boxes"),
+        ("box=1_0", "is not seconds"),
+        ("box=\u0663", "is not seconds"),
         ("box=-1", "negative or not finite"),
         ("box=nan", "negative or not finite"),
         ("frame=1e400", "is not seconds"),

@@ -96,6 +96,13 @@ def test_budgets_that_pay_for_nothing_or_that_nothing_uses_up_are_refused_by_nam
             pool.with_columns(expected_objects=np.zeros((len(pool), 4))),
             generator(),
         )
+    with pytest.raises(BudgetError, match=r"no frame .* to cost anything \(at .* counts 0\)"):
+        afforded(a_plan("9boxes", cost=Cost(known=0)), pool, generator())
+    with pytest.raises(BudgetError, match="to cost anything"):
+        afforded(a_plan("9min", cost=Cost(frame=0, known=0)), pool, generator())
+    only = with_known(pool, history((0, 3, 0)))
+    with pytest.raises(BudgetError, match="to cost anything"):
+        afforded(a_plan("9boxes", cost=Cost(unknown=0)), only, generator())
     with pytest.raises(BudgetError, match="no object is expected in any frame"):
         afforded(
             a_plan("9boxes"),
