@@ -73,8 +73,8 @@ class Novelty:
         if unknown_of(pool) is not None:
             return ()
         return (
-            "Novelty: the detector finds no labelled unknown object yet; detections are compared with"
-            " the known objects that are labelled.",
+            "Novelty: the detector finds no labelled unknown object yet; detections are compared"
+            " with the known objects that are labelled.",
         )
 
     def _values(self, pool: Pool) -> ScoreArray:
