@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ from vidal.assemble.campaign import plan_round
 from vidal.assemble.selection import SelectionJob
 from vidal.campaign.as_asked import told_selection
 from vidal.campaign.folder import Campaign
+from vidal.errors import BudgetError
+from vidal.query.budget import Budget
 
 
 def plan_told(campaign: Campaign, number: int) -> SelectionJob:
@@ -17,14 +20,15 @@ def plan_told(campaign: Campaign, number: int) -> SelectionJob:
 
     Rates of cost and the tracker's files are those of the configuration now: rates may be changed
     afterwards, and files may have moved. Of rounds that an older version of vidal selected only
-    the strategy is known; its options are those of the configuration where it is still the same.
+    the strategy is known, and the budget where the query's file is there; all else is as the
+    configuration says.
 
     Raises:
         UsageError: as ``plan_round``.
     """
     then = told_selection(campaign, number)
     if then is None:
-        then = _strategy(campaign, number)
+        then = {**_strategy(campaign, number), **_budget(campaign, number)}
     return plan_round(
         replace(campaign, config=campaign.config.changed(selection=then)), number=number
     )
@@ -39,3 +43,13 @@ def _strategy(campaign: Campaign, number: int) -> dict[str, Any]:
     if campaign.newest_model(before=number) is None:
         return {"initial_strategy": name}
     return {"strategy": name, "options": {}}
+
+
+def _budget(campaign: Campaign, number: int) -> dict[str, Any]:
+    """Of a round, as the file of its query states it; nothing where there is no such file."""
+    try:
+        text = json.loads((campaign.query(number) / "query.json").read_text("utf-8"))
+        budget = Budget.parse(str(text["budget"]["text"])).text
+    except (OSError, ValueError, LookupError, TypeError, BudgetError):
+        return {}
+    return {"budget": budget, "initial": budget}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidal.types import BoolArray, IntArray, ScoreArray
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,12 @@ def share(part: int, whole: int) -> str:
         return "–"
     percent = 100 * part / whole
     return f"{percent:.0f} %" if percent >= 9.5 else f"{percent:.2g} %"
+
+
+def tile(number: int, noun: str, nouns: str = "") -> tuple[str, str]:
+    """A key figure and what it counts: ``("1", "likely miss")``; see ``counted``."""
+    figure, _, words = counted(int(number), noun, nouns).partition(" ")
+    return figure, words
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -146,7 +146,7 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
     """(figure, what it counts) for the row of key figures."""
     used = len({ref.clip for ref in result.query.frames})
     tiles = [
-        (f"{len(result.query):,}", "frames selected"),
+        figures.tile(len(result.query), "frame selected", "frames selected"),
         (f"{used:,} of {len(result.clips):,}", "clips with selected frames"),
     ]
     if evidence.detected:
@@ -154,12 +154,13 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
         counts = np.bincount(np.concatenate(kinds), minlength=len(STYLES))
         tiles.append((f"{counts[list(DETECTED)].sum():,}", "detections in these frames"))
         if evidence.estimated:
-            tiles.append((f"{counts[ALARM]:,}", "likely false alarms"))
-            tiles.append((f"{counts[MISS]:,}", "likely misses"))
+            tiles.append(figures.tile(counts[ALARM], "likely false alarm"))
+            tiles.append(figures.tile(counts[MISS], "likely miss", "likely misses"))
         if counts[LIKELY_UNKNOWN]:
-            tiles.append((f"{counts[LIKELY_UNKNOWN]:,}", "likely unknown objects"))
+            tiles.append(figures.tile(counts[LIKELY_UNKNOWN], "likely unknown object"))
         if counts[UNKNOWN_OBJECT]:
-            tiles.append((f"{counts[UNKNOWN_OBJECT]:,}", "annotated as unknown objects"))
+            one, many = (f"annotated as {each}" for each in ("unknown object", "unknown objects"))
+            tiles.append(figures.tile(counts[UNKNOWN_OBJECT], one, many))
     if result.expected_cost is not None:
         tiles.append((duration(result.expected_cost.seconds), "expected to annotate them"))
     if result.skipped:

@@ -99,3 +99,9 @@ def test_times_read_as_a_clock(seconds, text):
 )
 def test_shares_have_two_significant_digits(part, whole, text):
     assert figures.share(part, whole) == text
+
+
+def test_a_key_figure_of_one_is_singular():
+    assert figures.tile(1, "likely miss", "likely misses") == ("1", "likely miss")
+    assert figures.tile(2, "likely miss", "likely misses") == ("2", "likely misses")
+    assert figures.tile(1200, "likely unknown object") == ("1,200", "likely unknown objects")
