@@ -5,7 +5,8 @@
     python tools/shift_checks.py longer --out simulation-scenes-shift-full --steps 288 \\
         --runs random-r-0,expected-errors-0 --results longer.json
 
-``against`` compares finished runs with other baselines than `random-r`, paired. ``longer`` fits the
+``against`` compares finished runs with other baselines than `random-r`, paired (``--first-seed 8``
+= runs of the seeds 8 to 15, which `vidal simulate --seeds 16` adds). ``longer`` fits the
 labels that runs ended with anew from the deployed model, with more steps, and judges that; what is
 in ``--results`` already is not fitted again.
 """
@@ -15,13 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from vidal.assemble.simulation import SimulationPlan, plan_simulation, told
+from vidal.assemble.simulation import SimulationPlan, machine, plan_simulation, told
 from vidal.campaign.accuracy import judge_model
 from vidal.campaign.config import load_config
 from vidal.campaign.fitting import labelled_frames
@@ -31,6 +33,7 @@ from vidal.detect.spec import DetectorSpec
 from vidal.evaluate.summary import summarise
 from vidal.evidence.gather import EvidencePlan
 from vidal.selection.draws import START, TRAIN, step_rng
+from vidal.selection.notes import versions
 from vidal.simulation.runs import open_simulated, rendered
 from vidal.simulation.simulate import Here, Unwatched
 from vidal.store.atomic import write_text
@@ -39,17 +42,28 @@ REFIT = 99
 """Number of the round that a longer training draws its random numbers as."""
 
 
-def against(plan: SimulationPlan, baselines: list[str]) -> None:
+def against(plan: SimulationPlan, baselines: list[str], results: Path | None) -> None:
     """Differences at every budget, with intervals and the uncorrected p over seeds."""
     result = told(plan)
+    means: dict[str, list[float]] = {}
+    differences: list[dict[str, Any]] = []
     for baseline in baselines:
         rng = np.random.default_rng(0)
         lines = summarise(result.rows, rng, baseline=baseline, scores=result.scores).lines
         for line in lines:
             other = line.comparison
+            if line.strategy in plan.strategies:
+                means[line.strategy] = [each.value for each in line.values]
             if other is not None and line.strategy in plan.strategies:
+                rounds = [{"value": d.value, "low": d.low, "high": d.high} for d in other.rounds]
+                pair = {"strategy": line.strategy, "baseline": baseline}
+                differences.append({**pair, "rounds": rounds, "p_seeds": other.p_seeds})
                 spans = [f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in other.rounds[1:]]
                 print(line.strategy, "against", baseline, *spans, f"p {other.p_seeds:.3f}")
+    if results is not None:
+        head = {"seeds": list(plan.seeds), "machine": machine(), "versions": dict(versions())}
+        whole = {**head, "ap50": means, "differences": differences}
+        write_text(results, json.dumps(whole, indent=1, allow_nan=False) + "\n")
 
 
 def longer(plan: SimulationPlan, run: str, steps: int) -> dict[str, Any]:
@@ -104,6 +118,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/scenes-shift-full.yaml"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--strategies", default="expected-errors")
     parser.add_argument("--baselines", default="random-r")
@@ -123,7 +138,9 @@ def main() -> None:
         all_data=False,
     )
     if asked.what == "against":
-        against(plan, baselines)
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        against(replace(plan, seeds=tuple(seeds)), baselines, asked.results)
+        return
     all_longer(plan, list(filter(None, asked.runs.split(","))), asked.steps, asked.results)
 
 
