@@ -111,7 +111,7 @@ def test_known_only_asks_otherwise_where_unknown_objects_are_labelled(done):
 def test_the_table_the_report_and_the_files_tell_of_unknown_objects(done, tmp_path):
     result = done[1]
     text = "\n".join(table(result))
-    assert "unknown objects, with 95 % intervals:" in text
+    assert "known and unknown, with 95 % intervals:" in text
     assert "query precision" in text
     line = next(e for e in result.as_dict()["summary"] if e["strategy"] == "entropy-known")
     precision = line["unknown_objects"]["query_precision"]

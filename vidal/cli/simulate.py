@@ -169,7 +169,7 @@ def _unknown(lines: Sequence[Summary], baseline: str) -> list[str]:
             away = None if cell is None else cell.difference
             row.append("" if away is None else with_span(away, signed=True))
         rows.append(row)
-    return ["", "unknown objects, with 95 % intervals:", *_columns(rows)]
+    return ["", "known and unknown, with 95 % intervals:", *_columns(rows)]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -33,7 +33,7 @@ from vidal.evaluate.resampling import (
 from vidal.evaluate.terms import FRAMES, Terms
 
 QUERY_PRECISION = "query precision"
-UNKNOWN_PER_FRAME = "unknown objects a frame"
+UNKNOWN_PER_FRAME = "unknown a pick"
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def _drawn_pool(config: ImagesConfig, labels: IntArray, known: int, seed: int) -
     except ValueError as error:
         raise UsageError(
             f"data.noise: {error}.",
-            hint="Lower data.pool, or data.known: classes that are not known are the noise.",
+            hint="Lower the noise, data.pool or data.known: other classes are the noise.",
         ) from error
 
 

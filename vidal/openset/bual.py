@@ -28,7 +28,7 @@ from vidal.errors import UsageError
 from vidal.openset.checks import finite, known_probs, numbers
 from vidal.openset.items import frame_scores, reasons
 from vidal.protocols import Trunk
-from vidal.query.pools import regions_of
+from vidal.query.pools import items_of, regions_of
 from vidal.query.regions import Fold
 from vidal.query.uncertainty import certainty, entropy, margin
 from vidal.types import Explanation, IntArray, Learned, Pool, ScoreArray
@@ -157,9 +157,10 @@ class Bual:
     """Doubtful detections, by a classifier that was taught to be sure of unknown objects (BUAL).
 
     On images the copy is trained end to end, as in the paper. On video only a hidden layer moves,
-    and the method lives on features that drift: open_set.md (group map) calls it weak there. A
-    first round asks by the copy's doubt alone. Items that the auxiliary classifier takes for
-    unknown come last.
+    and the method lives on features that drift: it is weak there. A first round, in which no
+    unknown object is labelled, asks by the copy's doubt alone. Where labels came by other ways than
+    queries, the share of known objects among them stands for the precision of the last query (our
+    reading). Items that the auxiliary classifier takes for unknown come last.
 
     Attributes:
         kind: of confidence, lc (least confidence), margin or entropy.
@@ -241,7 +242,7 @@ class Bual:
     def _values(self, pool: Pool) -> ScoreArray:
         """(N,) with those that are taken for unknown behind all others, the surest last."""
         parts, regions = self._parts(pool), regions_of(pool)
-        values = self._weighed(parts, _last(pool.precisions))
+        values = self._weighed(parts, _precision(pool))
         out = np.asarray(regions.columns.get("bual.rejected", np.zeros(len(regions))), np.bool_)
         if not out.any():
             return values
@@ -265,7 +266,15 @@ class Bual:
         return -(min_max(n) + (1.0 if self.weights == "equal" else r) * min_max(p))
 
 
-def _last(precisions: tuple[float, ...]) -> float | None:
-    """r of the last query that found anything; None in a first round."""
-    found = [each for each in precisions if np.isfinite(each)]
-    return found[-1] if found else None
+def _precision(pool: Pool) -> float | None:
+    """r: of the last answered query that found anything, else of all that is labelled.
+
+    The latter where labels came by other ways than queries; None in a first round, in which no
+    unknown object is labelled.
+    """
+    found = [each for each in pool.precisions if np.isfinite(each)]
+    if found:
+        return found[-1]
+    labelled = items_of(pool).objects()
+    unknown = int((labelled.answers == labelled.unknown).sum())
+    return 1 - unknown / len(labelled) if unknown else None

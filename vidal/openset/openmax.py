@@ -26,8 +26,8 @@ from vidal.types import Explanation, IntArray, Items, Pool, ScoreArray
 LEAST = 3
 """Distances that a distribution is fitted to."""
 
-_NO_SPREAD = 1e-200
-"""Below it a difference of distances is none; its inverse is still a number."""
+_NO_SPREAD = 4 * float(np.finfo(np.float64).eps)
+"""Of distances, as a share of the largest: what rounding alone makes of equal ones."""
 
 _TIE = 1e-9
 """Weight of what orders equals: the largest probability of a class."""
@@ -71,7 +71,7 @@ def weibull_fit(distances: NDArray[Any], tail: int = 20) -> ScoreArray:
         raise ValueError(f"distances that are not finite, or a tail of {tail}")
     values = values[-tail:]
     logs = np.log1p(values - values[:1])  # of x = d + 1 - shift
-    if len(values) < LEAST or logs[-1] < _NO_SPREAD:
+    if len(values) < LEAST or logs[-1] <= _NO_SPREAD * (1 + values[-1]):
         return np.zeros(3)
     shape = _shape(logs - logs[-1])
     scale = np.exp(logs[-1] + np.log(np.exp(shape * (logs - logs[-1])).mean()) / shape)

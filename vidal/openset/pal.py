@@ -30,7 +30,7 @@ from vidal.openset.one_vs_all import LEAST, ova_entropy
 from vidal.openset.one_vs_all import ova_loss as ova_loss
 from vidal.openset.one_vs_all import ova_probs as ova_probs
 from vidal.protocols import Trunk
-from vidal.query.pools import regions_of
+from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.types import BoolArray, Explanation, IntArray, Learned, Pool, ScoreArray
@@ -166,12 +166,13 @@ def _budgeted(un: NDArray[Any], budget: int) -> ScoreArray:
 class ProgressivePal:
     """Known objects, and a few unknown ones on purpose, by one-vs-all heads (progressive PAL).
 
-    A first round asks for four fifths of low scores and one fifth of high ones; later rounds mostly
-    for what is predicted known. The public code never trains its weight network: the inner step is
-    an ordinary step of the optimizer, and the gradients are cleared before the outer loss. Here the
-    inner step is functional, and the outer gradient reaches the network. On video, what is trained
-    is a hidden layer on the detector's features: the losses do not shape these. The separate
-    classifier of the paper is the one in use.
+    A first round, in which no unknown object is labelled and no query answered, asks for four
+    fifths of low scores and one fifth of high ones; later rounds mostly for what is predicted
+    known. The public code never trains its weight network: the inner step is an ordinary step of
+    the optimizer, and the gradients are cleared before the outer loss. Here the inner step is
+    functional, and the outer gradient reaches the network. On video, what is trained is a hidden
+    layer on the detector's features: the losses do not shape these. The separate classifier of the
+    paper is the one in use.
 
     Attributes:
         mu: weight of the one-vs-all part of the score (0.6 by the authors' command).
@@ -210,7 +211,7 @@ class ProgressivePal:
         un, out = self._values(pool), self._unknown(pool)
 
         def rule(count: int) -> IntArray:
-            if pool.precisions:
+            if _later(pool):
                 return picks_later(un, out, count, self.known_share)
             return picks_first(un, count, self.low_share)
 
@@ -240,9 +241,15 @@ class ProgressivePal:
             regions.column("progressive-pal.positive"),
             regions.column("progressive-pal.weights"),
             self.mu,
-            self._unknown(pool) if pool.precisions else None,
+            self._unknown(pool) if _later(pool) else None,
             self.kind,
         )
 
     def _unknown(self, pool: Pool) -> BoolArray:
         return np.asarray(regions_of(pool).column("progressive-pal.unknown"), np.bool_)
+
+
+def _later(pool: Pool) -> bool:
+    """Whether the first round is over: a query was answered, or an unknown object is labelled."""
+    items = items_of(pool)
+    return bool(pool.precisions) or bool((items.answers == items.unknown).any())

@@ -163,7 +163,7 @@ def test_unknown_objects_are_told_with_paired_differences_where_some_were_met():
     assert precision.difference.value == pytest.approx(0.3)
     assert precision.difference.n == 2
     assert precision.difference.low < 0.3 < precision.difference.high
-    found = lines["kept"]["unknown objects a frame"]
+    found = lines["kept"]["unknown a pick"]
     assert found.value.value == pytest.approx(0.5)
     assert found.difference.value == pytest.approx((0 - 2 + 1 - 4) / 2)
     assert lines["random-r"]["query precision"].difference is None

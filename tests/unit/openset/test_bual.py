@@ -1,6 +1,7 @@
 """BUAL: formulas by hand, what is told at random, and a copy that tells unknown objects apart."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,12 +179,20 @@ def test_without_precision_no_auxiliary_classifier_is_the_copy_alone(form):
 
 
 def test_a_first_round_asks_by_the_copy_alone():
-    problem = planted(precisions=())
+    problem = planted(precisions=(), unknown_labelled=0)
     pool = problem.completed(Bual(kind="lc"))
     order = np.argsort(pool.regions.columns["bual.negative"], kind="stable")
-    kept = ~pool.regions.columns["bual.rejected"][order]
     values = Bual(kind="lc").score(pool)[order]
-    assert (np.diff(values[kept]) <= 1e-12).all()
+    assert (np.diff(values) <= 1e-12).all()
+
+
+def test_without_queries_the_share_of_known_objects_among_the_labels_stands_for_their_precision():
+    by_labels = planted(precisions=()).completed(Bual())
+    known = (by_labels.items.answers < by_labels.items.unknown).mean()
+    told = replace(by_labels, precisions=(float(known),))
+    np.testing.assert_array_equal(Bual().score(by_labels), Bual().score(told))
+    other = replace(by_labels, precisions=(0.05,))
+    assert not np.array_equal(Bual().score(by_labels), Bual().score(other))
 
 
 def test_reasons_say_both_confidences():

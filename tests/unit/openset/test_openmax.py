@@ -172,3 +172,8 @@ def test_logits_that_are_no_numbers_are_refused():
     pool = image_pool(np.zeros((3, 4)), np.zeros((0, 4)), np.zeros(0, np.int64), np.eye(4))
     with pytest.raises(UsageError, match="NaN"):
         OpenMax().purity(pool.items, broken)
+
+
+def test_what_rounding_makes_of_equal_distances_is_no_spread():
+    assert weibull_fit(np.array([1, 1, 1 + 1e-15]), tail=3).tolist() == [0, 0, 0]
+    assert weibull_fit(np.array([1, 1, 1 + 1e-9]), tail=3)[0] > 0

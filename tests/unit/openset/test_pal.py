@@ -1,6 +1,7 @@
 """Progressive PAL: formulas by hand, quotas, and a weight network whose gradient is a real one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,17 @@ def test_later_rounds_ask_for_known_objects_and_the_closed_set_method_does_not()
     assert found > problem.share_of_known + 0.3
     closed = RegionScore("margin", aggregate="max", background=False)
     assert found > precision_of(problem, own, closed)
+
+
+def test_labels_of_unknown_objects_end_the_first_round_wherever_they_come_from():
+    strategy = ProgressivePal(gap=0)
+    first = planted(precisions=(), unknown_labelled=0).completed(strategy)
+    later = planted(precisions=()).completed(strategy)
+    told = replace(later, precisions=(0.5,))
+    picks = [strategy.select(each, 30, np.random.default_rng(0)) for each in (later, told)]
+    np.testing.assert_array_equal(*picks)
+    low = np.argsort(strategy.score(first), kind="stable")[:24]
+    assert set(low) <= set(strategy.select(first, 30, np.random.default_rng(0)))
 
 
 def test_unknown_objects_are_asked_for_on_purpose():
