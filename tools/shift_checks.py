@@ -30,7 +30,8 @@ from vidal.campaign.fitting import labelled_frames
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.training import LabelledFrames, starting_detector
 from vidal.detect.spec import DetectorSpec
-from vidal.evaluate.summary import summarise
+from vidal.evaluate.intervals import Interval
+from vidal.evaluate.summary import Summary, summarise
 from vidal.evidence.gather import EvidencePlan
 from vidal.selection.draws import START, TRAIN, step_rng
 from vidal.selection.notes import versions
@@ -46,6 +47,7 @@ def against(plan: SimulationPlan, baselines: list[str], results: Path | None) ->
     """Differences at every budget, with intervals and the uncorrected p over seeds."""
     result = told(plan)
     means: dict[str, list[float]] = {}
+    unknown: dict[str, Any] = {}
     differences: list[dict[str, Any]] = []
     for baseline in baselines:
         rng = np.random.default_rng(0)
@@ -54,16 +56,35 @@ def against(plan: SimulationPlan, baselines: list[str], results: Path | None) ->
             other = line.comparison
             if line.strategy in plan.strategies:
                 means[line.strategy] = [each.value for each in line.values]
+                if line.unknown:
+                    unknown[line.strategy] = {n: _span(c.value) for n, c in line.unknown.items()}
             if other is not None and line.strategy in plan.strategies:
-                rounds = [{"value": d.value, "low": d.low, "high": d.high} for d in other.rounds]
+                rounds = [_span(each) for each in other.rounds]
                 pair = {"strategy": line.strategy, "baseline": baseline}
-                differences.append({**pair, "rounds": rounds, "p_seeds": other.p_seeds})
+                differences.append(
+                    {**pair, "rounds": rounds, "p_seeds": other.p_seeds, **_unknown(line)}
+                )
                 spans = [f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in other.rounds[1:]]
                 print(line.strategy, "against", baseline, *spans, f"p {other.p_seeds:.3f}")
+                print("  ", *(f"{n} {_words(c.difference)}" for n, c in line.unknown.items()))
     if results is not None:
         head = {"seeds": list(plan.seeds), "machine": machine(), "versions": dict(versions())}
-        whole = {**head, "ap50": means, "differences": differences}
+        whole = {**head, "ap50": means, "unknown": unknown, "differences": differences}
         write_text(results, json.dumps(whole, indent=1, allow_nan=False) + "\n")
+
+
+def _span(found: Interval) -> dict[str, float]:
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _words(found: Interval | None) -> str:
+    return "" if found is None else f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _unknown(line: Summary) -> dict[str, Any]:
+    """Paired differences in query precision and unknown objects; empty without unknown objects."""
+    found = {n: _span(c.difference) for n, c in line.unknown.items() if c.difference is not None}
+    return {"unknown": found} if found else {}
 
 
 def longer(plan: SimulationPlan, run: str, steps: int) -> dict[str, Any]:
