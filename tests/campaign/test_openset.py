@@ -116,7 +116,7 @@ def test_the_table_the_report_and_the_files_tell_of_unknown_objects(done, tmp_pa
     line = next(e for e in result.as_dict()["summary"] if e["strategy"] == "entropy-known")
     precision = line["unknown_objects"]["query_precision"]
     assert precision["n"] == precision["difference"]["n"] == 1
-    assert line["unknown_objects"]["unknown_objects_a_frame"]["value"] > 0
+    assert line["unknown_objects"]["unknown_a_pick"]["value"] > 0
     assert json.dumps(result.as_dict(), allow_nan=False)
     write_simulation_report(result, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text("utf-8")

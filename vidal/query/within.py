@@ -115,7 +115,8 @@ def _select(
 def _long_enough(ask: _Ask, costs: ScoreArray, limit: Fraction) -> tuple[IntArray, Walk]:
     """An order in which the walk ends, or all of it that there is."""
     frames, mean = len(costs), float(costs.mean())
-    count = frames if not mean else min(frames, math.floor(float(limit) / mean) + 1)
+    reach = float(limit) / mean if mean else math.inf  # infinite of a cost next to none, too
+    count = math.floor(reach) + 1 if reach < frames else frames
     while True:
         order = ask(count)
         found = walk(order, costs, limit)

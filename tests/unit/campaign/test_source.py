@@ -59,14 +59,14 @@ def test_a_clip_is_in_one_split_and_the_order_of_clips_does_not_matter(
 ):
     clips = [a_clip(f"c{i:02d}-00000000") for i in range(count)]
     config = SplitConfig(test=test, validation=validation, seed=seed)
-    if count == 2 and test and validation:
-        with pytest.raises(UsageError, match="none of 2 clips"):
+    wanted, aside = (max(1, round(share * count)) if share else 0 for share in (test, validation))
+    if wanted + aside >= count:
+        with pytest.raises(UsageError, match=f"none of {count} clips"):
             split_clips(clips, config)
         return
     splits = split_clips(clips, config)
     assert set(splits) == {clip.id for clip in clips}
     assert splits == split_clips(clips[::-1], config)
-    wanted = max(1, round(test * count)) if test else 0
     assert list(splits.values()).count("test") == wanted
 
 

@@ -141,6 +141,11 @@ def test_the_expected_cost_is_never_above_the_budget(costs, limit, share, gap):
         assert sum((Fraction(values[pos]) for pos in positions), Fraction(0)) <= limit
 
 
+def test_frames_that_cost_next_to_nothing_all_fit():
+    taken, _ = chosen(RoundRobin(Rising(), 0), frames_of(3), np.full(3, 2e-311), 1)
+    assert sorted(taken.tolist()) == [0, 1, 2]
+
+
 def test_an_empty_pool_and_an_empty_budget_give_nothing():
     assert chosen(RoundRobin(Rising(), 0), frames_of(0), np.zeros(0), 5)[0].tolist() == []
     assert chosen(RoundRobin(Rising(), 0), frames_of(3), np.ones(3), 0)[0].tolist() == []
