@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from tests.campaign.test_shift import Silent, one_thread
 from vidal.assemble.campaign import plan_round
 from vidal.assemble.simulation import plan_simulation, simulate
 from vidal.campaign.config import load_config, parse_config
@@ -15,7 +15,6 @@ from vidal.campaign.folder import open_campaign
 from vidal.campaign.history import history_of
 from vidal.campaign.loop import prepare_round
 from vidal.cli.simulate import table
-from vidal.engine import LocalEngine
 from vidal.errors import EvidenceMissing, UsageError
 from vidal.report.simulation import write_simulation_report
 from vidal.selection.run import run_selection
@@ -47,22 +46,6 @@ VALUES = {
     "workers": 1,
 }
 WANTED = ["entropy", *VALUES["simulation"]["variants"]]
-
-
-class Silent:
-    def begin(self, title, names, units):
-        return lambda item, done, total: None
-
-    def finish(self, item):
-        pass
-
-    def end(self):
-        pass
-
-
-def one_thread(items, *, heavy, listener=None):
-    torch.set_num_threads(1)
-    return LocalEngine(listener)
 
 
 @pytest.fixture(scope="module")
