@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vidal.campaign.answer_files import AnswerFile, check_classes, count_rows, unknown_boxes
 from vidal.campaign._sql import rows_of
+from vidal.campaign.answer_files import AnswerFile, check_classes, count_rows, unknown_boxes
 from vidal.campaign.asking import CONTEXT, EMPTY, LOST, SURE, UNANSWERED, UNCHANGED, Asking, Rules
 from vidal.campaign.clips import Found
 from vidal.campaign.entries import FrameStates
