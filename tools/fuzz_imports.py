@@ -139,7 +139,8 @@ def recorded(rows: dict[str, list[Any]]) -> dict[tuple[str, int], list[tuple[str
 
 def same(mine: list[tuple[str, Any]], theirs: list[tuple[str, Any]]) -> bool:
     """Whether two lists of objects are one, in any order."""
-    left = [(label if label in CLASSES else "?", box) for label, box in theirs]
+    known = {name.casefold(): name for name in CLASSES}
+    left = [(known.get(label.casefold(), "?"), box) for label, box in theirs]
     for label, box in mine:
         at = next(
             (

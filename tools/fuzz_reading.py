@@ -106,6 +106,7 @@ def _task(data: bytes) -> Iterator[Said]:
             for frame in range(at, max(after, at + 1)) if not hidden else ():
                 share = (frame - at) / (after - at) if after > at else 0
                 between = tuple(a + share * (b - a) for a, b in zip(box, other, strict=True))
+                between = between if share else box
                 found.setdefault(frame, []).append((track.attrib["label"], between))
     for frame, objects in found.items():
         yield Said(f"{name}_{frame:06d}", objects)
@@ -130,11 +131,17 @@ def _coco(files: dict[str, bytes], _: tuple[int, int]) -> Iterator[Said]:
 
 
 def _percent(value: dict[str, Any], size: tuple[int, int]) -> tuple[float, ...]:
-    if value.get("rotation"):
-        raise Unclear("a turned box")
-    x, y, w, h = (float(value[name]) for name in ("x", "y", "width", "height"))
-    (width, height) = size
-    return x * width / 100, y * height / 100, (x + w) * width / 100, (y + h) * height / 100
+    """Corners in pixels; of a box that is turned about its top left corner, its extent."""
+    width, height = size
+    x, w = (float(value[name]) * width / 100 for name in ("x", "width"))
+    y, h = (float(value[name]) * height / 100 for name in ("y", "height"))
+    angle = math.radians(float(value.get("rotation", 0)))
+    if w <= 0 or h <= 0 or abs(math.degrees(angle)) <= 0.1:
+        return x, y, x + w, y + h
+    cos, sin = math.cos(angle), math.sin(angle)
+    xs = [a * w * cos - b * h * sin for a in (0, 1) for b in (0, 1)]
+    ys = [a * w * sin + b * h * cos for a in (0, 1) for b in (0, 1)]
+    return x + min(xs), y + min(ys), x + max(xs), y + max(ys)
 
 
 def _studio(files: dict[str, bytes], size: tuple[int, int]) -> Iterator[Said]:
@@ -163,12 +170,12 @@ def _rows(rows: Iterable[dict[str, Any]], size: tuple[int, int]) -> Iterator[Sai
         if str(row.get("id")) in seen:
             raise Unclear("several annotations")
         seen.add(str(row.get("id")))
-        marks = row.get("label") or []
-        marks = json.loads(marks) if isinstance(marks, str) else marks
         objects = []
-        for each in marks:
-            (label,) = each["rectanglelabels"]
-            objects.append((label, _percent(each, size)))
+        for value in row.values():
+            marks = json.loads(value) if isinstance(value, str) and value[:1] == "[" else value
+            for each in marks if isinstance(marks, list) else []:
+                (label,) = each["rectanglelabels"]
+                objects.append((label, _percent(each, size)))
         yield Said(str(row["image"]), objects)
 
 
@@ -193,7 +200,9 @@ def _yolo(files: dict[str, bytes], size: tuple[int, int]) -> Iterator[Said]:
             if not line.strip():
                 continue
             label, *numbers = line.split()
-            cx, cy, w, h = (float(each) for each in numbers)
+            cx, cy, w, h, *_ = (float(each) for each in numbers[:5])  # a sixth is a confidence
+            if len(numbers) > 5:
+                raise Unclear("a polygon")
             x1, y1, x2, y2 = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
             at = float(label)
             if at != int(at) or at < 0:
