@@ -239,12 +239,11 @@ def touches(box: tuple[float, ...], width: int, height: int) -> bool:
 def named_for(name: str, clip: str) -> int | None:
     """The frame of a clip (``clip0-0a1b2c3d``) that a picture is named for; None = of no such.
 
-    A name may have folders, the prefix of Label Studio's uploads, no suffix, and the clip's name
-    without its digest.
+    A name may have folders, the prefix of Label Studio's uploads, any suffix or none, and the clip's
+    name without its digest.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
-    stem = pure.stem if pure.suffix.lower() in (".jpg", ".txt", ".png") else pure.name
-    found = re.fullmatch(r"(?:[0-9a-f]{8}-)?(.+)_([0-9]+)", stem)
+    found = re.fullmatch(r"(?:[0-9a-f]{8}-)?(.+)_([0-9]+)", pure.stem)
     bare = clip.rpartition("-")[0]
     if found is None or found[1] not in (clip, bare, f"{bare}.mp4"):
         return None
