@@ -239,8 +239,8 @@ def touches(box: tuple[float, ...], width: int, height: int) -> bool:
 def named_for(name: str, clip: str) -> int | None:
     """The frame of a clip (``clip0-0a1b2c3d``) that a picture is named for; None = of no such.
 
-    A name may have folders, the prefix of Label Studio's uploads, any suffix or none, and the clip's
-    name without its digest.
+    A name may have folders, the prefix of Label Studio's uploads, any suffix or none, and the name
+    of the clip without its digest.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
     found = re.fullmatch(r"(?:[0-9a-f]{8}-)?(.+)_([0-9]+)", pure.stem)

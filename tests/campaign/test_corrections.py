@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -390,6 +393,50 @@ def test_a_correction_that_fails_half_way_changes_nothing(capsys, root, work, mo
     with pytest.raises(ZeroDivisionError):
         calls_of[call]()
     assert rows(work, *COUNTED, *HISTORY) == before
+
+
+KILLED = """
+import os, signal, sys
+from vidal.campaign import versions
+from vidal.cli import main
+real, calls = versions.set_state, []
+def dies(db, ref, state):
+    calls.append(ref)
+    real(db, ref, state)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+versions.set_state = dies
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("options", [["import", "--from", "right.json", "--replace"], ["undo"]])
+def test_a_correction_that_is_killed_did_not_happen_and_can_be_made_again(
+    capsys, root, work, options
+):
+    done(capsys, "import", work, "--from", root / "wrong.json")
+    before = rows(work, *COUNTED, *HISTORY)
+    name, *rest = options
+    command = [sys.executable, "-c", KILLED, name, str(work), *rest]
+    ended = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert rows(work, *COUNTED, *HISTORY) == before
+    rest = [root / part if part.endswith(".json") else part for part in rest]
+    done(capsys, name, work, *rest)
+    assert rows(work, *COUNTED) != {name: before[name] for name in COUNTED}
+
+
+def test_a_stale_model_of_a_round_without_labels_is_none_any_more(capsys, root, work):
+    done(capsys, "import", work, "--from", root / "wrong.json")
+    done(capsys, "train", work, "--quiet")
+    done(capsys, "undo", work)
+    names = [f"{row[0]}@{row[1]:06d}" for row in rows(work, "frames")["frames"]]
+    options = [part for name in names for part in ("--skipped", name)]
+    done(capsys, "import", work, "--from", root / "right.json", *options)
+    state = json.loads(done(capsys, "status", work, "--json"))
+    assert (state["model"], state["rounds"][0]["stale"]) == (None, False)
+    assert "vidal select" in state["next"]["command"]
+    done(capsys, "select", "--campaign", work, "--quiet", "--no-report")
 
 
 @pytest.mark.parametrize(

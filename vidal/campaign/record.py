@@ -29,7 +29,7 @@ from vidal.campaign._sql import (
 from vidal.campaign.entries import GIVEN, ClipEntry, FrameStates, Round, Split
 from vidal.campaign.migrate import check_version, set_home
 from vidal.campaign.oracle import given_query
-from vidal.campaign.versions import give
+from vidal.campaign.versions import drop_models, give
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
 from vidal.types import Annotations, Clip, FrameRef, Query
 
@@ -307,11 +307,8 @@ class Record:
                 "SELECT count(*) FROM frames WHERE round = ?", (current.number,)
             ).fetchone()[0]
             state = "answered" if kept else "withdrawn"
-            model = "model" if kept else "NULL"  # taken back whole, it has none any more
-            db.execute(
-                f"UPDATE rounds SET state = ?, model = {model} WHERE round = ?",
-                (state, current.number),
-            )
+            db.execute("UPDATE rounds SET state = ? WHERE round = ?", (state, current.number))
+            drop_models(db)
             self.event(current.number, "withdrawn", {"frames": gone, "kept": kept})
         return current
 

@@ -129,7 +129,16 @@ def give(
         if current is not None and not left:
             db.execute("UPDATE rounds SET state = 'answered' WHERE round = ?", (current.number,))
             record.event(current.number, "answered", {})
+        drop_models(db)
     return Given(len(new) + len(dropped), left, len(other), stale)
+
+
+def drop_models(db: sqlite3.Connection) -> None:
+    """Stale models of rounds without a label are none any more: nothing would fit them anew."""
+    db.execute(
+        "UPDATE rounds SET model = NULL WHERE state IN ('answered', 'withdrawn') AND NOT EXISTS"
+        " (SELECT 1 FROM frames WHERE frames.round = rounds.round AND frames.state = 'labelled')"
+    )
 
 
 def _said(tables: Mapping[str, Annotations], ref: FrameRef) -> bool:

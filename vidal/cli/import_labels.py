@@ -162,7 +162,8 @@ def _lines(done: Imported, split: str) -> list[str]:
         refs = [ref for ref, why in done.held if why == kind]
         if refs:
             words = words.format(format=done.format)
-            verb = ("waits" if len(refs) == 1 else "wait") if split == "train" else "not taken"
+            waits = split == "train" and done.round is not None
+            verb = ("waits" if len(refs) == 1 else "wait") if waits else "not taken"
             lines.append(f"  {counted(len(refs), 'frame')} {verb}: {_some(refs)}: {words}")
     lines += _before(done)
     if done.not_asked:
