@@ -44,7 +44,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fuzz_files import WRITERS, Good, damaged
+from fuzz_damage import damaged
+from fuzz_files import WRITERS, Good
 from fuzz_reading import Said, Unclear, is_object, members, named_for, said
 
 from vidal.cli import main

@@ -472,6 +472,19 @@ def test_of_several_rows_of_one_task_the_newest_counts_and_one_without_marks_is_
 
 
 @pytest.mark.parametrize(
+    "broken",
+    [[{"x": 1, "width": 3}], [{"hl_width": 3}], [None], {"x": 1}, "car", 3, [[]]],
+)
+def test_a_row_whose_marks_are_broken_is_no_empty_frame(capsys, work, tmp_path, broken):
+    rows = minimal(work)
+    rows[2]["label"] = broken
+    (tmp_path / "min.json").write_text(json.dumps(rows))
+    assert "row 2" in refused(capsys, work, tmp_path / "min.json") or "task 2" in refused(
+        capsys, work, tmp_path / "min.json"
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("a,b\n1,2\n", "no column annotation_id"),

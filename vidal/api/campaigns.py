@@ -20,7 +20,7 @@ from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
-from vidal.campaign.versions import Import, Undone, imports, undo
+from vidal.campaign.undo import Import, Undone, imports, undo
 from vidal.errors import UsageError
 from vidal.evidence.again import again
 from vidal.report import write_outputs

@@ -13,7 +13,7 @@ from vidal.cli.once import Once
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
-    from vidal.campaign.versions import Import, Undone
+    from vidal.campaign.undo import Import, Undone
 
 _LISTED = 5
 
@@ -59,7 +59,7 @@ def command(
     in one step, with `vidal import --replace`.
     """
     from vidal.campaign.status import describe
-    from vidal.campaign.versions import imports, undo
+    from vidal.campaign.undo import imports, undo
     from vidal.cli.opened import open_campaign
     from vidal.errors import UsageError
 

@@ -75,8 +75,9 @@ class Task:
 
     def _close_task(self) -> None:
         """One task of a project is told: the next begins with nothing but the labels."""
-        size = {"height": self.height, "width": self.width}
-        self.tasks.append(Task(self.fields, self.labels, self.values, source=self.source, **size))
+        told = Task(self.fields, self.labels, self.values, source=self.source)
+        told.height, told.width = self.height, self.width
+        self.tasks.append(told)
         self.fields, self.source, self.height, self.width = {}, "", 0, 0
 
     def classes(self, label_from: str | None) -> list[str]:
