@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import vidal as door
-from vidal.campaign import loop, versions
+from vidal.campaign import loop, undo, versions
 from vidal.campaign.fitting import labelled_frames, labels_digest
 from vidal.campaign.folder import locked, open_campaign
 from vidal.campaign.oracle import only
@@ -384,7 +384,8 @@ def test_a_correction_that_fails_half_way_changes_nothing(capsys, root, work, mo
             raise ZeroDivisionError
         real(db, ref, state)
 
-    monkeypatch.setattr(versions, "set_state", fails)
+    for module in (versions, undo):
+        monkeypatch.setattr(module, "set_state", fails)
     campaign = door.Campaign(work)
     calls_of = {
         "undo": campaign.undo,
@@ -397,7 +398,7 @@ def test_a_correction_that_fails_half_way_changes_nothing(capsys, root, work, mo
 
 KILLED = """
 import os, signal, sys
-from vidal.campaign import versions
+from vidal.campaign import undo, versions
 from vidal.cli import main
 real, calls = versions.set_state, []
 def dies(db, ref, state):
@@ -405,7 +406,7 @@ def dies(db, ref, state):
     real(db, ref, state)
     if len(calls) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-versions.set_state = dies
+undo.set_state = versions.set_state = dies
 main(sys.argv[1:])
 """
 
