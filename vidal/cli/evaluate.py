@@ -11,6 +11,7 @@ import click
 
 from vidal.api.watch import Console
 from vidal.cli.once import Once
+from vidal.words import counted
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--round", "number", default=None, type=int, help="Model of this round. [default: the newest]"
+)
+@click.option(
+    "--detections",
+    cls=Once,
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Of a campaign about your own detector: judge these, which no round was selected by.",
 )
 @click.option("--no-queries", is_flag=True, help="Do not judge what the campaign picked.")
 @click.option(
@@ -102,7 +110,7 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
         raise UsageError(
             "nothing to evaluate.", hint="Name a campaign, or give --videos and --labels."
         )
-    own = {"split", "number", "no_queries"}
+    own = {"split", "number", "no_queries", "detections"}
     common = {"campaign", "as_json", "quiet"}
     for option in context.command.params:
         name = option.name or ""
@@ -116,6 +124,7 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
 
 def _campaign(given: dict[str, Any], console: Console) -> Evaluation:
     from vidal.assemble.evaluation import evaluate_campaign
+    from vidal.assemble.own import NewDetections
     from vidal.cli.opened import open_campaign
 
     with open_campaign(given["campaign"]) as campaign:
@@ -124,6 +133,7 @@ def _campaign(given: dict[str, Any], console: Console) -> Evaluation:
             split=given["split"] or "test",
             number=given["number"],
             queries=not given["no_queries"],
+            new=NewDetections(given["detections"]),
             watcher=console,
         )
 
@@ -167,6 +177,7 @@ def table(evaluation: Evaluation) -> list[str]:
         coco = ", ".join(f"{n} {_number(quality.coco[n])}" for n in ("AP", "AP50", "AP75"))
         lines.append(f"COCO: {coco}")
     lines += [f"skipped {each.path}: {each.reason}" for each in quality.skipped]
+    lines += _curve_lines(evaluation)
     lines += _query_lines(evaluation)
     for told in evaluation.forecasts:
         lines += [told.sentence, *_reliability_lines(told)]
@@ -174,13 +185,27 @@ def table(evaluation: Evaluation) -> list[str]:
     return [*lines, *evaluation.notes]
 
 
+def _curve_lines(evaluation: Evaluation) -> list[str]:
+    """How good one's own detector was after each training."""
+    lines = []
+    for each in evaluation.curve:
+        when = "before any training" if each.round is None else f"trained on round {each.round}"
+        lines.append(
+            f"{when}: AP50 {_number(each.map50)}, AP50@0.5 {_number(each.map50_confident)} on"
+            f" {counted(each.frames, 'frame')}: {each.model}"
+        )
+    return lines
+
+
 def _query_lines(evaluation: Evaluation) -> list[str]:
     """One line a query of the campaign."""
     lines = []
     for number, strategy, picks in evaluation.queries:
-        parts = [f"round {number} ({strategy}): {picks.frames} frames"]
+        parts = [f"round {number} ({strategy}): {counted(picks.frames, 'frame')}"]
         if picks.false_positives is not None:
-            parts.append(f"{picks.false_positives} false alarms and {picks.misses} misses in them")
+            false = counted(picks.false_positives, "false alarm")
+            missed = counted(picks.misses or 0, "miss", "misses")
+            parts.append(f"{false} and {missed} in {'it' if picks.frames == 1 else 'them'}")
         if picks.fp_precision is not None:
             parts.append(
                 f"estimated false alarms: precision {_number(picks.fp_precision)},"
