@@ -164,10 +164,12 @@ def _detector_classes(config: CampaignConfig) -> tuple[str, ...]:
 
 def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig:
     """With classes, and with what suits the detector written out where it is named."""
+    data = config.data.model_copy(update={"classes": classes})
+    if data.detections is not None:  # vidal trains nothing, and torch is not asked for
+        return config.model_copy(update={"data": data})
     from vidal.detect.architectures import ARCHITECTURES
     from vidal.detect.load import SHIPPED
 
-    data = config.data.model_copy(update={"classes": classes})
     given = dict(config.training.given)
     name = config.detector.name
     suits = ARCHITECTURES.get("scenes-tiny" if name in SHIPPED else name)

@@ -51,14 +51,14 @@ def check_config(config: CampaignConfig) -> None:
 
 def check_backbone(config: CampaignConfig) -> None:
     """Refuse a backbone that does not fit the network that is named; ``auto`` is asked later."""
+    path, name = config.detector.backbone, config.detector.name
+    if path is None:
+        return
     from vidal.detect.architectures import ARCHITECTURES
     from vidal.detect.body import read_body
     from vidal.detect.checkpoints import load_checkpoint
     from vidal.detect.load import SHIPPED
 
-    path, name = config.detector.backbone, config.detector.name
-    if path is None:
-        return
     name = "scenes-tiny" if name in SHIPPED else name
     if name in ARCHITECTURES:
         read_body(path, name)

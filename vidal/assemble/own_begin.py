@@ -14,6 +14,7 @@ from vidal.campaign.config import CampaignConfig
 from vidal.campaign.own import configured, written
 from vidal.campaign.own_tables import stock, usable
 from vidal.campaign.source import Source
+from vidal.selection.trained import Trainer, learners_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +47,8 @@ def stock_begun(
         options = options_for_files(name, options)
         strategy = build_strategy(name, gap=chosen.gap, options=options, known=chosen.known_only)
         notes = made.check(strategy.needs, name)
+        learners = learners_of(strategy)
+        # What is learned from labels alone may come later: one frame is labelled by then.
+        Trainer(name, strategy.needs, given, config.seed, 1, learners=learners).check(1)
     skipped = [f"skipped {each.path}: {each.reason}" for each in made.skipped(clips)]
     return Stocked(written(given, folder), (*notes, *skipped))

@@ -108,7 +108,7 @@ def take_in(
         kept.append(clip)
     if not kept:
         raise NoClips(given.path, "no clip with detections")
-    notes = (*_notes(given, source, counts), *built(source.distributions, needs))
+    notes = _notes(given, source, counts, built(source.distributions, needs))
     if clips is None:
         notes = (_BARE, *notes)
     return TakenIn(tuple(kept), tuple(skipped), notes, bool(source.features), source.distributions)
@@ -317,8 +317,10 @@ def _scanned(
     return np.ones(clip.frames, dtype=np.bool_) if everything else mentioned
 
 
-def _notes(given: GivenDetections, source: DetectionFiles, counts: _Counts) -> tuple[str, ...]:
-    notes = []
+def _notes(
+    given: GivenDetections, source: DetectionFiles, counts: _Counts, more: tuple[str, ...]
+) -> tuple[str, ...]:
+    notes: list[str] = []
     if counts.silent:
         listed = given.frames == "listed" or (
             given.frames == "auto" and any(entry.listed is not None for entry in source.clips)
@@ -327,6 +329,7 @@ def _notes(given: GivenDetections, source: DetectionFiles, counts: _Counts) -> t
         count = f"{counts.silent:,} of {counted(counts.frames, 'frame')}"
         are = "is" if counts.silent == 1 else "are"
         notes.append(f"{count} {are} not in the detections: taken {taken}.")
+    notes += more
     if source.unlike_logits:
         notes.append("All scores were in [0, 1] before the sigmoid: were they logits?")
     if source.others:
