@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,11 @@ from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
 from vidal.assemble.own import NewDetections, plan_next
+from vidal.assemble.selection import device_of
 from vidal.campaign.answers import Imported
+from vidal.campaign.due import trains_round
 from vidal.campaign.folder import open_campaign
+from vidal.campaign.heartbeat import beating
 from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
@@ -144,9 +148,12 @@ class Campaign:
             transform=score_transform,
             same=truth("same_detector", same_detector),
         )
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
             coming = plan_next(campaign, new, workers=whole("workers", workers))
             job = coming.job
+            beat = stack.enter_context(beating(self.folder, "select", coming.number))
+            beat.on(device_of(job))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             write = partial(write_outputs, report=report, progress=console.writing)
             clips = campaign.clips(job.engines)
             result = again(
@@ -214,13 +221,15 @@ class Campaign:
             AwaitingAnnotation: a query waits for its answer.
             UsageError: the training diverges.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "train", trains_round(campaign)))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return train_campaign(
                 campaign,
                 epochs=epochs,
                 backbone=None if backbone is None else path_of("backbone", backbone),
                 pseudo_labels=pseudo_labels,
-                progress=Lines() if progress else None,
+                progress=Lines(quiet=not progress, beat=beat),
                 watcher=console,
             )
 
@@ -248,7 +257,9 @@ class Campaign:
             UsageError: no labelled clips in the split.
         """
         new = NewDetections(None if detections is None else path_of("detections", detections))
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "evaluate", round))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return evaluate_campaign(
                 campaign, split=split, number=round, queries=queries, new=new, watcher=console
             )

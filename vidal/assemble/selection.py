@@ -50,6 +50,11 @@ class SelectionJob:
     engines: Engines
 
 
+def device_of(job: SelectionJob) -> str:
+    """The device that a job's detector runs on; empty where none runs."""
+    return job.plan.evidence.detector.resolved_device if job.engines.detects else ""
+
+
 def plan_selection(
     *,
     videos: Path | None,

@@ -24,6 +24,13 @@ def to_train(campaign: Campaign) -> Round | None:
     return new[-1] if new else None
 
 
+def trains_round(campaign: Campaign) -> int | None:
+    """The number of the round that would be trained now; None = of none."""
+    lost = lost_models(campaign)
+    entry = lost[0] if lost else to_train(campaign) or without_snapshots(campaign)
+    return None if entry is None else entry.number
+
+
 def lost_models(campaign: Campaign) -> list[Round]:
     """The trained rounds whose model is not there any more, in order."""
     if is_own(campaign):

@@ -10,6 +10,7 @@ from typing import Any
 from vidal.campaign.costs import costs_dict, round_costs
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
+from vidal.campaign.heartbeat import disk, running
 from vidal.campaign.history import history_of
 from vidal.campaign.own import SAME, is_own, models, newest, short
 from vidal.selection.history import counts_dict
@@ -89,6 +90,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
     counts, tally = record.counts(), record.tally()
     model = campaign.newest_model()
     step = next_step(campaign)
+    beat = running(campaign.folder)
     answered = {each.round: each.counts for each in history_of(campaign).queries}
     splits: dict[str, int] = {"train": 0, "validation": 0, "test": 0}
     for clip in record.clips():
@@ -126,5 +128,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "planned_rounds": campaign.config.rounds,
         "detections": _detections(campaign),
         "model": None if model is None else str(model),
+        "running": None if beat is None else beat.as_dict(),
+        "disk": disk(campaign.folder, campaign.evidence),
         "next": {"command": step.command, "why": step.words},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,10 @@ def command(context: click.Context, /, **given: Any) -> None:
     floor; AP50@0.5 those with a score above 0.5 only: never compare one with the other.
     """
     _check(context, given)
-    console = Console(quiet=given["quiet"] or given["as_json"])
-    with console:
-        if given["campaign"] is not None:
-            evaluation = _campaign(given, console)
-        else:
+    if given["campaign"] is not None:
+        evaluation = _campaign(given)
+    else:
+        with Console(quiet=given["quiet"] or given["as_json"]) as console:
             evaluation = _videos(given, console)
     if given["as_json"]:
         from vidal.report.query_files import plain
@@ -122,12 +122,16 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
             raise UsageError(f"{option.opts[0]} {where}.")
 
 
-def _campaign(given: dict[str, Any], console: Console) -> Evaluation:
+def _campaign(given: dict[str, Any]) -> Evaluation:
     from vidal.assemble.evaluation import evaluate_campaign
     from vidal.assemble.own import NewDetections
+    from vidal.campaign.heartbeat import beating
     from vidal.cli.opened import open_campaign
 
-    with open_campaign(given["campaign"]) as campaign:
+    with open_campaign(given["campaign"]) as campaign, ExitStack() as stack:
+        beat = stack.enter_context(beating(given["campaign"], "evaluate", given["number"]))
+        quiet = given["quiet"] or given["as_json"]
+        console = stack.enter_context(Console(quiet=quiet, beat=beat))
         return evaluate_campaign(
             campaign,
             split=given["split"] or "test",

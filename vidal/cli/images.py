@@ -107,6 +107,7 @@ def simulate(
     """
     from vidal.api import image_pools
     from vidal.assemble.images import simulate_images, told_images
+    from vidal.campaign.heartbeat import beating
     from vidal.cli.simulate import table
 
     names = None if strategies is None else strategies.split(",")
@@ -123,7 +124,11 @@ def simulate(
         workers=workers,
         all_data=not no_all_data,
     )
-    with image_pools.claimed(plan), Bars(quiet=quiet or as_json) as bars:
+    with (
+        image_pools.claimed(plan),
+        beating(plan.out, "images simulate") as beat,
+        Bars(quiet=quiet or as_json, beat=beat) as bars,
+    ):
         result = told_images(plan) if report_only else simulate_images(plan, bars)
         files = image_pools.write(result, out or Path(plan.out.name))
     if as_json:

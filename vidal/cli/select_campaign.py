@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def run(
 ) -> None:
     """Select, write the query's files, record it, say what comes next."""
     from vidal.assemble.own import NewDetections, plan_next
+    from vidal.assemble.selection import device_of
+    from vidal.campaign.heartbeat import NOBODY, beating
     from vidal.campaign.loop import select_round
     from vidal.campaign.prepared import prepare_round
     from vidal.campaign.status import describe
@@ -69,28 +72,31 @@ def run(
     from vidal.evidence.again import again
     from vidal.report import write_outputs
 
-    console = Console(quiet=quiet or as_json)
-    with open_campaign(folder, lock=not dry_run) as campaign:
+    with open_campaign(folder, lock=not dry_run) as campaign, ExitStack() as stack:
         coming = plan_next(campaign, NewDetections(**new), workers=workers)
         number, job = coming.number, coming.job
+        beat = NOBODY
+        if not dry_run:
+            beat = stack.enter_context(beating(folder, "select", number))
+            beat.on(device_of(job))
         clips = campaign.clips(job.engines)
         if dry_run:
             prepared = prepare_round(campaign, job.plan, clips, number, engines=job.engines)
             _print_plan(number, job.plan, prepared, as_json=as_json)
             return
+        console = stack.enter_context(Console(quiet=quiet or as_json, beat=beat))
         write = partial(write_outputs, report=not no_report, progress=console.writing)
-        with console:
-            result = again(
-                lambda: select_round(
-                    campaign,
-                    job.plan,
-                    clips,
-                    engines=job.engines,
-                    watcher=console,
-                    write=write,
-                    trains=coming.trains,
-                )
+        result = again(
+            lambda: select_round(
+                campaign,
+                job.plan,
+                clips,
+                engines=job.engines,
+                watcher=console,
+                write=write,
+                trains=coming.trains,
             )
+        )
         out, state = campaign.query(number), describe(campaign)
     summary = {
         "round": number,

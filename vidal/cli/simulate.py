@@ -77,6 +77,7 @@ def command(
     """
     from vidal.api import simulations
     from vidal.assemble.simulation import simulate, told
+    from vidal.campaign.heartbeat import beating
 
     names = None if strategies is None else strategies.split(",")
     plan = simulations.plan_of(
@@ -88,7 +89,11 @@ def command(
         workers=workers,
         all_data=not no_all_data,
     )
-    with simulations.claimed(plan), Bars(quiet=quiet or as_json) as bars:
+    with (
+        simulations.claimed(plan),
+        beating(plan.out, "simulate") as beat,
+        Bars(quiet=quiet or as_json, beat=beat) as bars,
+    ):
         result = told(plan) if report_only else simulate(plan, bars)
         files = simulations.write(result, out or Path(plan.out.name))
     if as_json:
