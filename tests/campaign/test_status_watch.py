@@ -25,8 +25,13 @@ VIDAL = [sys.executable, "-c", "from vidal.cli import main; main()"]
 def work(tmp_path_factory):
     home = tmp_path_factory.mktemp("watched")
     write_scenes(home, plan(2, 5, frames=(12, 12)))
+    given = home / "given"  # a detector of one's own, so that nothing waits for torch
+    given.mkdir()
+    for clip in sorted((home / "clips").iterdir()):
+        lines = "".join(json.dumps({"frame": i, "dets": []}) + "\n" for i in range(12))
+        (given / f"{clip.stem}.jsonl").write_text(lines)
     main(["init", str(home / "work"), "--videos", str(home / "clips"), "--classes", "car",
-          "--budget", "2", "--initial", "2"])  # fmt: skip
+          "--detections", str(given), "--budget", "2", "--initial", "2"])  # fmt: skip
     return home / "work"
 
 
@@ -88,13 +93,15 @@ def test_it_waits_where_nothing_runs_and_shows_no_colours_where_none_are_wanted(
 def test_it_prints_lines_into_a_pipe_and_ends_cleanly(work):
     ran = subprocess.Popen([*VIDAL, "status", str(work), "--watch"], stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True)  # fmt: skip
-    line = ran.stdout.readline()
-    assert line.startswith("campaign 'work'")
+    lines = [ran.stdout.readline()]
+    while not lines[-1].startswith("next:"):
+        lines.append(ran.stdout.readline())
+    assert lines[0].startswith("campaign 'work'")
+    assert "nothing is running\n" in lines
     ran.send_signal(signal.SIGINT)
-    rest, errors = ran.communicate(timeout=60)
+    _, errors = ran.communicate(timeout=60)
     assert ran.returncode == 0
     assert errors == ""
-    assert "next: vidal select" in rest
 
 
 def test_one_look_says_what_runs_also_as_json(work, capsys):
