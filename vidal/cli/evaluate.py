@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.api.watch import Console
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from vidal.selection.forecast import Forecast
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=Grouped, headings=HEADINGS["evaluate"])
 @click.argument(
     "campaign", required=False, default=None, metavar="[DIR]", type=click.Path(path_type=Path)
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vidal.api.watch import Bars
+from vidal.cli.groups import HEADINGS, Grouped
 
 
 @click.group("images")
@@ -20,7 +21,7 @@ def command() -> None:
     """
 
 
-@command.command("simulate")
+@command.command("simulate", cls=Grouped, headings=HEADINGS["images simulate"])
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
     "--data",
@@ -140,7 +141,7 @@ def simulate(
         click.echo(f"  {name:<8} {path}")
 
 
-@command.command("select")
+@command.command("select", cls=Grouped, headings=HEADINGS["images select"])
 @click.option(
     "--pool",
     required=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
 from vidal.words import counted, printable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from vidal.campaign.config import CampaignConfig
 
 
-@click.command("init")
+@click.command("init", cls=Grouped, headings=HEADINGS["init"])
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--config",

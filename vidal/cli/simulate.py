@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidal.api.watch import Bars
+from vidal.cli.groups import HEADINGS, Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from vidal.simulation.results import SimulationResult
 
 
-@click.command("simulate")
+@click.command("simulate", cls=Grouped, headings=HEADINGS["simulate"])
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
     "--strategies",

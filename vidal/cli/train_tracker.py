@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from vidal.api.watch import Lines
+from vidal.cli.groups import HEADINGS, Grouped
 
 
-@click.command("train-tracker")
+@click.command("train-tracker", cls=Grouped, headings=HEADINGS["train-tracker"])
 @click.option("--tracker", default="siamfc", show_default=True)
 @click.option(
     "--out",
