@@ -217,7 +217,7 @@ def _query_lines(evaluation: Evaluation) -> list[str]:
                 f" recall {_number(picks.fp_recall)}"
             )
         if picks.redundancy is not None:
-            parts.append(f"{picks.redundancy:.0f} frames to the nearest other pick")
+            parts.append(f"{counted(round(picks.redundancy), 'frame')} to the nearest other pick")
         if picks.balance is not None:
             parts.append(f"class balance {picks.balance:.2f}")
         lines.append("; ".join(parts))

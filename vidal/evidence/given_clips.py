@@ -256,7 +256,7 @@ def _indices(entry: DetectedClip, clip: Clip, numbers: IntArray) -> IntArray:
         raise LabelsMismatch(
             entry.path,
             f"{entry.names[0]!r} has detections in frame {int(numbers[wrong][0])}, but"
-            f" {clip.path.name} has {clip.frames} frames ({_span(entry, clip)})",
+            f" {clip.path.name} has {counted(clip.frames, 'frame')} ({_span(entry, clip)})",
             hint="Were they made from another version of the clip?",
         )
     return index
