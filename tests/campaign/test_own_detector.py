@@ -402,6 +402,20 @@ def test_what_needs_a_detector_is_refused_when_a_campaign_is_begun(capsys, proje
     assert not (project / "work" / "campaign.sqlite").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone.safetensors", "no such checkpoint"), ("yolox.onnx", "--detections")]
+)
+def test_weights_that_cannot_be_used_are_refused_when_a_campaign_is_begun(
+    capsys, project, name, why
+):
+    (project / "yolox.onnx").write_bytes(b"\x08\x07\x12\x07pytorch" * 9)
+    base = ("init", project / "work", "--videos", project / "clips", *CHOSEN)
+    said = refused(capsys, *base, "--weights", project / name)
+    assert name in said
+    assert why in said
+    assert not (project / "work" / "campaign.sqlite").exists()
+
+
 def test_detections_for_a_campaign_with_vidals_detector_are_refused(capsys, project):
     work = project / "work"
     done(capsys, "init", work, "--videos", project / "clips", *CHOSEN, "--detector", "scenes-tiny")
@@ -548,3 +562,49 @@ def test_how_detections_are_read_is_carried_over(capsys, project):
     select(capsys, work, "--detections", detect(project / "det1"))
     given = [detail["detections"]["frames"] for _, _, detail in events(work, "queried")]
     assert given == ["listed", "listed"]
+
+
+def test_the_same_campaign_is_begun_again_and_classes_are_those_of_the_detections(capsys, project):
+    base = ("init", project / "work", "--videos", project / "clips")
+    more = ("--detections", project / "det0")
+    assert "classes         car\n" in done(capsys, *base, *more)
+    assert done(capsys, *base, *more).startswith("unchanged:")
+    assert "another configuration" in refused(
+        capsys, *base, "--detections", detect(project / "det1")
+    )
+
+
+def test_the_same_detections_may_be_named_at_another_place(capsys, project):
+    work = init(capsys, project)
+    select(capsys, work)
+    answer(capsys, work)
+    (project / "det0").rename(project / "away")
+    select(capsys, work, "--detections", project / "away", "--same-detector")
+    shutil.rmtree(work / "evidence")
+    for number in (0, 1):
+        done(capsys, "report", work, "--round", number, "--quiet")
+
+
+def test_frames_that_were_never_looked_at_are_not_chosen(capsys, project):
+    file = project / "det0" / "a.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:6]))
+    for name in ("b", "c"):
+        (project / "det0" / f"{name}.jsonl").write_text('{"frame": 0, "dets": []}\n')
+    more = ("--detections-frames", "listed", "--initial", "8")
+    work = init(capsys, project, *more)
+    said = select(capsys, work)
+    assert "28 of 36 frames are not in the detections: taken as never looked at" in said
+    with open_campaign(work, lock=False) as campaign:
+        asked = {(ref.clip.split("-")[0], ref.index) for ref in campaign.record.queried_in(0)}
+    assert asked == {("a", i) for i in range(6)} | {("b", 0), ("c", 0)}
+
+
+def test_a_dry_run_says_what_would_be_chosen_and_records_nothing(capsys, project):
+    work = init(capsys, project)
+    select(capsys, work)
+    answer(capsys, work)
+    before = events(work)
+    more = ("--detections", detect(project / "det1"), "--dry-run", "--workers", "1")
+    said = done(capsys, "select", "--campaign", work, *more)
+    assert "round 1 would choose 3 frames" in said
+    assert events(work) == before

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble.balance import parse_balance
-from vidal.assemble.checks import check_backbone, check_config
+from vidal.assemble.checks import check_backbone, check_config, check_weights
 from vidal.assemble.own_begin import stock_begun
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
@@ -79,6 +79,7 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
     with locked(folder):
         if recorded(folder):
             return _begun_before(folder, config)
+        check_weights(config)
         source = open_source(
             config, engines=engines, store=folder / "evidence", scenes=folder / "scenes"
         )

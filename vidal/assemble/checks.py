@@ -49,6 +49,16 @@ def check_config(config: CampaignConfig) -> None:
     check_backbone(config)
 
 
+def check_weights(config: CampaignConfig) -> None:
+    """Refuse weights that are not there, or of a model that vidal does not run.
+
+    Raises:
+        WeightsError: names the file, and the way out.
+    """
+    if config.detector.weights is not None:
+        detector_spec(config).check()
+
+
 def check_backbone(config: CampaignConfig) -> None:
     """Refuse a backbone that does not fit the network that is named; ``auto`` is asked later."""
     path, name = config.detector.backbone, config.detector.name
