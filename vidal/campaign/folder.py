@@ -4,6 +4,7 @@ CAMPAIGN/campaign.yaml                 the configuration, every default written 
 CAMPAIGN/campaign.sqlite               the record of rounds, frames and labels
 CAMPAIGN/campaign.v1.sqlite            the record as it was before it was brought to this version
 CAMPAIGN/.lock                         held by the command that is running; its process id
+CAMPAIGN/.running.json                 how far that command is, for `vidal status`
 CAMPAIGN/evidence/                     what was computed about clips, under content keys
 CAMPAIGN/models/round-000.safetensors  one model a trained round
 CAMPAIGN/models/round-000.state/       a training that is running, or was interrupted
