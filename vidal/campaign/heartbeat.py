@@ -155,7 +155,7 @@ class Heartbeat:
         temporary = self._path.with_name(f"{FILE}.new")
         # A file that cannot be written costs the news, never the work.
         with suppress(OSError):
-            temporary.write_text(json.dumps(told.as_dict()), "utf-8")
+            temporary.write_text(json.dumps(told.as_dict(), allow_nan=False), "utf-8")
             temporary.replace(self._path)
 
     def end(self) -> None:
