@@ -444,7 +444,7 @@ def test_folder_where_no_clip_can_be_read_is_refused(tmp_path, capsys):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_text("not a video")
     assert select(tmp_path / "clips", tmp_path / "out") == 2
-    assert "none of 1 clips can be read" in capsys.readouterr().err
+    assert "its one clip cannot be read: " in capsys.readouterr().err
 
 
 def test_output_that_cannot_be_written_is_refused_before_any_work(rendered, tmp_path, capsys):

@@ -50,6 +50,11 @@ class SelectionJob:
     engines: Engines
 
 
+def device_of(job: SelectionJob) -> str:
+    """The device that a job's detector runs on; empty where none runs."""
+    return job.plan.evidence.detector.resolved_device if job.engines.detects else ""
+
+
 def plan_selection(
     *,
     videos: Path | None,
@@ -82,7 +87,7 @@ def plan_selection(
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
-    detections: Path | None = None,
+    detections: Path | GivenDetections | None = None,
     detections_images: Path | None = None,
     detections_frames: Frames = "auto",
     score_transform: Transform = "none",
@@ -91,7 +96,7 @@ def plan_selection(
     """From what a user wrote to a plan; everything that can be refused by itself is refused here.
 
     The arguments are those of ``vidal select``; names and texts, as they come from a command line
-    or a YAML file.
+    or a YAML file. ``detections`` may be settled already.
 
     Raises:
         UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
@@ -100,8 +105,8 @@ def plan_selection(
     own = dict(options or {})
     if errors is not None:
         own["errors"] = errors
-    if detections is not None and _spreads_by_looks(strategy):
-        own.setdefault("spread", "clips")  # files do not say what frames look like
+    if detections is not None:
+        own = options_for_files(strategy, own)
     selector = build_strategy(strategy, gap=gap, options=own, known=known_only)
     weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
@@ -168,18 +173,27 @@ def plan_selection(
     return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
 
 
-def _spreads_by_looks(strategy: str) -> bool:
-    """Whether a strategy looks at frames to spread its picks where it is not told otherwise."""
-    return any(
+def options_for_files(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A strategy's options where detections are given: files do not say what frames look like.
+
+    One that spreads its picks by looks, where it is not told otherwise, does so by clips.
+    """
+    looks = any(
         option.name == "spread" and option.default == "looks"
         for option in options_of(find_strategy(strategy))
     )
+    return {"spread": "clips", **options} if looks else dict(options)
 
 
 def _source(
-    spec: DetectorSpec, videos: Path | None, detections: Path | None, given: Mapping[str, Any]
+    spec: DetectorSpec,
+    videos: Path | None,
+    detections: Path | GivenDetections | None,
+    given: Mapping[str, Any],
 ) -> DetectorSpec:
     """What detections come from: the detector, or the files that were given instead."""
+    if isinstance(detections, GivenDetections):
+        return detections
     if detections is None:
         if videos is None:
             hint = "Name them with --videos, or --detections made of them."
@@ -206,7 +220,7 @@ def _settings(
     if labels is not None:
         settings["labels"] = labels.name
     detector = evidence.detector
-    if query.needs and isinstance(detector, GivenDetections):
+    if isinstance(detector, GivenDetections):
         settings["detector"] = detector.settings
     elif query.needs:
         settings["detector"] = {

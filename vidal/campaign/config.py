@@ -240,6 +240,20 @@ class CampaignConfig(Model):
     workers: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        """Detections that are given, or a detector that makes them."""
+        if self.data.detections is None:
+            return self
+        changed = self.detector.model_copy(update={"device": "auto"})
+        if changed.model_copy(update={"precision": "auto", "batch": 0}) != DetectorConfig():
+            raise UsageError("both a detector and given detections.", hint="Drop one of them.")
+        if self.training.pseudo_labels is not None:
+            raise UsageError(
+                "training.pseudo_labels: with given detections training is your own step."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _first_budget(self) -> Self:
         """Nobody knows what frames cost before there is a detector."""
         initial = self.selection.initial

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted, printable
 
@@ -27,7 +28,7 @@ _WHY = {
 }
 
 
-@click.command("import")
+@click.command("import", cls=Grouped, headings=HEADINGS["import"])
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--from",

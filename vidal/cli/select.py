@@ -36,6 +36,7 @@ HEADINGS = {
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
     "Your own detections instead of a detector": (
         *("detections", "detections_images", "detections_frames", "score_transform", "size"),
+        "same_detector",
     ),
     "Tracker": ("tracker", "tracker_options", "flow"),
     "Output": ("out", "no_report", "dry_run", "as_json", "quiet"),
@@ -56,7 +57,8 @@ HEADINGS = {
     "--campaign",
     type=click.Path(path_type=Path),
     default=None,
-    help="Instead of --videos: select the next round of this campaign, as it is configured.",
+    help="Instead of --videos: select the next round of this campaign, as it is configured; with"
+    " --detections by those of your newest model.",
 )
 @click.option(
     "--out",
@@ -245,6 +247,12 @@ HEADINGS = {
     " Without --videos nothing is decoded.",
 )
 @click.option(
+    "--same-detector",
+    is_flag=True,
+    help="With --campaign: the next round is selected by the detections of the one before; your"
+    " detector was not trained in between.",
+)
+@click.option(
     "--detections-images",
     type=click.Path(path_type=Path),
     default=None,
@@ -286,12 +294,14 @@ def command(**given: Any) -> None:
     """
     campaign: Path | None = given.pop("campaign")
     if campaign is not None:
-        from vidal.cli.select_campaign import refuse_options, run
+        from vidal.cli.select_campaign import new_detections, run
 
-        refuse_options(click.get_current_context())
-        own = ("no_report", "dry_run", "as_json", "quiet")
-        run(campaign, **{name: given[name] for name in own})
+        new = new_detections(click.get_current_context())
+        own = ("workers", "no_report", "dry_run", "as_json", "quiet")
+        run(campaign, new, **{name: given[name] for name in own})
         return
+    if given.pop("same_detector"):
+        raise click.UsageError("--same-detector needs a campaign (--campaign).")
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.api.selections import ahead

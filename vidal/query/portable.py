@@ -27,6 +27,7 @@ from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap, ranked
 from vidal.query.uncertainty import entropy
 from vidal.types import Explanation, IntArray, Items, Pool, ScoreArray
+from vidal.words import counted
 
 LEAST = 5
 """Right and wrong detections, of each, that a class needs for a classifier of its own."""
@@ -91,7 +92,8 @@ class Portable:
         parts = {name: values[positions] for name, values in self._parts(pool).items()}
         counts = np.bincount(regions_of(pool).pos, minlength=len(pool))[positions]
         words = tuple(
-            f"weighted entropy {uncertain:.3f}, rare classes {rare:.3f}; {count} detections"
+            f"weighted entropy {uncertain:.3f}, rare classes {rare:.3f};"
+            f" {counted(count, 'detection')}"
             for uncertain, rare, count in zip(
                 parts["uncertainty"], parts["rarity"], counts.tolist(), strict=True
             )

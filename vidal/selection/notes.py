@@ -26,7 +26,7 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
     notes = list(prepared.notes)
     if prepared.wanted is not None and len(query) < prepared.wanted:
         notes.append(
-            f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
+            f"Only {len(query):,} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
         )
     cut = [clip for clip in found.clips.values() if clip.truncated]
@@ -67,9 +67,11 @@ def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
     named = [f"{printable(name)} ({count:,})" for name, count in counts.most_common() if name]
     some = ", ".join(named[:_LISTED]) + (", ..." if len(named) > _LISTED else "")
     every = " all" if total == boxes else ""
+    told = "is" if total == 1 else "are"
+    counts_as = "counts as an unknown object" if total == 1 else "count as unknown objects"
     return (
-        f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} are of none of the"
-        f" detector's classes and count as unknown objects{f': {some}' if some else ''}.",
+        f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} {told} of none"
+        f" of the detector's classes and {counts_as}{f': {some}' if some else ''}.",
     )
 
 
@@ -87,7 +89,9 @@ def unused_budget(plan: QueryPlan, spent: Spent | None, selectable: int) -> tupl
     left = float(plan.budget.amount) - spent.of(unit)
     if left < spent.of(unit) / spent.frames:
         return ()
-    used = f"{spent.boxes:,.0f} boxes" if unit == "boxes" else duration(spent.seconds)
+    used = (
+        counted(round(spent.boxes), "box", "boxes") if unit == "boxes" else duration(spent.seconds)
+    )
     why = (
         "there are no others"
         if spent.frames >= selectable

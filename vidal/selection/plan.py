@@ -21,6 +21,7 @@ from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.selection.history import NO_HISTORY, History
 from vidal.types import BoolArray, Clip, SkippedClip
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,7 @@ class Prepared:
     @property
     def base_text(self) -> str:
         """``base`` in words."""
-        count = len(self.clips)
-        return f"{self.base:,} frames of {count} clip{'s' if count != 1 else ''}"
+        return f"{counted(self.base, 'frame')} of {counted(len(self.clips), 'clip')}"
 
 
 def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:

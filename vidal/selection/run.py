@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from vidal.errors import NoClips
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -97,8 +98,11 @@ def retell_selection(
 def _evidence(
     plan: SelectionPlan, prepared: Prepared, engines: EngineMaker, watcher: Watcher
 ) -> Gathered:
-    """What the strategy needs of every clip; a strategy that needs nothing runs no detector."""
-    if not plan.query.needs:
+    """What the strategy needs of every clip; a strategy that needs nothing runs no detector.
+
+    Detections that are given are there without one, and their boxes are pre-annotations.
+    """
+    if not plan.query.needs and not isinstance(plan.evidence.detector, GivenDetections):
         return Gathered({clip.id: clip for clip in prepared.clips})
     found = gather_clips(plan.evidence, prepared.clips, engines=engines, watcher=watcher)
     if not found.clips:

@@ -60,8 +60,14 @@ def test_the_options_of_select_are_those_of_the_plan_and_of_the_command_line():
     own = {"videos", "out", "budget", "strategy"}
     names = set(options.SelectOptions.__annotations__)
     assert names == set(inspect.signature(plan_selection).parameters) - own
-    shown = {"campaign", "no_report", "dry_run", "as_json", "quiet"}
+    shown = {"campaign", "same_detector", "no_report", "dry_run", "as_json", "quiet"}
     assert names | own == {each.name for each in command.params} - shown
+
+
+def test_detections_of_a_next_round_are_given_by_the_names_of_the_command_line():
+    from vidal.cli.select_campaign import NEW
+
+    assert set(NEW) < set(inspect.signature(vidal.Campaign.select).parameters)
 
 
 def test_the_options_of_create_are_those_of_the_command_line():
