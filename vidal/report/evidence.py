@@ -30,11 +30,14 @@ from vidal.types import (
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, how much of it is done, and how much there is."""
 
-PLAIN, CORRECT, ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT = range(6)
-"""Kinds of marks: not judged, likely correct, likely false alarm, likely miss; a detection that is
-likely an unknown object, and a box that annotators called one."""
-DETECTED = (PLAIN, CORRECT, ALARM, LIKELY_UNKNOWN)
+PLAIN, CORRECT, UNSURE, ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT = range(7)
+"""Kinds of marks: not judged, likely correct, a detection that may be either, likely false alarm,
+likely miss; a detection that is likely an unknown object, and a box that annotators called one."""
+DETECTED = (PLAIN, CORRECT, UNSURE, ALARM, LIKELY_UNKNOWN)
 """Kinds of detections."""
+
+BY_CUT, BY_EXPECTED, BY_UNKNOWN = "temporal coherence", "expected errors", "known only"
+"""Estimates that give verdicts."""
 
 _POINTS_IN_ALL = 200_000
 _POINTS_A_CLIP = (60, 600)
@@ -49,8 +52,9 @@ class Marks:
         boxes: (n, 4) float32 xyxy, cut to the image, never empty.
         labels: (n,) int64; -1 = annotated as an unknown object.
         scores: (n,) float64 of the detector; NaN for what it did not detect.
-        confidence: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for
+        certainty: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for
             ``PLAIN`` and what annotators said.
+        by: the estimate that gave the verdicts, in words; empty where there are none.
         outside: boxes that lie outside the image as a whole, left out of the rows.
     """
 
@@ -58,8 +62,9 @@ class Marks:
     boxes: FloatArray
     labels: IntArray
     scores: ScoreArray
-    confidence: ScoreArray
+    certainty: ScoreArray
     outside: int = 0
+    by: str = ""
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -141,7 +146,7 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
 def legend(evidence: Evidence) -> list[figures.BoxStyle]:
     """The styles of an estimate's verdicts, and those of unknown objects where there are some."""
     kinds = {int(kind) for marks in evidence.marks.values() for kind in np.unique(marks.kind)}
-    usual = (CORRECT, ALARM, MISS) if evidence.estimated else (PLAIN,)
+    usual = (CORRECT, UNSURE, ALARM, MISS) if evidence.estimated else (PLAIN,)
     styles = enumerate(figures.STYLES)
     return [style for at, style in styles if at in usual or (at > MISS and at in kinds)]
 
@@ -169,21 +174,22 @@ def _judged(
 def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) -> list[Marks]:
     """The marks of some frames of a clip, in their order."""
     found, estimate = loaded.detections, loaded.estimate
+    by = "" if estimate is None else BY_CUT
     if found is None:
         return [_NO_MARKS] * len(indices)
-    rows, kind, confidence = _judged(found, estimate, result.threshold)
+    rows, kind, certainty = _judged(found, estimate, result.threshold)
     for index in indices:
         likely = result.unknown.get(FrameRef(loaded.clip.id, index), np.zeros(0))
         here = np.flatnonzero(found.frame[rows] == index)[: len(likely)]
         use = here[likely[: len(here)] > LIKELY]
-        kind[use], confidence[use] = (
+        kind[use], certainty[use] = (
             LIKELY_UNKNOWN,
             likely[: len(here)][likely[: len(here)] > LIKELY],
         )
     columns = [
         (found.frame[rows], kind, found.boxes[rows], found.labels[rows], found.scores[rows]),
     ]
-    sure = [confidence]
+    sure = [certainty]
     if estimate is not None:
         gone = np.flatnonzero(estimate.missed)
         unscored = np.full(len(gone), np.nan, np.float32)
@@ -207,7 +213,7 @@ def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) 
     surety = np.concatenate(sure)[order]
     ends = np.searchsorted(frame[order], np.add.outer([0, 1], indices))
     return [
-        _marks_of(loaded.clip, kinds[at], boxes[at], labels[at], scores[at], surety[at])
+        _marks_of(loaded.clip, kinds[at], boxes[at], labels[at], scores[at], surety[at], by)
         for at in (slice(first, last) for first, last in ends.T)
     ]
 
@@ -218,7 +224,8 @@ def _marks_of(
     boxes: FloatArray,
     labels: IntArray,
     scores: FloatArray,
-    confidence: ScoreArray,
+    certainty: ScoreArray,
+    by: str,
 ) -> Marks:
     """Of one frame: cut to the image, without what lies outside."""
     boxes = box.clip(boxes, clip.size)
@@ -228,8 +235,9 @@ def _marks_of(
         boxes[inside],
         labels[inside],
         scores[inside].astype(np.float64),
-        confidence[inside],
+        certainty[inside],
         int(np.count_nonzero(~inside)),
+        by,
     )
 
 

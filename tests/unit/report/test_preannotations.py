@@ -44,13 +44,25 @@ def test_verdicts_are_attributes_of_the_coco_annotations(build, video, tmp_path)
     good, alarm, miss = content["annotations"]
     assert good["bbox"] == [2, 3, 10, 20]
     assert good["score"] == pytest.approx(0.9, abs=1e-6)
-    assert good["attributes"] == {"verdict": "likely_correct", "confidence": 0.75}
+    assert good["attributes"] == {
+        "verdict": "likely_correct",
+        "certainty": 0.75,
+        "by": "temporal coherence",
+    }
     assert alarm["bbox"] == [30, 10, 34, 30]  # cut to the image
-    assert alarm["attributes"] == {"verdict": "likely_false_alarm", "confidence": 0.75}
+    assert alarm["attributes"] == {
+        "verdict": "likely_false_alarm",
+        "certainty": 0.75,
+        "by": "temporal coherence",
+    }
     assert miss["bbox"] == [0, 20, 10, 20]
     assert miss["category_id"] == 2
     assert "score" not in miss
-    assert miss["attributes"] == {"verdict": "likely_miss", "confidence": 0.875}
+    assert miss["attributes"] == {
+        "verdict": "likely_miss",
+        "certainty": 0.875,
+        "by": "temporal coherence",
+    }
 
 
 @pytest.mark.peers
