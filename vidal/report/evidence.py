@@ -144,11 +144,11 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
 
 
 def legend(evidence: Evidence) -> list[figures.BoxStyle]:
-    """The styles of an estimate's verdicts, and those of unknown objects where there are some."""
+    """The styles of an estimate's verdicts, and of the other kinds of boxes that are drawn."""
     kinds = {int(kind) for marks in evidence.marks.values() for kind in np.unique(marks.kind)}
-    usual = (CORRECT, UNSURE, ALARM, MISS) if evidence.estimated else (PLAIN,)
+    usual = (CORRECT, ALARM, MISS) if evidence.estimated else (PLAIN,)
     styles = enumerate(figures.STYLES)
-    return [style for at, style in styles if at in usual or (at > MISS and at in kinds)]
+    return [style for at, style in styles if at in usual or at in kinds]
 
 
 def named(label: int, classes: tuple[str, ...]) -> str:
