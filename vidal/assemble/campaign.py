@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from vidal.assemble import build_strategy
 from vidal.assemble.balance import parse_balance
-from vidal.assemble.selection import SelectionJob, plan_selection
+from vidal.assemble.selection import SelectionJob, plan_selection, turns_of
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.fitting import snapshots_of
 from vidal.campaign.folder import (
@@ -214,6 +214,7 @@ def plan_round(
         strategy=chosen.initial_strategy if initial else chosen.strategy,
         options={} if initial else chosen.options,
         gap=chosen.gap,
+        turns=None if initial else chosen.turns,
         seed=config.seed,
         threshold=chosen.threshold,
         device=config.detector.device,
@@ -322,7 +323,11 @@ def check_config(config: CampaignConfig) -> None:
     """
     chosen = config.selection
     strategy = build_strategy(
-        chosen.strategy, gap=chosen.gap, options=chosen.options, known=chosen.known_only
+        chosen.strategy,
+        gap=chosen.gap,
+        options=chosen.options,
+        known=chosen.known_only,
+        turns=turns_of(chosen.turns, chosen.balance),
     )
     initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
     plan_selection(
@@ -332,6 +337,7 @@ def check_config(config: CampaignConfig) -> None:
         strategy=chosen.strategy,
         options=chosen.options,
         gap=chosen.gap,
+        turns=chosen.turns,
         threshold=chosen.threshold,
         device=config.detector.device,
         coherence=chosen.coherence,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidal.errors import UnknownName, UsageError
 from vidal.protocols import Selector
 from vidal.query.looks import Spreading, spread_by
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
 Per = Literal["frame", "root", "object"]
@@ -69,7 +69,7 @@ class ExpectedErrors:
     def __post_init__(self) -> None:
         _parse(self.weights)
 
-    def rule(self, gap: int) -> Selector:
+    def rule(self, gap: AnyGap) -> Selector:
         """What chooses by these scores."""
         return spread_by(self, self.spread, gap, self.groups)
 

@@ -30,7 +30,7 @@ from vidal.query.pools import items_of, layer_of, regions_of
 from vidal.query.regions import Fold, fold
 from vidal.query.svm import margin_of_labelled
 from vidal.query.uncertainty import bald, certainty, entropy, least_confidence, margin
-from vidal.types import Explanation, IntArray, Pool, Regions, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, Regions, ScoreArray
 
 By = Literal["detector", "heads"]
 """Who disagrees: the detector with itself, or heads that are trained on its features."""
@@ -269,7 +269,7 @@ class RegionScore:
         """Frames with a score of 0 come last, where 0 means nothing."""
         return not self.line.signed
 
-    def rule(self, gap: int) -> Selector:
+    def rule(self, gap: AnyGap) -> Selector:
         """What chooses by these scores."""
         return spread_by(self, self.spread, gap, self.groups)
 

@@ -14,7 +14,7 @@ from vidal.selection.expected import JudgedRound
 from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
-from vidal.selection.notes import notes_on, unused_budget, versions
+from vidal.selection.notes import gap_note, notes_on, order_note, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.result import SelectionResult
 from vidal.selection.trained import Trainer, learners_of
@@ -205,6 +205,8 @@ def _result(
         notes=(
             *remarks,
             *short,
+            *gap_note(plan.query.gap, found.clips.values()),
+            *order_note(choice.query, choice.drawn, plan.query.selector),
             *choice.remarks,
             *prepared.history.sentences,
             *notes_on(prepared, found, choice.query),
