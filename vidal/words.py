@@ -14,6 +14,27 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_PEOPLE = {"person": "people", "child": "children", "man": "men", "woman": "women"}
+
+
+def several(number: int, noun: str) -> str:
+    """``two cars``, ``12 buses``: nouns of which nobody gave the plural."""
+    if number == 1:
+        return noun
+    head, _, last = noun.rpartition(" ")
+    if last in _PEOPLE:
+        many = _PEOPLE[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        many = last + "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        many = last[:-1] + "ies"
+    else:
+        many = last + "s"
+    count = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+    return f"{count} {head} {many}" if head else f"{count} {many}"
+
+
 def distinct(paths: Sequence[Path]) -> list[str]:
     """A short name for each path, printable: its last part, and as many folders as tell it apart.
 
