@@ -78,14 +78,15 @@ def test_learned_counts_in_words():
     assert words(Plain()) == (
         "all chances added up: 2.3 false alarms (car) and 0.8 misses (pedestrian)",
         "all chances added up: no error",
-        "all chances added up: 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses (pedestrian)",
+        "all chances added up: 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses"
+        " (pedestrian)",
     )
 
 
 def test_counts_that_are_mostly_the_shipped_priors_are_parts_and_no_sentence():
     assert set(words(Plain(), prior=0.51)) == {BEFORE_LABELS}
     parts = Plain().explain(a_pool(prior=0.51), np.arange(3)).parts
-    assert parts["false_positives"].tolist() == pytest.approx([2.3, 0.02, 1.0])
+    assert parts["false_positives"].tolist() == pytest.approx([2.3, 0.01, 1.0])
     assert BEFORE_LABELS not in words(Plain(), prior=0.5)
     assert BEFORE_LABELS not in words(Plain(), learned=False, prior=1.0)
 

@@ -221,7 +221,7 @@ def evidence(detections, candidates):
             columns,
         )
 
-    found = rows([box for box in detections], [(0.9, 1)] * len(detections))
+    found = rows(list(detections), [(0.9, 1)] * len(detections))
     places = rows([box for box, _ in candidates], [(s, float(s > 0)) for _, s in candidates])
     return Evidence(1, columns, found, np.arange(len(detections)), places)
 
