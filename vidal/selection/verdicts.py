@@ -19,10 +19,11 @@ BY_CUT, BY_EXPECTED = "temporal coherence", "expected errors"
 """Estimates, in words."""
 CORRECT_UP_TO = 0.3
 """Largest P(false alarm) of a detection that is called likely correct."""
-ALARM_FROM = 0.7
+ALARM_FROM = 0.9
 """Least P(false alarm) of a likely false alarm, learned from labels."""
-MISS_FROM = {False: 0.5, True: 0.7}
-"""Least P(missed object) of a likely miss: before labels were learned from, and after."""
+MISS_FROM = {False: 0.5, True: 0.85}
+"""Least P(missed object) of a likely miss: before labels were learned from, and after. The prior
+is cautious about misses on other detectors' video; labels of other cameras are not."""
 SAME_PLACE = 0.5
 """IoU (strictly above) of places that are one: the likelier one is shown."""
 
