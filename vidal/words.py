@@ -35,6 +35,25 @@ def several(number: int, noun: str) -> str:
     return f"{count} {head} {many}" if head else f"{count} {many}"
 
 
+_EDGE = 0.01
+_WIDE = 0.8
+_FIFTHS = ("far left", "on the left", "in the middle", "on the right", "far right")
+
+
+def place_of(box: Sequence[float], size: tuple[int, int]) -> str:
+    """Where a box (4,) xyxy lies in a picture of ``size`` (H, W): ``far left``, ..."""
+    height, width = size
+    x1, _, x2, y2 = box
+    left, right = x1 <= _EDGE * width, x2 >= (1 - _EDGE) * width
+    if x2 - x1 > _WIDE * width or (left and right):
+        return "across the picture"
+    if left or right:
+        return f"at the {'left' if left else 'right'} edge"
+    if y2 >= (1 - _EDGE) * height:
+        return "at the bottom edge"
+    return _FIFTHS[min(4, max(0, int(5 * (x1 + x2) / 2 / width)))]
+
+
 def distinct(paths: Sequence[Path]) -> list[str]:
     """A short name for each path, printable: its last part, and as many folders as tell it apart.
 

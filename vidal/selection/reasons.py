@@ -16,9 +16,9 @@ from vidal.openset.known_only import LIKELY
 from vidal.protocols import Motion
 from vidal.selection.result import ClipResult
 from vidal.selection.sightings import Sighting, sightings, spans
-from vidal.types import Explanation, FloatArray, FrameRef, ScoreArray
+from vidal.types import Explanation, FrameRef, ScoreArray
 from vidal.types.verdicts import ALARM, UNSURE, Verdicts
-from vidal.words import counted, several
+from vidal.words import counted, place_of, several
 
 _MISSED = -1
 _LEADS = {
@@ -28,9 +28,6 @@ _LEADS = {
 }
 _NAMED = 2
 """Places of a kind that are named; the others are counted."""
-_EDGE = 0.01
-_WIDE = 0.8
-_FIFTHS = ("far left", "on the left", "in the middle", "on the right", "far right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ def _marked(
                 int(kind[each]),
                 found.classes[int(labels[each])],
                 float(score[each]),
-                place_of(boxes[each], loaded.clip.size),
+                place_of(boxes[each].tolist(), loaded.clip.size),
                 float(chance[each]),
                 sighting,
             )
@@ -199,17 +196,3 @@ def _frames(frames: Sequence[int]) -> str:
 def _short(score: float) -> str:
     """``.42``."""
     return f"{score:.2f}".removeprefix("0")
-
-
-def place_of(box: FloatArray, size: tuple[int, int]) -> str:
-    """Where in the picture a box (4,) lies, in words; ``size`` is (H, W)."""
-    height, width = size
-    x1, _, x2, y2 = (float(value) for value in box)
-    left, right = x1 <= _EDGE * width, x2 >= (1 - _EDGE) * width
-    if x2 - x1 > _WIDE * width or (left and right):
-        return "across the picture"
-    if left or right:
-        return f"at the {'left' if left else 'right'} edge"
-    if y2 >= (1 - _EDGE) * height:
-        return "at the bottom edge"
-    return _FIFTHS[min(4, max(0, int(5 * (x1 + x2) / 2 / width)))]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from vidal.expected_errors import Evidence, Rows
-from vidal.selection.reasons import box_sentences, place_of, with_boxes
+from vidal.selection.reasons import box_sentences, with_boxes
 from vidal.selection.result import ClipResult
 from vidal.selection.sightings import sightings, spans
 from vidal.selection.verdicts import by_chances, by_cut
 from vidal.track.kalman import KalmanMotion
 from vidal.types import Clip, Detections, ErrorEstimate, Explanation, FrameRef
 from vidal.types.verdicts import ALARM, CORRECT, UNSURE, Verdicts
-from vidal.words import several
+from vidal.words import place_of, several
 
 SIZE = (100, 200)
 CLASSES = ("pedestrian", "car", "bus")
@@ -167,7 +167,7 @@ def test_rising_numbers_in_words(frames, words):
     ],
 )
 def test_places_in_words(box, words):
-    assert place_of(np.array(box, np.float32), SIZE) == words
+    assert place_of(box, SIZE) == words
 
 
 def test_nouns_without_a_given_plural():
