@@ -279,6 +279,8 @@ def test_labelled_frames_and_their_neighbours_are_not_chosen(rendered, tmp_path)
             "random-r",
             "--budget",
             "9",
+            "--gap",
+            "3",
             "--labels",
             tmp_path / "labels.json",
         )
