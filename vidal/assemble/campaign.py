@@ -238,6 +238,7 @@ def plan_round(
         strategy=strategy,
         options={} if initial else chosen.options,
         gap=chosen.gap,
+        turns=None if initial else chosen.turns,
         seed=config.seed,
         threshold=chosen.threshold,
         device=config.detector.device,

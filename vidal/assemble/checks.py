@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vidal.assemble import build_strategy
 from vidal.assemble.balance import parse_balance
-from vidal.assemble.selection import plan_selection
+from vidal.assemble.selection import plan_selection, turns_of
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.own import configured
 from vidal.campaign.training import detector_spec
@@ -22,7 +22,11 @@ def check_config(config: CampaignConfig) -> None:
     """
     chosen, own = config.selection, config.data.detections
     strategy = build_strategy(
-        chosen.strategy, gap=chosen.gap, options=chosen.options, known=chosen.known_only
+        chosen.strategy,
+        gap=chosen.gap,
+        options=chosen.options,
+        known=chosen.known_only,
+        turns=turns_of(chosen.turns, chosen.balance),
     )
     initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
     plan_selection(
@@ -32,6 +36,7 @@ def check_config(config: CampaignConfig) -> None:
         strategy=chosen.strategy,
         options=chosen.options,
         gap=chosen.gap,
+        turns=chosen.turns,
         threshold=chosen.threshold,
         device=config.detector.device,
         coherence=chosen.coherence,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vidal.assemble import build_strategy, find_strategy
 from vidal.assemble.balance import parse_balance
@@ -25,8 +25,11 @@ from vidal.query.budget import Budget
 from vidal.query.cost import cost_of
 from vidal.query.options import build, options_of
 from vidal.query.random_share import check_share
+from vidal.query.select import Turns, check_turns
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
+from vidal.types import AnyGap, Gap
+from vidal.types.gap import DEFAULT as DEFAULT_GAP
 from vidal.video.rates import parse_rate
 
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -63,7 +66,8 @@ def plan_selection(
     strategy: str,
     errors: str | None = None,
     options: Mapping[str, Any] | None = None,
-    gap: int = 3,
+    gap: AnyGap = DEFAULT_GAP,
+    turns: str | None = None,
     known_only: bool = False,
     labels: Path | None = None,
     seed: int = 0,
@@ -102,12 +106,14 @@ def plan_selection(
         UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
         WeightsError: no such checkpoint.
     """
-    own = dict(options or {})
+    own, gap = dict(options or {}), Gap.of(gap)
     if errors is not None:
         own["errors"] = errors
-    if detections is not None:
+    if detections is not None and turns is None:
         own = options_for_files(strategy, own)
-    selector = build_strategy(strategy, gap=gap, options=own, known=known_only)
+    selector = build_strategy(
+        strategy, gap=gap, options=own, known=known_only, turns=turns_of(turns, balance)
+    )
     weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
         selector = weighing.around(selector, gap)
@@ -162,6 +168,7 @@ def plan_selection(
         query=replace(query, threshold=judged.score_threshold, floor=learning.floor),
         settings={
             **_settings(query, evidence, seed=seed, gap=gap, options=own, labels=labels),
+            **({} if turns is None else {"turns": turns}),
             **({"random_share": random_share} if random_share else {}),
             **({"known_only": True} if known_only else {}),
             **({} if weighing is None else weighing.settings),
@@ -171,6 +178,21 @@ def plan_selection(
     detects = bool(query.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
     return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
+
+
+def turns_of(turns: str | None, balance: object = None) -> Turns | None:
+    """How clips take turns, checked.
+
+    Raises:
+        UsageError: (UnknownName) there is no such way; or classes are balanced, too.
+    """
+    if turns is None:
+        return None
+    check_turns(turns)
+    if balance is not None:
+        hint = "Drop one of them."
+        raise UsageError(f"turns {turns}: class balance chooses frames together.", hint=hint)
+    return cast(Turns, turns)
 
 
 def options_for_files(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,12 +233,12 @@ def _settings(
     evidence: EvidencePlan,
     *,
     seed: int,
-    gap: int,
+    gap: Gap,
     options: Mapping[str, Any],
     labels: Path | None,
 ) -> dict[str, Any]:
     """For the record: what shaped the result, and nothing that did not."""
-    settings: dict[str, Any] = {"seed": seed, "gap": gap, "strategy_options": dict(options)}
+    settings: dict[str, Any] = {"seed": seed, "gap": gap.plain, "strategy_options": dict(options)}
     if labels is not None:
         settings["labels"] = labels.name
     detector = evidence.detector

@@ -16,6 +16,9 @@ from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.groups import Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
+from vidal.errors import UsageError
+from vidal.types.gap import DEFAULT as DEFAULT_GAP
+from vidal.types.gap import Gap
 from vidal.words import counted, printable
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
@@ -30,7 +33,7 @@ HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
     "Budget and strategy": (
         *("budget", "cost", "strategy", "errors", "options", "balance", "class_weights"),
-        *("known_only", "gap", "random_share", "seed"),
+        *("known_only", "gap", "turns", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
@@ -43,6 +46,14 @@ HEADINGS = {
     "Machine": ("device", "workers", "cache"),
 }
 """Of the help: heading -> parameters."""
+
+
+def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | str:
+    """Checked, and as the record has it."""
+    try:
+        return Gap.of(text).plain
+    except UsageError as error:
+        raise UsageError(f"--{error.message}", hint=error.hint) from error
 
 
 @click.command("select", cls=Grouped, headings=HEADINGS)
@@ -98,10 +109,20 @@ HEADINGS = {
 )
 @click.option(
     "--gap",
-    default=3,
+    default=DEFAULT_GAP.plain,
     show_default=True,
-    type=click.IntRange(min=0),
-    help="Frames excluded on either side of a chosen or labelled one.",
+    callback=_gap,
+    metavar="FRAMES|SECONDS",
+    help="Least distance of chosen and labelled frames of a clip: in time (0.4s), or frames that"
+    " are excluded on either side (12).",
+)
+@click.option(
+    "--turns",
+    cls=Once,
+    default=None,
+    metavar="clips|none|weighted",
+    help="clips: the best frame of every clip before the second best of any; none: by score alone;"
+    " weighted: long clips have more turns. [default: what suits the strategy]",
 )
 @click.option(
     "--labels",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +15,59 @@ from vidal.evidence.gathered import Gathered
 from vidal.query.cost import Spent, duration
 from vidal.selection.labelled import class_at
 from vidal.selection.plan import Prepared, QueryPlan
-from vidal.types import UNKNOWN, Query
+from vidal.types import UNKNOWN, AnyGap, Clip, Gap, Query
 from vidal.words import counted, printable
 
 LINK_SHARE_WARNING = 0.5
 """Below this share of linked detections the tracker, not the detector, is probably at fault."""
 _LISTED = 5
+
+
+_NO_TIMES = ("images", "none", "order", "opencv")
+"""Readers of clips whose times are counted, not read; see ``Clip.reader``."""
+_ORDER = "Rank is not score: the strategy chooses frames together, or in an order of its own."
+
+
+def order_note(query: Query, drawn: int, selector: Any) -> tuple[str, ...]:
+    """A remark where a later rank has the higher score.
+
+    Args:
+        query: its last ``drawn`` frames, drawn at random, are not looked at.
+        drawn: how many.
+        selector: what chose the others; it, or what it wraps, may say why (``order_words``).
+    """
+    scores = query.scores[: len(query) - drawn]
+    if not (np.diff(scores) > 0).any():
+        return ()
+    words = ""
+    while selector is not None and not words:
+        words = getattr(selector, "order_words", "")
+        selector = getattr(selector, "inner", None)
+    return (words or _ORDER,)
+
+
+def gap_note(gap: AnyGap, clips: Iterable[Clip]) -> tuple[str, ...]:
+    """A remark where the gap is in seconds and clips have no times of their own."""
+    kept = Gap.of(gap)
+    if kept.unit == "frames" or not kept:
+        return ()
+    rates = Counter(clip.rate for clip in clips if clip.reader in _NO_TIMES)
+    return tuple(
+        f"{counted(count, 'clip states', 'clips state')} no times: the gap of {kept.words} was"
+        f" reckoned at {float(rate):g} frames a second."
+        for rate, count in sorted(rates.items())
+    )
+
+
+def lost_note(clips: Sequence[str]) -> tuple[str, ...]:
+    """A remark on clips whose measured motion was taken out of the cache."""
+    if not clips:
+        return ()
+    return (
+        f"The measured motion of {counted(len(clips), 'clip')} is not in the cache any more"
+        f" ({', '.join(clips[:_LISTED])}): reasons there do not say which neighbouring frames show"
+        " a box. A new --cache measures it again.",
+    )
 
 
 def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:

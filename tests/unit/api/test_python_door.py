@@ -88,7 +88,7 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("gap", value) for value in ("3", None, 2.5, True, -1)),
+        *(("gap", value) for value in ("3 apples", None, 2.5, True, -1)),
         *(("seed", value) for value in ("1", 1.5, -1, None)),
         *(("batch", "x"), ("batch", -2), ("workers", "2"), ("workers", -1)),
         *(("threshold", "0.5"), ("threshold", float("nan")), ("random_share", "0.1")),
@@ -98,6 +98,7 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
         *(("options", "x"), ("coherence", 5), ("flow", [1])),
         *(("videos", 5), ("videos", ["clips"]), ("cache", 5), ("labels", 5), ("out", 5)),
         ("size", (1, 2)),
+        *(("turns", value) for value in (5, "turns of clips", True)),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_name(tmp_path, name, value):
