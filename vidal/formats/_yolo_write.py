@@ -29,6 +29,7 @@ def write(
     unknown: str | None = "unknown",
     names: Callable[[FrameRef], str] | None = None,
     parts: Mapping[str, str] | None = None,
+    classes: tuple[str, ...] | None = None,
     skipped: Skipped | None = None,
 ) -> Path:
     """Write ``data.yaml`` and ``labels/<clip>_<index>.txt`` for every labelled frame of the clips.
@@ -45,6 +46,7 @@ def write(
         parts: name of a clip -> ``train``, ``val`` or ``test``: a folder of its own below
             ``images`` and ``labels``, named in ``data.yaml``. None = one folder for all. Where no
             clip is in ``val``, ultralytics' checks while training run on the training images.
+        classes: names of the numbers, where there may be no clips; None = those of the clips.
         skipped: receives what is left out.
 
     Returns:
@@ -56,7 +58,6 @@ def write(
     """
     path = Path(path)
     job = _Written(path, unknown, names, parts, Skipped() if skipped is None else skipped)
-    classes: tuple[str, ...] | None = None
     facts: dict[str, dict[str, int]] = {}
     for clip in clips:
         if classes not in (None, clip.annotations.classes):
@@ -74,7 +75,7 @@ def write(
         labels.append(unknown)
         own["unknown"] = unknown
     places = _places(parts)
-    text = {**places, "nc": len(labels), "names": dict(enumerate(labels)), OWN: own}
+    text = {**places, "names": dict(enumerate(labels)), OWN: own}
     described = path / "data.yaml"
     write_lines(described, [yaml.safe_dump(text, sort_keys=False, allow_unicode=True)])
     return described

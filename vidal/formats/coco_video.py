@@ -99,6 +99,8 @@ def write(
     notes: Notes | None = None,
     extra: Mapping[FrameRef, Mapping[str, Any]] | None = None,
     unknown: bool = True,
+    outside: bool = False,
+    classes: tuple[str, ...] | None = None,
 ) -> None:
     """One file for all clips; it appears when it is complete.
 
@@ -111,12 +113,15 @@ def write(
         notes: what is said of each box, as ``score`` and ``attributes``.
         extra: more keys of images, such as rank and reason.
         unknown: keep objects outside the classes.
+        outside: name their category also where there are none.
+        classes: of the categories, where there may be no clips; None = those of the clips.
 
     Raises:
         OutputError: the place cannot be written, or the clips differ in their classes.
     """
     path = Path(path)
     document = Document(path, names=names, notes=notes, extra=extra, unknown=unknown)
+    document.outside, document.classes = outside, classes
     for clip in clips:
         document.add(clip)
     write_lines(path, [json.dumps(document.value(), allow_nan=False, indent=None), "\n"])
