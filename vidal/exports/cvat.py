@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from vidal.export import frame_map
-from vidal.export.bundle import Bundle, Shot, tables
+from vidal.exports import frame_map
+from vidal.exports.bundle import Bundle, Shot, tables
 from vidal.formats import cvat, cvat_images
 from vidal.formats._cvat import attributes_of
 from vidal.formats._notes import Notes, values_of

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vidal.export.bundle import Bundle, Shot, tables
-from vidal.export.plain import context_place
+from vidal.exports.bundle import Bundle, Shot, tables
+from vidal.exports.plain import context_place
 from vidal.formats import label_studio
 from vidal.formats._label_studio_write import config
 from vidal.formats._notes import values_of

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from vidal.export import archive
-from vidal.export.bundle import Bundle, Shot
-from vidal.export.pictures import Decoded, Reach, prints_of
+from vidal.exports import archive
+from vidal.exports.bundle import Bundle, Shot
+from vidal.exports.pictures import Decoded, Reach, prints_of
 from vidal.types import Clip, FrameRef
 from vidal.words import counted
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vidal.errors import OutputError, UsageError
-from vidal.export import archive, frame_map
-from vidal.export.bundle import Bundle, Shot, notes_of
-from vidal.export.targets import EXPORTERS, README, place
+from vidal.exports import archive, frame_map
+from vidal.exports.bundle import Bundle, Shot, notes_of
+from vidal.exports.targets import EXPORTERS, README, place
 from vidal.types import UNKNOWN
 from vidal.words import counted
 

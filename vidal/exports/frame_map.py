@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from vidal.export.bundle import Bundle, Shot
+from vidal.exports.bundle import Bundle, Shot
 from vidal.report.query_files import csv_text
 
 COLUMNS = (

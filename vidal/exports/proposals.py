@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidal.errors import FormatError, InputError
-from vidal.export.bundle import Boxes
+from vidal.exports.bundle import Boxes
 from vidal.formats._notes import RowNote
 from vidal.selection.labelled import class_at
 from vidal.types import UNKNOWN, FrameRef

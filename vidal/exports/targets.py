@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidal.export import cvat, label_studio, plain
-from vidal.export.bundle import Bundle, Shot
+from vidal.exports import cvat, label_studio, plain
+from vidal.exports.bundle import Bundle, Shot
 
 README = "README.txt"
 Place = Callable[[Bundle, Shot], str]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vidal.export import frame_map
-from vidal.export.bundle import Bundle, Shot, notes_of, table_of, tables
+from vidal.exports import frame_map
+from vidal.exports.bundle import Bundle, Shot, notes_of, table_of, tables
 from vidal.formats import coco_video, mot, yolo
 from vidal.formats._write import write_lines
 from vidal.types import UNKNOWN, LabelledClip

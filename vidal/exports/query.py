@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidal.errors import FormatError, InputError
-from vidal.export import archive, proposals
-from vidal.export.bundle import Shot
-from vidal.export.proposals import Proposals
+from vidal.exports import archive, proposals
+from vidal.exports.bundle import Shot
+from vidal.exports.proposals import Proposals
 from vidal.report.frames import FOLDER, frame_names
 from vidal.report.place import PICTURES, QUERY
 from vidal.report.query_files import QueryFile, QueryFrame, read_content, read_query
