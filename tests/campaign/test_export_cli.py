@@ -9,14 +9,17 @@ import shutil
 import sqlite3
 import zipfile
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
 from vidal.cli import main
 from vidal.exports import EXPORTERS
 from vidal.exports.bundle import NAMELESS
+from vidal.video import write_video
 
 WAYS_BACK = ("cvat", "cvat-video", "label-studio", "coco", "yolo", "fiftyone")
 """Targets whose files `vidal import` reads."""
@@ -325,6 +328,63 @@ def test_round_0_without_a_detector_gets_boxes_from_a_model_at_hand(capsys, rend
             back = summary(capsys, "import", work, "--from", folder / "annotations.xml")
             assert back["labelled"] == 0
             assert "unchanged" in {each["why"] for each in back["held"]}
+
+
+def test_awkward_clips_go_out_and_come_back(capsys, tmp_path):
+    """Two clips of one name, spaces and other scripts, a clip of one frame."""
+    names = {"a/cam.mp4": 6, "b/cam.mp4": 6, "wet Straße #2, 雨.mp4": 6, "one.mp4": 1}
+    rng = np.random.default_rng(5)
+    for name, frames in names.items():
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        images = rng.integers(0, 255, (frames, 48, 64, 3)).astype(np.uint8)
+        write_video(tmp_path / "clips" / name, images, Fraction(10))
+    work = tmp_path / "my work"
+    code, said = vidal(
+        capsys, "init", work, "--videos", tmp_path / "clips", "--classes", "R&D <x>,unknown,=1",
+        "--detector", "scenes-tiny", "--set", "detector.start=fresh", "--set", "workers=1",
+        "--device", "cpu", "--initial", "16", "--set", "selection.gap=0",
+    )  # fmt: skip
+    assert code == 0, said
+    assert vidal(capsys, "select", "--campaign", work, "--quiet", "--no-report")[0] == 0
+    asked = summary(capsys, "status", work)["frames"]["waiting"]
+    for to in (name for name in EXPORTERS if name != "label-studio"):
+        done = summary(capsys, "export", work, "--to", to)
+        assert (done["frames"], done["boxes"], done["empty"]) == (asked, 0, asked)
+    done = summary(capsys, "export", work, "--to", "label-studio", "--context", "1")
+    path = answered("label-studio", Path(done["path"]), tmp_path / "there")
+    tasks = json.loads(path.read_text())
+    value = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
+    for task, label in zip(tasks, ("R&D <x>", "unknown", "=1"), strict=False):
+        box = {"type": "rectanglelabels", "original_width": 64, "original_height": 48}
+        told = {**value, "rectanglelabels": [label]}
+        answer = {"id": label, "from_name": "label", **box, "value": told}
+        task["annotations"][0]["result"] = [answer]
+    path.write_text(json.dumps(tasks))
+    back = summary(capsys, "import", work, "--from", path)
+    assert (back["labelled"], back["empty"], back["waiting"]) == (asked, asked - 3, 0)
+    assert not back["unknown"]
+    done = summary(capsys, "export", work, "--to", "yolo", "--labelled")
+    assert done["classes"] == {"R&D <x>": 1, "unknown": 1, "=1": 1}
+    assert done["frames"] == asked
+
+
+def test_detections_without_pixels_go_out_as_a_table_and_are_refused_elsewhere(capsys, tmp_path):
+    car = {"label": "car", "score": 0.6}
+    rows = [
+        json.dumps({"frame": at, "dets": [{"xyxy": [at, 5, at + 20, 30], **car}]})
+        for at in range(12)
+    ]
+    (tmp_path / "drive.jsonl").write_text("\n".join(rows) + "\n")
+    code, said = vidal(
+        capsys, "select", "--detections", tmp_path / "drive.jsonl", "--size", "64x48", "--budget",
+        "2", "--out", tmp_path / "out", "--no-report", "--quiet",
+    )  # fmt: skip
+    assert code == 0, said
+    done = summary(capsys, "export", tmp_path / "out", "--to", "csv")
+    assert (done["frames"], done["classes"]["car"]) == (2, done["boxes"])
+    for to in ("cvat", "label-studio", "yolo", "coco"):
+        code, said = vidal(capsys, "export", tmp_path / "out", "--to", to)
+        assert (code, "without a picture" in said) == (2, True), said
 
 
 def test_a_selection_without_a_campaign_goes_out_too(capsys, asked, rendered, tmp_path):
