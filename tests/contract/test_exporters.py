@@ -262,3 +262,39 @@ def test_a_file_of_somebody_else_is_never_replaced(pictures, tmp_path, name):
     with pytest.raises(OutputError, match="as it is now"):
         write_bundle(bundle_of(pictures), "cvat", place)
     assert mine.read_bytes().endswith(b"changed")
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_what_a_format_has_no_place_for_is_left_out_and_told(pictures, tmp_path, to):
+    bundle = bundle_of(pictures, judged=False, unknown=None)
+    first, *rest = bundle.shots
+    odd = Boxes(
+        np.array([[-5, 2, 30, 40], [1, 1, 9, 9], [2, 2, 8, 8]], np.float32),
+        np.array([0, 0, -1]),
+        np.array([4, -1, -1]),
+        np.array([False, True, False]),
+    )
+    bundle = replace(bundle, shots=(replace(first, boxes=odd), *rest))
+    done = write_bundle(bundle, to, tmp_path / "out.zip")
+    (found,) = (
+        rows
+        for ref, rows in read_back(to, tmp_path / "out.zip", bundle, tmp_path).items()
+        if ref == first.ref
+    )
+    left = 0 if EXPORTERS[to].ignore else 1
+    assert len(found) == 2 - left  # the unknown object has no label
+    corner = 0 if to == "yolo" else -5
+    assert min(row[1][0] for row in found) == pytest.approx(corner, abs=0.01)
+    said = " ".join(done.notes)
+    assert ("1 region to be ignored" in said) == bool(left)
+    assert ("1 box cut to the picture" in said) == (to == "yolo")
+    assert done.boxes == 2 - left + sum(len(shot.boxes) for shot in rest)
+
+
+def test_unknown_objects_beside_a_class_of_their_name_are_refused(pictures, tmp_path):
+    bundle = bundle_of(pictures, judged=False)
+    first, *rest = bundle.shots
+    odd = replace(first.boxes, labels=np.full(len(first.boxes), -1))
+    bundle = replace(bundle, shots=(replace(first, boxes=odd), *rest))
+    with pytest.raises(UsageError, match="--unknown drop"):
+        write_bundle(bundle, "coco", tmp_path / "out.zip")
