@@ -425,3 +425,34 @@ def test_python_and_the_command_line_write_the_same_bytes(capsys, work, tmp_path
     assert (tmp_path / "a/out.zip").read_bytes() == (tmp_path / "b/out.zip").read_bytes()
     query = work / "queries" / "round-000"
     assert door.export(query, "coco", out=tmp_path / "q.zip", progress=False).frames == 4
+
+
+def test_an_interrupted_export_leaves_nothing_and_the_next_gives_the_same_bytes(
+    work, tmp_path, monkeypatch
+):
+    from vidal.api.exports import export_campaign
+    from vidal.api.watch import Console
+    from vidal.exports.order import Order
+
+    def export(name):
+        order = Order.of("cvat", out=tmp_path / name / "out.zip", context="2")
+        more = {"round_": None, "labelled": False, "split": None, "quiet": True}
+        return export_campaign(work, order, **more)
+
+    export("undisturbed")
+
+    def pressed(self, stage, done, total):
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Console, "writing", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            export("disturbed")
+    (part,) = (tmp_path / "disturbed").iterdir()  # decoded pictures, for the next run
+    kept = {path.name: path.stat().st_mtime_ns for path in part.rglob("*.jpg")}
+    assert kept
+    export("disturbed")
+    assert not part.exists()
+    bytes_of = [(tmp_path / name / "out.zip").read_bytes() for name in ("undisturbed", "disturbed")]
+    assert bytes_of[0] == bytes_of[1]

@@ -7,7 +7,8 @@ back cannot turn them into answers. A neighbour that is a pick itself is not sho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from vidal.exports import archive
 from vidal.exports.bundle import Bundle, Shot
@@ -39,17 +40,57 @@ def with_context(
         UnreadableClip: a clip cannot be opened any more.
         OutputError: a picture cannot be written.
     """
+    around = _around(bundle, reach, clips)
+    wanted: dict[str, set[int]] = {}
+    for ref, indices in around.items():
+        wanted.setdefault(ref.clip, set()).update(indices)
+    found = _seen(wanted, clips, decoded, progress)
+    shown = tuple(
+        replace(
+            _neighbour(bundle, shot, at, clips[shot.ref.clip]),
+            picture=seen.picture,
+            sha256=seen.sha256,
+            print=seen.print,
+        )
+        for shot in bundle.shots
+        for at in around.get(shot.ref, ())
+        if (seen := found.get(FrameRef(shot.ref.clip, at))) is not None
+    )
+    bare = len(bundle.shots) - len(around)
+    lost = sum(map(len, wanted.values())) - len(found)
+    why = f"{counted(bare, 'frame')} without neighbours: the clip is not there, or has no pixels."
+    unread = f"{counted(lost, 'neighbour')} left out that cannot be decoded."
+    return replace(bundle, context=shown).saying(why if bare else "", unread if lost else "")
+
+
+def _around(bundle: Bundle, reach: Reach, clips: Mapping[str, Clip]) -> dict[FrameRef, list[int]]:
+    """The neighbours of every frame whose clip can be read."""
     picks: dict[str, set[int]] = {}
     for shot in bundle.shots:
         picks.setdefault(shot.ref.clip, set()).add(shot.ref.index)
-    around = {
+    return {
         shot.ref: reach.around(clips[shot.ref.clip], shot.ref.index, picks[shot.ref.clip])
         for shot in bundle.shots
         if shot.ref.clip in clips and clips[shot.ref.clip].pixels
     }
-    wanted: dict[str, set[int]] = {}
-    for ref, indices in around.items():
-        wanted.setdefault(ref.clip, set()).update(indices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A neighbour's picture."""
+
+    picture: Path
+    sha256: str
+    print: str
+
+
+def _seen(
+    wanted: Mapping[str, set[int]],
+    clips: Mapping[str, Clip],
+    decoded: Decoded,
+    progress: Progress | None,
+) -> dict[FrameRef, _Seen]:
+    """The pictures of neighbours, of those that decode."""
     total, made = sum(map(len, wanted.values())), 0
 
     def done(number: int) -> None:
@@ -58,33 +99,14 @@ def with_context(
         if progress is not None:
             progress("context", made, total)
 
-    files = {
-        name: decoded.pictures(clips[name], found, done, lenient=True)
-        for name, found in wanted.items()
+    files: dict[FrameRef, Path] = {}
+    for name, indices in wanted.items():
+        pictures = decoded.pictures(clips[name], indices, done, lenient=True)
+        files |= {FrameRef(name, at): path for at, path in pictures.items()}
+    prints = prints_of(list(clips.values()), list(files), decoded.known)
+    return {
+        ref: _Seen(path, archive.sha256(path), prints.get(ref, "")) for ref, path in files.items()
     }
-    refs = [FrameRef(name, at) for name, found in files.items() for at in found]
-    prints = prints_of(list(clips.values()), refs, decoded.known)
-    digests = {ref: archive.sha256(files[ref.clip][ref.index]) for ref in refs}
-    found = [
-        _neighbour(bundle, shot, at, clips[shot.ref.clip])
-        for shot in bundle.shots
-        for at in around.get(shot.ref, ())
-        if at in files.get(shot.ref.clip, ())
-    ]
-    shown = tuple(
-        replace(
-            each,
-            picture=files[each.ref.clip][each.ref.index],
-            sha256=digests[each.ref],
-            print=prints.get(each.ref, ""),
-        )
-        for each in found
-    )
-    bare = len(bundle.shots) - len(around)
-    why = f"{counted(bare, 'frame')} without neighbours: the clip is not there, or has no pixels."
-    lost = total - len(refs)
-    unread = f"{counted(lost, 'neighbour')} left out that cannot be decoded."
-    return replace(bundle, context=shown).saying(why if bare else "", unread if lost else "")
 
 
 def _neighbour(bundle: Bundle, pick: Shot, index: int, clip: Clip) -> Shot:

@@ -73,7 +73,7 @@ def whole_clip(
     names = np.asarray([*labels, -1], np.int64)[found.labels]
     use = (track >= 0) & (names >= 0) & (box.area(boxes) > 0)
     use &= ~np.isin(found.frame, list(picks))
-    rows: list[tuple[int, Sequence[float], int, int, RowNote]] = [
+    rows: list[_Row] = [
         (
             int(found.frame[at]),
             boxes[at].tolist(),
@@ -86,14 +86,22 @@ def whole_clip(
     for index, given in picks.items():
         here = np.flatnonzero((found.frame == index) & (track >= 0))
         theirs = _tracks_of(given, boxes[here], names[here], track[here])
-        for at in range(len(given)):
-            note = given.notes[at] if given.notes else RowNote()
-            label = int(given.labels[at])
-            rows.append((index, given.boxes[at].tolist(), label, theirs[at], note))
-    rows.sort(key=lambda row: row[0])
+        said = given.notes or (RowNote(),) * len(given)
+        columns = (given.boxes.tolist(), given.labels.tolist(), theirs, said)
+        rows += [(index, *row) for row in zip(*columns, strict=True)]
+    return _table(sorted(rows, key=lambda row: row[0]), found.frames, classes)
+
+
+_Row = tuple[int, Sequence[float], int, int, RowNote]
+"""Frame, corners, label, track, and what is said of it."""
+
+
+def _table(
+    rows: Sequence[_Row], frames: int, classes: tuple[str, ...]
+) -> tuple[Annotations, list[RowNote]]:
     table = Annotations(
         classes=classes,
-        labelled=np.ones(found.frames, np.bool_),
+        labelled=np.ones(frames, np.bool_),
         frame=np.asarray([row[0] for row in rows], np.int64),
         boxes=np.asarray([row[1] for row in rows], np.float32).reshape(-1, 4),
         labels=np.asarray([row[2] for row in rows], np.int64),
