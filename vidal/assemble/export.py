@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidal.assemble.campaign import engines_of
-from vidal.assemble.export_models import at_hand, detected, tracked
+from vidal.assemble.export_models import at_hand, detected, has_own, looked_up, tracked
 from vidal.campaign.folder import Campaign
 from vidal.campaign.loop import newest_query
 from vidal.campaign.round_frames import states_of
@@ -92,7 +92,7 @@ def export_round(
     if len(shots) < len(wanted):
         raise _other_query(campaign, number)
     if waits:
-        bundle = _proposed(campaign, number, builder, shots, title_of(out))
+        bundle = _proposed(campaign, number, builder, shots, title_of(out), watcher)
         bundle = _with_tracks(campaign, number, bundle, there.clips, order, watcher)
     else:
         tables = answers(campaign, {ref.clip for ref in wanted})
@@ -162,12 +162,21 @@ def _told(states: dict[FrameRef, str], waits: bool) -> list[str]:
 
 
 def _proposed(
-    campaign: Campaign, number: int, builder: Builder, shots: list[Shot], title: str
+    campaign: Campaign,
+    number: int,
+    builder: Builder,
+    shots: list[Shot],
+    title: str,
+    watcher: Watcher,
 ) -> Bundle:
     """With the proposals of the query; where no detector ran, with those of a model at hand."""
     given = builder.found.proposals
     if given.detected or builder.kept == "none":
         return builder.proposing(title, shots, given.frames)
+    if has_own(campaign):
+        boxes = looked_up(campaign, number, shots, builder.clips, watcher)
+        why = "Boxes are those of your own detections; the round was chosen without them."
+        return builder.proposing(title, shots, boxes).saying(why)
     spec = at_hand(campaign, number)
     if spec is None:
         why = "No boxes: the round was chosen without a detector, and no model is at hand."
@@ -189,7 +198,7 @@ def _with_tracks(
     """Tracks on whole clips, where they are shown and a model is at hand."""
     if order.to != "cvat-video" or order.kept == "none":
         return bundle
-    if at_hand(campaign, number) is None:
+    if not has_own(campaign) and at_hand(campaign, number) is None:
         return bundle.saying("Boxes stand on the chosen frames alone: no model is at hand.")
     tracks = tracked(campaign, number, bundle, clips, order.kept, watcher)
     return replace(bundle, tracks=tracks)

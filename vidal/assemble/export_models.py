@@ -13,7 +13,7 @@ from vidal.campaign.folder import Campaign
 from vidal.campaign.training import detector_spec
 from vidal.detect.load import SHIPPED, find_detector
 from vidal.detect.spec import DetectorSpec
-from vidal.evidence.gather import EvidenceJob
+from vidal.evidence.gather import EvidenceJob, EvidencePlan
 from vidal.evidence.gathered import gather_clips
 from vidal.evidence.linked import load_linked
 from vidal.evidence.watch import Watcher
@@ -22,8 +22,13 @@ from vidal.exports.proposals import Kept, Proposed
 from vidal.exports.tracks import identities, whole_clip
 from vidal.formats._notes import RowNote
 from vidal.selection.labelled import class_at
-from vidal.types import Annotations, Clip, Frame, FrameRef
+from vidal.types import Annotations, BoolArray, Clip, Detections, Frame, FrameRef
 from vidal.video import read_image
+
+
+def has_own(campaign: Campaign) -> bool:
+    """Whether the campaign works with detections of the user's own detector."""
+    return getattr(campaign.config.data, "detections", None) is not None
 
 
 def at_hand(campaign: Campaign, number: int) -> DetectorSpec | None:
@@ -33,8 +38,8 @@ def at_hand(campaign: Campaign, number: int) -> DetectorSpec | None:
         WeightsError: a file that the configuration names is not there.
     """
     config = campaign.config
-    if getattr(config.data, "detections", None) is not None:
-        return None  # the user's own detections: no other model speaks for them
+    if has_own(campaign):
+        return None  # no other model speaks for the user's own
     model = campaign.newest_model(before=number)
     if model is None and config.detector.start == "fresh":
         return None
@@ -69,18 +74,59 @@ def detected(
         if image is None:
             continue
         table = detector.detect([Frame(shot.ref, image)])
-        boxes = box.clip(table.boxes, (image.shape[0], image.shape[1]))
-        use = (table.scores > threshold) & (box.area(boxes) > 0)
-        found[shot.ref] = tuple(
-            Proposed(table.classes[label], (x1, y1, x2, y2), RowNote(score=score))
-            for label, (x1, y1, x2, y2), score in zip(
-                table.labels[use].tolist(),
-                boxes[use].round(3).tolist(),
-                table.scores[use].tolist(),
-                strict=True,
-            )
-        )
+        size = (image.shape[0], image.shape[1])
+        found[shot.ref] = _rows(table, table.scores > threshold, size)
     return found
+
+
+def looked_up(
+    campaign: Campaign,
+    number: int,
+    shots: Sequence[Shot],
+    clips: Mapping[str, Clip],
+    watcher: Watcher,
+) -> dict[FrameRef, tuple[Proposed, ...]]:
+    """What the user's own detections have on these frames, without verdicts.
+
+    Raises:
+        UsageError: there are none for this round.
+    """
+    plan, threshold = _looking(campaign, number), campaign.config.selection.threshold
+    asked = [clips[name] for name in sorted({shot.ref.clip for shot in shots}) if name in clips]
+    gathered = gather_clips(plan, asked, engines=engines_of(campaign.config), watcher=watcher)
+    found: dict[FrameRef, tuple[Proposed, ...]] = {}
+    for name, clip in gathered.clips.items():
+        table = gathered.detections(name)
+        if table is None:
+            continue
+        for shot in shots:
+            if shot.ref.clip == name:
+                on = (table.frame == shot.ref.index) & (table.scores > threshold)
+                found[shot.ref] = _rows(table, on, clip.size)
+    return found
+
+
+def _looking(campaign: Campaign, number: int) -> EvidencePlan:
+    """How every frame is looked at, whatever the strategy of the round needs."""
+    chosen = {"strategy": "expected-errors", "initial_strategy": "expected-errors"}
+    plain = {"options": {}, "random_share": 0.0, "known_only": False}
+    config = campaign.config.changed(selection={**chosen, **plain})
+    return plan_round(replace(campaign, config=config), number=number).plan.evidence
+
+
+def _rows(table: Detections, use: BoolArray, size: tuple[int, int]) -> tuple[Proposed, ...]:
+    """Rows of a table as proposals, cut to the picture."""
+    boxes = box.clip(table.boxes, size)
+    use = use & (box.area(boxes) > 0)
+    return tuple(
+        Proposed(table.classes[label], (x1, y1, x2, y2), RowNote(score=score))
+        for label, (x1, y1, x2, y2), score in zip(
+            table.labels[use].tolist(),
+            boxes[use].round(3).tolist(),
+            table.scores[use].tolist(),
+            strict=True,
+        )
+    )
 
 
 def tracked(
@@ -106,10 +152,7 @@ def tracked(
     Raises:
         UsageError, WeightsError: no detector to look with.
     """
-    chosen = {"strategy": "expected-errors", "initial_strategy": "expected-errors"}
-    plain = {"options": {}, "random_share": 0.0, "known_only": False}
-    config = campaign.config.changed(selection={**chosen, **plain})
-    plan = plan_round(replace(campaign, config=config), number=number).plan.evidence
+    plan = _looking(campaign, number)
     asked = [clips[name] for name in bundle.clips if name in clips]
     gathered = gather_clips(plan, asked, engines=engines_of(campaign.config), watcher=watcher)
     result: dict[str, tuple[Annotations, Sequence[RowNote]]] = {}
