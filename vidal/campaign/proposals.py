@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError, InputError
+from vidal.formats._notes import VERDICT
 from vidal.types import UNKNOWN, Annotations, FrameRef
 
 NEAR = 0.01
 """Pixels between a box and its copy after an annotation tool has read and written it."""
 MISS = "likely_miss"
+EXPORTED = "exported"
+"""Folder beside the pre-annotations: what `vidal export` has proposed, which may be less."""
 _Boxes = NDArray[np.float64]
 _Frame = tuple[list[str], _Boxes]
 
@@ -32,22 +35,17 @@ class Proposals:
 
     @staticmethod
     def read(path: Path) -> Proposals:
-        """Those of ``preannotations.coco.json``; none where the file is not there.
+        """Those of ``preannotations.coco.json`` and of exports; none where no file is there.
 
         Raises:
-            InputError: it cannot be read.
-            FormatError: it is not what vidal has written.
+            InputError: one cannot be read.
+            FormatError: one is not what vidal has written.
         """
-        hint = "Put it back with `vidal report`, or give --unchanged-ok."
-        try:
-            value = json.loads(path.read_text("utf-8"))
-            return Proposals(_frames(value))
-        except FileNotFoundError:
-            return Proposals({})
-        except OSError as error:
-            raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+        found: dict[FrameRef, list[_Frame]] = {}
+        for file in (path, *sorted((path.parent / EXPORTED).glob("*.coco.json"))):
+            for ref, given in _read(file).items():
+                found.setdefault(ref, []).extend(given)
+        return Proposals({ref: tuple(given) for ref, given in found.items()})
 
     def unchanged(self, ref: FrameRef, table: Annotations) -> bool:
         """Whether the boxes of a frame are those proposed: same classes, within ``NEAR``.
@@ -62,6 +60,18 @@ class Proposals:
         return any(_same(names, boxes, *given) for given in self._frames.get(ref, ()))
 
 
+def _read(path: Path) -> dict[FrameRef, tuple[_Frame, ...]]:
+    hint = "Put it back with `vidal report`, or give --unchanged-ok."
+    try:
+        return _frames(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+
+
 def _frames(value: Any) -> dict[FrameRef, tuple[_Frame, ...]]:
     clips = {video["id"]: str(video["name"]) for video in value["videos"]}
     classes = {each["id"]: str(each["name"]) for each in value["categories"]}
@@ -72,7 +82,8 @@ def _frames(value: Any) -> dict[FrameRef, tuple[_Frame, ...]]:
     found: dict[FrameRef, list[tuple[str, list[float], bool]]] = {ref: [] for ref in refs.values()}
     for each in value["annotations"]:
         x, y, width, height = map(float, each["bbox"])
-        miss = (each.get("attributes") or {}).get("verdict") == MISS
+        said = each.get("attributes") or {}
+        miss = MISS in (said.get("verdict"), said.get(VERDICT))
         row = classes[each["category_id"]], [x, y, x + width, y + height], miss
         found[refs[each["image_id"]]].append(row)
     return {
