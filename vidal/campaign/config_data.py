@@ -114,7 +114,7 @@ class DataConfig(Model):
     Attributes:
         videos: a folder of clips.
         labels: labels of those clips, where there are some.
-        format: of ``labels`` (default ``coco-video``), or of ``root``.
+        format: of ``labels`` (default, and ``auto``: as the file says), or of ``root``.
         root: a data set in the layout of ``format``.
         listed: a list file of the data set, for ImageNet-VID.
         options: further options of the reader of ``format``.
@@ -152,6 +152,11 @@ class DataConfig(Model):
     detections_images: Path | None = None
     detections_frames: Frames = "auto"
     score_transform: Transform = "none"
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _format(cls, value: Any) -> Any:
+        return None if value == "auto" else value
 
     @field_validator("classes")
     @classmethod
