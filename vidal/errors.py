@@ -30,6 +30,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from vidal.words import counted
+
 
 class VidalError(Exception):
     """Base of all errors a user can cause.
@@ -217,7 +219,8 @@ class AwaitingAnnotation(CampaignError):
 
     def __init__(self, round_: int, waiting: int) -> None:
         super().__init__(
-            f"round {round_}: {waiting} queried frames are not answered yet.",
+            f"round {round_}: {counted(waiting, 'queried frame is', 'queried frames are')} not"
+            " answered yet.",
             hint="Import their labels with `vidal import`, or take it back with `vidal withdraw`.",
         )
         self.round = round_

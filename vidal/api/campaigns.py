@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from vidal.api.given import path_of, text, texts
+from vidal.api.exports import export_campaign
+from vidal.api.given import path_of, text, texts, truth, whole
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
-from vidal.assemble.campaign import begin_campaign, engines_of, plan_round, train_campaign
+from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
+from vidal.assemble.own import NewDetections, plan_next
+from vidal.assemble.selection import device_of
 from vidal.campaign.asking import Imported
+from vidal.campaign.due import trains_round
 from vidal.campaign.folder import open_campaign
+from vidal.campaign.heartbeat import beating
 from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
@@ -23,6 +29,10 @@ from vidal.campaign.status import describe
 from vidal.campaign.undo import Import, Undone, imports, undo
 from vidal.errors import UsageError
 from vidal.evidence.again import again
+from vidal.evidence.given import Frames
+from vidal.exports import Exported
+from vidal.exports.order import Order
+from vidal.formats.detections import Transform
 from vidal.report import write_outputs
 
 
@@ -87,8 +97,10 @@ class Campaign:
                 ``{"selection.gap": 1, "training.epochs": 6}``.
             options: those of ``vidal init`` by name: ``videos``, ``labels``, ``format``,
                 ``test_videos``, ``test_labels``, ``test``, ``validation``, ``classes``,
-                ``detector``, ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``,
-                ``budget``, ``initial``, ``cost``, ``rounds``, ``seed``; they change what ``config``
+                ``detections`` (with ``detections_images``, ``detections_frames`` and
+                ``score_transform``: a campaign about your own detector), ``detector``,
+                ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``, ``budget``,
+                ``initial``, ``cost``, ``rounds``, ``seed``; they change what ``config``
                 says.
 
         Raises:
@@ -102,23 +114,112 @@ class Campaign:
         begin_campaign(where, wanted, initial_labels=initial)
         return cls(where)
 
-    def select(self, *, report: bool = True, progress: bool = True) -> Selection:
+    def select(
+        self,
+        *,
+        detections: PathLike | None = None,
+        detections_images: PathLike | None = None,
+        detections_frames: Frames | None = None,
+        score_transform: Transform | None = None,
+        same_detector: bool = False,
+        workers: int = 0,
+        report: bool = True,
+        progress: bool = True,
+    ) -> Selection:
         """Choose the next round's frames, and write the query's files into ``folder/queries``.
+
+        Args:
+            detections: of a detector of your own, where the campaign is about one: what the model
+                found that you have trained on the answers so far.
+            detections_images, detections_frames, score_transform: how they are read. Default: as
+                those of before.
+            same_detector: your detector was not trained; its detections of before go on.
+            workers: processes, for this time; 0 = as configured.
+            report: write the report.
+            progress: show how far it is.
 
         Raises:
             AwaitingAnnotation: the last query is not answered.
             CampaignError: the last round is not trained, or no frame can be chosen.
+            UsageError: detections for a campaign whose detector is vidal's, or the same again.
+            InputError: detections that cannot be read, or of other clips.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
-            job = plan_round(campaign)
+        new = NewDetections(
+            path=None if detections is None else path_of("detections", detections),
+            images=None
+            if detections_images is None
+            else path_of("detections_images", detections_images),
+            frames=detections_frames,
+            transform=score_transform,
+            same=truth("same_detector", same_detector),
+        )
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            coming = plan_next(campaign, new, workers=whole("workers", workers))
+            job = coming.job
+            beat = stack.enter_context(beating(self.folder, "select", coming.number))
+            beat.on(device_of(job))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             write = partial(write_outputs, report=report, progress=console.writing)
             clips = campaign.clips(job.engines)
             result = again(
                 lambda: select_round(
-                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
+                    campaign,
+                    job.plan,
+                    clips,
+                    engines=job.engines,
+                    watcher=console,
+                    write=write,
+                    trains=coming.trains,
                 )
             )
         return Selection(result)
+
+    def export(
+        self,
+        to: str,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        out: PathLike | None = None,
+        boxes: str | None = None,
+        context: str | None = None,
+        labelled: bool = False,
+        split: Split | None = None,
+        unknown: str = "drop",
+        progress: bool = True,
+    ) -> Exported:
+        """Write frames into an archive that an annotation tool, or a training, takes as it is.
+
+        The frames of the query that wait go out with pre-annotations; those of an answered round,
+        and with ``labelled``, with their labels.
+
+        Args:
+            to: ``"cvat"``, ``"cvat-video"``, ``"label-studio"``, ``"coco"``, ``"yolo"``, ``"mot"``,
+                ``"fiftyone"`` or ``"csv"``.
+            round: whose query; None = the newest. With ``labelled``: None = all rounds.
+            out: ``*.zip``, or a folder. Default: an archive in ``folder/exports``.
+            boxes: proposals that go along: ``"kept"`` (without likely false alarms), ``"all"`` or
+                ``"none"``. Default: all where the format tells verdicts, else those kept.
+            context: neighbours that are only shown: ``"2s"``, or a number of frames as text.
+            labelled: all frames that are labelled; whole clips to train, val and test.
+            split: with ``labelled``: of these clips only.
+            unknown: unknown objects that people labelled: ``"drop"``, or ``"class"``.
+            progress: show how far it is.
+
+        Raises:
+            UsageError: options that do not go together, or what the format cannot hold.
+            CampaignError: no such query.
+            InputError, FormatError: a picture or clip that cannot be used; names it.
+            OutputError: the place cannot be written, or holds what vidal did not write.
+        """
+        place = None if out is None else path_of("out", out)
+        return export_campaign(
+            self.folder,
+            Order.of(to, out=place, boxes=boxes, context=context, unknown=unknown),
+            round_=round,
+            labelled=labelled,
+            split=split,
+            quiet=not progress,
+        )
 
     def import_labels(
         self,
@@ -218,13 +319,15 @@ class Campaign:
             AwaitingAnnotation: a query waits for its answer.
             UsageError: the training diverges.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "train", trains_round(campaign)))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return train_campaign(
                 campaign,
                 epochs=epochs,
                 backbone=None if backbone is None else path_of("backbone", backbone),
                 pseudo_labels=pseudo_labels,
-                progress=Lines() if progress else None,
+                progress=Lines(quiet=not progress, beat=beat),
                 watcher=console,
             )
 
@@ -234,6 +337,7 @@ class Campaign:
         split: Split = "test",
         round: int | None = None,  # noqa: A002 (the word of the vocabulary)
         queries: bool = True,
+        detections: PathLike | None = None,
         progress: bool = True,
     ) -> Evaluation:
         """Average precision of a model on the clips set aside, and what the queries were worth.
@@ -242,15 +346,20 @@ class Campaign:
             split: which clips.
             round: whose model; None = the newest.
             queries: also judge what was picked.
+            detections: of a campaign about your own detector: judge these, which no round was
+                selected by.
             progress: show how far it is.
 
         Raises:
             CampaignError: no such model.
             UsageError: no labelled clips in the split.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        new = NewDetections(None if detections is None else path_of("detections", detections))
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "evaluate", round))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return evaluate_campaign(
-                campaign, split=split, number=round, queries=queries, watcher=console
+                campaign, split=split, number=round, queries=queries, new=new, watcher=console
             )
 
     def withdraw(self) -> Round:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vidal.campaign.fitting import has_snapshots
 from vidal.campaign.folder import Campaign
+from vidal.campaign.own import is_own, untrained
 from vidal.campaign.record import Round
 from vidal.campaign.training import compares_snapshots, snapshots_wanted
 
@@ -11,6 +12,8 @@ from vidal.campaign.training import compares_snapshots, snapshots_wanted
 def to_train(campaign: Campaign) -> Round | None:
     """The round whose model comes next: the oldest one whose model is stale, else the newest, if it
     has labels that no model was trained on."""
+    if is_own(campaign):
+        return untrained(campaign)
     rounds = campaign.record.rounds()
     tally = campaign.record.tally()
     trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
@@ -23,8 +26,17 @@ def to_train(campaign: Campaign) -> Round | None:
     return stale[0] if stale else new[-1] if new else None
 
 
+def trains_round(campaign: Campaign) -> int | None:
+    """The number of the round that would be trained now; None = of none."""
+    lost = lost_models(campaign)
+    entry = lost[0] if lost else to_train(campaign) or without_snapshots(campaign)
+    return None if entry is None else entry.number
+
+
 def lost_models(campaign: Campaign) -> list[Round]:
     """The trained rounds whose model is not there any more, in order."""
+    if is_own(campaign):
+        return []
     return [
         entry
         for entry in campaign.record.rounds()
@@ -37,7 +49,9 @@ def without_snapshots(campaign: Campaign) -> Round | None:
     not there, and no training comes before that selection."""
     trained = [entry for entry in campaign.record.rounds() if entry.model is not None]
     config = campaign.config
-    if not trained or not (compares_snapshots(config) and snapshots_wanted(config)):
+    if is_own(campaign) or not trained:
+        return None
+    if not (compares_snapshots(config) and snapshots_wanted(config)):
         return None
     if campaign.record.open_round() is not None or to_train(campaign) is not None:
         return None

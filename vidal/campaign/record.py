@@ -78,6 +78,7 @@ class Record:
         *,
         given: Mapping[str, Annotations] | None = None,
         home: Path | None = None,
+        told: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """A new record; the file appears whole.
 
@@ -88,6 +89,7 @@ class Record:
             given: clip id -> labels that are there already. They are round 0, which nobody was
                 asked for and which is answered.
             home: what relative paths of clips count from; None = the folder of ``path``.
+            told: kind -> detail of events that it begins with.
 
         Raises:
             CampaignError: there is one already.
@@ -108,10 +110,13 @@ class Record:
                     "INSERT INTO clips VALUES (?, ?, ?, ?, ?)",
                     [(clip.id, clip.path, clip.frames, clip.split, clip.root) for clip in clips],
                 )
-        if given:
+        if given or told:
             with Record(temporary) as record, reporting_sql(path):
-                record.add_query(given_query(given), GIVEN, {})
-                record.answer(given)
+                for kind, detail in (told or {}).items():
+                    record.note(None, kind, detail)
+                if given:
+                    record.add_query(given_query(given), GIVEN, {})
+                    record.answer(given)
         temporary.replace(path)
 
     def close(self) -> None:
@@ -256,9 +261,22 @@ class Record:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def add_query(self, query: Query, strategy: str, detail: Mapping[str, Any]) -> None:
-        """Open a round with its query."""
+    def add_query(
+        self,
+        query: Query,
+        strategy: str,
+        detail: Mapping[str, Any],
+        *,
+        trained: tuple[int, str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Open a round with its query.
+
+        ``trained``: number, model and detail of an earlier round, whose model selected it and was
+        made elsewhere: that is recorded with it, or not at all.
+        """
         with self.transaction() as db:
+            if trained is not None:
+                self._trained(*trained)
             db.execute(
                 "INSERT INTO rounds VALUES (?, ?, ?, 'queried', NULL)",
                 (query.round, strategy, query.budget),
@@ -314,15 +332,18 @@ class Record:
 
     def trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
         """The model of a round is there."""
-        with self.transaction() as db:
-            changed = db.execute(
-                "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
-                " AND state IN ('answered', 'trained')",
-                (model, number),
-            ).rowcount
-            if not changed:
-                raise CampaignError(f"round {number} has no labels to train on.")
-            self.event(number, "trained", {"model": model, **detail})
+        with self.transaction():
+            self._trained(number, model, detail)
+
+    def _trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
+        changed = self.db.execute(
+            "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
+            " AND state IN ('answered', 'trained')",
+            (model, number),
+        ).rowcount
+        if not changed:
+            raise CampaignError(f"round {number} has no labels to train on.")
+        self.event(number, "trained", {"model": model, **detail})
 
     def note(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
         """Append an event."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.campaign.config_data import FORMATS
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted, printable
 
@@ -33,7 +34,7 @@ _WHY = {
 }
 
 
-@click.command("import")
+@click.command("import", cls=Grouped, headings=HEADINGS["import"])
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--from",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,16 @@ def command(folder: Path, number: int | None, out: Path | None, quiet: bool) -> 
     From the record and the evidence; nothing is selected. Evidence that is gone is computed again.
     """
     from vidal.assemble.told import plan_told
+    from vidal.campaign.heartbeat import beating
     from vidal.campaign.loop import needed_for, newest_query, retell_round
     from vidal.cli.opened import open_campaign
     from vidal.evidence.again import again
     from vidal.report import write_outputs
 
-    with open_campaign(folder) as campaign, Console(quiet=quiet) as console:
+    with open_campaign(folder) as campaign, ExitStack() as stack:
         chosen = newest_query(campaign) if number is None else number
+        beat = stack.enter_context(beating(folder, "report", chosen))
+        console = stack.enter_context(Console(quiet=quiet, beat=beat))
         job = plan_told(campaign, chosen)
         found = campaign.found(job.engines)
         found.need(folder, needed_for(campaign, chosen))

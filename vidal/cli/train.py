@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,21 @@ def command(
     vidal train --tracker siamfc --help
     """
     from vidal.assemble.campaign import train_campaign
+    from vidal.campaign.due import trains_round
+    from vidal.campaign.heartbeat import beating
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
 
     silent = quiet or as_json
-    with open_campaign(folder) as campaign, Console(quiet=silent) as console:
+    with open_campaign(folder) as campaign, ExitStack() as stack:
+        beat = stack.enter_context(beating(folder, "train", trains_round(campaign)))
+        console = stack.enter_context(Console(quiet=silent, beat=beat))
         trained = train_campaign(
             campaign,
             epochs=epochs,
             backbone=backbone,
             pseudo_labels=pseudo_labels,
-            progress=None if silent else Lines(),
+            progress=Lines(quiet=silent, beat=beat),
             watcher=console,
         )
         state = describe(campaign)

@@ -59,11 +59,10 @@ def open_clips(
     skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
     if not clips:
         first = skipped[0]
-        raise NoClips(
-            videos,
-            f"none of {len(skipped)} clips can be read; the first, {first.path.name}:"
-            f" {first.reason}",
-        )
+        which = f"none of {len(skipped):,} clips can be read; the first, {first.path.name}"
+        if len(skipped) == 1:
+            which = f"its one clip cannot be read: {first.path.name}"
+        raise NoClips(videos, f"{which}: {first.reason}")
     skipped += searched.skipped
     return _distinct(clips, skipped), skipped
 

@@ -11,6 +11,7 @@ import numpy as np
 from vidal.errors import LabelsMismatch
 from vidal.evidence.names import ClipNames, Fit
 from vidal.types import Annotations, BoolArray, Clip, LabelledClip, Skipped
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
         raise LabelsMismatch(
             path,
             f"{entry.name!r} labels frame {clip.frames + int(beyond[0])}, "
-            f"but {clip.path.name} has {clip.frames} frames",
+            f"but {clip.path.name} has {counted(clip.frames, 'frame')}",
             hint="Frame numbers are 0-based presentation ordinals.",
         )
     labelled = np.zeros(clip.frames, np.bool_)

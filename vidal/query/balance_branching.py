@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from vidal.query.balance_exchange import window
+from vidal.query.balance_pairs import near
 from vidal.query.balance_problem import Certificate, Problem, blockers, within
 from vidal.query.balance_relaxation import linear_rows
 from vidal.types import BoolArray, IntArray
 
-NEAR = 2e-5
-"""Gap, as a share of the value, below which nothing is branched on."""
 _ITEMS = 400
 _NODES = 300
 _OPTIMAL, _LIMIT = 0, 1
@@ -25,17 +24,20 @@ def branched(
     """A better choice and a better bound, by HiGHS, with a fixed number of nodes.
 
     Items whose reduced cost is farther from the threshold than the gap are fixed: they are the same
-    in every better choice. Where more than ``_ITEMS`` are left, or items exclude each other, the
-    others stay as they are in ``positions``, and the bound is the old one.
+    in every better choice. Where more than ``_ITEMS`` are left nothing is done: so few nodes find
+    nothing there. Where items exclude each other, all but the nearest stay as they are in
+    ``positions``, and the bound is the old one.
     """
     gap = problem.value(positions) - known.bound
-    if problem.euclidean or gap <= NEAR * abs(problem.value(positions)):
+    if problem.euclidean or near(problem, positions, known.bound):
         return positions, known
     chosen = np.zeros(len(problem), np.bool_)
     chosen[positions] = True
     gap = np.inf if problem.ranges is not None else gap + 1e-12
     free = np.sort(np.concatenate(window(chosen, known, gap, len(problem))))
     whole = problem.ranges is None and len(free) <= _ITEMS
+    if problem.ranges is None and not whole:
+        return positions, known
     if len(free) > _ITEMS:
         free = np.sort(np.concatenate(window(chosen, known, gap, _ITEMS // 2)))
     found, bound = _solved(problem, chosen, free)

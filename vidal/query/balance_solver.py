@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from vidal.query.balance_branching import branched
 from vidal.query.balance_exchange import best_of_all, countable, exchanged
+from vidal.query.balance_pairs import exchanged_twice, size_of
 from vidal.query.balance_problem import (
     Certificate,
     Distance,
@@ -46,6 +47,7 @@ from vidal.types import IntArray, ScoreArray
 CERTIFIED = 1e-5
 """Relative gap between bound and relaxation at which prices are good enough."""
 _SAMPLE = 3_000
+_NARROWER = 8
 _ROUNDS = 12
 
 
@@ -139,9 +141,7 @@ def _solved(problem: Problem, thorough: bool) -> Solution:
 
 def _solution(problem: Problem, positions: IntArray, bound: float, prices: ScoreArray) -> Solution:
     value = problem.value(positions)
-    costs = float(problem.costs[positions].sum())
-    size = max(1e-12, abs(costs) + value - costs)
-    return Solution(positions, value, min(bound, value), prices, size)
+    return Solution(positions, value, min(bound, value), prices, size_of(problem, positions))
 
 
 def _problem(
@@ -170,7 +170,7 @@ def _problem(
 
 def _certified(problem: Problem, thorough: bool) -> Solution:
     """Prices from a sample, then from bands that grow until the bound certifies them."""
-    best = bound_at(problem, _sampled(problem))
+    best = _refined(problem, bound_at(problem, _sampled(problem)))
     width = max(2_000, 4 * len(problem.target))
     weights: ScoreArray | None = None
     upper = np.inf
@@ -200,6 +200,33 @@ def _sampled(problem: Problem) -> ScoreArray:
     rows = np.sort(np.random.default_rng(0).choice(count, size, replace=False))
     part = replace(problem, costs=problem.costs[rows], probs=problem.probs[rows], ranges=None)
     return relaxed(part, copies=count / size).prices
+
+
+def _refined(problem: Problem, known: Certificate) -> Certificate:
+    """Better prices from samples of ever narrower bands around the threshold.
+
+    The first sample has few items near the threshold where there are very many items; an exact band
+    would have to be as wide as its prices are wrong.
+    """
+    width = len(problem) // _NARROWER
+    while problem.ranges is None and not problem.euclidean and width > 8 * _SAMPLE:
+        excess = known.reduced - known.threshold
+        fixed = excess < 0
+        band = _nearest(np.abs(excess), max(width, 2 * (problem.budget - int(fixed.sum()))))
+        fixed[band] = False
+        picked = band[np.sort(np.random.default_rng(1).choice(len(band), 4 * _SAMPLE, False))]
+        part = replace(
+            problem,
+            costs=problem.costs[picked],
+            probs=problem.probs[picked],
+            target=problem.residual(np.flatnonzero(fixed)),
+            budget=problem.budget - int(fixed.sum()),
+        )
+        now = bound_at(problem, relaxed(part, copies=len(band) / len(picked)).prices)
+        if now.bound > known.bound:
+            known = now
+        width //= _NARROWER
+    return known
 
 
 def _band(problem: Problem, known: Certificate, width: int) -> tuple[Relaxed, ScoreArray]:
@@ -249,6 +276,8 @@ def _finished(
     if problem.ranges is not None or (problem.lam and len(problem.target)):
         chosen = exchanged(problem, chosen, known)
         chosen, known = _proven(problem, chosen, known)
+        if thorough and problem.ranges is None:
+            chosen = exchanged_twice(problem, chosen, known)
         if thorough:
             chosen, known = branched(problem, chosen, known)
     return _solution(problem, chosen, known.bound, known.prices)

@@ -24,6 +24,7 @@ from vidal.report.evidence import (
     LIKELY_UNKNOWN,
     MISS,
     UNKNOWN_OBJECT,
+    UNSURE,
     ClipSummary,
     Evidence,
     Marks,
@@ -154,6 +155,8 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
         counts = np.bincount(np.concatenate(kinds), minlength=len(STYLES))
         tiles.append((f"{counts[list(DETECTED)].sum():,}", "detections in these frames"))
         if evidence.estimated:
+            if counts[UNSURE]:
+                tiles.append(figures.tile(counts[UNSURE], "unsure detection"))
             tiles.append(figures.tile(counts[ALARM], "likely false alarm"))
             tiles.append(figures.tile(counts[MISS], "likely miss", "likely misses"))
         if counts[LIKELY_UNKNOWN]:
@@ -231,13 +234,13 @@ def _boxes(marks: Marks, classes: tuple[str, ...], width: int) -> list[dict[str,
         style = STYLES[int(marks.kind[row])]
         x1, y1, x2, y2 = (float(value) for value in marks.boxes[row])
         name = named(int(marks.labels[row]), classes)
-        score, confidence = float(marks.scores[row]), float(marks.confidence[row])
+        score, certainty = float(marks.scores[row]), float(marks.certainty[row])
         label = f"{style.sign} {name}".strip() + ("" if math.isnan(score) else f" {score:.2f}")
         detail = style.words if marks.labels[row] == UNKNOWN else f"{style.words}: {name}"
         if not math.isnan(score):
             detail += f", score {score:.2f}"
-        if not math.isnan(confidence):
-            detail += f"; confidence of this verdict {confidence:.2f}"
+        if not math.isnan(certainty):
+            detail += f"; certainty of this verdict {certainty:.2f}"
         right = x1 > 0.75 * width
         boxes.append(
             {

@@ -25,6 +25,7 @@ from vidal.expected_errors import (
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.types import ScoreArray
+from vidal.words import counted
 
 KINDS = ("false_positives", "misses", "errors")
 
@@ -61,9 +62,9 @@ class Forecast:
         if self.round is None:
             where = "Labelled frames, judged by what the other labelled clips teach"
         return (
-            f"{where}: errors expected {said[2]:.0f} ({said[0]:.0f} false alarms,"
-            f" {said[1]:.0f} misses{between}), found by the annotators {found}"
-            f" ({kinds[0].found} and {kinds[1].found})."
+            f"{where}: errors expected {said[2]:.0f} ({counted(round(said[0]), 'false alarm')},"
+            f" {counted(round(said[1]), 'miss', 'misses')}{between}),"
+            f" found by the annotators {found} ({kinds[0].found} and {kinds[1].found})."
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from vidal.selection.expected import (
 )
 from vidal.selection.forecast import Forecast, newest_forecast, spans
 from vidal.types import Query
+from vidal.words import counted
 
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
@@ -87,10 +88,11 @@ def expected_sentence(expected: tuple[Interval, Interval, Interval]) -> str:
     """What is expected of the chosen frames, in words."""
     false, missed, both = expected
     return (
-        f"The chosen frames are expected to hold {both.value:.0f} errors, most likely"
-        f" {both.low:.0f} to {both.high:.0f}: {false.value:.0f} false alarms"
-        f" ({false.low:.0f} to {false.high:.0f}) and {missed.value:.0f} misses"
-        f" ({missed.low:.0f} to {missed.high:.0f})."
+        f"The chosen frames are expected to hold {counted(round(both.value), 'error')}, most likely"
+        f" {both.low:.0f} to {both.high:.0f}: {counted(round(false.value), 'false alarm')}"
+        f" ({false.low:.0f} to {false.high:.0f}) and"
+        f" {counted(round(missed.value), 'miss', 'misses')} ({missed.low:.0f} to"
+        f" {missed.high:.0f})."
     )
 
 

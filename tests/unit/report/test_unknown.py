@@ -26,7 +26,7 @@ def test_a_detection_is_a_likely_unknown_object_above_one_half_whatever_the_verd
     assert ALARM not in marks.kind
     row = marks.kind.tolist().index(LIKELY_UNKNOWN)
     assert marks.scores[row] == np.float64(np.float32(0.6))
-    assert marks.confidence[row] == 0.8
+    assert marks.certainty[row] == 0.8
     called = marks.kind.tolist().index(UNKNOWN_OBJECT)
     assert marks.labels[called] == -1
     assert marks.boxes[called].tolist() == [40, 5, 50, 25]
