@@ -451,7 +451,9 @@ def test_json_min_csv_and_tsv_say_what_the_json_of_label_studio_says(capsys, wor
             writer.writerows(
                 [json.dumps(v) if isinstance(v, list) else v for v in row.values()] for row in rows
             )
-    for name in ("min.json", "min.csv", "min.tsv"):
+    bare = [{name: row[name] for name in ("id", "image", "label")} for row in rows]
+    (tmp_path / "bare.json").write_text(json.dumps(bare))
+    for name in ("min.json", "min.csv", "min.tsv", "bare.json"):
         done = summary(capsys, work, tmp_path / name, "--replace")
         assert (done["format"], done["again"], done["replaced"]) == ("label-studio", 4, 0)
         assert boxes_of(work) == expected

@@ -31,7 +31,7 @@ def is_minimal(value: Any) -> bool:
         isinstance(value, list)
         and bool(value)
         and all(isinstance(row, dict) and "data" not in row for row in value)
-        and any(name in value[0] for name in _MARKS)
+        and (any(name in value[0] for name in _MARKS) or any(map(_marked, value)))
         and not any(isinstance(row.get("annotations"), list) for row in value)
     )
 
@@ -111,6 +111,15 @@ def _marks(value: Any) -> bool:
     parts = value if isinstance(value, list) else [value]
     return any(isinstance(part, dict) and _REGION & part.keys() for part in parts) or any(
         isinstance(part, dict) and _kind(part) is not None for part in parts
+    )
+
+
+def _marked(row: Mapping[str, Any]) -> bool:
+    """Whether a row has labelled regions under the name of a control."""
+    return any(
+        isinstance(mark, dict) and _kind(mark) is not None
+        for value in row.values()
+        for mark in (value if isinstance(value, list) else ())
     )
 
 
