@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from vidal.errors import NoClips
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.labels import labelled_objects
+from vidal.evidence.linked import LinksAround
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -223,4 +225,8 @@ def _result(
         unknown=choice.unknown,
         # what can be sent to another process
         history=History(prepared.history.queries),
+        links=LinksAround(plan.evidence, found.clips if plan.query.needs else {}),
+        labels_before=None
+        if prepared.labels is None
+        else labelled_objects(prepared.labels.annotations.values()),
     )

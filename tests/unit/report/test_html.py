@@ -12,7 +12,7 @@ import pytest
 
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import reliability
-from vidal.report import html
+from vidal.report import write
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
 from vidal.report.write import write_outputs
 from vidal.selection.forecast import Forecast
@@ -65,7 +65,9 @@ def test_the_report_needs_nothing_from_outside(build, video, tmp_path):
         for name in ("src", "srcset", "poster", "data", "action"):
             assert (attrs.get(name) or "data:").startswith("data:")
         if tag == "a" and attrs.get("href"):
-            assert re.match(r"(#|frames/)", attrs["href"])
+            assert re.match(
+                r"#|frames/|query\.(csv|json)$|preannotations\.coco\.json$", attrs["href"]
+            )
 
 
 def test_names_of_clips_and_classes_cannot_inject_markup(build, video, tmp_path):
@@ -116,7 +118,7 @@ def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, 
 def test_pictures_in_the_report_are_capped_and_the_rest_is_stated(
     build, video, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(html, "MOST_THUMBNAILS", 1)
+    monkeypatch.setattr(write, "MOST_CARDS", 1)
     write_outputs(build.result(video), tmp_path)
     seen = build.page(tmp_path)
     assert len([tag for tag, _ in seen.tags if tag == "img"]) == 1
