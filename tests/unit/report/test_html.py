@@ -163,8 +163,7 @@ def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
     write_outputs(build.result(video, forecast=told), tmp_path / "with")
     shown = build.page(tmp_path / "with")
     assert (
-        "Round 3: errors expected 1 (1 false alarms, 0 misses), found by the annotators 3"
-        in shown.text
+        "Round 3: 1 error expected (1 false alarm, 0 misses); the annotators found 3" in shown.text
     )
     assert "said 25%, found 0% of 1 row" in shown.text
     assert sum(tag == "circle" for tag, _ in shown.tags) == 2
@@ -175,7 +174,9 @@ def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
         build.result(video, forecast=replace(told, expected=counts)), tmp_path / "counted"
     )
     shown = build.page(tmp_path / "counted").text
-    assert "errors expected 5 (1 false alarms, 4 misses, most likely 2 to 10), found" in shown
+    assert (
+        "5 errors expected (1 false alarm, 4 misses, most likely 2 to 10); the annotators" in shown
+    )
     assert "Misses: 4 (2 to 8) said, 2 found" in " ".join(shown.split())
     query = json.loads((tmp_path / "counted" / "query.json").read_text())
     assert query["forecast"]["expected"]["errors"] == {"value": 5.0, "low": 2.5, "high": 10.0}
