@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from vidal.api.given import path_of
@@ -11,15 +12,18 @@ from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
 from vidal.assemble.campaign import begin_campaign, engines_of, plan_round, train_campaign
+from vidal.assemble.campaign_report import report_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
+from vidal.assemble.told import tell_round
 from vidal.campaign.answers import Imported
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
+from vidal.errors import UsageError
 from vidal.evidence.again import again
 from vidal.report import write_outputs
 
@@ -204,6 +208,46 @@ class Campaign:
             return evaluate_campaign(
                 campaign, split=split, number=round, queries=queries, watcher=console
             )
+
+    def report(
+        self,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        out: PathLike | None = None,
+        target: float | None = None,
+        quick: bool = False,
+        progress: bool = True,
+    ) -> Path:
+        """Write the report of all rounds on one page, or of one round with its pictures.
+
+        Args:
+            round: only this one; its query files are written again, too.
+            out: where it goes. Default: the campaign's folder; of a round, its own folder there.
+            target: AP50 that the learning curve is carried on to; default: the next 0.05.
+            quick: run no model; the page has no learning curve then.
+            progress: show how far it is.
+
+        Returns:
+            The page.
+
+        Raises:
+            CampaignError: no such query.
+            UsageError: a target outside 0..1, or ``target`` or ``quick`` of one round.
+            OutputError: it cannot be written, or would replace a file that vidal did not write.
+        """
+        place = None if out is None else path_of("out", out)
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            if round is None:
+                _, files = report_campaign(
+                    campaign, out=place, target=target, quick=quick, watcher=console
+                )
+                return files["report.html"]
+            if target is not None or quick:
+                raise UsageError("target and quick are about all rounds, not about one.")
+            told = tell_round(campaign, round, watcher=console)
+            folder = campaign.query(round) if place is None else place
+            written = again(lambda: write_outputs(told.result(), folder, progress=console.writing))
+            return written["report.html"]
 
     def withdraw(self) -> Round:
         """Take back the query that waits for its answer.

@@ -1,4 +1,4 @@
-"""A round told again with what its annotators found: labels, errors, how far its words were right."""
+"""A round told again with what its annotators found: labels, errors, how right its words were."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def retell_outcome(
     watcher: Watcher,
     lost: Sequence[SkippedClip] = (),
 ) -> SelectionResult:
-    """As ``retell_round``, with ``labels_answered``, ``outcome`` and ``worth`` of the answers so far.
+    """As ``retell_round``, with ``labels_answered``, ``outcome`` and ``worth`` of the answers.
 
     Raises:
         CampaignError: no frame of that round was selected by a strategy.
@@ -85,3 +85,17 @@ def _outcome(
         return None
     rng = step_rng(campaign.config.seed, number, LEARN)
     return forecast(rounds[:-1], rounds[-1], rng, options)
+
+
+def objects_by_round(campaign: Campaign) -> dict[int, dict[str, int]]:
+    """Round -> class -> annotated objects, unknown ones under ``""``; ignored regions are none."""
+    classes = campaign.record.classes
+    found: dict[int, dict[str, int]] = {}
+    for number, label, count in campaign.record.db.execute(
+        "SELECT frames.round, boxes.label, count(*) FROM boxes"
+        " JOIN frames ON frames.clip = boxes.clip AND frames.frame = boxes.frame"
+        " WHERE boxes.ignored = 0 GROUP BY frames.round, boxes.label"
+    ):
+        name = classes[label] if label >= 0 else ""
+        found.setdefault(number, {})[name] = int(count)
+    return found

@@ -10,7 +10,7 @@ from vidal.report import place, preannotations, query_files
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
 from vidal.report.place import Place, claimed
-from vidal.report.round import MOST_CARDS, Pictures, write_report
+from vidal.report.round import MOST_CARDS, Pictures, other_bytes, write_report
 from vidal.report.round.pictures import MOST_SHARP
 from vidal.selection.result import SelectionResult
 
@@ -67,7 +67,9 @@ def _build(
 ) -> None:
     new, pictures = work / "new", None
     if report:
-        pictures = Pictures(work / "thumbnails", result, min(MOST_CARDS, len(result.query)))
+        cards = min(MOST_CARDS, len(result.query))
+        other = other_bytes(result, evidence, cards)
+        pictures = Pictures(work / "thumbnails", result, cards, other)
     names = write_frames(
         result.query.frames,
         result.clips,

@@ -18,9 +18,10 @@ from vidal.report.query_files import plain
 from vidal.report.round.pictures import Pictures
 from vidal.selection.result import SelectionResult
 from vidal.types import UNKNOWN, FrameRef
-from vidal.words import printable
 
 _ALIKE = 3
+_FINE = 640
+"""Frames of fewer pixels across have boxes with a decimal."""
 
 
 def common_reason(result: SelectionResult, shown: int) -> str:
@@ -39,6 +40,7 @@ def card(
     pictures: Pictures,
     at: int,
     *,
+    small: bool,
     sharp: bool,
     common: str,
 ) -> dict[str, Any]:
@@ -52,7 +54,6 @@ def card(
     return {
         "rank": at + 1,
         "clip": ref.clip,
-        "path": printable(clip.path),
         "index": ref.index,
         "time": figures.clock(clip.seconds(ref.index)),
         "score": score,
@@ -62,12 +63,12 @@ def card(
         "badges": _badges(marks),
         "parts": _parts(result, at),
         "file": picture_path(clip, names[ref]),
-        "picture": pictures.small(ref),
+        "picture": pictures.small(ref) if small else "",
         "sharp": pictures.sharp_one(ref) if sharp else "",
         "near": _near(evidence, pictures, ref) if sharp else "",
         "width": width,
         "height": height,
-        "marks": _drawn(marks),
+        "marks": _drawn(marks, fine=width < _FINE),
         "labels": " ".join(str(label) for label in sorted(set(marks.labels.tolist()))),
         "kinds": " ".join(STYLES[kind].key for kind in sorted(set(marks.kind.tolist()))),
         "class": "" if first is None else int(first),
@@ -114,7 +115,7 @@ def _parts(result: SelectionResult, at: int) -> str:
     return ", ".join(parts)
 
 
-def _drawn(marks: Marks) -> list[tuple[str, str, str]]:
+def _drawn(marks: Marks, *, fine: bool) -> list[tuple[str, str, str]]:
     """(key, numbers, path) of each box, the ones that matter last, so that they lie on top.
 
     The numbers are the row of the mark, its class, and score and certainty in percent, which may be
@@ -124,7 +125,8 @@ def _drawn(marks: Marks) -> list[tuple[str, str, str]]:
     for row in np.argsort(marks.kind, kind="stable").tolist():
         x1, y1, x2, y2 = (float(value) for value in marks.boxes[row])
         numbers = f"{row},{int(marks.labels[row])},{_percent(marks.scores[row])}"
-        path = f"M{_n(x1)} {_n(y1)}H{_n(x2)}V{_n(y2)}H{_n(x1)}z"
+        ends = [figures.number(each) if fine else f"{each:.0f}" for each in (x1, y1, x2, y2)]
+        path = "M{0} {1}H{2}V{3}H{0}z".format(*ends)
         key = STYLES[int(marks.kind[row])].key
         drawn.append((key, f"{numbers},{_percent(marks.certainty[row])}", path))
     return drawn
@@ -152,7 +154,3 @@ def _near(evidence: Evidence, pictures: Pictures, ref: FrameRef) -> str:
 
 def _percent(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.0f}"
-
-
-def _n(value: float) -> str:
-    return figures.number(value)

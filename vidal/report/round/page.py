@@ -82,10 +82,12 @@ def _context(
     pictures: Pictures,
 ) -> dict[str, Any]:
     shown = result.query.frames[: pictures.cards]
-    sharp = pictures.fitting(_other_bytes(result, evidence, shown))
+    small, sharp = pictures.fitting()
     common = common_reason(result, len(shown))
     cards = (
-        card(result, evidence, names, pictures, at, sharp=at < sharp, common=common)
+        card(
+            result, evidence, names, pictures, at, small=at < small, sharp=at < sharp, common=common
+        )
         for at in range(len(shown))
     )
     return {
@@ -105,7 +107,7 @@ def _context(
         "cards": cards,
         "common": common,
         "sharp": sharp,
-        "pictured": any(result.clips[ref.clip].pixels for ref in shown),
+        "pictured": small if any(result.clips[ref.clip].pixels for ref in shown) else 0,
         "shown": len(shown),
         "selected": len(result.query),
         "folder": FOLDER,
@@ -147,8 +149,9 @@ def _clips_and_classes(result: SelectionResult, evidence: Evidence, linked: int)
     }
 
 
-def _other_bytes(result: SelectionResult, evidence: Evidence, shown: tuple[FrameRef, ...]) -> int:
+def other_bytes(result: SelectionResult, evidence: Evidence, cards: int) -> int:
     """About how many bytes the page has without pictures; rather too many than too few."""
+    shown = result.query.frames[:cards]
     boxes = sum(len(evidence.marks[ref]) for ref in shown)
     beside = sum(len(each.boxes) for near in evidence.near.values() for each in near)
     reasons = sum(len(words.encode("utf-8", "replace")) for words in result.query.explanation.words)
@@ -157,15 +160,14 @@ def _other_bytes(result: SelectionResult, evidence: Evidence, shown: tuple[Frame
     errors = sum(len(each.errors) for each in evidence.clips)
     parts = len(result.query.explanation.parts)
     return (
-        100_000
-        + 1_000 * len(shown)
-        + 40 * parts * len(shown)
-        + 110 * boxes
-        + 30 * beside
-        + 2 * reasons
-        + 5 * names
-        + 40 * points
-        + 40 * errors
+        90_000
+        + (950 + 25 * parts) * len(shown)
+        + 85 * boxes
+        + 26 * beside
+        + reasons
+        + 4 * names
+        + 36 * points
+        + 36 * errors
         + 2_000 * len(evidence.clips)
         + 500 * len(result.classes)
     )

@@ -28,10 +28,24 @@ MOST_SHARP = 48
 
 _SHARP = (1280, 64)
 _STRIP = (256, 46)
-_SMALL = ((440, 60), (360, 56), (300, 52), (260, 48), (220, 44), (190, 40), (160, 36), (130, 30))
+_SMALL = (
+    (440, 60),
+    (360, 56),
+    (300, 52),
+    (260, 48),
+    (220, 44),
+    (190, 40),
+    (160, 36),
+    (130, 30),
+    (104, 24),
+)
 """Longest side and quality of a small picture: the first of these that is small enough."""
-_SMALL_BYTES = (1_500, 15_000)
+_SMALL_BYTES = (1_000, 15_000)
+_LEAST_DENSITY = 0.025
+"""Bytes a pixel that hardly any picture is below: where looking for one small enough begins."""
 _BASE64 = 4 / 3
+_SHARE = 0.85
+"""Of the bytes that are left for pictures, what small ones may take where there are many."""
 
 
 def allowed(frames: int) -> int:
@@ -55,12 +69,14 @@ class Pictures:
         folder: where they lie until the report is written.
         small: selected frame -> whether its small picture is wanted.
         cards: how many selected frames are shown with a picture.
+        other: bytes of the page without pictures.
         sharp: how many of them may get a sharp picture and neighbours.
     """
 
     folder: Path
     result: SelectionResult
     cards: int
+    other: int
     sharp: int = MOST_SHARP
     _ranks: dict[FrameRef, int] = field(default_factory=dict)
     _beside: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -109,30 +125,36 @@ class Pictures:
             for index in self.around(ref)
         ]
 
-    def fitting(self, other: int) -> int:
-        """How many ranks, from the first, get a sharp picture and neighbours.
-
-        Args:
-            other: bytes of the page without pictures.
-        """
-        left = allowed(len(self.result.query)) - other
-        left -= sum(math.ceil(_size(self._small(ref)) * _BASE64) for ref in self._ranks)
-        count = 0
+    def fitting(self) -> tuple[int, int]:
+        """How many ranks, from the first, have a small picture, and a sharp one with neighbours."""
+        left = float(allowed(len(self.result.query)) - self.other)
+        small, sharp = 0, 0
+        for ref in self._ranks:
+            left -= _size(self._small(ref)) * _BASE64
+            if left < 0:
+                return small, 0
+            small += 1
         for ref in list(self._ranks)[: self.sharp]:
             paths = [self._strip(FrameRef(ref.clip, index)) for index in self.around(ref)]
-            left -= math.ceil(sum(map(_size, [self._sharp(ref), *paths])) * _BASE64)
+            left -= sum(map(_size, [self._sharp(ref), *paths])) * _BASE64
             if left < 0:
                 break
-            count += 1
-        return count
+            sharp += 1
+        return small, sharp
 
     def _fitting(self, image: Image) -> bytes:
         """The largest small picture that leaves room for those of all others."""
         least, most = _SMALL_BYTES
-        share = 0.5 * allowed(len(self.result.query)) / max(self.cards, 1) / _BASE64
-        limit = min(most, max(least, share))
+        room = allowed(len(self.result.query)) - self.other
+        limit = min(most, max(least, _SHARE * room / max(self.cards, 1) / _BASE64))
+        height, width = image.shape[:2]
         data = b""
         for longest, quality in _SMALL:
+            scale = min(1.0, longest / max(height, width))
+            if (longest, quality) != _SMALL[-1] and (
+                _LEAST_DENSITY * scale**2 * height * width > limit
+            ):
+                continue
             data = _encoded(image, longest, quality)
             if len(data) <= limit:
                 break

@@ -37,7 +37,7 @@ var vidal = {};
   };
 
   function corners(mark) {
-    var numbers = mark.querySelector(".box").getAttribute("d").match(/-?[\d.]+/g).map(Number);
+    var numbers = mark.lastElementChild.getAttribute("d").match(/-?[\d.]+/g).map(Number);
     return { x: numbers[0], y: numbers[1], w: numbers[2] - numbers[0], h: numbers[3] - numbers[1] };
   }
   vidal.corners = corners;
@@ -47,7 +47,7 @@ var vidal = {};
     if (svg.dataset.dressed) { return; }
     svg.dataset.dressed = "1";
     svg.querySelectorAll(".mark").forEach(function (mark) {
-      var box = mark.querySelector(".box");
+      var box = mark.lastElementChild;
       var halo = box.cloneNode();
       halo.setAttribute("class", "halo");
       mark.insertBefore(halo, box);

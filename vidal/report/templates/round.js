@@ -123,7 +123,7 @@
     near.boxes.forEach(function (box) {
       var told = byRow[box[4]], key = told ? told.key : "other";
       var mark = vidal.make("g", { "class": "mark " + key + (told ? " linked" : ""), "data-m": box[4] + "," + box[5] + ",," });
-      mark.appendChild(vidal.make("path", { "class": "box " + key, d: "M" + box[0] + " " + box[1] + "H" + (box[0] + box[2]) + "V" + (box[1] + box[3]) + "H" + box[0] + "z" }));
+      mark.appendChild(vidal.make("path", { d: "M" + box[0] + " " + box[1] + "H" + (box[0] + box[2]) + "V" + (box[1] + box[3]) + "H" + box[0] + "z" }));
       shot.appendChild(mark);
     });
     return shot;
@@ -137,7 +137,7 @@
     frame.style.aspectRatio = style.join("/");
     image.alt = "";
     if (near) { image.src = picture(near.picture); } else if (card.dataset.sharp) { image.src = picture(card.dataset.sharp); } else if (small) { image.src = small.src; }
-    if (near || small) { frame.appendChild(image); }
+    if (near || small || card.querySelector("a.full")) { frame.appendChild(image); }
     var full = card.querySelector("a.full");
     if (!near && full && document.body.classList.contains("is-beside")) {
       probe(full.getAttribute("href"), function (href) { if (now === card && !seat) { image.src = href; } });
@@ -169,7 +169,7 @@
       button.type = "button";
       button.dataset.seat = offset;
       button.title = "frame " + each.index;
-      image.src = offset ? picture(each.picture) : card.querySelector("img").src;
+      image.src = offset ? picture(each.picture) : (card.querySelector("img") || image).src;
       image.alt = "";
       button.style.aspectRatio = card.querySelector(".picture").style.aspectRatio;
       button.append(image, svg, element("span", "", offset > 0 ? "+" + offset : offset < 0 ? "−" + -offset : "this frame"));
