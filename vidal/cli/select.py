@@ -16,7 +16,9 @@ from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.groups import Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
+from vidal.errors import UsageError
 from vidal.types.gap import DEFAULT as DEFAULT_GAP
+from vidal.types.gap import Gap
 from vidal.words import counted, printable
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
@@ -43,6 +45,14 @@ HEADINGS = {
     "Machine": ("device", "workers", "cache"),
 }
 """Of the help: heading -> parameters."""
+
+
+def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | str:
+    """Checked, and as the record has it."""
+    try:
+        return Gap.of(text).plain
+    except UsageError as error:
+        raise UsageError(f"--{error.message}", hint=error.hint) from error
 
 
 @click.command("select", cls=Grouped, headings=HEADINGS)
@@ -99,6 +109,7 @@ HEADINGS = {
     "--gap",
     default=DEFAULT_GAP.plain,
     show_default=True,
+    callback=_gap,
     metavar="FRAMES|SECONDS",
     help="Least distance of chosen and labelled frames of a clip: in time (0.4s), or frames that"
     " are excluded on either side (12).",

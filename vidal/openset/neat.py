@@ -195,7 +195,6 @@ class Neat:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What the neighbours of the most wanted object are, and what the model says."""
-        regions = regions_of(pool)
         values, counts = self._values(pool)
         rows = highest_rows(pool, values, positions)
         words, parts = [], np.zeros(len(rows))
@@ -210,7 +209,7 @@ class Neat:
                 continue
             most = pool.classes[int(own[:-1].argmax())] if own[:-1].any() else "none"
             said = (
-                f"{named(pool.classes, regions, row)}: {own[:-1].sum()} of {own.sum()} nearest"
+                f"{named(pool, row)}: {own[:-1].sum()} of {own.sum()} nearest"
                 f" labelled objects are known, most of them {most}"
             )
             words.append(said if self.passive else f"{said}; inconsistency {values[row]:.3f}")

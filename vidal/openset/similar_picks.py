@@ -176,7 +176,7 @@ class Similar:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            said = named(pool.classes, regions, row)
+            said = named(pool, row)
             if which[place] < 0:
                 words.append(f"{said}: no labelled object of the classes to compare with")
                 continue

@@ -230,7 +230,7 @@ class Badge:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            said = f"{named(pool.classes, regions, row)}: gradient of length {lengths[row]:.3g}"
+            said = f"{named(pool, row)}: gradient of length {lengths[row]:.3g}"
             if np.isfinite(distance):
                 said += f", {distance:.3g} from that of the nearest other chosen frame"
             words.append(said)

@@ -205,7 +205,7 @@ class BatchBald:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            what = named(pool.classes, regions_of(pool), row)
+            what = named(pool, row)
             words.append(f"passes disagree by {scores[row]:.3f} nats on a {what}; {how}")
         values = np.where(rows >= 0, scores[rows] if len(scores) else 0.0, 0.0)
         return Explanation(tuple(words), {"bald": values})

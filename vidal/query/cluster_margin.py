@@ -192,10 +192,10 @@ class ClusterMargin:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The detection with the smallest margin."""
-        scores, regions = self._margins(pool), regions_of(pool)
+        scores = self._margins(pool)
         rows = highest_rows(pool, scores, positions)
         words = tuple(
-            f"smallest margin {1 - scores[row]:.3f}, of a {named(pool.classes, regions, row)};"
+            f"smallest margin {1 - scores[row]:.3f}, of a {named(pool, row)};"
             " drawn in turn from groups of like detections"
             if row >= 0
             else "no detections: drawn at random from such frames"

@@ -257,7 +257,7 @@ def _frame_words(pool: Pool, chosen: IntArray, known: int, other: int, distance:
 def _region_words(pool: Pool, row: int, distance: float) -> str:
     if row < 0:
         return "no detections: drawn at random from such frames"
-    what = named(pool.classes, regions_of(pool), row)
+    what = named(pool, row)
     if distance == np.inf:
         return f"{what}: nothing is labelled, and no other frame chosen, that it could resemble"
     return (

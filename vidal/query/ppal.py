@@ -153,7 +153,7 @@ class Ppal:
                 said = (
                     f"weighted uncertainty {scores[place]:.3f} over"
                     f" {counted(int(counts[place]), 'detection')}; most unsure:"
-                    f" {named(pool.classes, regions, row)} (difficulty of"
+                    f" {named(pool, row)} (difficulty of"
                     f" {pool.classes[label[row]]}: {hard[label[row]]:.2f})"
                 )
             if np.isfinite(apart[place]):

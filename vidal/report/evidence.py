@@ -21,12 +21,13 @@ from vidal.types import (
     UNKNOWN,
     Clip,
     Detections,
-    ErrorEstimate,
     FloatArray,
     FrameRef,
     IntArray,
     ScoreArray,
+    verdicts,
 )
+from vidal.types.verdicts import Verdicts
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, how much of it is done, and how much there is."""
@@ -37,8 +38,8 @@ likely miss; a detection that is likely an unknown object, and a box that annota
 DETECTED = (PLAIN, CORRECT, UNSURE, ALARM, LIKELY_UNKNOWN)
 """Kinds of detections."""
 
-BY_CUT, BY_EXPECTED, BY_UNKNOWN = "temporal coherence", "expected errors", "known only"
-"""Estimates that give verdicts."""
+BY_UNKNOWN = "known only"
+"""What tells likely unknown objects; other verdicts say themselves what gave them."""
 
 _POINTS_IN_ALL = 60_000
 _POINTS_A_CLIP = (40, 600)
@@ -52,7 +53,8 @@ class Marks:
         kind: (n,) int64, one of the above.
         boxes: (n, 4) float32 xyxy, cut to the image, never empty.
         labels: (n,) int64; -1 = annotated as an unknown object.
-        scores: (n,) float64 of the detector; NaN for what it did not detect.
+        scores: (n,) float64 of the detector, of a likely miss that of a weak detection there; NaN
+            where it found nothing.
         certainty: (n,) float64 in [0, 1], of the verdict that ``kind`` states; NaN for
             ``PLAIN`` and what annotators said.
         by: the estimate that gave the verdicts, in words; empty where there are none.
@@ -150,7 +152,7 @@ def gather(
         summaries.append(_summary(loaded, tuple(chosen), result, points))
         selectable += int(np.count_nonzero(loaded.selectable))
         detected |= loaded.detections is not None
-        estimated |= loaded.estimate is not None
+        estimated |= loaded.judged is not None or loaded.estimate is not None
         if progress is not None:
             progress("clips", done, len(result.clips))
     return Evidence(marks, tuple(summaries), selectable, detected, estimated, near)
@@ -169,28 +171,28 @@ def named(label: int, classes: tuple[str, ...]) -> str:
     return "unknown object" if label == UNKNOWN else classes[label]
 
 
+_KIND = {verdicts.CORRECT: CORRECT, verdicts.UNSURE: UNSURE, verdicts.ALARM: ALARM}
+
+
 def _judged(
-    found: Detections, estimate: ErrorEstimate | None, threshold: float
+    found: Detections, said: Verdicts | None, threshold: float
 ) -> tuple[IntArray, IntArray, ScoreArray]:
-    """Rows above the threshold, their kind, and the confidence of that verdict."""
+    """Rows above the threshold, their kind, and the certainty of that verdict."""
     rows = np.flatnonzero(found.scores > threshold)
     kind = np.full(len(found), PLAIN, dtype=np.int64)
-    confidence = np.full(len(found), np.nan)
-    if estimate is not None:
-        false = estimate.false_positive
-        surety = estimate.false_positive_confidence.astype(np.float64)
-        kind[estimate.rows] = np.where(false, ALARM, CORRECT)
-        confidence[estimate.rows] = np.where(false, surety, 1 - surety)
-    return rows, kind[rows], confidence[rows]
+    certainty = np.full(len(found), np.nan)
+    if said is not None:
+        kind[said.rows] = np.array([_KIND[each] for each in sorted(_KIND)])[said.kind]
+        certainty[said.rows] = said.certainty
+    return rows, kind[rows], certainty[rows]
 
 
 def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) -> list[Marks]:
     """The marks of some frames of a clip, in their order."""
-    found, estimate = loaded.detections, loaded.estimate
-    by = "" if estimate is None else BY_CUT
+    found, said = loaded.detections, loaded.verdicts
     if found is None:
         return [_NO_MARKS] * len(indices)
-    rows, kind, certainty = _judged(found, estimate, result.threshold)
+    rows, kind, certainty = _judged(found, said, result.threshold)
     for index in indices:
         likely = result.unknown.get(FrameRef(loaded.clip.id, index), np.zeros(0))
         here = np.flatnonzero(found.frame[rows] == index)[: len(likely)]
@@ -203,16 +205,12 @@ def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) 
         (found.frame[rows], kind, found.boxes[rows], found.labels[rows], found.scores[rows]),
     ]
     sure = [certainty]
-    if estimate is not None:
-        gone = np.flatnonzero(estimate.missed)
-        unscored = np.full(len(gone), np.nan, np.float32)
-        columns.append(
-            (
-                *(estimate.missed_frame[gone], np.full(len(gone), MISS)),
-                *(estimate.missed_boxes[gone], estimate.missed_label[gone], unscored),
-            )
-        )
-        sure.append(estimate.missed_confidence[gone].astype(np.float64))
+    if said is not None:
+        places = said.missed_frame, np.full(len(said.missed_frame), MISS)
+        # The detector found nothing there, or less than it would say itself.
+        weak = np.where(said.missed_score > 0, said.missed_score, np.nan).astype(np.float32)
+        columns.append((*places, said.missed_boxes, said.missed_label, weak))
+        sure.append(said.missed.astype(np.float64))
     for index in indices:
         boxes = result.called_unknown.get(FrameRef(loaded.clip.id, index))
         if boxes is not None:
@@ -225,6 +223,7 @@ def _marks(loaded: ClipResult, indices: Sequence[int], result: SelectionResult) 
     kinds, boxes, labels, scores = (column[order] for column in rest)
     surety = np.concatenate(sure)[order]
     ends = np.searchsorted(frame[order], np.add.outer([0, 1], indices))
+    by = "" if said is None else said.by
     return [
         _marks_of(loaded.clip, kinds[at], boxes[at], labels[at], scores[at], surety[at], by)
         for at in (slice(first, last) for first, last in ends.T)
@@ -267,7 +266,7 @@ def _summary(
     ends = np.append(seconds, seconds[-1] + float(1 / clip.rate))
     chosen = np.zeros(clip.frames, dtype=np.bool_)
     chosen[[index for _, index in picks]] = True
-    pool = loaded.selectable | chosen
+    pool, said = loaded.selectable | chosen, loaded.verdicts
     scanned = loaded.detections.scanned if loaded.detections is not None else np.zeros_like(pool)
     return ClipSummary(
         clip=clip,
@@ -276,39 +275,39 @@ def _summary(
         y=y,
         peak=peak,
         labelled=ends[figures.runs(loaded.labelled)],
-        pool=_counts(loaded, pool, result),
-        selected=_counts(loaded, chosen, result),
+        pool=_counts(loaded, said, pool, result),
+        selected=_counts(loaded, said, chosen, result),
         scanned=int(np.count_nonzero(pool & scanned)),
-        errors=_errors(loaded),
+        errors=_errors(loaded, said),
     )
 
 
-def _errors(loaded: ClipResult) -> IntArray:
+def _errors(loaded: ClipResult, said: Verdicts | None) -> IntArray:
     """(n, 3) frames with likely false alarms or misses, in order, and how many of each."""
-    found, estimate = loaded.detections, loaded.estimate
-    if found is None or estimate is None:
+    found = loaded.detections
+    if found is None or said is None:
         return np.zeros((0, 3), np.int64)
-    alarms = np.bincount(found.frame[estimate.rows[estimate.false_positive]], minlength=1)
-    misses = np.bincount(estimate.missed_frame[estimate.missed], minlength=1)
-    counts = np.zeros((2, loaded.clip.frames), np.int64)
-    counts[0, : len(alarms)], counts[1, : len(misses)] = alarms, misses
+    places = found.frame[said.rows[said.kind == verdicts.ALARM]], said.missed_frame
+    counts = np.stack([np.bincount(each, minlength=loaded.clip.frames) for each in places])
     frames = np.flatnonzero(counts.any(axis=0))
-    return np.stack([frames, *counts[:, frames]], axis=1)
+    return np.stack([frames, *counts[:, frames]], axis=1).astype(np.int64)
 
 
-def _counts(loaded: ClipResult, frames: np.ndarray, result: SelectionResult) -> IntArray:
+def _counts(
+    loaded: ClipResult, said: Verdicts | None, frames: np.ndarray, result: SelectionResult
+) -> IntArray:
     """(3, K) detections, likely false alarms, likely misses by class, on these frames."""
     k = len(result.classes)
     counts = np.zeros((3, k), dtype=np.int64)
-    found, estimate = loaded.detections, loaded.estimate
+    found = loaded.detections
     if found is None:
         return counts
-    rows, kind, _ = _judged(found, estimate, result.threshold)
+    rows, kind, _ = _judged(found, said, result.threshold)
     here = frames[found.frame[rows]]
     labels = found.labels[rows]
     counts[0] = np.bincount(labels[here], minlength=k)
     counts[1] = np.bincount(labels[here & (kind == ALARM)], minlength=k)
-    if estimate is not None:
-        gone = estimate.missed & frames[estimate.missed_frame]
-        counts[2] = np.bincount(estimate.missed_label[gone], minlength=k)
+    if said is not None:
+        gone = said.missed_label[frames[said.missed_frame]]
+        counts[2] = np.bincount(gone, minlength=k)
     return counts

@@ -72,7 +72,7 @@ def neighbours(
         )
     mark = np.full(len(found), -1, np.int64)
     if links is not None:
-        _join(mark, found, index, marks, links, loaded.clip.size)
+        _join(mark, found, index, marks, links, loaded.clip.size, threshold)
     shown = []
     for each in others:
         span = found.on(each)
@@ -92,6 +92,7 @@ def _join(
     marks: Drawn,
     near: NearLinks,
     size: tuple[int, int],
+    threshold: float,
 ) -> None:
     """Write into ``mark`` which row of ``marks`` each detection of the clip is joined to."""
     drawn = {
@@ -99,7 +100,7 @@ def _join(
         for row, (box, label, score) in enumerate(
             zip(marks.boxes, marks.labels, marks.scores, strict=True)
         )
-        if not np.isnan(score)
+        if score > threshold
     }
     here = near.rows[found.frame[near.rows] == index]
     cut = geometry.clip(found.boxes[here], size)
@@ -111,7 +112,7 @@ def _join(
         for mine, theirs in ((int(one), int(other)), (int(other), int(one))):
             if of_row.get(mine, -1) >= 0:
                 mark[theirs] = of_row[mine]
-    _join_misses(mark, found, index, marks, near, size)
+    _join_misses(mark, found, index, marks, near, size, threshold)
 
 
 def _join_misses(
@@ -121,11 +122,12 @@ def _join_misses(
     marks: Drawn,
     near: NearLinks,
     size: tuple[int, int],
+    threshold: float,
 ) -> None:
     """So of likely misses: the boxes whose tracks come to lie on one, and are linked to nothing."""
     carried = near.links.carried
     use = np.flatnonzero((carried.frame == index) & ~near.links.used)
-    lost = np.flatnonzero(np.isnan(marks.scores))
+    lost = np.flatnonzero(~(marks.scores > threshold))  # NaN, or a weak detection's
     if not len(use) or not len(lost):
         return
     overlap = geometry.iou(geometry.clip(carried.boxes[use], size), marks.boxes[lost])

@@ -124,6 +124,7 @@ class _Parts:
         self._clips: list[str] = []
         self._frames: list[NDArray[np.int64]] = []
         self._labelled: list[NDArray[np.int64]] = []
+        self._sizes: list[tuple[int, int]] = []
         self._times: list[tuple[NDArray[np.int64], Fraction]] = []
         self._regions: list[Regions] = []
         self._size = 0
@@ -134,6 +135,7 @@ class _Parts:
         self._clips.append(part.clip.id)
         self._frames.append(frames)
         self._labelled.append(np.flatnonzero(part.labelled))
+        self._sizes.append(part.clip.size)
         self._times.append((part.clip.pts, part.clip.time_base))
         for name, make in self._makers.items():
             self._columns[name].append(make(part)[frames])
@@ -168,6 +170,7 @@ class _Parts:
                 [pts[part] for (pts, _), part in zip(self._times, parts, strict=True)]
             ),
             time_bases=tuple(tick for _, tick in self._times),
+            sizes=tuple(self._sizes),
         )
 
     def _errors(self, part: PoolClip) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from vidal.query.cost import Spent
 from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
 from vidal.selection.history import NO_HISTORY, History
+from vidal.selection.verdicts import by_cut
 from vidal.types import (
     BoolArray,
     Clip,
@@ -26,6 +27,7 @@ from vidal.types import (
     ScoreArray,
     SkippedClip,
 )
+from vidal.types.verdicts import Verdicts
 from vidal.video.prints import Prints
 
 
@@ -40,6 +42,8 @@ class ClipResult:
         scores: (F,) float64 of the strategy; NaN where not scored.
         selectable: (F,) bool, frames that could be selected.
         labelled: (F,) bool, frames that were labelled before.
+        judged: what the estimate that puts frames in order says of boxes; None = what ``estimate``
+            says, if it is there.
     """
 
     clip: Clip
@@ -48,6 +52,14 @@ class ClipResult:
     scores: ScoreArray
     selectable: BoolArray
     labelled: BoolArray
+    judged: Verdicts | None = None
+
+    @property
+    def verdicts(self) -> Verdicts | None:
+        """On single boxes, by the estimate that puts frames in order; None where there is none."""
+        if self.judged is not None or self.estimate is None:
+            return self.judged
+        return by_cut(self.estimate)
 
 
 def _unknown(clip: str) -> None:

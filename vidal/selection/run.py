@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vidal.errors import NoClips
+from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.labels import labelled_objects
 from vidal.evidence.linked import LinksAround
@@ -18,9 +20,10 @@ from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
 from vidal.selection.notes import gap_note, notes_on, order_note, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
+from vidal.selection.reasons import box_sentences, with_boxes
 from vidal.selection.result import SelectionResult
 from vidal.selection.trained import Trainer, learners_of
-from vidal.types import Annotations, FrameRef
+from vidal.types import Annotations, FrameRef, Query
 
 
 def run_selection(
@@ -182,10 +185,38 @@ def _lesson(
     )
 
 
+def _reasoned(plan: SelectionPlan, found: Gathered, choice: Choice) -> Query:
+    """The query with reasons that name boxes, where an estimate says anything of them.
+
+    Frames that were drawn at random keep their words: no box had a part in it.
+    """
+    query, evidence = choice.query, plan.evidence
+    if evidence.coherence is None or not {"expected", "errors"} & plan.query.needs:
+        return query
+    chosen = query.frames[: len(query) - choice.drawn]
+    said: dict[FrameRef, str] = {}
+    for name in dict.fromkeys(ref.clip for ref in chosen):
+        loaded = choice.scored(name)
+        if loaded.verdicts is None or loaded.detections is None:
+            continue
+        told = box_sentences(
+            loaded,
+            [ref.index for ref in chosen if ref.clip == name],
+            stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections),
+            threshold=plan.query.threshold,
+            window=evidence.coherence.window,
+            unknown=choice.unknown,
+        )
+        said |= {FrameRef(name, index): words for index, words in told.items()}
+    words = [said.get(ref, "") for ref in query.frames]
+    return replace(query, explanation=with_boxes(query.explanation, words))
+
+
 def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
+    query = _reasoned(plan, found, choice)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
@@ -193,7 +224,7 @@ def _result(
         remarks = (*remarks, choice.balance.sentence)
     short = unused_budget(plan.query, choice.spent, prepared.selectable)
     return SelectionResult(
-        query=choice.query,
+        query=query,
         clips=found.clips,
         skipped=(*prepared.skipped, *found.skipped),
         load=choice.scored,

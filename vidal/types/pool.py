@@ -82,6 +82,7 @@ class FrameSet:
         pts: (F,) int64, presentation times, in ticks of the clip's time base, rising with the
             index; None = not known: then no gap can be in seconds.
         time_bases: seconds a tick, one a clip; empty where ``pts`` is None.
+        sizes: (height, width) of the pictures, one a clip; empty where not known.
     """
 
     clips: tuple[str, ...]
@@ -89,6 +90,7 @@ class FrameSet:
     index: IntArray
     pts: IntArray | None = None
     time_bases: tuple[Fraction, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.clip)
@@ -112,9 +114,7 @@ class FrameSet:
     def take(self, positions: IntArray) -> FrameSet:
         """The frames at these positions, in that order."""
         pts = None if self.pts is None else self.pts[positions]
-        return FrameSet(
-            self.clips, self.clip[positions], self.index[positions], pts, self.time_bases
-        )
+        return replace(self, clip=self.clip[positions], index=self.index[positions], pts=pts)
 
     def with_more(self, other: FrameSet) -> FrameSet:
         """These frames and, behind them, those of another set of the same clips.
@@ -130,9 +130,9 @@ class FrameSet:
         )
         timed = [each for each in (self, other) if len(each) or each.pts is not None]
         if not timed or any(each.pts is None for each in timed):
-            return FrameSet(self.clips, clip, index)
+            return FrameSet(self.clips, clip, index, sizes=self.sizes)
         pts = np.concatenate([each.pts for each in timed if each.pts is not None])
-        return FrameSet(self.clips, clip, index, pts, timed[0].time_bases)
+        return FrameSet(self.clips, clip, index, pts, timed[0].time_bases, self.sizes)
 
     def __len__(self) -> int:
         return len(self.clip)

@@ -106,7 +106,7 @@ def test_a_strategy_without_detector_shows_picks_and_no_boxes(build, video, tmp_
 
 def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, tmp_path):
     result = build.result(video)
-    loaded = replace(result.load("drive-0a"), estimate=None)
+    loaded = replace(result.load("drive-0a"), estimate=None, judged=None)
     write_outputs(replace(result, load=lambda name: loaded), tmp_path)
     shapes = [name for name in build.page(tmp_path).classes("g") if name.startswith("mark")]
     assert shapes == ["mark detection", "mark detection"]
