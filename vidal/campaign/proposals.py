@@ -38,7 +38,7 @@ class Proposals:
             InputError: it cannot be read.
             FormatError: it is not what vidal has written.
         """
-        hint = "Put it back with `vidal report`, or give --unchanged-ok."
+        hint = "Put it back with `vidal report --round newest`, or give --unchanged-ok."
         try:
             value = json.loads(path.read_text("utf-8"))
             return Proposals(_frames(value))

@@ -90,7 +90,8 @@ class ClipSummary:
         pool: (3, K) int64, detections, likely false alarms and likely misses of the selectable
             and the selected frames, by class; ``selected``: the same of the selected frames.
         scanned: selectable or selected frames that the detector looked at.
-        errors: (n, 3) int64: frames with likely false alarms or misses, and how many of each.
+        errors: (n, 4) int64: frames with likely false alarms, unsure detections or likely
+            misses, and how many of each.
     """
 
     clip: Clip
@@ -283,11 +284,15 @@ def _summary(
 
 
 def _errors(loaded: ClipResult, said: Verdicts | None) -> IntArray:
-    """(n, 3) frames with likely false alarms or misses, in order, and how many of each."""
+    """(n, 4) frames where something is in doubt, in order: false alarms, unsure ones, misses."""
     found = loaded.detections
     if found is None or said is None:
-        return np.zeros((0, 3), np.int64)
-    places = found.frame[said.rows[said.kind == verdicts.ALARM]], said.missed_frame
+        return np.zeros((0, 4), np.int64)
+    places = (
+        found.frame[said.rows[said.kind == verdicts.ALARM]],
+        found.frame[said.rows[said.kind == verdicts.UNSURE]],
+        said.missed_frame,
+    )
     counts = np.stack([np.bincount(each, minlength=loaded.clip.frames) for each in places])
     frames = np.flatnonzero(counts.any(axis=0))
     return np.stack([frames, *counts[:, frames]], axis=1).astype(np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 from vidal.report import figures
 from vidal.report.evidence import ClipSummary, Evidence
 from vidal.selection.result import SelectionResult
+from vidal.types import IntArray
 from vidal.words import printable
 
 OPEN_CLIPS = 8
@@ -45,7 +46,7 @@ def timelines(
     low = min([0.0, *(peak[0] for peak in peaks)])
     high = max([low, *(peak[1] for peak in peaks)])
     span = (low, high if high > low else low + 1.0)
-    most = max((int(s.errors[:, 1:].max(initial=0)) for s in evidence.clips), default=0)
+    most = max((_highest(s) for s in evidence.clips), default=0)
     markers = 0
     for position, summary in enumerate(summaries):
         drawn = markers + len(summary.picks) <= _MOST_MARKERS
@@ -62,6 +63,12 @@ def timelines(
             **_errors(summary, most),
             **_numbers(summary),
         }
+
+
+def _highest(summary: ClipSummary) -> int:
+    """Of the bars of errors, one way or the other."""
+    up = summary.errors[:, 1] + summary.errors[:, 2]
+    return int(max(up.max(initial=0), summary.errors[:, 3].max(initial=0)))
 
 
 def _duration(summary: ClipSummary) -> float:
@@ -103,26 +110,30 @@ def _errors(summary: ClipSummary, most: int) -> dict[str, Any]:
     middle, unit = _ERRORS / 2, (_ERRORS / 2 - 2) / max(most, 1)
     times = _times(summary)
     x = times[summary.errors[:, 0]] / _duration(summary) * _PLOT[0]
-    paths = []
-    for column, sign in ((1, -1.0), (2, 1.0)):
-        counts = summary.errors[:, column]
-        paths.append(
-            "".join(
-                f"M{figures.number(a)} {middle:g}v{figures.number(sign * unit * n)}"
-                for a, n in zip(x[counts > 0], counts[counts > 0], strict=True)
-            )
+    alarms, unsure, misses = summary.errors[:, 1:].T
+
+    def bars(counts: IntArray, sign: float, below: IntArray) -> str:
+        """``below``: how many of another kind each bar stands on."""
+        use = counts > 0
+        return "".join(
+            f"M{figures.number(a)} {figures.number(middle + sign * unit * b)}"
+            f"v{figures.number(sign * unit * n)}"
+            for a, n, b in zip(x[use], counts[use], below[use], strict=True)
         )
+
+    none = np.zeros_like(alarms)
     width = max(1.0, _PLOT[0] / summary.clip.frames * 0.8)
     return {
-        "alarms": paths[0],
-        "misses": paths[1],
+        "alarms": bars(alarms, -1.0, none),
+        "unsure": bars(unsure, -1.0, alarms),
+        "misses": bars(misses, 1.0, none),
         "bar": figures.number(min(width, 8.0)),
         "most": most,
     }
 
 
 def _numbers(summary: ClipSummary) -> dict[str, str]:
-    """For the script: frame, time and score of the points; frame, false alarms and misses."""
+    """For the script: frame, time and score of the points; frame and errors."""
     times = _times(summary)
     frames = np.clip(np.searchsorted(times, summary.x - 1e-9), 0, summary.clip.frames - 1)
     scored = ~np.isnan(summary.y)
@@ -134,7 +145,7 @@ def _numbers(summary: ClipSummary) -> dict[str, str]:
                 frames.tolist(), summary.x.tolist(), summary.y.tolist(), scored, strict=True
             )
         ),
-        "errors": " ".join(f"{f},{a},{m}" for f, a, m in summary.errors.tolist()),
+        "errors": " ".join(",".join(map(str, row)) for row in summary.errors.tolist()),
     }
 
 

@@ -15,7 +15,7 @@
     var errors = {};
     (canvas.dataset.errors || "").split(" ").forEach(function (each) {
       var parts = each.split(",");
-      errors[parts[0]] = [+parts[1], +parts[2]];
+      errors[parts[0]] = parts.slice(1).map(Number);
     });
     canvas.told = {
       duration: +canvas.dataset.duration, errors: errors,
@@ -58,11 +58,11 @@
     var told = data(canvas), near = pickAt(canvas, x), width = canvas.clientWidth;
     var pick = near.pick && near.gap * width < 9 ? near.pick : null;
     var point = nearest(canvas, pick ? parseFloat(pick.style.left) / 100 : x);
-    var errors = told.errors[point.frame] || [0, 0], share = point.time / told.duration, lines = [];
+    var errors = told.errors[point.frame] || [0, 0, 0], share = point.time / told.duration, lines = [];
     lines.push(["b", "frame " + point.frame + ", " + seconds(point.time)]);
     if (point.score !== "" && point.score !== undefined) { lines.push(["span", "score " + point.score]); }
     if (canvas.querySelector(".errors")) {
-      lines.push(["span", many(errors[0], "likely false alarm", "likely false alarms") + ", " + many(errors[1], "likely miss", "likely misses")]);
+      lines.push(["span", many(errors[0], "likely false alarm", "likely false alarms") + ", " + errors[1] + " unsure, " + many(errors[2], "likely miss", "likely misses")]);
     }
     if (told.labelled.some(function (span) { return share >= span[0] && share < span[1]; })) { lines.push(["span", "labelled before"]); }
     if (pick) { lines.push(["strong", pick.title.split(":")[0] + (pick.hash ? ": click to open" : "")]); }
