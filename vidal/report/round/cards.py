@@ -149,7 +149,7 @@ def _near(evidence: Evidence, pictures: Pictures, ref: FrameRef) -> str:
                 x1, y1, x2, y2 = (round(float(value)) for value in box)
                 boxes.append([x1, y1, x2 - x1, y2 - y1, int(mark), int(label)])
         strip.append({"index": each.index, "picture": each.picture, "boxes": boxes})
-    return json.dumps(strip, separators=(",", ":")) if strip else ""
+    return json.dumps(strip, separators=(",", ":"), allow_nan=False) if strip else ""
 
 
 def _percent(value: float) -> str:

@@ -102,7 +102,8 @@ def _context(
         "styles": legend(evidence),
         "all_styles": STYLES,
         "styles_json": json.dumps(
-            {style.key: {"words": style.words, "sign": style.sign} for style in STYLES}
+            {style.key: {"words": style.words, "sign": style.sign} for style in STYLES},
+            allow_nan=False,
         ),
         "cards": cards,
         "common": common,
