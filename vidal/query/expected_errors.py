@@ -209,7 +209,7 @@ def _sign(
         what = (
             counted(number, "unconfirmed detection")
             if kind == 0
-            else counted(number, "likely miss", "likely misses")
+            else counted(number, "expected object")
         )
         rows = np.flatnonzero(found)
         names = ", ".join(

@@ -18,7 +18,7 @@ from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
 _KINDS = (
     ("unconfirmed detection", "unconfirmed detections"),
-    ("likely miss", "likely misses"),
+    ("expected object", "expected objects"),
 )
 _COUNTED = {"fp": (True, False), "fn": (False, True), "fp+fn": (True, True)}
 

@@ -113,12 +113,12 @@ def test_what_does_not_count_is_said_apart():
 
 def test_without_labels_the_words_name_verdicts_and_give_no_number_without_one():
     assert words(Plain(), learned=False) == (
-        "2 unconfirmed detections (car), 1 likely miss (pedestrian)",
+        "2 unconfirmed detections (car), 1 expected object (pedestrian)",
         "no sign of an error",
         "unsure detections (car, pedestrian), weak detections (pedestrian)",
     )
     assert words(Plain("fn"), learned=False)[0] == (
-        "1 likely miss (pedestrian); not counted: 2 unconfirmed detections (car)"
+        "1 expected object (pedestrian); not counted: 2 unconfirmed detections (car)"
     )
 
 
@@ -127,7 +127,7 @@ def test_verdicts_on_several_classes_are_counted_by_class():
     verdicts = np.array([[[1, 2], [2, 1]]] * 3, np.float32)
     said = Plain().explain(pool.with_columns(errors=verdicts), np.array([0])).words[0]
     assert said == (
-        "3 unconfirmed detections (1 car, 2 pedestrian), 3 likely misses (2 car, 1 pedestrian)"
+        "3 unconfirmed detections (1 car, 2 pedestrian), 3 expected objects (2 car, 1 pedestrian)"
     )
 
 
