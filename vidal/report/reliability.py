@@ -9,7 +9,7 @@ from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import Reliability
 from vidal.report import figures
-from vidal.selection.forecast import Forecast
+from vidal.selection.forecast import Forecast, span_text
 from vidal.words import counted
 
 SIDE, LEFT, TOP = 200.0, 46.0, 8.0
@@ -79,7 +79,7 @@ def _kind(name: str, kind: Reliability, count: Interval | None) -> dict[str, Any
     """``count`` is what was told, also of objects that no row stands for."""
     said = f"{kind.said:,.0f}"
     if count is not None:
-        said = f"{count.value:,.0f} ({count.low:,.0f} to {count.high:,.0f})"
+        said = f"{count.value:,.0f} ({span_text(count)})"
     most = max((each.rows for each in kind.bins), default=1)
     points = [
         {
