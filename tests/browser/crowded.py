@@ -6,16 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidal.evidence.linked import NearLinks
 from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import (
-    Carried,
     Clip,
     Detections,
     ErrorEstimate,
     Explanation,
     FrameRef,
-    Links,
     Query,
     SkippedClip,
 )
@@ -59,23 +56,17 @@ def estimate(found: Detections, alarms: int, misses: int) -> ErrorEstimate:
         missed_boxes=corner.reshape(-1, 4),
         missed_label=np.zeros(count, np.int64),
         missed=np.ones(count, bool),
-        missed_confidence=np.full(count, 0.7),
+        missed_confidence=np.full(count, 0.95),
         energy=0.0,
         link_share=1.0,
     )
 
 
-def links(found: Detections, frames: set[int] | list[int]) -> NearLinks:
-    """Every box is linked to itself in the next frame, but for the first of each frame."""
-    boxes = len(found) // found.frames
-    rows = np.arange(len(found))
-    src = rows[(found.frame < found.frames - 1) & (rows % boxes > 0)]
-    pairs = [(src + step * boxes) for step in (1, 2, 3)]
-    ends = [(src[at < len(found)], at[at < len(found)]) for at in pairs]
-    one, two = (np.concatenate(side) for side in zip(*ends, strict=True))
-    none = np.zeros(0, np.int64)
-    carried = Carried(none, none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    return NearLinks(rows, Links(one, two, np.ones(len(one)), carried, np.zeros(0, bool)))
+class Still:
+    """Motion of a scene in which nothing moves, and nothing is lost."""
+
+    def step(self, frame, target, boxes):
+        return boxes, np.ones(len(boxes), np.float32)
 
 
 def crowd(clip: Clip, picks: list[int], *, boxes: int = 12, clips: int = 1, **changes):
@@ -110,6 +101,6 @@ def crowd(clip: Clip, picks: list[int], *, boxes: int = 12, clips: int = 1, **ch
         "settings": {"seed": 7},
         "versions": {"vidal": "0.1.0"},
         "notes": (),
-        "links": lambda name, frames: links(found, frames),
+        "motion": lambda name: Still(),
     }
     return SelectionResult(**(values | changes))

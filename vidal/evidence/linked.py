@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from vidal.coherence import Prepared, link, prepare
 from vidal.errors import EvidenceLost
@@ -19,8 +17,9 @@ from vidal.evidence.gather import (
 )
 from vidal.evidence.places import store_at
 from vidal.expected_errors import Evidence
+from vidal.protocols import Motion
 from vidal.track import propagate
-from vidal.types import Clip, Detections, ErrorEstimate, IntArray, Links
+from vidal.types import Clip, Detections, ErrorEstimate, Links
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,22 +68,9 @@ def load_linked(job: EvidenceJob) -> Linked:
     return Linked(detections, judged, links, estimate, evidence)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NearLinks:
-    """The links around some frames of a clip.
-
-    Attributes:
-        rows: (N,) int64, increasing: rows of the clip's ``Detections`` that were carried.
-        links: of these; ``src``, ``dst`` and ``carried.origin`` count positions in ``rows``.
-    """
-
-    rows: IntArray
-    links: Links
-
-
 @dataclass(frozen=True, slots=True)
-class LinksAround:
-    """Links around frames of a run's clips, for whoever shows them; made when they are asked for.
+class MotionOf:
+    """How the clips of a run move, for whoever shows neighbouring frames; read when asked for.
 
     Attributes:
         plan: how the run's evidence was gathered.
@@ -94,24 +80,13 @@ class LinksAround:
     plan: EvidencePlan
     clips: Mapping[str, Clip] = field(default_factory=dict)
 
-    def __call__(self, clip: str, frames: Collection[int]) -> NearLinks | None:
-        """Links of the detections at most a window away from ``frames``, as the estimate had them.
-
-        Returns:
-            None where none are estimated, or the measured motion is not kept any more.
-        """
-        coherence = self.plan.coherence
-        if coherence is None or clip not in self.clips or not frames:
+    def __call__(self, clip: str) -> Motion | None:
+        """Of one clip; None where none was measured, or it is not kept any more."""
+        if self.plan.coherence is None or clip not in self.clips:
             return None
         job = EvidenceJob(self.clips[clip], self.plan)
         try:
             detections = load_detections(store_at(self.plan.store), self.plan.keys(job.clip))
-            motion = stored_motion(job, detections)
+            return stored_motion(job, detections)
         except EvidenceLost:
             return None
-        judged = prepare(detections, coherence)
-        away = np.abs(judged.detections.frame[:, None] - np.array(sorted(frames))[None])
-        near = np.flatnonzero(away.min(axis=1) <= coherence.window)
-        table = judged.detections.keep(near)
-        carried = propagate(table, motion, window=coherence.window, size=job.clip.size)
-        return NearLinks(judged.rows[near], link(table, carried, coherence, size=job.clip.size))

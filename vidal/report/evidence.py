@@ -146,10 +146,11 @@ def gather(
         for index, each in zip(indices, _marks(loaded, indices, result), strict=True):
             marks[FrameRef(name, index)] = each
         first = [index for rank, index in chosen if rank <= beside]
-        links = result.links(name, first) if first and loaded.detections is not None else None
-        for index in first:
-            ref = FrameRef(name, index)
-            near[ref] = neighbours(loaded, index, marks[ref], links, result.threshold)
+        if first:
+            motion = None if loaded.detections is None else result.motion(name)
+            drawn = {index: marks[FrameRef(name, index)] for index in first}
+            shown = neighbours(loaded, drawn, motion, result.threshold)
+            near |= {FrameRef(name, index): each for index, each in shown.items()}
         summaries.append(_summary(loaded, tuple(chosen), result, points))
         selectable += int(np.count_nonzero(loaded.selectable))
         detected |= loaded.detections is not None

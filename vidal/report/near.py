@@ -1,21 +1,24 @@
-"""What is on the frames beside a selected one, and which of it the tracker joins to that frame."""
+"""What is on the frames beside a selected one, and which of it is the object of a box there.
+
+By the rule of the sentences (``vidal.selection.sightings``), so that the strip shows what they say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from vidal import boxes as geometry
-from vidal.evidence.linked import NearLinks
+from vidal.protocols import Motion
 from vidal.selection.result import ClipResult
+from vidal.selection.sightings import joined
 from vidal.types import Detections, FloatArray, IntArray, ScoreArray
 
 REACH = 3
 """Frames that are shown before and after a selected one."""
-_SAME_PLACE = 0.3
-"""Overlap of a box, carried to the selected frame, with the likely miss that it points to."""
 
 
 class Drawn(Protocol):
@@ -35,106 +38,107 @@ class Neighbour:
 
     Attributes:
         index: of the frame.
+        looked: whether the detector looked at it.
         boxes: (n, 4) float32 xyxy, cut to the image, of its detections above the threshold.
         labels: (n,) int64.
-        scores: (n,) float64.
-        mark: (n,) int64, the row of the selected frame's ``Marks`` that the tracker joins each box
-            to: a detection, or a likely miss that the box points to; -1 = to none.
+        marks: for each box the rows of the selected frame's ``Marks`` that it is the object of, as
+            the tracker sees it: of detections, of likely misses, or of none. The class plays no
+            part, so that there may be several.
     """
 
     index: int
+    looked: bool
     boxes: FloatArray
     labels: IntArray
-    scores: ScoreArray
-    mark: IntArray
+    marks: tuple[tuple[int, ...], ...]
 
 
 def neighbours(
-    loaded: ClipResult, index: int, marks: Drawn, links: NearLinks | None, threshold: float
-) -> tuple[Neighbour, ...]:
-    """The frames at most ``REACH`` away from a selected frame, itself left out.
+    loaded: ClipResult, drawn: Mapping[int, Drawn], motion: Motion | None, threshold: float
+) -> dict[int, tuple[Neighbour, ...]]:
+    """The frames at most ``REACH`` away from selected frames of a clip, these left out.
 
     Args:
         loaded: the clip.
-        index: the selected frame.
-        marks: what is drawn on it.
-        links: around it; None = not known, and no box is joined to it.
+        drawn: selected frame -> what is drawn on it.
+        motion: of the clip; None = not known, and no box is joined to another.
         threshold: detections with a higher score (strictly) are shown.
     """
-    first, last = max(0, index - REACH), min(loaded.clip.frames - 1, index + REACH)
-    others = [each for each in range(first, last + 1) if each != index]
     found = loaded.detections
-    if found is None:
-        empty = np.zeros(0, np.int64)
-        return tuple(
-            Neighbour(each, np.zeros((0, 4), np.float32), empty, np.zeros(0), empty)
-            for each in others
-        )
-    mark = np.full(len(found), -1, np.int64)
-    if links is not None:
-        _join(mark, found, index, marks, links, loaded.clip.size, threshold)
-    shown = []
-    for each in others:
-        span = found.on(each)
-        rows = np.arange(span.start, span.stop)[found.scores[span] > threshold]
-        boxes = geometry.clip(found.boxes[rows], loaded.clip.size)
-        inside = geometry.area(boxes) > 0
-        rows = rows[inside]
-        scores = found.scores[rows].astype(np.float64)
-        shown.append(Neighbour(each, boxes[inside], found.labels[rows], scores, mark[rows]))
-    return tuple(shown)
+    pairs = {} if found is None or motion is None else _pairs(loaded, drawn, motion, threshold)
+    shown = {}
+    for index in drawn:
+        first, last = max(0, index - REACH), min(loaded.clip.frames - 1, index + REACH)
+        others = [each for each in range(first, last + 1) if each != index]
+        mine = pairs.get(index, {})
+        shown[index] = tuple(_beside(loaded, each, mine, threshold) for each in others)
+    return shown
 
 
-def _join(
-    mark: IntArray,
-    found: Detections,
-    index: int,
-    marks: Drawn,
-    near: NearLinks,
-    size: tuple[int, int],
-    threshold: float,
-) -> None:
-    """Write into ``mark`` which row of ``marks`` each detection of the clip is joined to."""
-    drawn = {
-        (*box.tolist(), int(label)): row
-        for row, (box, label, score) in enumerate(
-            zip(marks.boxes, marks.labels, marks.scores, strict=True)
-        )
-        if score > threshold
-    }
-    here = near.rows[found.frame[near.rows] == index]
-    cut = geometry.clip(found.boxes[here], size)
-    of_row = {
-        int(row): drawn.get((*box.tolist(), int(found.labels[row])), -1)
-        for row, box in zip(here, cut, strict=True)
-    }
-    for one, other in zip(near.rows[near.links.src], near.rows[near.links.dst], strict=True):
-        for mine, theirs in ((int(one), int(other)), (int(other), int(one))):
-            if of_row.get(mine, -1) >= 0:
-                mark[theirs] = of_row[mine]
-    _join_misses(mark, found, index, marks, near, size, threshold)
+def _beside(
+    loaded: ClipResult, index: int, marks_of: Mapping[int, tuple[int, ...]], threshold: float
+) -> Neighbour:
+    """``marks_of``: row of the clip's detections -> rows of the selected frame's marks."""
+    found = loaded.detections
+    none = np.zeros(0, np.int64)
+    if found is None or not found.scanned[index]:
+        return Neighbour(index, False, np.zeros((0, 4), np.float32), none, ())
+    span = found.on(index)
+    rows = np.arange(span.start, span.stop)[found.scores[span] > threshold]
+    boxes = geometry.clip(found.boxes[rows], loaded.clip.size)
+    inside = geometry.area(boxes) > 0
+    rows = rows[inside]
+    marks = tuple(marks_of.get(row, ()) for row in rows.tolist())
+    return Neighbour(index, True, boxes[inside], found.labels[rows], marks)
 
 
-def _join_misses(
-    mark: IntArray,
-    found: Detections,
-    index: int,
-    marks: Drawn,
-    near: NearLinks,
-    size: tuple[int, int],
-    threshold: float,
-) -> None:
-    """So of likely misses: the boxes whose tracks come to lie on one, and are linked to nothing."""
-    carried = near.links.carried
-    use = np.flatnonzero((carried.frame == index) & ~near.links.used)
-    lost = np.flatnonzero(~(marks.scores > threshold))  # NaN, or a weak detection's
-    if not len(use) or not len(lost):
-        return
-    overlap = geometry.iou(geometry.clip(carried.boxes[use], size), marks.boxes[lost])
-    origin = near.rows[carried.origin[use]]
-    same = found.labels[origin][:, None] == marks.labels[lost][None]
-    overlap = np.where(same, overlap, 0.0)
-    best = overlap.argmax(axis=1)
-    hit = overlap.max(axis=1) >= _SAME_PLACE
-    free = mark[origin] < 0
-    mark[origin[hit & free]] = lost[best[hit & free]]
+def _pairs(
+    loaded: ClipResult, drawn: Mapping[int, Drawn], motion: Motion, threshold: float
+) -> dict[int, dict[int, tuple[int, ...]]]:
+    """Selected frame -> row of a detection beside it -> rows of the frame's marks."""
+    found = loaded.detections
+    assert found is not None
+    frames, boxes, rows, marks = [], [], [], []
+    for index in sorted(drawn):
+        known = _sources(loaded, found, index, threshold)
+        each = drawn[index]
+        for mark, (box, label) in enumerate(zip(each.boxes, each.labels, strict=True)):
+            row, raw = known.get((*box.tolist(), int(label)), (-1, box))
+            frames.append(index)
+            boxes.append(raw)
+            rows.append(row)
+            marks.append(mark)
+    if not frames:
+        return {}
+    place, row = joined(
+        found,
+        motion,
+        (np.array(frames, np.int64), np.array(boxes, np.float32)),
+        np.array(rows, np.int64),
+        threshold=threshold,
+        window=REACH,
+        size=loaded.clip.size,
+    )
+    pairs: dict[int, dict[int, tuple[int, ...]]] = {}
+    for at, there in zip(place.tolist(), row.tolist(), strict=True):
+        mine = pairs.setdefault(frames[at], {})
+        mine[there] = (*mine.get(there, ()), marks[at])
+    return pairs
+
+
+def _sources(
+    loaded: ClipResult, found: Detections, index: int, threshold: float
+) -> dict[tuple[float, ...], tuple[int, FloatArray]]:
+    """Box as drawn, and class -> (row of the detection, or -1; box before it was cut)."""
+    size, said = loaded.clip.size, loaded.verdicts
+    known: dict[tuple[float, ...], tuple[int, FloatArray]] = {}
+    if said is not None:
+        here = np.flatnonzero(said.missed_frame == index)
+        cut = geometry.clip(said.missed_boxes[here], size)
+        for at, box in zip(here, cut, strict=True):
+            known[*box.tolist(), int(said.missed_label[at])] = -1, said.missed_boxes[at]
+    span = found.on(index)
+    rows = np.arange(span.start, span.stop)[found.scores[span] > threshold]
+    for row, box in zip(rows.tolist(), geometry.clip(found.boxes[rows], size), strict=True):
+        known[*box.tolist(), int(found.labels[row])] = row, found.boxes[row]
+    return known

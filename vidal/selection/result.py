@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
-from vidal.evidence.linked import NearLinks
+from vidal.protocols import Motion
 from vidal.query.balance_told import BalanceTold
 from vidal.query.budget import Unit, budget_words
 from vidal.query.cost import Spent
@@ -66,8 +66,8 @@ def _unknown(clip: str) -> None:
     del clip
 
 
-def _no_links(clip: str, frames: Collection[int]) -> None:
-    del clip, frames
+def _no_motion(clip: str) -> None:
+    del clip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,7 @@ class SelectionResult:
         unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
             order; empty where nothing was learned of it.
         called_unknown: chosen frame -> (n, 4) boxes that annotators called unknown objects since.
-        links: clip id, frames -> the links around them; None where there are none.
+        motion: clip id -> how it moves; None where that is not known.
         labels_before: class -> labelled objects before this query, unknown ones under ``""``; None
             where there were no labels.
         labels_answered: the same of the answers to this query, and ``frames_answered`` how many
@@ -138,7 +138,7 @@ class SelectionResult:
     history: History = NO_HISTORY
     unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
     called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)
-    links: Callable[[str, Collection[int]], NearLinks | None] = _no_links
+    motion: Callable[[str], Motion | None] = _no_motion
     labels_before: Mapping[str, int] | None = None
     labels_answered: Mapping[str, int] | None = None
     frames_answered: int = 0

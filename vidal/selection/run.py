@@ -9,7 +9,7 @@ from vidal.errors import NoClips
 from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.labels import labelled_objects
-from vidal.evidence.linked import LinksAround
+from vidal.evidence.linked import MotionOf
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -256,7 +256,7 @@ def _result(
         unknown=choice.unknown,
         # what can be sent to another process
         history=History(prepared.history.queries),
-        links=LinksAround(plan.evidence, found.clips if plan.query.needs else {}),
+        motion=MotionOf(plan.evidence, found.clips if plan.query.needs else {}),
         labels_before=None
         if prepared.labels is None
         else labelled_objects(prepared.labels.annotations.values()),

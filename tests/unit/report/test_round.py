@@ -12,7 +12,6 @@ import pytest
 from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import reliability
-from vidal.evidence.linked import NearLinks
 from vidal.report import reliability as told
 from vidal.report.near import neighbours
 from vidal.report.round import pictures
@@ -20,10 +19,10 @@ from vidal.report.round.pictures import Pictures
 from vidal.report.simulation_tables import _saved
 from vidal.report.write import write_outputs
 from vidal.selection.forecast import Forecast
-from vidal.types import Carried, Detections, Links
+from vidal.types import Detections
 
 
-def a_clip(video, boxes):
+def a_clip(video, boxes, missed=()):
     """One box a frame of ``boxes``: (frame, x, label, score)."""
     rows = sorted(boxes)
     found = Detections(
@@ -37,17 +36,28 @@ def a_clip(video, boxes):
         features=np.zeros((len(rows), 0)),
         embedding=np.zeros((video.frames, 0)),
     )
-    return SimpleNamespace(clip=video, detections=found)
+    return SimpleNamespace(clip=video, detections=found, verdicts=said(missed))
 
 
-def links_of(pairs, carried=()):
-    origin, frame, x, used = zip(*carried, strict=True) if carried else ((), (), (), ())
-    boxes = np.array([[left, 5, left + 10, 15] for left in x], np.float32).reshape(-1, 4)
-    table = Carried(
-        np.array(origin, np.int64), np.array(frame, np.int64), boxes, np.ones(len(x), np.float32)
+class Still:
+    """Motion of a scene in which everything moves by so many pixels a frame."""
+
+    def __init__(self, across=0.0):
+        self.across = across
+
+    def step(self, frame, target, boxes):
+        moved = boxes + np.outer(target - frame, [self.across, 0, self.across, 0])
+        return moved.astype(np.float32), np.ones(len(boxes), np.float32)
+
+
+def said(missed):
+    """Verdicts that say where objects are missed: (frame, x, label)."""
+    boxes = np.array([[x, 5, x + 10, 15] for _, x, _ in missed], np.float32).reshape(-1, 4)
+    return SimpleNamespace(
+        missed_frame=np.array([row[0] for row in missed], np.int64),
+        missed_boxes=boxes,
+        missed_label=np.array([row[2] for row in missed], np.int64),
     )
-    src, dst = np.array(pairs, np.int64).reshape(-1, 2).T
-    return Links(src, dst, np.ones(len(src)), table, np.array(used, bool))
 
 
 def marks(boxes, labels, scores):
@@ -56,36 +66,52 @@ def marks(boxes, labels, scores):
     )
 
 
-def test_boxes_beside_a_frame_are_joined_to_the_detection_they_are_linked_to(video):
-    loaded = a_clip(video, [(2, 20, 0, 0.9), (3, 22, 0, 0.9), (3, 40, 1, 0.8), (4, 24, 0, 0.2)])
+def beside(loaded, index, drawn, motion):
+    (found,) = neighbours(loaded, {index: drawn}, motion, 0.5).values()
+    return {each.index: each for each in found}
+
+
+def test_boxes_beside_a_frame_are_those_of_the_objects_on_it(video):
+    loaded = a_clip(
+        video,
+        [(2, 20, 0, 0.9), (3, 22, 0, 0.9), (3, 40, 1, 0.8), (4, 24, 1, 0.9), (5, 26, 0, 0.2)],
+    )
     drawn = marks([[22, 5, 32, 15], [40, 5, 50, 15]], [0, 1], [0.9, 0.8])
-    near = NearLinks(np.arange(4), links_of([(0, 1), (1, 3)]))
-    found = {each.index: each for each in neighbours(loaded, 3, drawn, near, 0.5)}
+    found = beside(loaded, 3, drawn, Still(2.0))
     assert sorted(found) == [0, 1, 2, 4, 5, 6]
-    assert found[2].mark.tolist() == [0]
-    assert found[4].mark.tolist() == []  # below the threshold: not shown
-    assert found[5].mark.tolist() == []
-    none = {each.index: each for each in neighbours(loaded, 3, drawn, None, 0.5)}
-    assert none[2].mark.tolist() == [-1]
+    assert found[2].marks == ((0,),)
+    assert found[4].marks == ((0,),)  # of another class, and the same object
+    assert found[5].marks == ()  # below the threshold: not shown
+    assert beside(loaded, 3, drawn, None)[2].marks == ((),)
+    far = beside(loaded, 3, drawn, Still(-20.0))
+    assert far[2].marks == ((),)
 
 
-def test_a_likely_miss_is_joined_to_the_boxes_whose_tracks_come_to_lie_on_it(video):
-    loaded = a_clip(video, [(2, 20, 0, 0.9), (4, 20, 1, 0.9), (5, 21, 0, 0.9)])
+def test_a_likely_miss_is_found_in_the_boxes_whose_tracks_come_to_lie_on_it(video):
+    loaded = a_clip(video, [(2, 20, 0, 0.9), (5, 45, 0, 0.9)], [(3, 20, 0)])
     drawn = marks([[20, 5, 30, 15]], [0], [np.nan])
-    carried = [(0, 3, 20, False), (1, 3, 20, False), (2, 3, 48, False)]
-    near = NearLinks(np.arange(3), links_of([], carried))
-    found = {each.index: each for each in neighbours(loaded, 3, drawn, near, 0.5)}
-    assert found[2].mark.tolist() == [0]
-    assert found[4].mark.tolist() == [-1]  # of another class
-    assert found[5].mark.tolist() == [-1]  # carried to another place
+    found = beside(loaded, 3, drawn, Still())
+    assert found[2].marks == ((0,),)
+    assert found[5].marks == ((),)
 
 
-def test_neighbours_end_with_the_clip(video):
+def test_a_box_may_be_the_object_of_two_that_overlap(video):
+    loaded = a_clip(video, [(2, 20, 0, 0.9), (3, 20, 0, 0.9), (3, 21, 1, 0.8)])
+    drawn = marks([[20, 5, 30, 15], [21, 5, 31, 15]], [0, 1], [0.9, 0.8])
+    assert beside(loaded, 3, drawn, Still())[2].marks == ((0, 1),)
+
+
+def test_neighbours_end_with_the_clip_and_say_what_was_not_looked_at(video):
     loaded = a_clip(video, [(0, 20, 0, 0.9)])
     drawn = marks(np.zeros((0, 4)), [], [])
-    assert [each.index for each in neighbours(loaded, 0, drawn, None, 0.5)] == [1, 2, 3]
-    last = video.frames - 1
-    assert [n.index for n in neighbours(loaded, last, drawn, None, 0.5)] == [16, 17, 18]
+    assert sorted(beside(loaded, 0, drawn, None)) == [1, 2, 3]
+    assert sorted(beside(loaded, video.frames - 1, drawn, None)) == [16, 17, 18]
+    scanned = np.ones(video.frames, bool)
+    scanned[2] = False
+    loaded.detections = replace(loaded.detections, scanned=scanned)
+    assert [each.looked for each in beside(loaded, 0, drawn, Still()).values()] == [
+        *(True, False, True)
+    ]
 
 
 def test_pictures_keep_to_the_bytes_of_the_report(build, video, tmp_path, monkeypatch):

@@ -135,7 +135,7 @@ def _drawn(marks: Marks, *, fine: bool) -> list[tuple[str, str, str]]:
 def _near(evidence: Evidence, pictures: Pictures, ref: FrameRef) -> str:
     """JSON for the script: the frames beside one, each with its picture and boxes.
 
-    A box is x, y, width, height, the row of the mark that it is linked to (-1: none) and its class.
+    A box is x, y, width, height, the rows of the marks that it is the object of, and its class.
     """
     known = {each.index: each for each in evidence.near.get(ref, ())}
     strip = []
@@ -145,10 +145,12 @@ def _near(evidence: Evidence, pictures: Pictures, ref: FrameRef) -> str:
         boxes = []
         if each.index in known:
             there = known[each.index]
-            for box, mark, label in zip(there.boxes, there.mark, there.labels, strict=True):
+            for box, marks, label in zip(there.boxes, there.marks, there.labels, strict=True):
                 x1, y1, x2, y2 = (round(float(value)) for value in box)
-                boxes.append([x1, y1, x2 - x1, y2 - y1, int(mark), int(label)])
-        strip.append({"index": each.index, "picture": each.picture, "boxes": boxes})
+                boxes.append([x1, y1, x2 - x1, y2 - y1, list(marks), int(label)])
+        looked = each.index in known and known[each.index].looked
+        told = {"index": each.index, "picture": each.picture, "looked": looked, "boxes": boxes}
+        strip.append(told)
     return json.dumps(strip, separators=(",", ":"), allow_nan=False) if strip else ""
 
 

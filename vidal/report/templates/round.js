@@ -121,8 +121,8 @@
     shot.removeAttribute("data-dressed");
     marks(card).forEach(function (mark) { byRow[mark.row] = mark; });
     near.boxes.forEach(function (box) {
-      var told = byRow[box[4]], key = told ? told.key : "other";
-      var mark = vidal.make("g", { "class": "mark " + key + (told ? " linked" : ""), "data-m": box[4] + "," + box[5] + ",," });
+      var told = byRow[Math.max.apply(null, box[4])], key = told ? told.key : "other";
+      var mark = vidal.make("g", { "class": "mark " + key + (told ? " linked" : ""), "data-m": (told ? told.row : -1) + "," + box[5] + ",,", "data-rows": box[4].join(" ") });
       mark.appendChild(vidal.make("path", { d: "M" + box[0] + " " + box[1] + "H" + (box[0] + box[2]) + "V" + (box[1] + box[3]) + "H" + box[0] + "z" }));
       shot.appendChild(mark);
     });
@@ -185,24 +185,24 @@
       var last = parts[parts.length - 1];
       if (last && last[1] === n - 1) { last[1] = n; } else { parts.push([n, n]); }
     });
-    return parts.map(function (p) { return p[0] === p[1] ? p[0] : p[0] + "–" + p[1]; }).join(", ");
+    return parts.map(function (p) { return p[0] === p[1] ? p[0] : p[0] + "-" + p[1]; }).join(", ");
   }
   function joined(card, row) {
     var near = neighbours(card);
-    if (!near.length || !near.some(function (n) { return n.boxes.some(function (b) { return b[4] >= 0; }); })) { return ""; }
+    if (!near.length || !near.some(function (n) { return n.boxes.some(function (b) { return b[4].length; }); })) { return ""; }
     var yes = [], no = [];
     near.forEach(function (each) {
-      (each.boxes.some(function (box) { return box[4] === row; }) ? yes : no).push(each.index);
+      if (each.looked) { (each.boxes.some(function (box) { return box[4].indexOf(row) >= 0; }) ? yes : no).push(each.index); }
     });
-    if (!yes.length) { return "linked in no neighbouring frame"; }
-    return "linked in " + ranges(yes) + (no.length ? "; not in " + ranges(no) : "");
+    if (!yes.length) { return "seen in no neighbouring frame"; }
+    return "seen in " + ranges(yes) + (no.length ? "; not in " + ranges(no) : "");
   }
 
   function highlight(row) {
     large.querySelectorAll(".lit").forEach(function (each) { each.classList.remove("lit"); });
     large.classList.toggle("lighting", row !== null);
     if (row === null) { return; }
-    large.querySelectorAll(".mark").forEach(function (mark) { if (vidal.read(mark).row === row) { mark.classList.add("lit"); } });
+    large.querySelectorAll(".mark").forEach(function (mark) { if ((mark.dataset.rows || String(vidal.read(mark).row)).split(" ").indexOf(String(row)) >= 0) { mark.classList.add("lit"); } });
     large.querySelectorAll('.tag[data-row="' + row + '"]').forEach(function (tag) { tag.classList.add("lit"); });
   }
 
