@@ -167,7 +167,7 @@ def test_preannotations_carry_verdicts(selected):
     coco = json.loads((selected / "preannotations.coco.json").read_text())
     assert len(coco["images"]) == 6
     verdicts = {note["attributes"]["verdict"] for note in coco["annotations"]}
-    assert verdicts <= {"likely_correct", "likely_false_alarm", "likely_miss"}
+    assert verdicts <= {"likely_correct", "unsure", "likely_miss"}
     assert "likely_correct" in verdicts
 
 

@@ -201,7 +201,9 @@ def build_strategy(
             hint="Give one of them.",
         )
     strategy = build(find_strategy(name), options)
-    kept = Gap.of(gap)
+    whole = Gap.of(gap)
+    # Selectors of other packages, written before a gap had a unit, count with whole frames.
+    kept: AnyGap = int(whole.amount) if whole.unit == "frames" else whole
     selector = (known_only if known else lift)(strategy, kept, turns)
     found = plugin("strategy", name, tuple(STRATEGIES))
     return selector if found is None else Foreign(selector, name, found.package)

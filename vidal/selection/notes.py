@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -56,6 +56,17 @@ def gap_note(gap: AnyGap, clips: Iterable[Clip]) -> tuple[str, ...]:
         f"{counted(count, 'clip states', 'clips state')} no times: the gap of {kept.words} was"
         f" reckoned at {float(rate):g} frames a second."
         for rate, count in sorted(rates.items())
+    )
+
+
+def lost_note(clips: Sequence[str]) -> tuple[str, ...]:
+    """A remark on clips whose measured motion was taken out of the cache."""
+    if not clips:
+        return ()
+    return (
+        f"The measured motion of {counted(len(clips), 'clip')} is not in the cache any more"
+        f" ({', '.join(clips[:_LISTED])}): reasons there do not say which neighbouring frames show"
+        " a box. A new --cache measures it again.",
     )
 
 

@@ -60,7 +60,7 @@ def with_boxes(explanation: Explanation, said: Sequence[str]) -> Explanation:
 def box_sentences(
     loaded: ClipResult,
     indices: Sequence[int],
-    motion: Motion,
+    motion: Motion | None,
     *,
     threshold: float,
     window: int,
@@ -71,7 +71,7 @@ def box_sentences(
     Args:
         loaded: the clip, with verdicts.
         indices: the frames.
-        motion: of the clip.
+        motion: of the clip; None = not known: nothing is said of neighbouring frames.
         threshold: detections with a higher score are detected.
         window: neighbouring frames each way.
         unknown: see ``SelectionResult``: likely unknown objects are no errors.
@@ -83,7 +83,7 @@ def box_sentences(
 def _marked(
     loaded: ClipResult,
     indices: Sequence[int],
-    motion: Motion,
+    motion: Motion | None,
     threshold: float,
     window: int,
     unknown: Mapping[FrameRef, ScoreArray],
@@ -103,15 +103,17 @@ def _marked(
     kind = np.concatenate([verdicts.kind[rows], np.full(len(place), _MISSED)])
     own = np.concatenate([at, np.full(len(place), -1)])
     order = np.argsort(frame, kind="stable")
-    seen = sightings(
-        found,
-        motion,
-        (frame[order], boxes[order]),
-        own[order],
-        threshold=threshold,
-        window=window,
-        size=loaded.clip.size,
-    )
+    seen = [Sighting((), ())] * len(order)
+    if motion is not None:
+        seen = sightings(
+            found,
+            motion,
+            (frame[order], boxes[order]),
+            own[order],
+            threshold=threshold,
+            window=window,
+            size=loaded.clip.size,
+        )
     for each, sighting in zip(order.tolist(), seen, strict=True):
         result[int(frame[each])].append(
             Marked(

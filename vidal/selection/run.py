@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vidal.errors import NoClips
+from vidal.errors import EvidenceLost, NoClips
 from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.labels import labelled_objects
@@ -18,7 +18,7 @@ from vidal.selection.expected import JudgedRound
 from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
-from vidal.selection.notes import gap_note, notes_on, order_note, unused_budget, versions
+from vidal.selection.notes import gap_note, lost_note, notes_on, order_note, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.reasons import box_sentences, with_boxes
 from vidal.selection.result import SelectionResult
@@ -185,38 +185,48 @@ def _lesson(
     )
 
 
-def _reasoned(plan: SelectionPlan, found: Gathered, choice: Choice) -> Query:
+def _reasoned(
+    plan: SelectionPlan, found: Gathered, choice: Choice
+) -> tuple[Query, tuple[str, ...]]:
     """The query with reasons that name boxes, where an estimate says anything of them.
 
     Frames that were drawn at random keep their words: no box had a part in it.
+
+    Returns:
+        The query, and clips whose measured motion is not in the store any more.
     """
-    query, evidence = choice.query, plan.evidence
+    query, evidence, lost = choice.query, plan.evidence, []
     if evidence.coherence is None or not {"expected", "errors"} & plan.query.needs:
-        return query
+        return query, ()
     chosen = query.frames[: len(query) - choice.drawn]
     said: dict[FrameRef, str] = {}
     for name in dict.fromkeys(ref.clip for ref in chosen):
         loaded = choice.scored(name)
         if loaded.verdicts is None or loaded.detections is None:
             continue
+        motion = None
+        try:
+            motion = stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections)
+        except EvidenceLost:
+            lost.append(name)
         told = box_sentences(
             loaded,
             [ref.index for ref in chosen if ref.clip == name],
-            stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections),
+            motion,
             threshold=plan.query.threshold,
             window=evidence.coherence.window,
             unknown=choice.unknown,
         )
         said |= {FrameRef(name, index): words for index, words in told.items()}
     words = [said.get(ref, "") for ref in query.frames]
-    return replace(query, explanation=with_boxes(query.explanation, words))
+    return replace(query, explanation=with_boxes(query.explanation, words)), tuple(lost)
 
 
 def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
-    query = _reasoned(plan, found, choice)
+    query, lost = _reasoned(plan, found, choice)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
@@ -238,6 +248,7 @@ def _result(
         notes=(
             *remarks,
             *short,
+            *lost_note(lost),
             *gap_note(plan.query.gap, found.clips.values()),
             *order_note(choice.query, choice.drawn, plan.query.selector),
             *choice.remarks,

@@ -10,7 +10,7 @@ import pytest
 from vidal.query.looks import Looks
 from vidal.query.oracle import OracleErrors
 from vidal.query.select import RoundRobin
-from vidal.selection.notes import gap_note, order_note
+from vidal.selection.notes import gap_note, lost_note, order_note
 from vidal.types import Clip, Explanation, FrameRef, Query
 
 
@@ -32,6 +32,12 @@ def test_clips_without_times_are_named_with_the_rate_that_was_taken():
         "1 clip states no times: the gap of 0.5 s was reckoned at 25 frames a second.",
     )
     assert gap_note(3, clips) == gap_note("0s", clips) == gap_note("0.5s", clips[3:]) == ()
+
+
+def test_clips_whose_motion_is_gone_are_named():
+    assert lost_note(()) == ()
+    (said,) = lost_note(("a", "b"))
+    assert said.startswith("The measured motion of 2 clips is not in the cache any more (a, b)")
 
 
 @pytest.mark.parametrize("turns", ["clips", "weighted"])

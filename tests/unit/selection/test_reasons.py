@@ -80,6 +80,15 @@ def test_a_missed_object_is_named_by_place_and_by_the_frames_that_show_it():
     )
 
 
+def test_where_the_motion_is_not_known_nothing_is_said_of_neighbours():
+    table = a_table([(frame, STANDING, 0, 0.9) for frame in (46, 47, 48, 50)])
+    verdicts = said(missed=[(49, STANDING, 0, 0.0, 0.8)])
+    nothing = np.zeros(FRAMES, bool)
+    loaded = ClipResult(a_clip(), table, None, np.zeros(FRAMES), ~nothing, nothing, verdicts)
+    told = box_sentences(loaded, [49], None, threshold=0.5, window=3, unknown={})
+    assert told == {49: "1 likely miss: pedestrian at the left edge"}
+
+
 def test_weak_detections_of_one_place_are_named_together_with_their_scores():
     weak = [(49, FAR, 1, 0.42), (49, [168, 70, 189, 90], 1, 0.31)]
     places = [
