@@ -92,7 +92,7 @@ def test_it_goes_on_status_import_select_and_keeps_a_copy(capsys, tmp_path):
     code, said = vidal(capsys, "select", "--campaign", work, "--quiet", "--no-report")
     assert code == 0, said
     (tmp_path / "p").rename(tmp_path / "renamed")
-    code, said = vidal(capsys, "report", tmp_path / "renamed" / "work", "--quiet")
+    code, said = vidal(capsys, "report", tmp_path / "renamed" / "work", "--round", "newest")
     assert code == 0, said
 
 

@@ -156,8 +156,8 @@ def test_the_report_can_be_told_elsewhere(clips, tmp_path, capsys):
     assert vidal("select", "--campaign", work, "--quiet") == 0
     query = work / "queries" / "round-000"
     (query / "preannotations.coco.json").write_text("corrected by hand")
-    assert vidal("report", work, "--quiet") == 2
+    assert vidal("report", work, "--round", "newest", "--quiet") == 2
     assert "preannotations.coco.json" in capsys.readouterr().err
     assert (query / "preannotations.coco.json").read_text() == "corrected by hand"
-    assert vidal("report", work, "--quiet", "--out", tmp_path / "again") == 0
+    assert vidal("report", work, "--round", "0", "--quiet", "--out", tmp_path / "again") == 0
     assert (tmp_path / "again" / "report.html").is_file()

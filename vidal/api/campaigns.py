@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from vidal.api.exports import export_campaign
@@ -13,11 +14,13 @@ from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
 from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
+from vidal.assemble.campaign_report import report_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
 from vidal.assemble.own import NewDetections, plan_next
 from vidal.assemble.selection import device_of
+from vidal.assemble.told import tell_round
 from vidal.campaign.asking import Imported
 from vidal.campaign.due import trains_round
 from vidal.campaign.folder import open_campaign
@@ -361,6 +364,46 @@ class Campaign:
             return evaluate_campaign(
                 campaign, split=split, number=round, queries=queries, new=new, watcher=console
             )
+
+    def report(
+        self,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        out: PathLike | None = None,
+        target: float | None = None,
+        quick: bool = False,
+        progress: bool = True,
+    ) -> Path:
+        """Write the report of all rounds on one page, or of one round with its pictures.
+
+        Args:
+            round: only this one; its query files are written again, too.
+            out: where it goes. Default: the campaign's folder; of a round, its own folder there.
+            target: AP50 that the learning curve is carried on to; default: the next 0.05.
+            quick: run no model; the page has no learning curve then.
+            progress: show how far it is.
+
+        Returns:
+            The page.
+
+        Raises:
+            CampaignError: no such query.
+            UsageError: a target outside 0..1, or ``target`` or ``quick`` of one round.
+            OutputError: it cannot be written, or would replace a file that vidal did not write.
+        """
+        place = None if out is None else path_of("out", out)
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            if round is None:
+                _, files = report_campaign(
+                    campaign, out=place, target=target, quick=quick, watcher=console
+                )
+                return files["report.html"]
+            if target is not None or quick:
+                raise UsageError("target and quick are about all rounds, not about one.")
+            told = tell_round(campaign, round, watcher=console)
+            folder = campaign.query(round) if place is None else place
+            written = again(lambda: write_outputs(told.result(), folder, progress=console.writing))
+            return written["report.html"]
 
     def withdraw(self) -> Round:
         """Take back the query that waits for its answer.

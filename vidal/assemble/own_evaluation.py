@@ -21,7 +21,7 @@ from vidal.evidence.watch import Watcher
 from vidal.types import Annotations, Clip
 from vidal.words import counted
 
-_UNCHECKED = (
+UNCHECKED = (
     "Whether your detector was trained on these clips cannot be checked: its AP is worth nothing if"
     " it was."
 )
@@ -112,7 +112,24 @@ def judge_own(
         report = found.report
         halves = report.map50, report.map50_confident
         curve.append(ModelScore(number, short(given), found.frames, *halves))
-    return OwnQuality(quality, tuple(curve), (*notes, *lost, _UNCHECKED))
+    return OwnQuality(quality, tuple(curve), (*notes, *lost, UNCHECKED))
+
+
+def refuse_missing(
+    campaign: Campaign, given: GivenDetections, clips: Sequence[Clip], engines: EngineMaker
+) -> None:
+    """Refuse detections that leave a clip out: models are compared on the same clips.
+
+    Raises:
+        UsageError: names the first clip.
+        InputError: the detections are gone, or have changed.
+    """
+    made = set(stock_campaign(campaign, given, engines).clips)
+    without = [clip for clip in clips if clip.id not in made]
+    if without:
+        number = counted(len(without), "test clip")
+        some = f"{without[0].id}{', ...' if len(without) > 1 else ''}"
+        raise UsageError(f"{short(given)} has no detections of {number}: {some}.")
 
 
 def _looked_at(

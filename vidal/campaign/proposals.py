@@ -84,7 +84,7 @@ def _name(table: Annotations, label: int) -> str | None:
 
 
 def _read(path: Path) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
-    hint = "Put it back with `vidal report`, or give --unchanged-ok."
+    hint = "Put it back with `vidal report --round newest`, or give --unchanged-ok."
     try:
         return _frames(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:

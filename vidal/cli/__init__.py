@@ -22,7 +22,7 @@ COMMANDS = {
     "status": "Say where a campaign stands, and what comes next.",
     "withdraw": "Take back the query of a campaign that waits for its answer.",
     "relink": "Find the clips of a campaign again after files were moved or renamed.",
-    "report": "Write the report of a campaign's query again.",
+    "report": "Write the report of a campaign, or of one of its rounds.",
     "evaluate": "Judge a model on clips with labels: average precision, and selection quality.",
     "simulate": "Compare query strategies on labelled clips: learning curves over seeds.",
     "images": "Compare query strategies on image classification, or choose pictures to label.",

@@ -10,7 +10,7 @@ import numpy as np
 
 from vidal.errors import LabelsMismatch
 from vidal.evidence.names import ClipNames, Fit
-from vidal.types import Annotations, BoolArray, Clip, LabelledClip, Skipped
+from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, LabelledClip, Skipped
 from vidal.words import counted
 
 
@@ -34,6 +34,17 @@ class LabelMatch:
         """(F,) bool of a clip; all False where the file says nothing of it."""
         table = self.annotations.get(clip.id)
         return np.zeros(clip.frames, np.bool_) if table is None else table.labelled
+
+
+def labelled_objects(tables: Iterable[Annotations]) -> dict[str, int]:
+    """Class -> objects in some tables, unknown ones under ``""``; ignored regions are none."""
+    counts: dict[str, int] = {}
+    for table in tables:
+        labels = table.labels[~table.ignore]
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+            name = "" if label == UNKNOWN else table.classes[label]
+            counts[name] = counts.get(name, 0) + int(count)
+    return counts
 
 
 def match_labels(

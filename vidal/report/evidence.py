@@ -7,14 +7,15 @@ every clip its counts and a downsampled score.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vidal import boxes as box
 from vidal.openset.known_only import LIKELY
 from vidal.report import figures
+from vidal.report.near import Neighbour, neighbours
 from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import (
     UNKNOWN,
@@ -40,8 +41,8 @@ DETECTED = (PLAIN, CORRECT, UNSURE, ALARM, LIKELY_UNKNOWN)
 BY_UNKNOWN = "known only"
 """What tells likely unknown objects; other verdicts say themselves what gave them."""
 
-_POINTS_IN_ALL = 200_000
-_POINTS_A_CLIP = (60, 600)
+_POINTS_IN_ALL = 60_000
+_POINTS_A_CLIP = (40, 600)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +90,8 @@ class ClipSummary:
         pool: (3, K) int64, detections, likely false alarms and likely misses of the selectable
             and the selected frames, by class; ``selected``: the same of the selected frames.
         scanned: selectable or selected frames that the detector looked at.
+        errors: (n, 4) int64: frames with likely false alarms, unsure detections or likely
+            misses, and how many of each.
     """
 
     clip: Clip
@@ -100,6 +103,7 @@ class ClipSummary:
     pool: IntArray
     selected: IntArray
     scanned: int
+    errors: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +115,7 @@ class Evidence:
         clips: one summary a clip, in the order of ``SelectionResult.clips``.
         selectable: how many frames could be selected, over all clips.
         detected: a detector ran; ``estimated``: its errors were estimated.
+        near: what is on the frames beside the first selected ones.
     """
 
     marks: dict[FrameRef, Marks]
@@ -118,16 +123,20 @@ class Evidence:
     selectable: int
     detected: bool
     estimated: bool
+    near: Mapping[FrameRef, tuple[Neighbour, ...]] = field(default_factory=dict)
 
 
-def gather(result: SelectionResult, progress: Progress | None = None) -> Evidence:
-    """One pass over all clips of a selection."""
+def gather(
+    result: SelectionResult, progress: Progress | None = None, *, beside: int = 0
+) -> Evidence:
+    """One pass over all clips of a selection; ``beside``: ranks whose neighbours are shown, too."""
     picks: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for rank, ref in enumerate(result.query.frames, start=1):
         picks[ref.clip].append((rank, ref.index))
     low, high = _POINTS_A_CLIP
     points = min(high, max(low, _POINTS_IN_ALL // max(len(result.clips), 1)))
     marks: dict[FrameRef, Marks] = {}
+    near: dict[FrameRef, tuple[Neighbour, ...]] = {}
     summaries: list[ClipSummary] = []
     selectable, detected, estimated = 0, False, False
     for done, name in enumerate(result.clips, start=1):
@@ -136,13 +145,19 @@ def gather(result: SelectionResult, progress: Progress | None = None) -> Evidenc
         indices = [index for _, index in chosen]
         for index, each in zip(indices, _marks(loaded, indices, result), strict=True):
             marks[FrameRef(name, index)] = each
+        first = [index for rank, index in chosen if rank <= beside]
+        if first:
+            motion = None if loaded.detections is None else result.motion(name)
+            drawn = {index: marks[FrameRef(name, index)] for index in first}
+            shown = neighbours(loaded, drawn, motion, result.threshold)
+            near |= {FrameRef(name, index): each for index, each in shown.items()}
         summaries.append(_summary(loaded, tuple(chosen), result, points))
         selectable += int(np.count_nonzero(loaded.selectable))
         detected |= loaded.detections is not None
         estimated |= loaded.judged is not None or loaded.estimate is not None
         if progress is not None:
             progress("clips", done, len(result.clips))
-    return Evidence(marks, tuple(summaries), selectable, detected, estimated)
+    return Evidence(marks, tuple(summaries), selectable, detected, estimated, near)
 
 
 def legend(evidence: Evidence) -> list[figures.BoxStyle]:
@@ -265,7 +280,23 @@ def _summary(
         pool=_counts(loaded, said, pool, result),
         selected=_counts(loaded, said, chosen, result),
         scanned=int(np.count_nonzero(pool & scanned)),
+        errors=_errors(loaded, said),
     )
+
+
+def _errors(loaded: ClipResult, said: Verdicts | None) -> IntArray:
+    """(n, 4) frames where something is in doubt, in order: false alarms, unsure ones, misses."""
+    found = loaded.detections
+    if found is None or said is None:
+        return np.zeros((0, 4), np.int64)
+    places = (
+        found.frame[said.rows[said.kind == verdicts.ALARM]],
+        found.frame[said.rows[said.kind == verdicts.UNSURE]],
+        said.missed_frame,
+    )
+    counts = np.stack([np.bincount(each, minlength=loaded.clip.frames) for each in places])
+    frames = np.flatnonzero(counts.any(axis=0))
+    return np.stack([frames, *counts[:, frames]], axis=1).astype(np.int64)
 
 
 def _counts(

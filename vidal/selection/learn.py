@@ -28,7 +28,13 @@ from vidal.selection.expected import (
     fit_expected_errors,
     judge_stored,
 )
-from vidal.selection.forecast import Forecast, newest_forecast, spans
+from vidal.selection.forecast import (
+    Forecast,
+    adding_up,
+    newest_forecast,
+    span_text,
+    spans,
+)
 from vidal.types import Query
 from vidal.words import counted
 
@@ -87,12 +93,12 @@ class Lesson:
 def expected_sentence(expected: tuple[Interval, Interval, Interval]) -> str:
     """What is expected of the chosen frames, in words."""
     false, missed, both = expected
+    total, _ = adding_up(false.value, missed.value)
     return (
-        f"The chosen frames are expected to hold {counted(round(both.value), 'error')}, most likely"
-        f" {both.low:.0f} to {both.high:.0f}: {counted(round(false.value), 'false alarm')}"
-        f" ({false.low:.0f} to {false.high:.0f}) and"
-        f" {counted(round(missed.value), 'miss', 'misses')} ({missed.low:.0f} to"
-        f" {missed.high:.0f})."
+        f"The chosen frames are expected to hold {counted(total, 'error')}, most likely"
+        f" {span_text(both)}: {counted(round(false.value), 'false alarm')}"
+        f" ({span_text(false)}) and {counted(round(missed.value), 'miss', 'misses')}"
+        f" ({span_text(missed)})."
     )
 
 

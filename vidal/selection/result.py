@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
+from vidal.protocols import Motion
 from vidal.query.balance_told import BalanceTold
 from vidal.query.budget import Unit, budget_words
 from vidal.query.cost import Spent
@@ -64,6 +66,10 @@ def _unknown(clip: str) -> None:
     del clip
 
 
+def _no_motion(clip: str) -> None:
+    del clip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectionResult:
     """One finished selection.
@@ -98,6 +104,13 @@ class SelectionResult:
         unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
             order; empty where nothing was learned of it.
         called_unknown: chosen frame -> (n, 4) boxes that annotators called unknown objects since.
+        motion: clip id -> how it moves; None where that is not known.
+        labels_before: class -> labelled objects before this query, unknown ones under ``""``; None
+            where there were no labels.
+        labels_answered: the same of the answers to this query, and ``frames_answered`` how many
+            frames these are; None where there are none yet.
+        outcome: how the errors that were expected of this query's frames were found.
+        worth: what the answers say of the picks and of the estimate that chose them.
     """
 
     query: Query
@@ -125,6 +138,12 @@ class SelectionResult:
     history: History = NO_HISTORY
     unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
     called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)
+    motion: Callable[[str], Motion | None] = _no_motion
+    labels_before: Mapping[str, int] | None = None
+    labels_answered: Mapping[str, int] | None = None
+    frames_answered: int = 0
+    outcome: Forecast | None = None
+    worth: Picks | None = None
 
     @property
     def cost_words(self) -> str:

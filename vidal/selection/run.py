@@ -9,6 +9,8 @@ from vidal.errors import EvidenceLost, NoClips
 from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.given import GivenDetections
+from vidal.evidence.labels import labelled_objects
+from vidal.evidence.linked import MotionOf
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -269,4 +271,8 @@ def _result(
         unknown=choice.unknown,
         # what can be sent to another process
         history=History(prepared.history.queries),
+        motion=MotionOf(plan.evidence, found.clips if plan.query.needs else {}),
+        labels_before=None
+        if prepared.labels is None
+        else labelled_objects(prepared.labels.annotations.values()),
     )

@@ -53,6 +53,34 @@ def sightings(
         window: frames each way.
         size: (H, W) of the frames.
     """
+    place, row = joined(found, motion, places, rows, threshold=threshold, window=window, size=size)
+    seen: list[set[int]] = [set() for _ in rows]
+    for each, frame in zip(place.tolist(), found.frame[row].tolist(), strict=True):
+        seen[each].add(frame)
+    return [
+        Sighting(tuple(sorted(met)), _looked(found, at, window))
+        for met, at in zip(seen, places[0].tolist(), strict=True)
+    ]
+
+
+def joined(
+    found: Detections,
+    motion: Motion,
+    places: tuple[IntArray, FloatArray],
+    rows: IntArray,
+    *,
+    threshold: float,
+    window: int,
+    size: tuple[int, int],
+) -> tuple[IntArray, IntArray]:
+    """The detections on neighbouring frames that are the object of a box.
+
+    Args:
+        found, motion, places, rows, threshold, window, size: see ``sightings``.
+
+    Returns:
+        (P,) numbers of places, and (P,) rows of ``found`` on other frames than the place's.
+    """
     frames = np.unique(places[0])
     near = np.zeros(found.frames, np.bool_)
     for shift in range(-window, window + 1):
@@ -62,22 +90,16 @@ def sightings(
     table = found.keep(use)
     carried = propagate(table, motion, window=window, size=size)
     came = carried.frame, geometry.clip(carried.boxes, size)
-    seen: list[set[int]] = [set() for _ in rows]
     left, right, _ = geometry.overlapping(came, places, SAME_OBJECT)
-    for place, frame in zip(
-        right.tolist(), table.frame[carried.origin[left]].tolist(), strict=True
-    ):
-        seen[place].add(frame)
+    pairs = set(zip(right.tolist(), use[carried.origin[left]].tolist(), strict=True))
     left, right, _ = geometry.overlapping(came, (table.frame, table.boxes), SAME_OBJECT)
     place_of = {row: place for place, row in enumerate(rows.tolist()) if row >= 0}
-    origin, frame = use[carried.origin[left]].tolist(), table.frame[right].tolist()
-    for row, where in zip(origin, frame, strict=True):
+    for row, there in zip(use[carried.origin[left]].tolist(), use[right].tolist(), strict=True):
         if row in place_of:
-            seen[place_of[row]].add(where)
-    return [
-        Sighting(tuple(sorted(met - {at})), _looked(found, at, window))
-        for met, at in zip(seen, places[0].tolist(), strict=True)
-    ]
+            pairs.add((place_of[row], there))
+    table_of = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    other = found.frame[table_of[:, 1]] != places[0][table_of[:, 0]]
+    return table_of[other, 0], table_of[other, 1]
 
 
 def _looked(found: Detections, frame: int, window: int) -> tuple[int, ...]:
