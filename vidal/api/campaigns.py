@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from vidal.api.given import path_of
+from vidal.api.given import path_of, text, texts
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
@@ -14,12 +14,14 @@ from vidal.assemble.campaign import begin_campaign, engines_of, plan_round, trai
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
-from vidal.campaign.answers import Imported
+from vidal.campaign.asking import Imported
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
+from vidal.campaign.versions import Import, Undone, imports, undo
+from vidal.errors import UsageError
 from vidal.evidence.again import again
 from vidal.report import write_outputs
 
@@ -118,13 +120,16 @@ class Campaign:
             )
         return Selection(result)
 
-    def import_(
+    def import_labels(
         self,
         source: PathLike,
         *,
         format: str = "auto",  # noqa: A002 (the option's name)
         skipped: Iterable[str] = (),
         split: Split = "train",
+        map: Iterable[str] | Mapping[str, str] = (),  # noqa: A002 (the option's name)
+        replace: bool = False,
+        dry_run: bool = False,
         **options: bool,
     ) -> Imported:
         """Give the frames that wait their labels; what an annotation tool has exported.
@@ -134,23 +139,66 @@ class Campaign:
             format: as of ``vidal import --format``.
             skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
             split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
+            map: which class of the file is which: ``{"van": "car"}``, or rules as of ``--map``:
+                ``["van=car", "vehicle.type"]``.
+            replace: frames that were answered before get the file's answer; the former one stays
+                in the record.
+            dry_run: say what would happen, and change nothing; the folder may be read-only, or
+                another process at work in it.
             options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
                 ``unknown_ok``, ``skip_rest``, ``strict``.
 
         Raises:
             InputError, FormatError: it cannot be read; says where.
-            LabelsMismatch: labels of other clips, sizes or (``strict``) classes.
+            LabelsMismatch: labels of other clips, sizes, pictures or (``strict``) classes.
             CampaignError: no query waits.
         """
-        with open_campaign(self.folder) as campaign:
+        where = path_of("source", source)
+        rules = [f"{a}={b}" for a, b in map.items()] if isinstance(map, Mapping) else map
+        with open_campaign(self.folder, lock=not dry_run, migrates=not dry_run) as campaign:
             return give_labels(
                 campaign,
-                path_of("source", source),
-                format_=format,
-                skipped=skipped,
+                where,
+                format_=text("format", format),
+                skipped=texts("skipped", skipped),
                 split=split,
+                class_map=texts("map", rules),
+                replace=replace,
+                dry_run=dry_run,
                 **options,
             )
+
+    import_ = import_labels
+
+    def undo(
+        self,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        file: PathLike | None = None,
+        dry_run: bool = False,
+    ) -> Undone:
+        """Take answers back, of one import or one round: the frames wait again.
+
+        Every version of an answer stays in the record.
+
+        Args:
+            round: whose answers are taken back.
+            file: whose newest import is; neither = the newest import of all.
+            dry_run: only tell.
+
+        Raises:
+            CampaignError: nothing to take back, or another round waits for its answer.
+        """
+        if round is not None and file is not None:
+            raise UsageError("round and file do not go together.")
+        name = None if file is None else str(path_of("file", file))
+        with open_campaign(self.folder, lock=not dry_run, migrates=not dry_run) as campaign:
+            return undo(campaign.record, number=round, file=name, dry_run=dry_run)
+
+    def imports(self) -> list[Import]:
+        """What was imported so far: file, SHA-256, when and by whom, and how much of it counts."""
+        with open_campaign(self.folder, lock=False) as campaign:
+            return imports(campaign.record)
 
     def train(
         self,

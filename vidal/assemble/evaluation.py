@@ -206,6 +206,11 @@ def _model(campaign: Campaign, number: int | None) -> Path:
     if number not in rounds:
         have = ", ".join(map(str, rounds)) or "none"
         raise CampaignError(f"round {number} has no model; rounds with one: {have}.")
+    if rounds[number].stale:
+        raise CampaignError(
+            f"the model of round {number} was trained on answers that were corrected since.",
+            hint="Fit it anew with `vidal train`.",
+        )
     return campaign.folder / str(rounds[number].model)
 
 

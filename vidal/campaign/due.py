@@ -9,7 +9,8 @@ from vidal.campaign.training import compares_snapshots, snapshots_wanted
 
 
 def to_train(campaign: Campaign) -> Round | None:
-    """The newest round, if it has labels that no model was trained on."""
+    """The round whose model comes next: the oldest one whose model is stale, else the newest, if it
+    has labels that no model was trained on."""
     rounds = campaign.record.rounds()
     tally = campaign.record.tally()
     trained = max((each.number for each in rounds if each.state == "trained"), default=-1)
@@ -18,7 +19,8 @@ def to_train(campaign: Campaign) -> Round | None:
         for each in rounds
         if each.number > trained and each.state == "answered" and tally[each.number]["labelled"]
     ]
-    return new[-1] if new else None
+    stale = [each for each in new if each.stale]
+    return stale[0] if stale else new[-1] if new else None
 
 
 def lost_models(campaign: Campaign) -> list[Round]:
@@ -26,7 +28,7 @@ def lost_models(campaign: Campaign) -> list[Round]:
     return [
         entry
         for entry in campaign.record.rounds()
-        if entry.model is not None and not (campaign.folder / entry.model).is_file()
+        if entry.state == "trained" and not (campaign.folder / str(entry.model)).is_file()
     ]
 
 

@@ -117,8 +117,12 @@ class Campaign:
         split: Split | None = "train",
         *,
         only: Collection[str] | None = None,
+        keep: bool = True,
     ) -> Found:
-        """The clips of a split that are there, and those that are not."""
+        """The clips of a split that are there, and those that are not.
+
+        ``keep``: what is found out about them is kept in the store; else nothing is written.
+        """
         entries = [e for e in self.record.clips(split) if only is None or e.id in only]
         return find_clips(
             entries,
@@ -126,6 +130,7 @@ class Campaign:
             engines=engines,
             store=self.evidence,
             image_rate=Fraction(self.config.data.image_rate),
+            keep=keep,
         )
 
     def place_of(self, written: str) -> Path:
@@ -207,12 +212,14 @@ def _home(folder: Path) -> Path | None:
 
 
 @contextmanager
-def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
+def open_campaign(folder: Path, *, lock: bool = True, migrates: bool = True) -> Iterator[Campaign]:
     """The campaign in a folder, for the time of the block.
 
     Args:
         folder: of the campaign.
         lock: keep other commands out; without it only read.
+        migrates: also without the lock, a record of an older version is brought up to date where
+            nobody works on it and the folder can be written; else nothing is written at all.
 
     Raises:
         InputError: there is no campaign.
@@ -225,7 +232,8 @@ def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
         with locked(folder), _opened(folder, _brought_up(folder), read_only=False) as campaign:
             yield campaign
     else:
-        with _opened(folder, _perhaps_brought_up(folder), read_only=True) as campaign:
+        notes = _perhaps_brought_up(folder) if migrates else ()
+        with _opened(folder, notes, read_only=True) as campaign:
             yield campaign
 
 

@@ -57,6 +57,7 @@ class Trained:
     ``again``: the model was gone, and was fitted anew to the labels of its time. ``for_states``: so
     was one that is there, because states of its training are compared that were not kept.
     ``pseudo_labels``: what it had beside them, see ``PseudoLabels.summary``; None = nothing.
+    ``corrected``: the round had a model of answers that were corrected since.
     """
 
     round: int
@@ -66,6 +67,7 @@ class Trained:
     again: bool = False
     for_states: bool = False
     pseudo_labels: Mapping[str, Any] | None = None
+    corrected: bool = False
 
 
 def check_selectable(campaign: Campaign) -> int:
@@ -84,8 +86,11 @@ def check_selectable(campaign: Campaign) -> int:
         )
     waiting = to_train(campaign)
     if waiting is not None:
+        why = "is answered, but no model is trained on it yet"
+        if waiting.stale:
+            why = "has a model of answers that were corrected since"
         raise CampaignError(
-            f"round {waiting.number} is answered, but no model is trained on it yet.",
+            f"round {waiting.number} {why}.",
             hint="Run `vidal train` first.",
         )
     bare = without_snapshots(campaign)
@@ -356,7 +361,9 @@ def train_round(
         detail["pseudo_labels"] = summary
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives, again, for_states, summary)
+    return Trained(
+        entry.number, model, len(refs), negatives, again, for_states, summary, entry.stale
+    )
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:

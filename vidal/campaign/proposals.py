@@ -15,7 +15,10 @@ from vidal.types import UNKNOWN, Annotations, FrameRef
 
 NEAR = 0.01
 """Pixels between a box and its copy after an annotation tool has read and written it."""
-MISS = "likely_miss"
+SURE = 0.8
+"""Score from which the detector is sure of an object that no estimate calls a false alarm."""
+MISS, ALARM = "likely_miss", "likely_false_alarm"
+_DOUBTED = (MISS, ALARM, "likely_unknown", "unsure")
 _Boxes = NDArray[np.float64]
 _Frame = tuple[list[str], _Boxes]
 
@@ -27,8 +30,21 @@ class Proposals:
     and none of the misses is unchanged too.
     """
 
-    def __init__(self, frames: Mapping[FrameRef, tuple[_Frame, ...]]) -> None:
+    def __init__(
+        self,
+        frames: Mapping[FrameRef, tuple[_Frame, ...]],
+        sure: Mapping[FrameRef, int] | None = None,
+    ) -> None:
         self._frames = frames
+        self._sure = sure or {}
+
+    def sure(self, ref: FrameRef) -> int:
+        """How many objects the detector is sure of on a frame."""
+        return self._sure.get(ref, 0)
+
+    def __or__(self, other: Proposals) -> Proposals:
+        """Those of two queries."""
+        return Proposals({**self._frames, **other._frames}, {**self._sure, **other._sure})
 
     @staticmethod
     def read(path: Path) -> Proposals:
@@ -41,7 +57,7 @@ class Proposals:
         hint = "Put it back with `vidal report`, or give --unchanged-ok."
         try:
             value = json.loads(path.read_text("utf-8"))
-            return Proposals(_frames(value))
+            return Proposals(*_frames(value))
         except FileNotFoundError:
             return Proposals({})
         except OSError as error:
@@ -58,30 +74,42 @@ class Proposals:
         boxes = table.boxes[rows].astype(np.float64)
         if not len(boxes):
             return False
-        names = [None if k == UNKNOWN else table.classes[k] for k in table.labels[rows].tolist()]
+        names = [_name(table, label) for label in table.labels[rows].tolist()]
         return any(_same(names, boxes, *given) for given in self._frames.get(ref, ()))
 
 
-def _frames(value: Any) -> dict[FrameRef, tuple[_Frame, ...]]:
+def _name(table: Annotations, label: int) -> str | None:
+    """The class of a box; None where it is an unknown object, whatever vidal proposed."""
+    name = None if label == UNKNOWN else table.classes[label]
+    return None if name == "unknown" else name
+
+
+def _frames(value: Any) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
     clips = {video["id"]: str(video["name"]) for video in value["videos"]}
     classes = {each["id"]: str(each["name"]) for each in value["categories"]}
     refs = {
         image["id"]: FrameRef(clips[image["video_id"]], int(image["frame_id"]))
         for image in value["images"]
     }
-    found: dict[FrameRef, list[tuple[str, list[float], bool]]] = {ref: [] for ref in refs.values()}
+    found: dict[FrameRef, list[tuple[str, list[float], str]]] = {ref: [] for ref in refs.values()}
+    sure: dict[FrameRef, int] = {}
     for each in value["annotations"]:
         x, y, width, height = map(float, each["bbox"])
-        miss = (each.get("attributes") or {}).get("verdict") == MISS
-        row = classes[each["category_id"]], [x, y, x + width, y + height], miss
-        found[refs[each["image_id"]]].append(row)
-    return {
-        ref: tuple(
-            ([name for name, _, _ in kept], np.array([box for _, box, _ in kept], np.float64))
-            for kept in (rows, [row for row in rows if not row[2]])
-        )
-        for ref, rows in found.items()
-    }
+        verdict = str((each.get("attributes") or {}).get("verdict"))
+        ref = refs[each["image_id"]]
+        row = classes[each["category_id"]], [x, y, x + width, y + height], verdict
+        found[ref].append(row)
+        if verdict not in _DOUBTED and float(each.get("score", 0)) >= SURE:
+            sure[ref] = sure.get(ref, 0) + 1
+    return {ref: _variants(rows) for ref, rows in found.items()}, sure
+
+
+def _variants(rows: list[tuple[str, list[float], str]]) -> tuple[_Frame, ...]:
+    """A frame's boxes, with and without the likely misses."""
+    return tuple(
+        ([name for name, _, _ in kept], np.array([box for _, box, _ in kept], np.float64))
+        for kept in (rows, [row for row in rows if row[2] != MISS])
+    )
 
 
 def _same(mine: list[str | None], boxes: _Boxes, theirs: list[str], given: _Boxes) -> bool:

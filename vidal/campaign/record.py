@@ -18,18 +18,18 @@ import numpy as np
 
 from vidal.campaign._sql import (
     SCHEMA,
+    SCHEMAS,
     check_whole,
     connect,
     nullable,
     reporting_sql,
-    rows_of,
-    set_state,
     statements,
     table_of,
 )
 from vidal.campaign.entries import GIVEN, ClipEntry, FrameStates, Round, Split
 from vidal.campaign.migrate import check_version, set_home
-from vidal.campaign.oracle import given_query, known
+from vidal.campaign.oracle import given_query
+from vidal.campaign.versions import give
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
 from vidal.types import Annotations, Clip, FrameRef, Query
 
@@ -97,7 +97,7 @@ class Record:
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
         with closing(sqlite3.connect(temporary)) as db, reporting_sql(path):
-            for name in ("schema.sql", "schema_2.sql"):
+            for name in SCHEMAS:
                 for statement in statements(name):
                     db.execute(statement)
             with db:
@@ -286,35 +286,12 @@ class Record:
         Returns:
             How many frames were answered, and how many still wait.
         """
-        current = self.open_round()
-        if current is None:
+        if self.open_round() is None:
             raise CampaignError(
                 "no query waits for an answer.", hint="Make one with `vidal select --campaign`."
             )
-        waiting = self.waiting()
-        refused = set(skipped)
-        with self.transaction() as db:
-            labelled = [
-                ref
-                for ref in waiting
-                if ref not in refused and ref.clip in tables and known(tables[ref.clip], ref.index)
-            ]
-            for ref in labelled:
-                set_state(db, ref, "labelled")
-                db.executemany("INSERT INTO boxes VALUES (?,?,?,?,?,?,?,?,?)", rows_of(tables, ref))
-            dropped = [ref for ref in waiting if ref in refused]
-            for ref in dropped:
-                set_state(db, ref, "skipped")
-            left = len(waiting) - len(labelled) - len(dropped)
-            detail = {"labelled": len(labelled), "skipped": len(dropped), "waiting": left}
-            if labelled or dropped:
-                self.event(current.number, "imported", detail)
-            if not left:
-                db.execute(
-                    "UPDATE rounds SET state = 'answered' WHERE round = ?", (current.number,)
-                )
-                self.event(current.number, "answered", {})
-        return len(labelled) + len(dropped), left
+        given = give(self, tables, skipped=skipped)
+        return given.answered, given.waiting
 
     def withdraw(self) -> Round:
         """Take the open query back: frames without an answer are unlabelled again.
@@ -330,7 +307,11 @@ class Record:
                 "SELECT count(*) FROM frames WHERE round = ?", (current.number,)
             ).fetchone()[0]
             state = "answered" if kept else "withdrawn"
-            db.execute("UPDATE rounds SET state = ? WHERE round = ?", (state, current.number))
+            model = "model" if kept else "NULL"  # taken back whole, it has none any more
+            db.execute(
+                f"UPDATE rounds SET state = ?, model = {model} WHERE round = ?",
+                (state, current.number),
+            )
             self.event(current.number, "withdrawn", {"frames": gone, "kept": kept})
         return current
 

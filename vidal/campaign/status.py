@@ -42,7 +42,14 @@ def next_step(campaign: Campaign) -> NextStep:
             f" {'waits' if len(record.waiting()) == 1 else 'wait'} for labels;"
             f" their pictures are in {query / 'frames'}",
         )
-    if to_train(campaign) is not None:
+    due = to_train(campaign)
+    if due is not None and due.stale:
+        return NextStep(
+            f"vidal train {folder}",
+            f"answers that the model of round {due.number} was trained on were corrected: fit it"
+            " anew",
+        )
+    if due is not None:
         return NextStep(f"vidal train {folder}", "train a model on the new labels")
     bare = without_snapshots(campaign)
     if bare is not None:
@@ -98,6 +105,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
                 "waiting": tally[each.number]["queried"],
                 "skipped": tally[each.number]["skipped"],
                 "model": each.model,
+                "stale": each.stale,
                 "asked_about": counts_dict(answered.get(each.number)),
             }
             for each in record.rounds()

@@ -14,6 +14,7 @@ COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
     "init": "Begin a campaign: rounds of selecting, annotating and training.",
     "import": "Give the frames that a campaign has asked for their labels.",
+    "undo": "Take an import back: its frames wait again.",
     "push": "Send the frames of a query to an annotation server (Label Studio).",
     "pull": "Fetch answers from an annotation server, and import them.",
     "train": "Fit the detector to the labels of a campaign.",

@@ -51,6 +51,7 @@ def _lines(state: dict[str, Any], costs: list[str]) -> list[str]:
             f"{row['round']:>5}  {row['strategy']:<20} {row['state']:<10} {row['asked']:>6}"
             f" {row['labelled']:>8} {row['waiting']:>7} {row['skipped']:>7}"
             f"{_known(row['asked_about']) if knows else ''}  {row['model'] or '-'}"
+            f"{' (stale)' if row['stale'] else ''}"
         )
     if costs:
         lines += ["", *costs]

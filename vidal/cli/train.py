@@ -73,6 +73,7 @@ def command(
             "negatives": 0 if trained is None else trained.negatives,
             "pseudo_labels": None if trained is None else trained.pseudo_labels,
             "again": trained is not None and trained.again,
+            "corrected": trained is not None and trained.corrected,
             "next": state["next"],
         }
         click.echo(json.dumps(summary, indent=2))
@@ -81,6 +82,8 @@ def command(
         click.echo("there are no labels that no model was trained on")
     else:
         again = "its model was gone; trained anew" if trained.again else "trained"
+        if trained.corrected:
+            again = "its answers were corrected; trained anew"
         if trained.for_states:
             again = "trained again, to keep states of its training"
         click.echo(

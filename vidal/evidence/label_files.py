@@ -18,6 +18,7 @@ from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.formats._cvat import FILES as _CVAT
 from vidal.formats._cvat import flavour
 from vidal.formats._files import visible
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import load_json
 from vidal.formats._tree import is_file, is_folder, is_zip, tree_of
 from vidal.types import Clip, FrameRef, IntArray, LabelledClip, Skipped
@@ -36,6 +37,7 @@ class Request:
         clips: by id: those that may be labelled.
         names: how pictures of the query are named.
         skipped: receives what is left out.
+        relabel: gives labels the class that an attribute holds.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Request:
     clips: Mapping[str, Clip]
     names: Names
     skipped: Skipped
+    relabel: Relabel = field(default_factory=Relabel)
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -73,27 +76,38 @@ def by_any_name(clips: Iterable[Clip]) -> dict[str, Clip]:
 
 
 def _cvat(request: Request) -> Iterator[LabelledClip]:
-    return cvat.read(request.path, skipped=request.skipped)
+    return cvat.read(request.path, skipped=request.skipped, relabel=request.relabel)
 
 
 def _cvat_images(request: Request) -> Iterator[LabelledClip]:
     return cvat_images.read(
-        request.path, skipped=request.skipped, names=request.names, frames=request.lengths
+        request.path,
+        skipped=request.skipped,
+        names=request.names,
+        frames=request.lengths,
+        relabel=request.relabel,
     )
 
 
 def _label_studio(request: Request) -> Iterator[LabelledClip]:
-    return label_studio.read(request.path, skipped=request.skipped, **request.known)
+    return label_studio.read(
+        request.path, skipped=request.skipped, relabel=request.relabel, **request.known
+    )
 
 
 def _yolo(request: Request) -> Iterator[LabelledClip]:
     # Without a list beside the labels their numbers mean nothing: the order of the campaign's own
     # classes is not that of the tool.
+    for label, attribute in request.relabel.attributes.items():
+        why = f"YOLO has no attributes, so {label!r:.40} has no {attribute!r:.40}"
+        raise FormatError(request.path, "", why)
     return yolo.read(request.path, skipped=request.skipped, **request.known)
 
 
 def _coco_video(request: Request) -> Iterator[LabelledClip]:
-    return coco_video.read(request.path, skipped=request.skipped, **request.known)
+    return coco_video.read(
+        request.path, skipped=request.skipped, relabel=request.relabel, **request.known
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,8 @@ def detect_format(path: Path) -> str:
         return _zip_format(path)
     if name.endswith((".json", ".json.gz")):
         return _json_format(path)
+    if name.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        return "label-studio"
     if name.endswith((".xml", ".xml.gz")):
         return flavour(path)
     raise FormatError(path, "", "of no known format", hint=_choices())

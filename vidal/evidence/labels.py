@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,11 +21,13 @@ class LabelMatch:
         annotations: clip id -> table of that clip's length.
         others: names in the file that belong to no clip of the run.
         absent: names in the file of clips that are not there now, with their ids.
+        entries: names in the file of clips whose labels were taken -> their ids.
     """
 
     annotations: Mapping[str, Annotations]
     others: tuple[str, ...]
     absent: tuple[tuple[str, str], ...] = ()
+    entries: Mapping[str, str] = field(default_factory=dict)
 
     def labelled(self, clip: Clip) -> BoolArray:
         """(F,) bool of a clip; all False where the file says nothing of it."""
@@ -89,7 +91,8 @@ def match_labels(
             hint=f"Expected names such as {clips[0].id if clips else '-'} or their file names.",
         )
     missing = [(entry.name, name) for name, (_, entry, _) in taken.items() if name in lost]
-    return LabelMatch(annotations, tuple(others), tuple(missing))
+    used = {entry.name: name for name, (_, entry, _) in taken.items() if name not in lost}
+    return LabelMatch(annotations, tuple(others), tuple(missing), used)
 
 
 def _find(names: ClipNames, path: Path, entry: LabelledClip) -> tuple[Clip, Fit] | None:

@@ -39,6 +39,7 @@ class Task:
         kind: ``task``, ``job`` or ``project``, whichever was exported.
         height, width: of ``<original_size>``; 0 where absent.
         source: name of the video, with the folders that it has on a share; empty where absent.
+        tasks: of a project.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -48,10 +49,14 @@ class Task:
     height: int = 0
     width: int = 0
     source: str = ""
+    tasks: list[Task] = field(default_factory=list)
 
     def note(self, path: Path, parents: Sequence[str], event: Event, attribute: str) -> str:
         """Take in the end of one element below ``<meta>``; returns the attribute being defined."""
         inside = parents[-1] if parents else ""
+        if event.tag == "task" and inside == "tasks":
+            self._close_task()
+            return attribute
         if event.tag in ("project", "job") and inside == "meta":
             self.kind = event.tag
         if event.tag == "name" and inside == "label":
@@ -67,6 +72,12 @@ class Task:
         elif inside in ("task", "job"):
             self.fields[event.tag] = event.text
         return attribute
+
+    def _close_task(self) -> None:
+        """One task of a project is told: the next begins with nothing but the labels."""
+        size = {"height": self.height, "width": self.width}
+        self.tasks.append(Task(self.fields, self.labels, self.values, source=self.source, **size))
+        self.fields, self.source, self.height, self.width = {}, "", 0, 0
 
     def classes(self, label_from: str | None) -> list[str]:
         """Class names: the labels, or the values of the attribute ``label_from``."""

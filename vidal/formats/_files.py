@@ -236,6 +236,18 @@ def _member(path: Path, archive: zipfile.ZipFile, members: Sequence[str]) -> IO[
     return archive.open(found[0])
 
 
+def read_raw(path: Path) -> Iterator[bytes]:
+    """A file as it lies on disk, piece by piece, whatever it holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    check_regular(path)
+    with reporting(path), path.open("rb") as stream:
+        while part := stream.read(_CHUNK):
+            yield part
+
+
 def read_bytes(path: Path, *members: str) -> bytes:
     """All of a file; arguments and errors as ``opened``."""
     with opened(path, *members) as source:

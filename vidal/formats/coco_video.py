@@ -30,6 +30,7 @@ from vidal.formats._coco_write import Document
 from vidal.formats._columns import refuse_twins
 from vidal.formats._files import visible
 from vidal.formats._names import Names
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import build, load_json
 from vidal.formats._sizes import Size, same_size
 from vidal.formats._tree import is_folder
@@ -45,6 +46,7 @@ def read(
     names: Names = None,
     frames: Mapping[str, int] | None = None,
     sizes: Mapping[str, Size] | None = None,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
     """The clips of a file, in its order.
 
@@ -57,6 +59,7 @@ def read(
         names: from a picture's name to its frame, for files without ``videos``.
         frames: lengths of clips, where known; else the last listed frame is taken as the last.
         sizes: (height, width) of clips, for files that do not state them.
+        relabel: gives some categories the class that one of ``attributes`` holds.
 
     Raises:
         InputError: the file cannot be read, or there is none in the folder.
@@ -65,7 +68,8 @@ def read(
     """
     path = only_file(Path(path))
     skip = Skipped() if skipped is None else skipped
-    source = Source(path, load_json(path, "*.json"), classes, names, frames or {}, skip)
+    relabel = Relabel() if relabel is None else relabel
+    source = Source(path, load_json(path, "*.json"), classes, names, frames or {}, skip, relabel)
     for video in source.videos.values():
         labelled = np.zeros(video.length, dtype=np.bool_)
         labelled[sorted(video.listed)] = source.annotated

@@ -22,6 +22,7 @@ from vidal.errors import FormatError
 from vidal.formats._cvat import IGNORE, Task, box_lines, element, files_of, label_lines
 from vidal.formats._cvat_shapes import NO_OBJECT, extent
 from vidal.formats._names import Names, believable, believable_sum, frame_name, resolver
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import Row, build
 from vidal.formats._write import write_lines
 from vidal.formats._xml import Event, events, need, pixels
@@ -36,6 +37,7 @@ def read(
     names: Names = None,
     label_from: str | None = None,
     frames: Mapping[str, int] | None = None,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
     """Clips of CVAT-for-images 1.1 files, in the order in which their first images come.
 
@@ -48,6 +50,7 @@ def read(
         names: from an image's name to its frame.
         label_from: name of the attribute that holds the class (instead of the label).
         frames: lengths of clips, where known; else the last image is taken as the last frame.
+        relabel: gives some labels the class that an attribute holds.
 
     Raises:
         InputError: ``path`` cannot be read.
@@ -55,6 +58,7 @@ def read(
     """
     path = Path(path)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, label_from)
+    reader.relabel = Relabel() if relabel is None else relabel
     for file in files_of(path):
         reader.scan(file)
     yield from reader.clips(classes, frames or {})
@@ -80,6 +84,7 @@ class _Reader:
         self.skipped = skipped
         self.resolve = resolver(names)
         self.label_from = label_from
+        self.relabel = Relabel()
         self.task = Task()
         self.found: dict[str, _Images] = {}
 
@@ -147,6 +152,7 @@ class _Reader:
             if self.label_from not in values:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = values[self.label_from]
+        label = self.relabel(path, where, label, values)
         ignore = values.get(IGNORE, "false").lower() == "true"
         place = where if path == self.root else f"{path.name}, {where}"
         clip.boxes.append((ref.index, box, label, ignore, place))

@@ -1,0 +1,148 @@
+"""Label Studio's JSON-MIN, CSV and TSV: a row an annotation, brought into the form of its JSON.
+
+A row has the columns of its task, ``annotation_id``, ``annotator`` and times, and for every control
+of the labelling interface the list of what was marked with it. Skipped tasks are not in these
+formats, so a row without marks is annotated and empty. Rows of one task are its annotations.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidal.errors import FormatError
+from vidal.formats._rows import json_of, read_text
+
+_MARKS = ("annotation_id", "annotator", "lead_time")
+"""Columns that tell a row of these formats from anything else."""
+_OWN = frozenset((*_MARKS, "id", "created_at", "updated_at", "agreement", "history"))
+_SIZES = ("original_width", "original_height", "image_rotation")
+_SHAPES = ({"x", "y", "width", "height"}, {"x", "y", "radiusX", "radiusY"}, {"points"})
+
+
+def is_minimal(value: Any) -> bool:
+    """Whether a parsed file is JSON-MIN: a list of rows, each an annotation."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(row, dict) and "data" not in row for row in value)
+        and any(name in value[0] for name in _MARKS)
+        and not any(isinstance(row.get("annotations"), list) for row in value)
+    )
+
+
+def rows_of_table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV or TSV file, with lists where a cell holds one.
+
+    Raises:
+        InputError: it cannot be read.
+        FormatError: it is not a table as Label Studio writes it; says the row.
+    """
+    text = read_text(path)
+    tabs = ".tsv" in path.name.lower()
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if tabs else ",", strict=True)
+    rows: list[dict[str, Any]] = []
+    head: list[str] | None = None
+    try:
+        for cells in lines:
+            where = f"line {lines.line_num}"
+            if not any(cells):
+                continue
+            if head is None:
+                head = cells
+                if len(set(head)) < len(head):
+                    raise FormatError(path, where, "a column twice")
+                continue
+            if len(cells) != len(head):
+                raise FormatError(path, where, f"{len(cells)} cells under {len(head)} columns")
+            pairs = zip(head, cells, strict=True)
+            rows.append({name: _cell(path, where, cell) for name, cell in pairs if cell})
+    except csv.Error as error:
+        raise FormatError(path, f"line {lines.line_num}", f"not CSV ({error})") from error
+    if head is None or not any(name in head for name in _MARKS):
+        have = ", ".join((head or ["nothing"])[:6])
+        hint = "Expected what Label Studio exports as CSV or TSV."
+        raise FormatError(path, "line 1", f"no column {_MARKS[0]} (it has {have})", hint=hint)
+    return rows
+
+
+def _cell(path: Path, where: str, text: str) -> Any:
+    return json_of(path, where, text) if text.lstrip()[:1] in ("[", "{") else text
+
+
+def tasks_of(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as tasks of Label Studio's JSON, in the order of their first rows.
+
+    Args:
+        path: of the file.
+        rows: see above.
+
+    Raises:
+        FormatError: a row that is none.
+    """
+    tasks: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(rows):
+        data: dict[str, Any] = {}
+        results: list[dict[str, Any]] = []
+        for name, value in row.items():
+            if name in _OWN:
+                continue
+            marks = _marks(value)
+            if marks is None:
+                data[name] = value
+            else:
+                results += [_result(name, mark) for mark in marks]
+        answer = {"result": _without_twins(results)}
+        answer |= {name: row[name] for name in ("created_at", "updated_at") if name in row}
+        key = str(row["id"]) if "id" in row else f"row {number}"
+        task = tasks.setdefault(key, {"data": data, "annotations": []})
+        if task["data"] != data:
+            raise FormatError(path, f"row {number}", f"another task has the id {key[:40]!r} too")
+        task["annotations"].append(answer)
+    return list(tasks.values())
+
+
+def _marks(value: Any) -> Sequence[dict[str, Any]] | None:
+    """What was marked with a control; None where it is a column of the task's data."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        return None
+    drawn = [each for each in value if _kind(each) is not None or _shape(each)]
+    return value if len(drawn) == len(value) else None
+
+
+def _kind(mark: Mapping[str, Any]) -> str | None:
+    """The type of a result with labels: the key that holds them."""
+    if "sequence" in mark:
+        return "videorectangle"
+    return next((name for name in mark if name.endswith("labels")), None)
+
+
+def _shape(mark: Mapping[str, Any]) -> bool:
+    return any(shape <= mark.keys() for shape in _SHAPES)
+
+
+def _result(name: str, mark: Mapping[str, Any]) -> dict[str, Any]:
+    value = {key: each for key, each in mark.items() if key not in _SIZES}
+    stated = {key: mark[key] for key in _SIZES if key in mark}
+    return {"from_name": name, "type": _kind(mark) or "rectangle", "value": value, **stated}
+
+
+def _without_twins(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without bare shapes that a control for labels gives again, with their labels."""
+
+    def place(result: Mapping[str, Any]) -> str:
+        value = {k: v for k, v in result["value"].items() if not k.endswith("labels")}
+        return json.dumps(value, sort_keys=True)
+
+    labelled = [place(each) for each in results if each["type"] == "labels"]
+    kept = []
+    for each in results:
+        if each["type"] == "rectangle" and (twin := place(each)) in labelled:
+            labelled.remove(twin)
+        else:
+            kept.append(each)
+    return kept
