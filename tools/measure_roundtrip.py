@@ -85,7 +85,17 @@ def rendered_clips(folder: Path) -> Truth:
 def vary(source: Path, target: Path) -> None:
     """The same frames at uneven times: each up to 83 % of a frame's time late."""
     late = "settb=1/90000,setpts='PTS+1500*mod(N,3)'"
-    options = ["-enc_time_base", "1:90000", "-fps_mode", "vfr", "-c:v", "libx264", "-crf", "12", "-video_track_timescale"]
+    options = [
+        "-enc_time_base",
+        "1:90000",
+        "-fps_mode",
+        "vfr",
+        "-c:v",
+        "libx264",
+        "-crf",
+        "12",
+        "-video_track_timescale",
+    ]
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", source, "-vf", late, *options, "90000", target], check=True
     )
@@ -133,12 +143,9 @@ class Row:
 
 def decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
     """All frames of a clip as ffmpeg's command line decodes them, (F, H, W, 3) uint8."""
-    done = subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", path, "-fps_mode", "passthrough", "-f", "rawvideo"]
-        + ["-pix_fmt", "rgb24", "-"],
-        check=True,
-        capture_output=True,
-    )
+    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    started = ["ffmpeg", "-v", "error", "-i", str(path), *raw]
+    done = subprocess.run(started, check=True, capture_output=True)
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, size[1], size[0], 3)
 
 

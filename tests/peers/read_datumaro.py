@@ -21,7 +21,7 @@ for item in data:
                 {
                     "label": labels[each.label].name,
                     "box": [x, y, x + w, y + h],
-                    "attributes": {name: value for name, value in each.attributes.items()},
+                    "attributes": dict(each.attributes),
                 }
             )
     media = getattr(item.media, "path", None)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from vidal.api.exports import export_campaign
 from vidal.api.given import path_of, text, texts
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
@@ -23,6 +24,8 @@ from vidal.campaign.status import describe
 from vidal.campaign.versions import Import, Undone, imports, undo
 from vidal.errors import UsageError
 from vidal.evidence.again import again
+from vidal.exports import Exported
+from vidal.exports.order import Order
 from vidal.report import write_outputs
 
 
@@ -119,6 +122,53 @@ class Campaign:
                 )
             )
         return Selection(result)
+
+    def export(
+        self,
+        to: str,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        out: PathLike | None = None,
+        boxes: str | None = None,
+        context: str | None = None,
+        labelled: bool = False,
+        split: Split | None = None,
+        unknown: str = "drop",
+        progress: bool = True,
+    ) -> Exported:
+        """Write frames into an archive that an annotation tool, or a training, takes as it is.
+
+        The frames of the query that wait go out with pre-annotations; those of an answered round,
+        and with ``labelled``, with their labels.
+
+        Args:
+            to: ``"cvat"``, ``"cvat-video"``, ``"label-studio"``, ``"coco"``, ``"yolo"``, ``"mot"``,
+                ``"fiftyone"`` or ``"csv"``.
+            round: whose query; None = the newest. With ``labelled``: None = all rounds.
+            out: ``*.zip``, or a folder. Default: an archive in ``folder/exports``.
+            boxes: proposals that go along: ``"kept"`` (without likely false alarms), ``"all"`` or
+                ``"none"``. Default: all where the format tells verdicts, else those kept.
+            context: neighbours that are only shown: ``"2s"``, or a number of frames as text.
+            labelled: all frames that are labelled; whole clips to train, val and test.
+            split: with ``labelled``: of these clips only.
+            unknown: unknown objects that people labelled: ``"drop"``, or ``"class"``.
+            progress: show how far it is.
+
+        Raises:
+            UsageError: options that do not go together, or what the format cannot hold.
+            CampaignError: no such query.
+            InputError, FormatError: a picture or clip that cannot be used; names it.
+            OutputError: the place cannot be written, or holds what vidal did not write.
+        """
+        place = None if out is None else path_of("out", out)
+        return export_campaign(
+            self.folder,
+            Order.of(to, out=place, boxes=boxes, context=context, unknown=unknown),
+            round_=round,
+            labelled=labelled,
+            split=split,
+            quiet=not progress,
+        )
 
     def import_labels(
         self,

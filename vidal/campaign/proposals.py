@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError, InputError
+from vidal.formats._notes import VERDICT
 from vidal.types import UNKNOWN, Annotations, FrameRef
 
 NEAR = 0.01
@@ -19,6 +20,8 @@ SURE = 0.8
 """Score from which the detector is sure of an object that no estimate calls a false alarm."""
 MISS, ALARM = "likely_miss", "likely_false_alarm"
 _DOUBTED = (MISS, ALARM, "likely_unknown", "unsure")
+EXPORTED = "exported"
+"""Folder beside the pre-annotations: what `vidal export` has proposed, which may be less."""
 _Boxes = NDArray[np.float64]
 _Frame = tuple[list[str], _Boxes]
 
@@ -48,22 +51,18 @@ class Proposals:
 
     @staticmethod
     def read(path: Path) -> Proposals:
-        """Those of ``preannotations.coco.json``; none where the file is not there.
+        """Those of ``preannotations.coco.json`` and of exports; none where no file is there.
 
         Raises:
-            InputError: it cannot be read.
-            FormatError: it is not what vidal has written.
+            InputError: one cannot be read.
+            FormatError: one is not what vidal has written.
         """
-        hint = "Put it back with `vidal report`, or give --unchanged-ok."
-        try:
-            value = json.loads(path.read_text("utf-8"))
-            return Proposals(*_frames(value))
-        except FileNotFoundError:
-            return Proposals({})
-        except OSError as error:
-            raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+        frames, sure = _read(path)
+        found = {ref: list(given) for ref, given in frames.items()}
+        for file in sorted((path.parent / EXPORTED).glob("*.coco.json")):
+            for ref, given in _read(file)[0].items():
+                found.setdefault(ref, []).extend(given)
+        return Proposals({ref: tuple(given) for ref, given in found.items()}, sure)
 
     def unchanged(self, ref: FrameRef, table: Annotations) -> bool:
         """Whether the boxes of a frame are those proposed: same classes, within ``NEAR``.
@@ -84,6 +83,18 @@ def _name(table: Annotations, label: int) -> str | None:
     return None if name == "unknown" else name
 
 
+def _read(path: Path) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
+    hint = "Put it back with `vidal report`, or give --unchanged-ok."
+    try:
+        return _frames(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return {}, {}
+    except OSError as error:
+        raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+
+
 def _frames(value: Any) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
     clips = {video["id"]: str(video["name"]) for video in value["videos"]}
     classes = {each["id"]: str(each["name"]) for each in value["categories"]}
@@ -95,7 +106,8 @@ def _frames(value: Any) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameR
     sure: dict[FrameRef, int] = {}
     for each in value["annotations"]:
         x, y, width, height = map(float, each["bbox"])
-        verdict = str((each.get("attributes") or {}).get("verdict"))
+        said = each.get("attributes") or {}
+        verdict = str(said.get("verdict", said.get(VERDICT)))
         ref = refs[each["image_id"]]
         row = classes[each["category_id"]], [x, y, x + width, y + height], verdict
         found[ref].append(row)

@@ -13,6 +13,7 @@ from vidal import __version__
 COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
     "init": "Begin a campaign: rounds of selecting, annotating and training.",
+    "export": "Write a query, or what is labelled, into an archive for an annotation tool.",
     "import": "Give the frames that a campaign has asked for their labels.",
     "undo": "Take an import back: its frames wait again.",
     "push": "Send the frames of a query to an annotation server (Label Studio).",

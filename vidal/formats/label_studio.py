@@ -41,6 +41,7 @@ from vidal.formats._label_studio_tracks import Tracks
 from vidal.formats._label_studio_write import config as config
 from vidal.formats._label_studio_write import write as write
 from vidal.formats._names import Names, believable, of_clip, resolver
+from vidal.formats._notes import CERTAINTY, VERDICT
 from vidal.formats._relabel import Relabel
 from vidal.formats._rows import load_json
 from vidal.formats._xml import shown
@@ -202,6 +203,8 @@ class _Reader:
         for number, result in enumerate(results):
             place = f"{where}, result {number}"
             kind = self._part(place, result, "type", str)
+            if result.get("from_name") in (VERDICT, CERTAINTY) and kind in NO_OBJECT:
+                continue  # what vidal said of its own proposals
             if kind in NO_OBJECT:
                 if not _chooses(result, chosen, self.relabel.attributes.values()):
                     why = f"region {shown(kind)} is not a labelled box"

@@ -1,0 +1,95 @@
+"""Neighbours of picks that are shown and not annotated.
+
+Their names end in ``_context.jpg``: no reader takes them for frames, so that a tool that gives them
+back cannot turn them into answers. A neighbour that is a pick itself is not shown twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from vidal.exports import archive
+from vidal.exports.bundle import Bundle, Shot
+from vidal.exports.pictures import Decoded, Reach, prints_of
+from vidal.types import Clip, FrameRef
+from vidal.words import counted
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and how much there is."""
+
+
+def with_context(
+    bundle: Bundle,
+    reach: Reach,
+    clips: Mapping[str, Clip],
+    decoded: Decoded,
+    progress: Progress | None = None,
+) -> Bundle:
+    """The same, with the neighbours of every frame.
+
+    Args:
+        bundle: what goes out.
+        reach: how far.
+        clips: by id; those that are not among them, or have no pixels, have no neighbours.
+        decoded: where pictures are made.
+        progress: told how far it is.
+
+    Raises:
+        UnreadableClip: a neighbour cannot be decoded.
+        OutputError: a picture cannot be written.
+    """
+    picks: dict[str, set[int]] = {}
+    for shot in bundle.shots:
+        picks.setdefault(shot.ref.clip, set()).add(shot.ref.index)
+    around = {
+        shot.ref: reach.around(clips[shot.ref.clip], shot.ref.index, picks[shot.ref.clip])
+        for shot in bundle.shots
+        if shot.ref.clip in clips and clips[shot.ref.clip].pixels
+    }
+    wanted: dict[str, set[int]] = {}
+    for ref, indices in around.items():
+        wanted.setdefault(ref.clip, set()).update(indices)
+    total, made = sum(map(len, wanted.values())), 0
+
+    def done(number: int) -> None:
+        nonlocal made
+        made += number
+        if progress is not None:
+            progress("context", made, total)
+
+    files = {name: decoded.pictures(clips[name], found, done) for name, found in wanted.items()}
+    refs = [FrameRef(name, at) for name, found in wanted.items() for at in sorted(found)]
+    prints = prints_of(list(clips.values()), refs, decoded.known)
+    digests = {ref: archive.sha256(files[ref.clip][ref.index]) for ref in refs}
+    found = [
+        _neighbour(bundle, shot, at, clips[shot.ref.clip])
+        for shot in bundle.shots
+        for at in around.get(shot.ref, ())
+    ]
+    shown = tuple(
+        replace(
+            each,
+            picture=files[each.ref.clip][each.ref.index],
+            sha256=digests[each.ref],
+            print=prints.get(each.ref, ""),
+        )
+        for each in found
+    )
+    bare = len(bundle.shots) - len(around)
+    why = f"{counted(bare, 'frame')} without neighbours: the clip is not there, or has no pixels."
+    return replace(bundle, context=shown).saying(why if bare else "")
+
+
+def _neighbour(bundle: Bundle, pick: Shot, index: int, clip: Clip) -> Shot:
+    ref = FrameRef(pick.ref.clip, index)
+    return Shot(
+        ref=ref,
+        name=f"{bundle.name(ref).removesuffix('.jpg')}_context.jpg",
+        picture=None,
+        pts=int(clip.pts[index]),
+        time_base=clip.time_base,
+        seconds=round(clip.seconds(index), 6),
+        rank=pick.rank,
+        of=pick.ref,
+    )
