@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidal.assemble.export import query_folder, ready_query, ready_round
 from vidal.campaign.folder import Campaign, open_campaign, recorded
-from vidal.errors import CampaignError, FormatError, UnknownName, UsageError
+from vidal.errors import CampaignError, UnknownName, UsageError
+from vidal.evidence.watch import Watcher
+from vidal.exports.order import Order
 from vidal.report import read_query
-from vidal.report.query_files import read_content
 from vidal.servers.pull import Pulled, pull
-from vidal.servers.tasks import TaskSet, query_key, tasks_of
+from vidal.servers.push import Pushed, Watch, push
+from vidal.servers.tasks import query_key, tasks_of
 
 SERVERS = ("label-studio",)
 """Annotation tools whose servers are spoken to."""
@@ -55,27 +56,46 @@ class Target:
         return Connection(self.url, timeout=self.timeout)
 
 
-@contextmanager
-def query_tasks(folder: Path, number: int | None) -> Iterator[TaskSet]:
-    """The tasks of a campaign's round, or of a lone query; the campaign is locked meanwhile.
+def push_query(
+    folder: Path,
+    target: Target,
+    *,
+    number: int | None = None,
+    boxes: str | None = None,
+    watcher: Watcher,
+    watch: Watch | None = None,
+) -> Pushed:
+    """Bring the frames of a query that wait to a project of a server.
 
     Args:
-        folder: of a campaign, or of a query (`vidal select --out`).
-        number: which round; None = the one that waits for its answer, else the newest.
+        folder: of a campaign, which is locked meanwhile, or of a query (`vidal select --out`).
+        target: which project.
+        number: round of a campaign; None = the newest query.
+        boxes: proposals that go along; see ``Order``.
+        watcher: told of evidence that is computed.
+        watch: told how many tasks are there.
 
     Raises:
-        CampaignError: the campaign has no such query.
-        UsageError: a round of a lone query.
-        InputError, FormatError: the query cannot be read.
+        CampaignError: no such query, or none of its frames waits.
+        UsageError: a round of a lone query, or what cannot be meant.
+        InputError, FormatError: the query, or a picture of it, cannot be used.
+        ServerError: the server cannot be used; says how much is there.
     """
+    order = Order.of("label-studio", boxes=boxes)
+    server = target.connect()
     if not recorded(folder):
         if number is not None:
-            raise UsageError(f"--round is for campaigns; {folder} is none.")
-        yield tasks_of(folder, _classes(folder))
-        return
+            raise UsageError(f"--round needs a campaign; {folder} is none.")
+        ready = ready_query(query_folder(folder), order)
+        return push(server, target.project, tasks_of(ready.bundle, ready.query), watch=watch)
     with open_campaign(folder) as campaign:
-        place = campaign.query(_round(campaign, number))
-        yield tasks_of(place, campaign.record.classes)
+        ready = ready_round(campaign, order, number=number, watcher=watcher)
+        if not ready.bundle.judged:
+            raise CampaignError(
+                f"round {ready.query.round} is answered: none of its frames waits.",
+                hint="Choose the next ones: `vidal select --campaign`.",
+            )
+        return push(server, target.project, tasks_of(ready.bundle, ready.query), watch=watch)
 
 
 def query_keys(campaign: Campaign) -> frozenset[str]:
@@ -98,27 +118,3 @@ def pull_answers(folder: Path, target: Target) -> Pulled:
     with open_campaign(folder, lock=False) as campaign:
         queries = query_keys(campaign)
     return pull(target.connect(), target.project, queries, folder / PULLED)
-
-
-def _round(campaign: Campaign, number: int | None) -> int:
-    entry = campaign.record.open_round()
-    written = [e.number for e in campaign.record.rounds() if campaign.query(e.number).is_dir()]
-    if number is None:
-        number = entry.number if entry is not None else max(written, default=None)
-    if number not in written:
-        what = "no query" if number is None else f"no query of round {number}"
-        raise CampaignError(
-            f"{campaign.folder}: {what}.", hint="Make one with `vidal select --campaign`."
-        )
-    return number
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    """The classes of a lone query."""
-    path = folder / "query.json"
-    if not path.is_file():
-        return ()  # whoever makes the tasks says so
-    classes = read_content(path).get("classes")
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise FormatError(path, "classes", "not a list of names")
-    return tuple(classes)

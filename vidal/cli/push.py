@@ -57,7 +57,13 @@ def command() -> None:
     "number",
     default=None,
     type=click.IntRange(min=0),
-    help="Of a campaign. [default: the one that waits, else the newest]",
+    help="Of a campaign. [default: the newest]",
+)
+@click.option(
+    "--boxes",
+    type=click.Choice(["kept", "all", "none"]),
+    help="Proposals that go along, each with its verdict. kept: without likely false alarms."
+    " [default: all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -67,6 +73,7 @@ def label_studio(
     project: str,
     timeout: float,
     number: int | None,
+    boxes: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -80,13 +87,11 @@ def label_studio(
     interface has the labels of the campaign. What is there already stays as it is, so the command
     can be interrupted and run again.
     """
-    from vidal.api.progress import Count
-    from vidal.assemble.servers import Target, query_tasks
-    from vidal.servers.push import push
+    from vidal.api.servers import push_folder
+    from vidal.assemble.servers import Target
 
     target = Target("label-studio", url, project, timeout)
-    with query_tasks(folder, number) as tasks, Count("pushing", "task", quiet=quiet) as count:
-        done = push(target.connect(), project, tasks, watch=count)
+    done = push_folder(folder, target, round_=number, boxes=boxes, quiet=quiet)
     if as_json:
         click.echo(json.dumps(asdict(done), indent=2))
         return

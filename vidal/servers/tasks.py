@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidal.errors import InputError
-from vidal.formats import coco_video, label_studio
-from vidal.report import QueryFile, read_query
+from vidal.errors import UsageError
+from vidal.exports import label_studio
+from vidal.exports.bundle import Bundle, Shot
+from vidal.report import QueryFile
 from vidal.types import FrameRef
 
 KEY = "vidal_key"
@@ -70,56 +71,43 @@ def query_key(query: QueryFile) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def tasks_of(folder: Path, classes: Sequence[str]) -> TaskSet:
-    """The tasks of the query in a folder (``query.json``, ``frames/``, pre-annotations).
+def tasks_of(bundle: Bundle, query: QueryFile) -> TaskSet:
+    """The tasks of the frames of a query that go out, with what is proposed for them.
 
     Args:
-        folder: of a round, or of `vidal select --out`.
-        classes: labels that annotators may give, besides ``unknown``.
+        bundle: what goes out.
+        query: all of it.
 
     Raises:
-        InputError: a file is missing, or a clip has no pictures.
-        FormatError: not what vidal wrote.
+        UsageError: no classes, or a clip without pictures.
     """
-    path = folder / "query.json"
-    if not path.is_file():
-        raise InputError(path, "no such file", hint="Give a campaign, or the folder of a query.")
-    query = read_query(path)
-    key = query_key(query)
-    extra = {
-        f.ref: {
-            KEY: f"{key}/{f.ref}",
-            "rank": f.rank,
-            "score": None if f.score != f.score else round(f.score, 6),
-            "reason": f.reason,
-            "round": query.round,
-            "seconds": round(f.seconds, 3),
-        }
-        for f in query.frames
-    }
-    written = _written(folder / "preannotations.coco.json", extra)
-    tasks = []
-    for frame in query.frames:
-        if not frame.file:
-            raise InputError(frame.path, "the query has no picture of it", hint=_PICTURES)
-        picture = folder / frame.file
-        if not picture.is_file():
-            raise InputError(picture, "no such file", hint="`vidal report` writes it again.")
-        content = written[frame.ref]
-        tasks.append(Task(content["data"][KEY], picture, upload_name(picture.name), content))
-    config = label_studio.config([*classes, *(["unknown"] if "unknown" not in classes else [])])
-    return TaskSet(key, query.round, tuple(tasks), config)
-
-
-_PICTURES = "Only clips with pictures can be labelled there."
-
-
-def _written(path: Path, extra: Mapping[FrameRef, Mapping[str, Any]]) -> dict[FrameRef, Any]:
-    """Frame -> its task, with the pre-annotations as a prediction."""
+    if not bundle.classes:
+        raise UsageError(
+            "the query names no classes, so annotators would have none.", hint=_CLASSES
+        )
+    if bare := [shot for shot in bundle.shots if shot.picture is None]:
+        raise UsageError(f"there is no picture of {bare[0].ref}: its clip has no pixels.")
     with tempfile.TemporaryDirectory() as place:
-        file = label_studio.write(Path(place) / "tasks.json", coco_video.read(path), extra=extra)
-        tasks: Iterable[dict[str, Any]] = json.loads(file.read_text("utf-8"))
-    return {FrameRef(t["data"]["clip"], t["data"]["index"]): t for t in tasks}
+        path = Path(place) / "tasks.json"
+        label_studio.write_tasks(bundle, path, str)
+        written: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+    contents = {FrameRef(t["data"]["clip"], t["data"]["index"]): t for t in written}
+    key = query_key(query)
+    tasks = [
+        _task(key, query.round, shot, contents[shot.ref])
+        for shot in sorted(bundle.shots, key=lambda shot: shot.rank)
+    ]
+    return TaskSet(key, query.round, tuple(tasks), label_studio.label_config(bundle))
+
+
+_CLASSES = "Choose with a detector (`vidal select --detector`), or begin a campaign: --classes."
+
+
+def _task(query: str, number: int, shot: Shot, content: dict[str, Any]) -> Task:
+    assert shot.picture is not None
+    key = f"{query}/{shot.ref}"
+    data = {**content["data"], "round": number, KEY: key}
+    return Task(key, shot.picture, upload_name(shot.name), {**content, "data": data})
 
 
 def upload_name(name: str) -> str:
