@@ -153,7 +153,10 @@ def test_an_export_comes_back_as_it_was_drawn(
             table = campaign.record.annotations(clip, 40)
             rows = table.on(index)
             names = (*campaign.record.classes, "unknown")  # -1 = the last
-            mine = [(names[at], box) for at, box in zip(table.labels[rows], table.boxes[rows])]
+            mine = [
+                (names[at], box)
+                for at, box in zip(table.labels[rows], table.boxes[rows], strict=True)
+            ]
             same(mine, truth[stem(clip), index], tolerance)
     assert done.waiting == FRAMES - len(labelled) - (len(skipped) if kind == "JSON" else 0)
 
@@ -202,7 +205,10 @@ def test_a_project_made_by_hand_from_the_archive_of_export_comes_back(
             table = campaign.record.annotations(clip, 40)
             rows = table.on(index)
             names = (*campaign.record.classes, "unknown")
-            mine = [(names[at], box) for at, box in zip(table.labels[rows], table.boxes[rows])]
+            mine = [
+                (names[at], box)
+                for at, box in zip(table.labels[rows], table.boxes[rows], strict=True)
+            ]
             same(mine, truth[stem(clip), index], 1e-3)
 
 
