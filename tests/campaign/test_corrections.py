@@ -207,7 +207,7 @@ def test_a_stale_model_is_told_and_nothing_goes_on_from_it(capsys, root, work):
     assert code == 2
     assert "answers that were corrected since" in said
     done(capsys, "import", work, "--from", root / "right_test.json", "--split", "test")
-    code, said = vidal(capsys, "evaluate", "--campaign", work, "--quiet")
+    code, said = vidal(capsys, "evaluate", work, "--quiet")
     assert code == 2
     assert "trained on answers that were corrected since" in said
     assert json.loads(done(capsys, "train", work, "--json"))["corrected"] is True

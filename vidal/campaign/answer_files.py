@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidal.campaign.class_map import ClassMap, suggestion
+from vidal.campaign.class_map import NOBODYS, ClassMap, suggestion
 from vidal.campaign.clips import Found, ghost
 from vidal.campaign.frame_maps import FrameMap, read_frame_maps
 from vidal.campaign.oracle import by_clip, known, only
@@ -202,7 +202,7 @@ def unknown_boxes(
 def check_classes(
     file: AnswerFile,
     unknown: Mapping[str, int],
-    kept: Sequence[FrameRef],
+    said: Sequence[FrameRef],
     classes: tuple[str, ...],
     *,
     strict: bool,
@@ -211,7 +211,15 @@ def check_classes(
     """Refuse other classes where that was asked for, and files of other classes alone.
 
     A file without one box of the campaign's classes is one whose classes are called otherwise, far
-    more often than one that was meant.
+    more often than one that was meant. What it calls ``unknown`` is meant so: vidal's own exports
+    have such a label.
+
+    Args:
+        file: it.
+        unknown: class name -> boxes of other classes, on frames that would be taken.
+        said: all asked frames that it has labels of.
+        classes: of the campaign.
+        strict, unknown_ok: see ``Rules``.
 
     Raises:
         LabelsMismatch: names the classes, and the way out.
@@ -220,20 +228,22 @@ def check_classes(
     if strict and unknown:
         why = f"classes that the campaign does not have: {', '.join(unknown)}"
         raise LabelsMismatch(file.path, why, hint=own)
-    boxes = sum(len(_objects(file.match.annotations[ref.clip], ref)) for ref in kept)
-    if boxes and not unknown_ok and sum(unknown.values()) == boxes:
+    tables = file.match.annotations
+    others = unknown_boxes(tables, said, classes)
+    boxes = sum(len(_objects(tables[ref.clip], ref)) for ref in said)
+    if set(others) - {NOBODYS} and not unknown_ok and sum(others.values()) == boxes:
         rule = suggestion(file.relabel, classes)
-        way = f"--map {rule} takes the class from that attribute" if rule else _way(unknown, own)
+        way = f"--map {rule} takes the class from that attribute" if rule else _way(others, classes)
         raise LabelsMismatch(
             file.path,
-            f"none of its {boxes} boxes is of a class of the campaign ({', '.join(unknown)})",
+            f"none of its {boxes} boxes is of a class of the campaign ({', '.join(others)})",
             hint=f"{own} {way}; --unknown-ok takes them as unknown objects.",
         )
 
 
-def _way(unknown: Mapping[str, int], own: str) -> str:
-    most = max(unknown, key=lambda name: unknown[name])
-    return f"--map {most}={own.split(': ')[1].split(', ')[0].rstrip('.')} says which one is which"
+def _way(others: Mapping[str, int], classes: Sequence[str]) -> str:
+    most = max(sorted(set(others) - {NOBODYS}), key=lambda name: others[name])
+    return f"--map {most}={classes[0]} says which one is which"
 
 
 def _objects(table: Annotations, ref: FrameRef) -> IntArray:

@@ -98,7 +98,7 @@ def import_held(campaign: Campaign, found: Found, asking: Asking, split: str) ->
     compared = compare_pictures(asking, read, set(listed), found)
     held = held_back(read, listed, asking.rules, Proposals({}))
     kept = [ref for ref in listed if ref not in held]
-    unknown = checked_classes(campaign, read, kept, asking.rules)
+    unknown = checked_classes(campaign, read, kept, kept, asking.rules)
     tables = read.tables(kept, campaign.record.classes)
     new, other = held_changes(campaign.record, tables)
     if not asking.dry_run and (new or other):

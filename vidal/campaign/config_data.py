@@ -112,7 +112,7 @@ class DataConfig(Model):
     Attributes:
         videos: a folder of clips.
         labels: labels of those clips, where there are some.
-        format: of ``labels`` (default ``coco-video``), or of ``root``.
+        format: of ``labels`` (default, and ``auto``: as the file says), or of ``root``.
         root: a data set in the layout of ``format``.
         listed: a list file of the data set, for ImageNet-VID.
         options: further options of the reader of ``format``.
@@ -142,6 +142,11 @@ class DataConfig(Model):
     conditions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_rate: str = "10"
     split: SplitConfig = SplitConfig()
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _format(cls, value: Any) -> Any:
+        return None if value == "auto" else value
 
     @field_validator("classes")
     @classmethod

@@ -78,7 +78,8 @@ def plan_answers(campaign: Campaign, found: Found, asking: Asking, read: AnswerF
     kept = [
         r for r in [*answered, *other] if read.answers(r) and r not in held and r not in skipped
     ]
-    unknown = checked_classes(campaign, read, kept, asking.rules)
+    said = [*kept, *(ref for ref in old if read.answers(ref) and ref not in set(kept))]
+    unknown = checked_classes(campaign, read, kept, said, asking.rules)
     done, lost = {*kept, *skipped}, {name for _, name in read.match.absent}
     for ref in waiting:
         if ref not in done:
@@ -238,10 +239,14 @@ def compare_pictures(asking: Asking, read: AnswerFile, frames: set[FrameRef], fo
 
 
 def checked_classes(
-    campaign: Campaign, read: AnswerFile, kept: Sequence[FrameRef], rules: Rules
+    campaign: Campaign,
+    read: AnswerFile,
+    kept: Sequence[FrameRef],
+    said: Sequence[FrameRef],
+    rules: Rules,
 ) -> dict[str, int]:
-    """Boxes of other classes, by name, once they are known to be meant."""
+    """Boxes of other classes on ``kept`` frames, by name, once they are known to be meant."""
     classes = campaign.record.classes
     unknown = unknown_boxes(read.match.annotations, kept, classes)
-    check_classes(read, unknown, kept, classes, strict=rules.strict, unknown_ok=rules.unknown_ok)
+    check_classes(read, unknown, said, classes, strict=rules.strict, unknown_ok=rules.unknown_ok)
     return unknown

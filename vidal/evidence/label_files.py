@@ -236,7 +236,7 @@ def read_labels(
 
     Args:
         path: a file or folder.
-        name: of its format.
+        name: of its format, or ``auto``.
         classes: names to map to; None = the file's own.
         clips: that it may be about.
         left: receives what is not taken.
@@ -245,6 +245,7 @@ def read_labels(
         InputError, FormatError: it cannot be read.
     """
     left = LeftOut() if left is None else left
+    name = detect_format(path) if name == "auto" else name
     if name not in READERS:
         yield from reader(name)(path, classes=classes, skipped=left.skipped)
         return
