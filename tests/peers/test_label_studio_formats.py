@@ -178,9 +178,9 @@ def same(mine, true, tolerance):
 
 def test_pascal_voc_is_refused_by_name(server, asked, answered, tmp_path):
     (tmp_path / "voc.zip").write_bytes(server.export(answered[0], "VOC"))
-    with pytest.raises(vidal.VidalError, match="voc.zip") as caught:
+    with pytest.raises(vidal.VidalError, match="Pascal VOC") as caught:
         vidal.Campaign(asked).import_labels(tmp_path / "voc.zip")
-    assert "Pascal VOC" in str(caught.value)
+    assert "COCO" in caught.value.hint
 
 
 def test_a_project_made_by_hand_from_the_archive_of_export_comes_back(
