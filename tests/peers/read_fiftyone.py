@@ -2,7 +2,7 @@
 
 The importer alone: FiftyOne's data base (MongoDB) does not start everywhere.
 
-read_fiftyone.py FOLDER [LABELS]
+read_fiftyone.py FOLDER [LABELS PICTURES]
 """
 
 import json
@@ -10,8 +10,8 @@ import sys
 
 import fiftyone.utils.coco as coco
 
-FOLDER, *LABELS = sys.argv[1:]
-where = {"labels_path": LABELS[0]} if LABELS else {}
+FOLDER, *MORE = sys.argv[1:]
+where = dict(zip(("labels_path", "data_path"), MORE, strict=False))
 importer = coco.COCODetectionDatasetImporter(
     dataset_dir=FOLDER, label_types="detections", extra_attrs=True, **where
 )
