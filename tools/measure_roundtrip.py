@@ -28,6 +28,7 @@ from PIL import Image
 from roundtrip_answers import WRITERS, Box, Picture, Whole, cvat_video
 
 import vidal
+from vidal.assemble.campaign import engines_of
 from vidal.campaign.folder import open_campaign
 from vidal.cli import main as command
 from vidal.types import Clip
@@ -62,9 +63,11 @@ def rendered_clips(folder: Path) -> Truth:
             *("--frames", f"{LENGTH}-{LENGTH}", "--seed", "12"),
         ]
     )
-    (folder / "clips").mkdir()
+    (folder / "clips").mkdir(exist_ok=True)
     for number, clip in enumerate(sorted((folder / "scenes/clips").glob("*.mp4"))):
         target = folder / "clips" / clip.name
+        if target.is_file():
+            continue
         if number % 2:
             vary(clip, target)
         else:
@@ -250,15 +253,18 @@ def measure(folder: Path, data: Path) -> list[Row]:
     """A row for each tool and form of answers."""
     truth = {**rendered_clips(folder), **real_clips(data, folder)}
     work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    for place in ("out", "back"):
+        (folder / place).mkdir(exist_ok=True)
     vidal.Campaign.create(
-        *(work,),
-        **{"videos": folder / "clips", "classes": CLASSES, "detector": "scenes-tiny"},
-        settings={"selection.initial_strategy": "random", "selection.gap": 1},
+        work,
+        videos=folder / "clips",
+        classes=CLASSES,
+        detector="scenes-tiny",
         initial="8%",
+        settings={"selection.initial_strategy": "random", "selection.gap": 1},
     ).select(report=False, progress=False)
     with open_campaign(work) as campaign:
-        from vidal.assemble.campaign import engines_of
-
         clips = campaign.clips(engines_of(campaign.config))
     rows = list(_images(folder, work, truth, clips))
     return [*rows, _video(folder, work, truth, clips)]
@@ -266,11 +272,11 @@ def measure(folder: Path, data: Path) -> list[Row]:
 
 def _images(folder: Path, work: Path, truth: Truth, clips: Mapping[str, Clip]) -> Iterator[Row]:
     for to, forms in WRITERS.items():
-        archive = exported(work, to, folder / f"{to}.zip")
+        archive = exported(work, to, folder / "out" / f"{to}.zip")
         for form, name, write in forms:
             row = Row(to, form)
             pictures = pictures_of(archive, truth, clips, row)
-            copy = answered(work, [write(folder / name, pictures)], row, folder)
+            copy = answered(work, [write(folder / "back" / name, pictures)], row, folder)
             compare(copy, truth, clips, row)
             row.tracks = row.tracks_lost = 0  # pictures have none
             print(row, flush=True)
@@ -280,11 +286,11 @@ def _images(folder: Path, work: Path, truth: Truth, clips: Mapping[str, Clip]) -
 def _video(folder: Path, work: Path, truth: Truth, clips: Mapping[str, Clip]) -> Row:
     row = Row("cvat-video", "CVAT for video 1.1")
     files = []
-    exported(work, "cvat-video", folder / "cvat-video.zip")
+    exported(work, "cvat-video", folder / "out" / "cvat-video.zip")
     for clip in clips.values():
         height, width = clip.size
         whole = Whole(clip.path.name, (width, height), truth[clip.path.stem])
-        files.append(cvat_video(folder / f"{clip.path.stem}.zip", whole))
+        files.append(cvat_video(folder / "back" / f"{clip.path.stem}.zip", whole))
     compare(answered(work, files, row, folder), truth, clips, row)
     print(row, flush=True)
     return row
@@ -295,9 +301,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="the TfL clips")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "roundtrip.json")
+    parser.add_argument("--work", type=Path, help="a folder that is kept, clips and all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        rows = measure(Path(place), options.data)
+        folder = options.work or Path(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = measure(folder, options.data)
     for row in rows:
         allowed = ROUNDING[row.form] + FLOAT32
         bad = (row.right < row.frames, row.furthest > allowed, row.other_class, row.tracks_lost)
