@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidal.errors import FormatError
+from vidal.formats._names import LONGEST
 from vidal.formats._rows import json_of
 from vidal.formats._tree import decoded, is_folder, is_zip, tree_of
 from vidal.types import FrameRef
@@ -76,6 +77,8 @@ def _take(file: Path, text: str, found: FrameMap) -> None:
         except (LookupError, ValueError, TypeError) as error:
             why = "expected clip, ordinal and file of a picture"
             raise FormatError(file, where, why) from error
+        if not 0 <= ref.index < LONGEST:
+            raise FormatError(file, where, f"frame {ref.index} of {ref.clip!r:.80}")
         if name and found.frames.setdefault(name, ref) != ref:
             raise FormatError(file, where, f"{name!r:.80} is {found.frames[name]}, too")
         if str(row.get("context", "")).lower() in _TRUE:

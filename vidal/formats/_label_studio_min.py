@@ -12,7 +12,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ _OWN = frozenset(
     (*_MARKS, VERDICT, CERTAINTY, "id", "created_at", "updated_at", "agreement", "history")
 )
 _SIZES = ("original_width", "original_height", "image_rotation")
-_SHAPES = ({"x", "y", "width", "height"}, {"x", "y", "radiusX", "radiusY"}, {"points"})
+_REGION = frozenset((*_SIZES, "x", "y", "width", "height", "radiusX", "radiusY", "points", "rle"))
+"""Keys that only regions have."""
 
 
 def is_minimal(value: Any) -> bool:
@@ -96,18 +97,17 @@ def tasks_of(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, An
     Raises:
         FormatError: a row that is none.
     """
+    known = list(rows)
+    controls = {name for row in known for name, value in row.items() if _marks(value)} - _OWN
     tasks: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(rows):
-        data: dict[str, Any] = {}
+    for number, row in enumerate(known):
+        data = {name: v for name, v in row.items() if name not in _OWN | controls}
         results: list[dict[str, Any]] = []
-        for name, value in row.items():
-            if name in _OWN:
-                continue
-            marks = _marks(value)
-            if marks is None:
-                data[name] = value
-            else:
-                results += [_result(name, mark) for mark in marks]
+        for name in (each for each in row if each in controls):
+            value = row[name]
+            if not isinstance(value, list) or not all(isinstance(mark, dict) for mark in value):
+                raise FormatError(path, f"row {number}", f"{name[:40]!r} is not a list of regions")
+            results += [_result(name, mark) for mark in value]
         answer = {"result": _without_twins(results)}
         answer |= {name: row[name] for name in ("created_at", "updated_at") if name in row}
         key = str(row["id"]) if "id" in row else f"row {number}"
@@ -129,12 +129,12 @@ def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _marks(value: Any) -> Sequence[dict[str, Any]] | None:
-    """What was marked with a control; None where it is a column of the task's data."""
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        return None
-    drawn = [each for each in value if _kind(each) is not None or _shape(each)]
-    return value if len(drawn) == len(value) else None
+def _marks(value: Any) -> bool:
+    """Whether a value is, or has in it, what is marked with a control."""
+    parts = value if isinstance(value, list) else [value]
+    return any(isinstance(part, dict) and _REGION & part.keys() for part in parts) or any(
+        isinstance(part, dict) and _kind(part) is not None for part in parts
+    )
 
 
 def _kind(mark: Mapping[str, Any]) -> str | None:
@@ -142,10 +142,6 @@ def _kind(mark: Mapping[str, Any]) -> str | None:
     if "sequence" in mark:
         return "videorectangle"
     return next((name for name in mark if name.endswith("labels")), None)
-
-
-def _shape(mark: Mapping[str, Any]) -> bool:
-    return any(shape <= mark.keys() for shape in _SHAPES)
 
 
 def _result(name: str, mark: Mapping[str, Any]) -> dict[str, Any]:
