@@ -83,6 +83,11 @@ def export_labelled(
     decoded = decoded_beside(out, known)
     files = _decode(job.to_decode(), clips, decoded, progress)
     bundle = job.bundle(title_of(out), order.label, files, decoded)
+    if order.to == "yolo" and "validation" not in parts.values():
+        bundle = bundle.saying(
+            "data.yaml has to name pictures for val, and no validation clip is labelled: it names"
+            f" {'train' if 'train' in parts.values() else 'test'} there, too."
+        )
     return finish(bundle, order, out, clips, decoded, progress)
 
 
@@ -227,8 +232,6 @@ class _Job:
         if count and unknown is None:
             objects = counted(count, "unknown object")
             notes.append(f"{objects} left out (--unknown class takes them along).")
-        if "train" in self.parts.values() and "validation" not in self.parts.values():
-            notes.append("No validation clips: trainings that want some are pointed to train.")
         return notes
 
     def _stems(self) -> dict[str, str]:

@@ -27,7 +27,8 @@ class Grouped(click.Command):
         records = {
             param.name: record
             for param in self.get_params(ctx)
-            if (record := param.get_help_record(ctx)) is not None
+            if isinstance(param, click.Option)  # arguments stand in the usage line
+            and (record := param.get_help_record(ctx)) is not None
         }
         for heading, names in self.headings.items():
             with formatter.section(heading):

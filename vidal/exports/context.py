@@ -36,7 +36,7 @@ def with_context(
         progress: told how far it is.
 
     Raises:
-        UnreadableClip: a neighbour cannot be decoded.
+        UnreadableClip: a clip cannot be opened any more.
         OutputError: a picture cannot be written.
     """
     picks: dict[str, set[int]] = {}
@@ -58,14 +58,18 @@ def with_context(
         if progress is not None:
             progress("context", made, total)
 
-    files = {name: decoded.pictures(clips[name], found, done) for name, found in wanted.items()}
-    refs = [FrameRef(name, at) for name, found in wanted.items() for at in sorted(found)]
+    files = {
+        name: decoded.pictures(clips[name], found, done, lenient=True)
+        for name, found in wanted.items()
+    }
+    refs = [FrameRef(name, at) for name, found in files.items() for at in found]
     prints = prints_of(list(clips.values()), refs, decoded.known)
     digests = {ref: archive.sha256(files[ref.clip][ref.index]) for ref in refs}
     found = [
         _neighbour(bundle, shot, at, clips[shot.ref.clip])
         for shot in bundle.shots
         for at in around.get(shot.ref, ())
+        if at in files.get(shot.ref.clip, ())
     ]
     shown = tuple(
         replace(
@@ -78,7 +82,9 @@ def with_context(
     )
     bare = len(bundle.shots) - len(around)
     why = f"{counted(bare, 'frame')} without neighbours: the clip is not there, or has no pixels."
-    return replace(bundle, context=shown).saying(why if bare else "")
+    lost = total - len(refs)
+    unread = f"{counted(lost, 'neighbour')} left out that cannot be decoded."
+    return replace(bundle, context=shown).saying(why if bare else "", unread if lost else "")
 
 
 def _neighbour(bundle: Bundle, pick: Shot, index: int, clip: Clip) -> Shot:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.exports import archive
 from vidal.exports.bundle import NAMELESS, Bundle
 from vidal.exports.context import Progress, with_context
 from vidal.exports.pictures import Decoded, KnownPrints, Reach
 from vidal.exports.proposals import Kept
 from vidal.exports.targets import EXPORTERS
-from vidal.exports.write import Exported, write_bundle
+from vidal.exports.write import Exported, check, write_bundle
 from vidal.store import atomic
 from vidal.types import Clip
 
@@ -123,6 +124,8 @@ def finish(
             if name not in clips:
                 why = f"clip {name} is not there, and {order.to} shows whole clips"
                 raise InputError(facts.path, why, hint="Put it back, or choose another --to.")
+    check(bundle, order.to)  # before pictures are decoded for nothing
+    archive.check(out)
     if order.context is not None:
         bundle = with_context(bundle, order.context, clips, decoded, progress)
     done = write_bundle(bundle, order.to, out)

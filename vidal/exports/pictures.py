@@ -77,12 +77,23 @@ class Decoded:
     known: KnownPrints
 
     def pictures(
-        self, clip: Clip, indices: Collection[int], done: Callable[[int], None] | None = None
+        self,
+        clip: Clip,
+        indices: Collection[int],
+        done: Callable[[int], None] | None = None,
+        *,
+        lenient: bool = False,
     ) -> dict[int, Path]:
         """A picture for each of these frames; those that are there are not decoded again.
 
+        Args:
+            clip: the clip.
+            indices: which frames.
+            done: called with the number of pictures that came to be there.
+            lenient: leave out frames that do not decode, or not to the picture that was scored.
+
         Raises:
-            UnreadableClip: a frame does not decode, or not to the picture that was scored.
+            UnreadableClip: a frame does not (unless ``lenient``), or the clip cannot be opened.
             OutputError: it cannot be written.
         """
         place = self.folder / hashlib.blake2b(clip.id.encode(), digest_size=8).hexdigest()
@@ -92,21 +103,23 @@ class Decoded:
         missing = {index for index, path in paths.items() if not path.is_file()}
         if done is not None:
             done(len(paths) - len(missing))
-        for frame in verified(clip, missing, self.known(clip)):
+        for frame in verified(clip, missing, self.known(clip), lenient=lenient):
             save_jpeg(paths[frame.ref.index], frame.image, QUALITY)
             missing.discard(frame.ref.index)
             if done is not None:
                 done(1)
-        if missing:
+        if missing and not lenient:
             raise UnreadableClip(clip.path, f"frame {min(missing)} cannot be decoded")
-        return paths
+        return {index: path for index, path in paths.items() if index not in missing}
 
 
-def verified(clip: Clip, wanted: Collection[int], prints: Prints | None) -> Iterator[Frame]:
+def verified(
+    clip: Clip, wanted: Collection[int], prints: Prints | None, *, lenient: bool = False
+) -> Iterator[Frame]:
     """Frames that look as they did when they were scored; sought first, else read in sequence.
 
     Raises:
-        UnreadableClip: a frame does not.
+        UnreadableClip: a frame does not; where ``lenient`` it is left out.
     """
     left = set(wanted)
     for seek in (True, False):
@@ -114,7 +127,7 @@ def verified(clip: Clip, wanted: Collection[int], prints: Prints | None) -> Iter
             if same(frame, prints):
                 left.discard(frame.ref.index)
                 yield frame
-            elif not seek:
+            elif not seek and not lenient:
                 why = f"frame {frame.ref.index} is not the picture that was scored"
                 raise UnreadableClip(clip.path, why, hint="Has the file changed?")
         if prints is None:

@@ -32,6 +32,8 @@ class Exporter:
         place: for pictures that stand elsewhere than in ``folder``.
         context: where a neighbour's picture goes; None = neighbours cannot be shown.
         whole: it shows whole clips, whose lengths have to be known.
+        ignore: it can say of a region that it is to be ignored.
+        shares: boxes are shares of the picture, and cannot leave it.
     """
 
     write: Callable[[Bundle, Path], None]
@@ -43,6 +45,8 @@ class Exporter:
     place: Place | None = None
     context: Place | None = plain.context_place
     whole: bool = False
+    ignore: bool = True
+    shares: bool = False
 
 
 _BACK = "Annotated: export as {format} there, then `vidal import DIR --from` that file."
@@ -89,6 +93,7 @@ EXPORTERS: Mapping[str, Exporter] = {
             "5. " + _BACK.format(format="JSON"),
         ),
         tells=True,
+        ignore=False,
     ),
     "coco": Exporter(
         plain.write_coco,
@@ -113,6 +118,8 @@ EXPORTERS: Mapping[str, Exporter] = {
         ),
         tells=False,
         parts=True,
+        ignore=False,
+        shares=True,
     ),
     "mot": Exporter(
         plain.write_mot,

@@ -11,6 +11,7 @@ from typing import Any
 from vidal.errors import OutputError, UsageError
 from vidal.exports import archive, frame_map
 from vidal.exports.bundle import Bundle, Shot, notes_of
+from vidal.exports.fit import fitted
 from vidal.exports.targets import EXPORTERS, README, place
 from vidal.types import UNKNOWN
 from vidal.words import counted
@@ -101,6 +102,7 @@ def write_bundle(bundle: Bundle, to: str, out: Path) -> Exported:
     check(bundle, to)
     archive.check(out)
     exporter = EXPORTERS[to]
+    bundle = fitted(bundle, exporter)
     where = {id(shot): place(exporter, bundle, shot) for shot in (*bundle.shots, *bundle.context)}
     with archive.workplace(out) as texts:
         try:

@@ -40,9 +40,12 @@ LINE = 64 << 20
 _CHUNK = 1 << 18
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x85]")
 _CLUTTER = frozenset(
-    ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin", "frame_map.json")
+    (
+        *("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"),
+        *("frame_map.json", "label_config.xml"),
+    )
 )
-"""What systems leave in folders, and the map of frames that `vidal export` adds to its archives."""
+"""What systems leave in folders, and what `vidal export` adds that is neither picture nor label."""
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS = {
     b"BZh": "bzip2",

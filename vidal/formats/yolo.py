@@ -38,7 +38,7 @@ from vidal.types import UNKNOWN, FrameRef, LabelledClip, Skipped
 
 _IMAGES = ("*.jpg", "*.jpeg", "*.png", "*.bmp", "*.tif", "*.tiff", "*.webp")
 _LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")
-_NO_LABELS = frozenset((*_LISTS, "readme.roboflow.txt", "readme.dataset.txt"))
+_NO_LABELS = frozenset((*_LISTS, "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"))
 """Text files of exporters that are not the labels of an image: names, and lists of images."""
 
 
