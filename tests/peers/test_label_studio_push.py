@@ -233,7 +233,9 @@ def test_pull_takes_submitted_and_skipped_tasks_and_no_drafts(server, work):
     server("POST", f"/api/tasks/{tasks[4]['id']}/drafts", {"result": result("car")})
     annotate(tasks[5], [], was_cancelled=True)
     annotate(tasks[5], result("pedestrian"))
-    done = pull(server, work, "answers", "--json")
+    dry = pull(server, work, "answers", "--empty-ok", "--dry-run")
+    assert "nothing was changed" in dry.stdout
+    done = pull(server, work, "answers", "--empty-ok", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     pulled = told["pulled"]
@@ -241,6 +243,7 @@ def test_pull_takes_submitted_and_skipped_tasks_and_no_drafts(server, work):
     assert (pulled["drafts"], pulled["others"]) == (1, 0)
     assert (told["labelled"], told["empty"], told["skipped"]) == (4, 1, 1)
     assert told["waiting"] == FRAMES - 5
+    assert told["next"]["command"]
     with open_campaign(work) as campaign:
         where = [(task["data"]["clip"], task["data"]["index"]) for task in tasks]
         waiting = {(ref.clip, ref.index) for ref in campaign.record.waiting()}
@@ -266,12 +269,32 @@ def regions_size(tasks):
 
 def test_tasks_of_other_queries_in_the_same_project_are_left_out(server, work, rendered, tmp_path):
     vidal.select(
-        rendered / "clips", budget="2", strategy="random", seed=3, progress=False, gap=0
+        rendered / "clips", budget="2", strategy="entropy", detector="scenes-tiny", progress=False
     ).save(tmp_path / "lone", report=False)
     assert push(server, tmp_path / "lone", "shared").returncode == 0
     assert push(server, work, "shared").returncode == 0
     told = json.loads(pull(server, work, "shared", "--json").stdout)
     assert (told["pulled"]["tasks"], told["pulled"]["others"]) == (FRAMES, 2)
+
+
+def test_a_project_of_more_tasks_than_a_page_is_listed_whole(server, asked):
+    assert push(server, asked, "many").returncode == 0
+    number = server.project("many")
+    more = [{"data": {"image": f"/data/x/{at}.jpg", "reason": ""}} for at in range(1300)]
+    server("POST", f"/api/projects/{number}/import", more)
+    told = json.loads(push(server, asked, "many", "--json").stdout)
+    assert (told["tasks"], told["added"]) == (FRAMES, 0)
+    code = (
+        "import sys; from vidal.servers.connection import Connection as C; c = C(sys.argv[1]);"
+        "print(len({n for n, _ in c.tasks(int(sys.argv[2]))}))"
+    )
+    done = subprocess.run(
+        [str(server.python), "-c", code, server.url, str(number)],
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(FRAMES + 1300), done.stderr
 
 
 def test_both_kinds_of_tokens_are_taken_and_none_is_shown(server, asked, pushed):
