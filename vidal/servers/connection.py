@@ -22,7 +22,10 @@ TOKEN = "LABEL_STUDIO_API_KEY"
 """The environment variable; a legacy token or a personal access token."""
 
 OLDEST = (1, 20)
-"""Label Studio: the first that has both kinds of tokens, and what the SDK 2 is made for."""
+"""Label Studio: the first that has both kinds of tokens, and what the SDK is made for."""
+
+SDK = (2, 1)
+"""The oldest version of the SDK that is tested."""
 
 _EXTRA = "Install the extra: `pip install 'vidal-al[label-studio]'`."
 _WHERE = "Account & Settings in Label Studio shows it; legacy tokens may be switched off there."
@@ -224,8 +227,9 @@ def _sdk() -> Any:
     except ImportError:
         raise UsageError("Label Studio's SDK is not installed.", hint=_EXTRA) from None
     found = version("label-studio-sdk")
-    if int(found.partition(".")[0]) < 2:
-        raise UsageError(f"label-studio-sdk {found} is too old: 2.0 is needed.", hint=_EXTRA)
+    numbers = re.match(r"(\d{1,6})\.(\d{1,6})", found)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < SDK:
+        raise UsageError(f"label-studio-sdk {found} is too old: 2.1 is needed.", hint=_EXTRA)
     return label_studio_sdk
 
 
