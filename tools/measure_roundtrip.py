@@ -273,9 +273,11 @@ def measure(folder: Path, data: Path) -> list[Row]:
 def _images(folder: Path, work: Path, truth: Truth, clips: Mapping[str, Clip]) -> Iterator[Row]:
     for to, forms in WRITERS.items():
         archive = exported(work, to, folder / "out" / f"{to}.zip")
+        sent = Row(to, "")
+        pictures = pictures_of(archive, truth, clips, sent)
         for form, name, write in forms:
             row = Row(to, form)
-            pictures = pictures_of(archive, truth, clips, row)
+            row.pictures_checked, row.pictures_wrong = sent.pictures_checked, sent.pictures_wrong
             copy = answered(work, [write(folder / "back" / name, pictures)], row, folder)
             compare(copy, truth, clips, row)
             row.tracks = row.tracks_lost = 0  # pictures have none

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vidal.cli.groups import Grouped
 from vidal.cli.import_labels import command as import_command
 from vidal.cli.push import target_options
 from vidal.words import counted, printable
@@ -27,7 +28,9 @@ def command() -> None:
     """
 
 
-@click.command("label-studio")
+@click.command(
+    "label-studio", cls=Grouped, headings={"Which project": ("url", "project", "timeout")}
+)
 @click.argument("folder", metavar="WORK", type=click.Path(path_type=Path))
 @target_options
 def label_studio(
