@@ -39,7 +39,7 @@ def push(
         progress: show how far it is.
 
     Returns:
-        ``project`` (``number``, ``title``, ``made``), ``tasks``, ``added``, ``url`` of the project.
+        ``project``, ``tasks``, ``added``, ``url`` of the project.
 
     Raises:
         UsageError: no token, no SDK (the extra ``label-studio``), or what cannot be meant.
@@ -49,13 +49,8 @@ def push(
     folder = given.path_of("query", query)
     if recorded(folder):
         raise UsageError(f"{folder} is a campaign.", hint="Use vidal.Campaign(...).push(...).")
-    return push_folder(
-        folder,
-        target_of(to, url, project, timeout),
-        round_=None,
-        boxes=boxes,
-        quiet=not progress,
-    )
+    target = target_of(to, url, project, timeout)
+    return push_folder(folder, target, round_=None, boxes=boxes, quiet=not progress)
 
 
 def target_of(to: str, url: str, project: str, timeout: float) -> Target:
