@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -333,6 +335,32 @@ def test_what_is_wrong_is_said_in_one_line(server, asked, work, pushed):
         assert done.stderr.startswith("vidal: ")
         assert "Traceback" not in done.stderr
         assert server.token not in done.stderr
+
+
+def test_what_is_no_label_studio_or_too_old_a_one_is_said(server, asked):
+    """A server of this test's own: what answers at that address is something else."""
+    pages = {"html": b"<html>hello</html>", "old": b'{"release": "1.9.2", "edition": "Community"}'}
+    for kind, why in (("html", "not what Label Studio answers"), ("old", "1.20 or newer")):
+
+        class Other(BaseHTTPRequestHandler):
+            page = pages[kind]
+
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(self.page)
+
+            def log_message(self, *_):
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Other) as served:
+            threading.Thread(target=served.serve_forever, daemon=True).start()
+            url = f"http://127.0.0.1:{served.server_address[1]}"
+            done = push(server, asked, "x y z", url=url)
+            served.shutdown()
+        assert done.returncode == 2
+        assert why in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_project_that_is_set_up_otherwise_is_refused_with_what_it_lacks(server, asked):

@@ -208,6 +208,8 @@ class Connection:
         why, hint = _WHY.get(code or 0, ("", ""))
         if code is not None and 300 <= code < 400:
             why, hint = "sends on to another address", "Give the address that a browser ends at."
+        if code is not None and 200 <= code < 300:
+            why, hint, body = "not what Label Studio answers", "Is this its address?", None
         detail = self._safe(_detail(body))
         told = ": ".join(each for each in (why or f"refuses, status {code}", detail) if each)
         passing = code is not None and (code >= 500 or code in (408, 409, 425, 429))
