@@ -161,7 +161,8 @@ def is_frame(picture: np.ndarray, frames: np.ndarray, index: int) -> bool:
 
 def exported(work: Path, to: str, out: Path) -> Path:
     """The archive of a tool."""
-    command(["export", str(work), "--to", to, "--out", str(out), "--quiet"])
+    boxes = ["--boxes", "none"] if to == "cvat-video" else []  # tracks: a detector on all frames
+    command(["export", str(work), "--to", to, "--out", str(out), "--quiet", *boxes])
     return out
 
 
