@@ -326,7 +326,7 @@ def test_what_is_wrong_is_said_in_one_line(server, asked, work, pushed):
         (push(server, asked, "x y z", url=nobody), "nobody answers"),
         (push(server, asked, "999999"), "not found"),
         (push(server, asked, "ab"), "at least 3 characters"),
-        (push(server, asked, "undisturbed", "--round", "7"), "no query of round 7"),
+        (push(server, asked, "undisturbed", "--round", "7"), "there is no round 7"),
         (pull(server, work, "never made"), "no project is called 'never made'"),
         (push(server, asked, "x y z", url=f"{server.url}/nowhere"), "not found"),
     ]
