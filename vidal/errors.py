@@ -14,6 +14,7 @@
     │   └── WeightsError          a checkpoint that is corrupt or not for this model
     ├── OutputError           a place that cannot be written
     │   └── OutputBusy            another run is writing there
+    ├── ServerError           an annotation server that does not do what it was asked for
     ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
@@ -196,6 +197,22 @@ class OutputBusy(OutputError):
             path, f"{who} is writing there", hint="Wait for it, or name another folder with --out."
         )
         self.pid = pid
+
+
+class ServerError(VidalError):
+    """An annotation server that cannot be reached, or refuses.
+
+    Attributes:
+        url: of the server.
+        why: the cause.
+        passing: the same request may well succeed a moment later.
+    """
+
+    def __init__(self, url: str, why: str, *, hint: str = "", passing: bool = False) -> None:
+        super().__init__(f"{url}: {_short(why)}.", hint=hint)
+        self.url = url
+        self.why = why
+        self.passing = passing
 
 
 class WorkerLost(VidalError):

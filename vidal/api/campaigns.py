@@ -12,6 +12,7 @@ from vidal.api.exports import export_campaign
 from vidal.api.given import path_of, text, texts, truth, whole
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
+from vidal.api.servers import push_folder, target_of
 from vidal.api.watch import Console, Lines
 from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
 from vidal.assemble.campaign_report import report_campaign
@@ -20,6 +21,7 @@ from vidal.assemble.evaluation import Evaluation, evaluate_campaign
 from vidal.assemble.imports import give_labels
 from vidal.assemble.own import NewDetections, plan_next
 from vidal.assemble.selection import device_of
+from vidal.assemble.servers import pull_answers
 from vidal.assemble.told import tell_round
 from vidal.campaign.asking import Imported
 from vidal.campaign.due import trains_round
@@ -37,6 +39,7 @@ from vidal.exports import Exported
 from vidal.exports.order import Order
 from vidal.formats.detections import Transform
 from vidal.report import write_outputs
+from vidal.servers.push import Pushed
 
 
 class Campaign:
@@ -223,6 +226,47 @@ class Campaign:
             split=split,
             quiet=not progress,
         )
+
+    def push(
+        self,
+        to: str,
+        *,
+        url: str,
+        project: str,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        boxes: str | None = None,
+        timeout: float = 60.0,
+        progress: bool = True,
+    ) -> Pushed:
+        """Bring the frames that wait to a project of an annotation server.
+
+        Args:
+            to, url, project, boxes, timeout, progress: as of ``vidal.push``.
+            round: whose query; None = the newest.
+
+        Raises:
+            CampaignError: no such query, or none of its frames waits.
+            UsageError, ServerError, InputError, FormatError: as ``vidal.push``.
+        """
+        target = target_of(to, url, project, timeout)
+        return push_folder(self.folder, target, round_=round, boxes=boxes, quiet=not progress)
+
+    def pull(
+        self, source: str, *, url: str, project: str, timeout: float = 60.0, **options: Any
+    ) -> Imported:
+        """Fetch the answers in a project of an annotation server, and import them.
+
+        Args:
+            source: ``"label-studio"``.
+            url, project, timeout: as of ``vidal.push``.
+            options: those of ``import_labels``.
+
+        Raises:
+            UsageError, ServerError: the server cannot be used, or has no such project.
+            LabelsMismatch, CampaignError: as ``import_labels``.
+        """
+        done = pull_answers(self.folder, target_of(source, url, project, timeout))
+        return self.import_labels(done.file, format="label-studio", **options)
 
     def import_labels(
         self,

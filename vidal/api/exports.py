@@ -8,14 +8,13 @@ from typing import cast
 from vidal.api.given import path_of
 from vidal.api.options import PathLike
 from vidal.api.watch import Console
-from vidal.assemble.export import export_query, export_round
+from vidal.assemble.export import export_query, export_round, query_folder
 from vidal.assemble.export_labelled import export_labelled
 from vidal.campaign.folder import open_campaign, recorded
 from vidal.campaign.record import Split
-from vidal.errors import InputError, UnknownName, UsageError
+from vidal.errors import UnknownName, UsageError
 from vidal.exports import Exported
 from vidal.exports.order import Order
-from vidal.report.place import QUERY
 
 _SPLITS = ("train", "validation", "test")
 
@@ -54,7 +53,7 @@ def export(
         raise UsageError(f"{folder} is a campaign.", hint="Use vidal.Campaign(...).export(...).")
     order = _order(to, out, boxes, context, "drop")
     with Console(quiet=not progress) as console:
-        return export_query(_query(folder), order, console.writing)
+        return export_query(query_folder(folder), order, console.writing)
 
 
 def export_campaign(
@@ -111,7 +110,7 @@ def export_folder(
             folder, order, round_=round_, labelled=labelled, split=split, quiet=quiet
         )
     given = {"--round": round_ is not None, "--labelled": labelled, "--split": split is not None}
-    query = _query(folder)
+    query = query_folder(folder)
     for name, is_given in given.items():
         if is_given:
             raise UsageError(f"{name} needs a campaign; {folder} is the folder of a query.")
@@ -124,17 +123,3 @@ def _order(
 ) -> Order:
     place = None if out is None else path_of("out", out)
     return Order.of(to, out=place, boxes=boxes, context=context, unknown=unknown)
-
-
-def _query(folder: Path) -> Path:
-    """The folder of a query.
-
-    Raises:
-        InputError: it is none.
-    """
-    place = folder.parent if folder.name == QUERY else folder
-    if not (place / QUERY).is_file():
-        why = "neither a campaign nor the folder of a query" if place.exists() else "not there"
-        hint = "Give the folder of `vidal init`, or that of `vidal select --out`."
-        raise InputError(folder, why, hint=hint)
-    return place

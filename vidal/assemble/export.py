@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidal.assemble.campaign import engines_of
@@ -11,7 +11,7 @@ from vidal.assemble.export_models import at_hand, detected, has_own, looked_up, 
 from vidal.campaign.folder import Campaign
 from vidal.campaign.loop import newest_query
 from vidal.campaign.round_frames import states_of
-from vidal.errors import CampaignError
+from vidal.errors import CampaignError, InputError
 from vidal.evidence.places import store_at
 from vidal.evidence.prints import known_prints
 from vidal.evidence.watch import Watcher
@@ -24,12 +24,37 @@ from vidal.exports.pictures import KnownPrints
 from vidal.exports.record import keep_proposals
 from vidal.exports.write import Exported
 from vidal.report.place import QUERY
+from vidal.report.query_files import QueryFile
 from vidal.types import Annotations, Clip, FrameRef
 from vidal.words import counted
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """What is about to go out.
+
+    Attributes:
+        bundle: frames, pictures and boxes.
+        query: that they are of.
+        out: where an archive goes.
+        clips: those that are there, by id.
+        known: fingerprints of their frames.
+    """
+
+    bundle: Bundle
+    query: QueryFile
+    out: Path
+    clips: dict[str, Clip]
+    known: KnownPrints
+
+    def write(self, order: Order, progress: Progress | None) -> Exported:
+        """The archive; see ``finish``."""
+        decoded = decoded_beside(self.out, self.known)
+        return finish(self.bundle, order, self.out, self.clips, decoded, progress)
+
+
 def export_query(folder: Path, order: Order, progress: Progress | None = None) -> Exported:
-    """Export the frames that a `vidal select` has chosen.
+    """Export the frames that a `vidal select` has chosen; see ``ready_query``.
 
     Args:
         folder: of the query, or its ``query.json``.
@@ -39,6 +64,19 @@ def export_query(folder: Path, order: Order, progress: Progress | None = None) -
     Raises:
         InputError, FormatError: the query or a picture cannot be used; names it.
         OutputError: the place cannot be written, or holds what vidal did not write.
+    """
+    return ready_query(folder, order).write(order, progress)
+
+
+def ready_query(folder: Path, order: Order) -> Ready:
+    """The frames that a `vidal select` has chosen, with what it proposed.
+
+    Args:
+        folder: of the query, or its ``query.json``.
+        order: how.
+
+    Raises:
+        InputError, FormatError: the query or a picture cannot be used; names it.
     """
     folder = folder.parent if folder.name == QUERY else folder
     found = query.read(folder, "run `vidal select` again")
@@ -53,7 +91,7 @@ def export_query(folder: Path, order: Order, progress: Progress | None = None) -
         bundle = bundle.saying("Boxes stand on the chosen frames alone; a campaign's have tracks.")
     if not bundle.classes:
         bundle = bundle.saying("The query names no classes, for no detector looked at its frames.")
-    return finish(bundle, order, out, clips, decoded_beside(out, _no_prints), progress)
+    return Ready(bundle, found.query, out, clips, _no_prints)
 
 
 def export_round(
@@ -64,7 +102,7 @@ def export_round(
     watcher: Watcher,
     progress: Progress | None = None,
 ) -> Exported:
-    """Export the query of a round: the frames that wait or, where none does, those labelled.
+    """Export the query of a round; see ``ready_round``.
 
     Args:
         campaign: open.
@@ -76,6 +114,23 @@ def export_round(
     Raises:
         CampaignError: no such query, or none of its frames waits or is labelled.
         InputError, FormatError, OutputError: as ``export_query``.
+    """
+    ready = ready_round(campaign, order, number=number, watcher=watcher)
+    return ready.write(order, progress)
+
+
+def ready_round(
+    campaign: Campaign, order: Order, *, number: int | None = None, watcher: Watcher
+) -> Ready:
+    """The query of a round: the frames that wait or, where none does, those labelled.
+
+    What is proposed is kept beside the query: answers that equal it are told from answers.
+
+    Args:
+        campaign, order, number, watcher: as of ``export_round``.
+
+    Raises:
+        CampaignError, InputError, FormatError, OutputError: as ``export_round``.
     """
     number = newest_query(campaign) if number is None else number
     states = states_of(campaign.record, number)
@@ -102,7 +157,21 @@ def export_round(
     )
     if waits:  # before: an archive that annotators have must never be unknown here
         keep_proposals(bundle, campaign.query(number))
-    return finish(bundle, order, out, there.clips, decoded_beside(out, known), progress)
+    return Ready(bundle, found.query, out, there.clips, known)
+
+
+def query_folder(folder: Path) -> Path:
+    """The folder of a query, given it or its ``query.json``.
+
+    Raises:
+        InputError: it is none.
+    """
+    place = folder.parent if folder.name == QUERY else folder
+    if not (place / QUERY).is_file():
+        why = "neither a campaign nor the folder of a query" if place.exists() else "not there"
+        hint = "Give the folder of `vidal init`, or that of `vidal select --out`."
+        raise InputError(folder, why, hint=hint)
+    return place
 
 
 def _no_prints(clip: Clip) -> None:

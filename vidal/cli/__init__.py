@@ -16,6 +16,8 @@ COMMANDS = {
     "export": "Write a query, or what is labelled, into an archive for an annotation tool.",
     "import": "Give the frames that a campaign has asked for their labels.",
     "undo": "Take an import back: its frames wait again.",
+    "push": "Send the frames of a query to an annotation server (Label Studio).",
+    "pull": "Fetch answers from an annotation server, and import them.",
     "train": "Fit the detector to the labels of a campaign.",
     "train-tracker": "Fit a tracker to clips with tracks, for `vidal select --tracker`.",
     "pretrain": "Pre-train the backbone of a detector on clips without labels.",

@@ -165,7 +165,8 @@ def _folder_format(path: Path) -> str:
         return flavour(path)
     if _has_yolo(visible(path, "*.txt", "*.yaml", "*.yml", deep=True)):
         return "yolo"
-    if visible(path, "*.xml", "*.xml.gz", deep=True):
+    if found := visible(path, "*.xml", "*.xml.gz", deep=True):
+        _refuse_voc(path, found)
         return flavour(path)
     found = [file for file in visible(path, "*.json", deep=True) if file.name != "notes.json"]
     if found:
@@ -173,6 +174,17 @@ def _folder_format(path: Path) -> str:
         if isinstance(value, dict) and {"images", "categories"} <= value.keys():
             return "coco-video"
     return "yolo"
+
+
+def _refuse_voc(path: Path, files: Iterable[Path]) -> None:
+    """Pascal VOC has a file a picture in a folder of its own name; CVAT's XML is one file a task.
+
+    Raises:
+        FormatError: it is that.
+    """
+    if any(file.parent.name == "Annotations" and file.suffix == ".xml" for file in files):
+        why = "Pascal VOC, which states whole pixels only, is not read"
+        raise FormatError(path, "", why, hint="Export it in another format: COCO, YOLO or JSON.")
 
 
 def _has_yolo(files: Iterable[Path]) -> bool:
@@ -186,6 +198,7 @@ def _zip_format(path: Path) -> str:
         files = tree.files(path)
     kinds = {file.suffix.lower() for file in files}
     if ".xml" in kinds:
+        _refuse_voc(path, files)
         return flavour(path)
     if _has_yolo(file for file in files if file.suffix.lower() in (".txt", ".yaml", ".yml")):
         return "yolo"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -95,7 +96,9 @@ def _sequences(bundle: Bundle) -> Iterator[tuple[LabelledClip, list[Shot]]]:
         if shots:
             table = table_of(shots, facts, bundle.classes, at=range(len(shots)))
             files = tuple(f"img1/{at:06d}.jpg" for at in range(1, len(shots) + 1))
-            yield LabelledClip(facts.stem, table, files=files, size=facts.size), shots
+            # Readers of MOT insist on a frame rate; picks have none, so one picture a second.
+            rate = Fraction(1)
+            yield LabelledClip(facts.stem, table, files=files, size=facts.size, rate=rate), shots
 
 
 def _detections(shots: list[Shot]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 A row has the columns of its task, ``annotation_id``, ``annotator`` and times, and for every control
 of the labelling interface the list of what was marked with it. Skipped tasks are not in these
-formats, so a row without marks is annotated and empty. Rows of one task are its annotations.
+formats, so a row without marks is annotated and empty; one whose ``annotation_id`` is empty is a
+task that nobody annotated. Rows of one task are its annotations.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vidal.errors import FormatError
+from vidal.formats._notes import CERTAINTY, VERDICT
 from vidal.formats._rows import json_of, read_text
 
-_MARKS = ("annotation_id", "annotator", "lead_time")
+ID = "annotation_id"
+_MARKS = (ID, "annotator", "lead_time")
 """Columns that tell a row of these formats from anything else."""
-_OWN = frozenset((*_MARKS, "id", "created_at", "updated_at", "agreement", "history"))
+_NUMBERS = frozenset(("index", "frames", "width", "height"))
+"""Columns of vidal's own tasks that hold whole numbers; a table has texts only."""
+_OWN = frozenset(
+    (*_MARKS, VERDICT, CERTAINTY, "id", "created_at", "updated_at", "agreement", "history")
+)
 _SIZES = ("original_width", "original_height", "image_rotation")
 _REGION = frozenset((*_SIZES, "x", "y", "width", "height", "radiusX", "radiusY", "points", "rle"))
 """Keys that only regions have."""
@@ -61,7 +69,9 @@ def rows_of_table(path: Path) -> list[dict[str, Any]]:
             if len(cells) != len(head):
                 raise FormatError(path, where, f"{len(cells)} cells under {len(head)} columns")
             pairs = zip(head, cells, strict=True)
-            rows.append({name: _cell(path, where, cell) for name, cell in pairs if cell})
+            rows.append(
+                {name: _cell(path, where, name, cell) for name, cell in pairs if cell or name == ID}
+            )
     except csv.Error as error:
         raise FormatError(path, f"line {lines.line_num}", f"not CSV ({error})") from error
     if head is None or not any(name in head for name in _MARKS):
@@ -71,7 +81,9 @@ def rows_of_table(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell(path: Path, where: str, text: str) -> Any:
+def _cell(path: Path, where: str, name: str, text: str) -> Any:
+    if name in _NUMBERS and text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
     return json_of(path, where, text) if text.lstrip()[:1] in ("[", "{") else text
 
 
@@ -100,10 +112,21 @@ def tasks_of(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, An
         answer |= {name: row[name] for name in ("created_at", "updated_at") if name in row}
         key = str(row["id"]) if "id" in row else f"row {number}"
         task = tasks.setdefault(key, {"data": data, "annotations": []})
-        if task["data"] != data:
+        if _shown(task["data"]) != _shown(data):
             raise FormatError(path, f"row {number}", f"another task has the id {key[:40]!r} too")
-        task["annotations"].append(answer)
+        if row.get(ID, "stated nowhere") not in (None, ""):
+            task["annotations"].append(answer)
     return list(tasks.values())
+
+
+def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task is about: other columns may be answers of its annotators (choices, texts)."""
+    kept = {}
+    for name, value in data.items():
+        file = isinstance(value, str) and re.search(r"\.[A-Za-z0-9]{2,5}$", value) and "/" in value
+        if file or name in ("clip", "index"):
+            kept[name] = value
+    return kept
 
 
 def _marks(value: Any) -> bool:

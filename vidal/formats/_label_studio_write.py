@@ -40,7 +40,8 @@ def config(
     """
     labels = "".join(f"<Label value={quoteattr(name)}/>" for name in classes)
     if kind == "image":
-        texts = "".join(f'<Text name="{key}" value="${key}"/>' for key in shown)
+        # No named element: beside a second one Label Studio takes no pictures by upload.
+        texts = "".join(f'<Header value="${key}"/>' for key in shown)
         choices = "".join(f"<Choice value={quoteattr(value)}/>" for value in verdicts)
         regions = (
             f'<Choices name="{VERDICT}" toName="image" perRegion="true" choice="single">{choices}'

@@ -31,6 +31,7 @@ def test_the_public_names_are_these():
         "VidalError",
         "__version__",
         "export",
+        "push",
         "read_labels",
         "select",
         "simulate",
@@ -200,3 +201,20 @@ def test_a_selection_without_frames_has_an_empty_table(here):
     table = empty.to_dataframe()
     assert len(table) == 0
     assert list(table.columns)[:3] == ["rank", "clip", "index"]
+
+
+def test_push_and_pull_have_the_options_of_the_command_line():
+    from vidal.cli import pull, push
+
+    def options(function):
+        names = set(inspect.signature(function).parameters) - {"self"}
+        return names - {"to", "source", "query", "progress", "options"}
+
+    shown = {"folder", "as_json", "quiet"}
+    given = {each.name for each in push.label_studio.params} - shown
+    assert options(vidal.Campaign.push) == {n.replace("number", "round") for n in given}
+    assert options(vidal.push) == given - {"number"}
+    own = {each.name for each in pull.label_studio.params} - shown
+    imports = {each.name for each in pull.import_command.params}
+    assert options(vidal.Campaign.pull) == own - imports
+    assert imports - {"folder", "source", "format_"} <= own | shown
