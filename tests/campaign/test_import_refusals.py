@@ -414,6 +414,20 @@ def test_pictures_of_the_context_are_never_answers(capsys, work, tmp_path, kind)
     assert [each["why"] for each in done["held"]] == ["context"]
 
 
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_a_frame_map_beside_coco_is_no_second_file_of_labels(capsys, work, tmp_path, unpacked):
+    text = coco(work, tmp_path / "c.json", "car", {}).read_text()
+    source = tmp_path / "c.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("annotations/instances_default.json", text)
+        archive.writestr("frame_map.json", json.dumps({"frames": frame_map(work, context=1)}))
+    if unpacked:
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(tmp_path / "c")
+    done = summary(capsys, work, tmp_path / "c" if unpacked else source, "--empty-ok")
+    assert (done["format"], done["labelled"], done["waiting"]) == ("coco-video", 3, 1)
+
+
 def test_a_frame_map_that_contradicts_names_is_refused(capsys, work, tmp_path):
     rows = frame_map(work, shift=1)
     source = packed(work, tmp_path / "a.zip", {}, ("frame_map.json", json.dumps(rows)))

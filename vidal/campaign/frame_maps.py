@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidal.errors import FormatError
+from vidal.formats._files import FREE, read_bytes, reporting
 from vidal.formats._names import LONGEST
 from vidal.formats._rows import json_of
-from vidal.formats._tree import decoded, is_folder, is_zip, tree_of
+from vidal.formats._tree import decoded, is_folder, is_zip
 from vidal.types import FrameRef
 
 NAMES = ("frame_map.json", "frame_map.csv")
@@ -50,21 +52,31 @@ def read_frame_maps(path: Path) -> FrameMap:
     Raises:
         InputError, FormatError: one cannot be read, or two give one name to different frames.
     """
-    packed = is_folder(path) or is_zip(path)
-    root = path if packed else path.parent
     found = FrameMap()
-    if not packed:
-        for name in NAMES:
-            if (root / name).is_file():
-                _take(root / name, decoded(root / name, (root / name).read_bytes()), found)
-                break
-        return found
-    with tree_of(root) as tree:
-        files = [file for file in tree.files(root) if file.name.lower() in NAMES]
-        twins = {file.with_suffix("") for file in files if file.suffix.lower() == ".json"}
-        for file in files:
-            if file.suffix.lower() == ".json" or file.with_suffix("") not in twins:
-                _take(file, decoded(file, tree.read(file)), found)
+    maps = _packed(path) if is_zip(path) else _lying(path)
+    twins = {file.with_suffix("") for file in maps if file.suffix == ".json"}
+    for file, data in maps.items():
+        if file.suffix == ".json" or file.with_suffix("") not in twins:
+            _take(file, decoded(file, data), found)
+    return found
+
+
+def _lying(path: Path) -> dict[Path, bytes]:
+    """The maps in a folder, or beside a file. Readers of labels pass over them."""
+    files = path.rglob("frame_map.*") if is_folder(path) else path.parent.glob("frame_map.*")
+    return {file: read_bytes(file) for file in sorted(files) if file.name in NAMES}
+
+
+def _packed(path: Path) -> dict[Path, bytes]:
+    """The maps in a zip."""
+    with reporting(path), zipfile.ZipFile(path) as archive:
+        named = [i for i in archive.infolist() if PurePosixPath(i.filename).name in NAMES]
+        found = {}
+        for info in named:
+            with archive.open(info) as stream:
+                found[path / info.filename] = stream.read(FREE + 1)
+            if len(found[path / info.filename]) > FREE:
+                raise FormatError(path, info.filename, f"a frame map of more than {FREE >> 20} MB")
     return found
 
 
