@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidal.api.exports import export_campaign
-from vidal.api.given import path_of, text, texts, truth, whole
+from vidal.api.exchange import Exchange
+from vidal.api.given import path_of, truth, whole
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
-from vidal.api.servers import push_folder, target_of
 from vidal.api.watch import Console, Lines
 from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
 from vidal.assemble.campaign_report import report_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
-from vidal.assemble.imports import give_labels
 from vidal.assemble.own import NewDetections, plan_next
 from vidal.assemble.selection import device_of
-from vidal.assemble.servers import pull_answers
 from vidal.assemble.told import tell_round
-from vidal.campaign.asking import Imported
 from vidal.campaign.due import trains_round
 from vidal.campaign.folder import open_campaign
 from vidal.campaign.heartbeat import beating
@@ -31,18 +27,14 @@ from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
-from vidal.campaign.undo import Import, Undone, imports, undo
 from vidal.errors import UsageError
 from vidal.evidence.again import again
 from vidal.evidence.given import Frames
-from vidal.exports import Exported
-from vidal.exports.order import Order
 from vidal.formats.detections import Transform
 from vidal.report import write_outputs
-from vidal.servers.push import Pushed
 
 
-class Campaign:
+class Campaign(Exchange):
     """A campaign in a folder: it holds no state of its own, so several processes may have one.
 
     Every method locks the folder for its own time; another process that works on it meanwhile is
@@ -64,9 +56,6 @@ class Campaign:
     Attributes:
         folder: where it lies.
     """
-
-    def __init__(self, folder: PathLike) -> None:
-        self.folder = path_of("folder", folder)
 
     def __repr__(self) -> str:
         return f"<Campaign in {self.folder}>"
@@ -179,174 +168,6 @@ class Campaign:
                 )
             )
         return Selection(result)
-
-    def export(
-        self,
-        to: str,
-        *,
-        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
-        out: PathLike | None = None,
-        boxes: str | None = None,
-        context: str | None = None,
-        labelled: bool = False,
-        split: Split | None = None,
-        unknown: str = "drop",
-        progress: bool = True,
-    ) -> Exported:
-        """Write frames into an archive that an annotation tool, or a training, takes as it is.
-
-        The frames of the query that wait go out with pre-annotations; those of an answered round,
-        and with ``labelled``, with their labels.
-
-        Args:
-            to: ``"cvat"``, ``"cvat-video"``, ``"label-studio"``, ``"coco"``, ``"yolo"``, ``"mot"``,
-                ``"fiftyone"`` or ``"csv"``.
-            round: whose query; None = the newest. With ``labelled``: None = all rounds.
-            out: ``*.zip``, or a folder. Default: an archive in ``folder/exports``.
-            boxes: proposals that go along: ``"kept"`` (without likely false alarms), ``"all"`` or
-                ``"none"``. Default: all where the format tells verdicts, else those kept.
-            context: neighbours that are only shown: ``"2s"``, or a number of frames as text.
-            labelled: all frames that are labelled; whole clips to train, val and test.
-            split: with ``labelled``: of these clips only.
-            unknown: unknown objects that people labelled: ``"drop"``, or ``"class"``.
-            progress: show how far it is.
-
-        Raises:
-            UsageError: options that do not go together, or what the format cannot hold.
-            CampaignError: no such query.
-            InputError, FormatError: a picture or clip that cannot be used; names it.
-            OutputError: the place cannot be written, or holds what vidal did not write.
-        """
-        place = None if out is None else path_of("out", out)
-        return export_campaign(
-            self.folder,
-            Order.of(to, out=place, boxes=boxes, context=context, unknown=unknown),
-            round_=round,
-            labelled=labelled,
-            split=split,
-            quiet=not progress,
-        )
-
-    def push(
-        self,
-        to: str,
-        *,
-        url: str,
-        project: str,
-        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
-        boxes: str | None = None,
-        timeout: float = 60.0,
-        progress: bool = True,
-    ) -> Pushed:
-        """Bring the frames that wait to a project of an annotation server.
-
-        Args:
-            to, url, project, boxes, timeout, progress: as of ``vidal.push``.
-            round: whose query; None = the newest.
-
-        Raises:
-            CampaignError: no such query, or none of its frames waits.
-            UsageError, ServerError, InputError, FormatError: as ``vidal.push``.
-        """
-        target = target_of(to, url, project, timeout)
-        return push_folder(self.folder, target, round_=round, boxes=boxes, quiet=not progress)
-
-    def pull(
-        self, source: str, *, url: str, project: str, timeout: float = 60.0, **options: Any
-    ) -> Imported:
-        """Fetch the answers in a project of an annotation server, and import them.
-
-        Args:
-            source: ``"label-studio"``.
-            url, project, timeout: as of ``vidal.push``.
-            options: those of ``import_labels``.
-
-        Raises:
-            UsageError, ServerError: the server cannot be used, or has no such project.
-            LabelsMismatch, CampaignError: as ``import_labels``.
-        """
-        done = pull_answers(self.folder, target_of(source, url, project, timeout))
-        return self.import_labels(done.file, format="label-studio", **options)
-
-    def import_labels(
-        self,
-        source: PathLike,
-        *,
-        format: str = "auto",  # noqa: A002 (the option's name)
-        skipped: Iterable[str] = (),
-        split: Split = "train",
-        map: Iterable[str] | Mapping[str, str] = (),  # noqa: A002 (the option's name)
-        replace: bool = False,
-        dry_run: bool = False,
-        **options: bool,
-    ) -> Imported:
-        """Give the frames that wait their labels; what an annotation tool has exported.
-
-        Args:
-            source: a file or folder.
-            format: as of ``vidal import --format``.
-            skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
-            split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
-            map: which class of the file is which: ``{"van": "car"}``, or rules as of ``--map``:
-                ``["van=car", "vehicle.type"]``.
-            replace: frames that were answered before get the file's answer; the former one stays
-                in the record.
-            dry_run: say what would happen, and change nothing; the folder may be read-only, or
-                another process at work in it.
-            options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
-                ``unknown_ok``, ``skip_rest``, ``strict``.
-
-        Raises:
-            InputError, FormatError: it cannot be read; says where.
-            LabelsMismatch: labels of other clips, sizes, pictures or (``strict``) classes.
-            CampaignError: no query waits.
-        """
-        where = path_of("source", source)
-        rules = [f"{a}={b}" for a, b in map.items()] if isinstance(map, Mapping) else map
-        with open_campaign(self.folder, lock=not dry_run, migrates=not dry_run) as campaign:
-            return give_labels(
-                campaign,
-                where,
-                format_=text("format", format),
-                skipped=texts("skipped", skipped),
-                split=split,
-                class_map=texts("map", rules),
-                replace=replace,
-                dry_run=dry_run,
-                **options,
-            )
-
-    import_ = import_labels
-
-    def undo(
-        self,
-        *,
-        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
-        file: PathLike | None = None,
-        dry_run: bool = False,
-    ) -> Undone:
-        """Take answers back, of one import or one round: the frames wait again.
-
-        Every version of an answer stays in the record.
-
-        Args:
-            round: whose answers are taken back.
-            file: whose newest import is; neither = the newest import of all.
-            dry_run: only tell.
-
-        Raises:
-            CampaignError: nothing to take back, or another round waits for its answer.
-        """
-        if round is not None and file is not None:
-            raise UsageError("round and file do not go together.")
-        name = None if file is None else str(path_of("file", file))
-        with open_campaign(self.folder, lock=not dry_run, migrates=not dry_run) as campaign:
-            return undo(campaign.record, number=round, file=name, dry_run=dry_run)
-
-    def imports(self) -> list[Import]:
-        """What was imported so far: file, SHA-256, when and by whom, and how much of it counts."""
-        with open_campaign(self.folder, lock=False) as campaign:
-            return imports(campaign.record)
 
     def train(
         self,
