@@ -7,7 +7,7 @@ JOBS ?= 2
 DEMO_OUT ?= demo
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-slow test-oldest coverage check format clean install
+.PHONY: demo test test-slow test-oldest test-peers coverage check format clean install
 
 demo: install  ## render clips, run `vidal select --videos clips/ --budget 2%`, say where the report lies
 	$(BIN)/vidal demo --out $(DEMO_OUT)
@@ -28,6 +28,10 @@ $(OLDEST)/.installed: pyproject.toml tools/oldest.py
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  $$($(PYTHON) tools/oldest.py) -e '.[dev]'
 	@touch $@
+
+test-peers: install  ## with Label Studio's real server, FiftyOne and datumaro, in .venv-peers/ (downloads 2 GB once)
+	$(BIN)/python tools/peers.py
+	VIDAL_PEERS=1 $(BIN)/python -m pytest -q tests/peers
 
 coverage: install  ## branches the tests leave out, in the rooms where answers and budgets are handled
 	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term-missing:skip-covered"
@@ -53,4 +57,4 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .venv-peers demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

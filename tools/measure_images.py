@@ -5,8 +5,8 @@
     python tools/measure_images.py images_mnist simulation-images-mnist*
 
 Reads ``results.json`` of each folder and writes ``tools/results/NAME.json``. Differences are paired
-by seed, with Student's 95 % intervals: of every strategy from random, and of every ``X-balanced``
-from ``X``.
+by seed, with Student's 95 % intervals: of every strategy from random, of every ``X-balanced``
+from ``X``, and of every other variant from its strategy.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
 
 def told(result: dict[str, Any]) -> dict[str, Any]:
     """One simulation in numbers."""
-    table = rows_of(result)
+    table, variants = rows_of(result), result["settings"]["simulation"]["variants"]
     strategies = {}
     for name, runs in table.items():
         if name == "all-data":
@@ -57,6 +57,9 @@ def told(result: dict[str, Any]) -> dict[str, Any]:
         }
         if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in table:
             strategies[name]["against_unbalanced"] = against(table, name, name.removesuffix(SUFFIX))
+        elif name in variants and variants[name]["strategy"] in table:
+            other = variants[name]["strategy"]
+            strategies[name]["against_its_strategy"] = against(table, name, other)
     named = ("versions", "machine", "seeds", "rounds", "seconds", "data", "settings")
     whole = [run[0]["accuracy"] for run in table.get("all-data", {}).values()]
     return {
@@ -131,7 +134,7 @@ def lines(part: dict[str, Any]) -> list[str]:
         ]
         last = own["accuracy"][-1]["value"]
         text.append(f"| {name} | {last:.3f} | {' | '.join(cells)} | {own['l1_score'][-1]:.3f} |")
-        pair = own.get("against_unbalanced")
+        pair = own.get("against_unbalanced") or own.get("against_its_strategy")
         if pair:
             each = [cell(pair.get(key, {}).get("last")) for key in ("accuracy", "rare", "l1_score")]
             above = f"{pair['accuracy']['seeds_above_0']} of {pair['seeds']}"

@@ -16,7 +16,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidal.api import Campaign, SelectedFrame, Selection, read_labels, select, simulate
+    from vidal.api import (
+        Campaign,
+        SelectedFrame,
+        Selection,
+        export,
+        push,
+        read_labels,
+        select,
+        simulate,
+    )
     from vidal.errors import VidalError
 
 __version__ = "0.1.0"
@@ -27,6 +36,8 @@ __all__ = [
     "Selection",
     "VidalError",
     "__version__",
+    "export",
+    "push",
     "read_labels",
     "select",
     "simulate",

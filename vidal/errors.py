@@ -14,6 +14,7 @@
     │   └── WeightsError          a checkpoint that is corrupt or not for this model
     ├── OutputError           a place that cannot be written
     │   └── OutputBusy            another run is writing there
+    ├── ServerError           an annotation server that does not do what it was asked for
     ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
@@ -29,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+from vidal.words import counted
 
 
 class VidalError(Exception):
@@ -196,6 +199,22 @@ class OutputBusy(OutputError):
         self.pid = pid
 
 
+class ServerError(VidalError):
+    """An annotation server that cannot be reached, or refuses.
+
+    Attributes:
+        url: of the server.
+        why: the cause.
+        passing: the same request may well succeed a moment later.
+    """
+
+    def __init__(self, url: str, why: str, *, hint: str = "", passing: bool = False) -> None:
+        super().__init__(f"{url}: {_short(why)}.", hint=hint)
+        self.url = url
+        self.why = why
+        self.passing = passing
+
+
 class WorkerLost(VidalError):
     """A worker process ended (``ending``) before it had finished ``item``."""
 
@@ -217,7 +236,8 @@ class AwaitingAnnotation(CampaignError):
 
     def __init__(self, round_: int, waiting: int) -> None:
         super().__init__(
-            f"round {round_}: {waiting} queried frames are not answered yet.",
+            f"round {round_}: {counted(waiting, 'queried frame is', 'queried frames are')} not"
+            " answered yet.",
             hint="Import their labels with `vidal import`, or take it back with `vidal withdraw`.",
         )
         self.round = round_

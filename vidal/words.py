@@ -14,6 +14,46 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_PEOPLE = {"person": "people", "child": "children", "man": "men", "woman": "women"}
+
+
+def several(number: int, noun: str) -> str:
+    """``two cars``, ``12 buses``: nouns of which nobody gave the plural."""
+    if number == 1:
+        return noun
+    head, _, last = noun.rpartition(" ")
+    if last in _PEOPLE:
+        many = _PEOPLE[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        many = last + "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        many = last[:-1] + "ies"
+    else:
+        many = last + "s"
+    count = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+    return f"{count} {head} {many}" if head else f"{count} {many}"
+
+
+_EDGE = 0.01
+_WIDE = 0.8
+_FIFTHS = ("far left", "on the left", "in the middle", "on the right", "far right")
+
+
+def place_of(box: Sequence[float], size: tuple[int, int]) -> str:
+    """Where a box (4,) xyxy lies in a picture of ``size`` (H, W): ``far left``, ..."""
+    height, width = size
+    x1, _, x2, y2 = box
+    left, right = x1 <= _EDGE * width, x2 >= (1 - _EDGE) * width
+    if x2 - x1 > _WIDE * width or (left and right):
+        return "across the picture"
+    if left or right:
+        return f"at the {'left' if left else 'right'} edge"
+    if y2 >= (1 - _EDGE) * height:
+        return "at the bottom edge"
+    return _FIFTHS[min(4, max(0, int(5 * (x1 + x2) / 2 / width)))]
+
+
 def distinct(paths: Sequence[Path]) -> list[str]:
     """A short name for each path, printable: its last part, and as many folders as tell it apart.
 

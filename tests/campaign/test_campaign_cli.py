@@ -149,9 +149,17 @@ def test_three_rounds_from_init_to_report_with_labels_from_files(capsys, tmp_pat
     before = json.loads((work / "queries/round-002/query.json").read_text())
     assert before["cost"]["real"] is None
     (work / "queries/round-002/report.html").unlink()
-    code, said = vidal(capsys, "report", work, "--quiet")
+    code, said = vidal(capsys, "report", work, "--round", "newest", "--quiet")
     assert code == 0, said
     assert (work / "queries/round-002/report.html").is_file()
+    page = (work / "queries/round-002/report.html").read_text()
+    assert "by the answers to 3 frames" in page
+    assert "On the answered frames the model that chose them had" in page
+    assert "On the frames of this query" in page
+    assert vidal(capsys, "report", work, "--quiet")[0] == 0
+    whole = (work / "report.html").read_text()
+    assert 'href="queries/round-002/report.html"' in whole
+    assert "No learning curve: the campaign has no labelled clips in the split test." in whole
     again = json.loads((work / "queries/round-002/query.json").read_text())
     assert again["cost"]["real"]["frames"] == 3  # answered meanwhile; the rest is as it was
     parts = [{**each, "cost": each["cost"]["expected"], "digest": ""} for each in (before, again)]
@@ -284,7 +292,7 @@ def test_labels_that_are_there_already_are_round_zero(capsys, tmp_path, clips):
     code, said = vidal(capsys, "select", "--campaign", work)
     assert code == 2
     assert "Run `vidal train` first" in said
-    assert vidal(capsys, "report", work)[0] == 2
+    assert vidal(capsys, "report", work, "--round", "newest")[0] == 2
     whole = tmp_path / "whole.json"
     named = [LabelledClip(f"clip{n}", truth, size=SIZE) for n in range(3)]
     coco_video.write(whole, named)
@@ -321,7 +329,10 @@ def test_a_second_process_is_refused(capsys, tmp_path, clips):
         (["init", "{new}", "--videos", "{clips}", "--budget", "none"], "budget 'none'"),
         (["import", "{work}", "--from", "{none}"], "no such file"),
         (["withdraw", "{work}"], "nothing to take back"),
-        (["report", "{work}"], "no query was made yet"),
+        (["report", "{work}", "--round", "newest"], "no query was made yet"),
+        (["report", "{work}", "--round", "last"], "neither a number nor 'newest'"),
+        (["report", "{work}", "--round", "0", "--quick"], "--quick with --round"),
+        (["report", "{work}", "--target", "60"], "target 60: outside 0..1"),
         (["select", "--campaign", "{work}", "--budget", "3"], "--budget cannot be given"),
         (["select"], "--campaign"),
     ],

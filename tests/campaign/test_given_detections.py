@@ -224,10 +224,17 @@ def test_real_clips_are_selected_with_detections_of_another_framework(tmp_path):
     summary = select(*base)
     assert summary["clips"] == 4
     assert summary["selected"] == 12
-    (note,) = summary["notes"]
+    note, order = summary["notes"]
+    assert order.startswith("Rank is not score: clips take turns")
     assert note.startswith("Expected errors are those of the prior that comes with vidal")
     assert "not learned from your labels" in note
     assert len(list((tmp_path / "frames").glob("*.jpg"))) == 12
     query = json.loads((tmp_path / "query.json").read_text())
     assert len({row["clip"] for row in query["frames"]}) == 4
+    times = [(row["clip"], row["seconds"]) for row in query["frames"]]
+    for at, (clip, seconds) in enumerate(times):
+        assert not any(c == clip and abs(s - seconds) < 0.5 for c, s in times[at + 1 :])
+    annotations = json.loads((tmp_path / "preannotations.coco.json").read_text())["annotations"]
+    verdicts = {each["attributes"]["verdict"] for each in annotations}
+    assert verdicts <= {"likely_correct", "unsure", "likely_miss"}
     assert "car" in query["classes"]

@@ -111,6 +111,7 @@ def project(made, tmp_path):
 def test_a_project_that_was_moved_goes_on_in_every_command(capsys, project):
     work = project / "work"
     assert "not where" not in done(capsys, "status", work)
+    assert done(capsys, "report", work, "--round", "newest", "--quiet")
     assert done(capsys, "report", work, "--quiet")
     assert done(capsys, "import", work, "--from", answers(project / "1.json", waiting(work)))
     assert done(capsys, "train", work, "--quiet")
@@ -254,6 +255,12 @@ def test_test_clips_are_labelled_by_import_and_never_trained_on(capsys, project)
     assert done(capsys, "import", work, "--split", "test", "--from", file)
     said = done(capsys, "evaluate", work, "--no-queries")
     assert "1 test clip, 2 labelled frames" in said
+    assert done(capsys, "report", work, "--quiet")
+    told = json.loads((work / "report.json").read_text())
+    assert told["judged_by"] == "1 test clip, 2 labelled frames"
+    assert [each["round"] for each in told["curve"]] == [
+        each["round"] for each in told["rounds"] if each["state"] == "trained"
+    ]
     with open_campaign(work, lock=False) as campaign:
         assert campaign.record.counts() == before
         assert campaign.record.labelled_clips() == [

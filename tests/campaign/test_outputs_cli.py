@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vidal.cli import main
+from vidal.cli import COMMANDS, cli, main
 from vidal.cli.select import HEADINGS
 from vidal.cli.select import command as select_command
 from vidal.report import read_query
@@ -46,6 +46,28 @@ def test_every_option_stands_under_one_heading():
     assert set(named) == {param.name for param in select_command.params}
     text = select_command.get_help(click.Context(select_command))
     assert all(f"{heading}:" in text for heading in HEADINGS)
+
+
+def commands():
+    """(name, command) of all, those of `vidal images` too."""
+    group = click.Context(cli)
+    for name in COMMANDS:
+        found = cli.get_command(group, name)
+        yield name, found
+        for below in getattr(found, "commands", {}):
+            yield f"{name} {below}", found.commands[below]
+
+
+def test_the_help_of_every_command_with_many_options_is_in_groups():
+    for name, found in commands():
+        options = [p.name for p in found.params if isinstance(p, click.Option) and not p.hidden]
+        headings = getattr(found, "headings", {})
+        assert len(options) < 9 or headings, name
+        listed = [each for names in headings.values() for each in names]
+        assert len(listed) == len(set(listed)), name
+        assert not headings or set(options) <= set(listed), name
+        text = found.get_help(click.Context(found))
+        assert text.count("--help  ") == 1, name
 
 
 def test_one_frame_is_one_frame_and_clips_of_one_name_are_told_apart(clips, tmp_path, capsys):
@@ -134,8 +156,8 @@ def test_the_report_can_be_told_elsewhere(clips, tmp_path, capsys):
     assert vidal("select", "--campaign", work, "--quiet") == 0
     query = work / "queries" / "round-000"
     (query / "preannotations.coco.json").write_text("corrected by hand")
-    assert vidal("report", work, "--quiet") == 2
+    assert vidal("report", work, "--round", "newest", "--quiet") == 2
     assert "preannotations.coco.json" in capsys.readouterr().err
     assert (query / "preannotations.coco.json").read_text() == "corrected by hand"
-    assert vidal("report", work, "--quiet", "--out", tmp_path / "again") == 0
+    assert vidal("report", work, "--round", "0", "--quiet", "--out", tmp_path / "again") == 0
     assert (tmp_path / "again" / "report.html").is_file()

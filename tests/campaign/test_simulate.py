@@ -318,6 +318,29 @@ def test_a_campaign_is_evaluated_on_its_test_clips_with_its_queries(done, tmp_pa
     assert found["map50"] == pytest.approx(of(done[1], "temporal-coherence")[-1].ap50, abs=1e-9)
 
 
+def test_the_report_of_a_campaign_draws_the_curve_of_its_models(done, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(done[0] / "runs" / "temporal-coherence-0", folder)
+    main(["report", str(folder), "--quiet", "--target", "0.9"])
+    assert str(folder / "report.html") in capsys.readouterr().out
+    told = json.loads((folder / "report.json").read_text())
+    (point,), last = told["curve"], of(done[1], "temporal-coherence")[-1]
+    assert (point["round"], point["labelled"]) == (1, last.labelled)
+    assert point["ap50"] == pytest.approx(last.ap50, abs=1e-9)
+    # The first model of a simulation lies with the other strategies' beginning.
+    assert "The model of round 0 is not there: it is not in the curve." in told["notes"]
+    assert told["curve"][0]["low"] is None
+    assert "An interval needs 3 test clips with labels; there is one." in told["notes"]
+    assert "needs models of 4 rounds" in told["outlook"]["refused"]
+    assert told["outlook"]["target"] == 0.9
+    assert sum(each["labelled"] for each in told["rounds"]) == told["frames"]["labelled"]
+    main(["report", str(folder), "--quiet", "--quick", "--out", str(tmp_path / "quick")])
+    quick = json.loads((tmp_path / "quick" / "report.json").read_text())
+    assert quick["curve"] == []
+    assert "--quick" in quick["notes"][0]
+    assert quick["rounds"] == [{**each, "report": ""} for each in told["rounds"]]
+
+
 def test_options_of_a_campaign_and_of_clips_do_not_mix(done, capsys):
     assert "--round needs a campaign" in refused(
         capsys, "evaluate", *labelled(done, "test"), "--round", "1"

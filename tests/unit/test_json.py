@@ -13,6 +13,8 @@ NO_MEASURED_NUMBERS = {
     "vidal/cli/datasets.py",
     "vidal/cli/import_labels.py",
     "vidal/cli/init.py",
+    "vidal/cli/pull.py",
+    "vidal/cli/push.py",
     "vidal/cli/scenes.py",
     "vidal/cli/select.py",
     "vidal/cli/select_campaign.py",

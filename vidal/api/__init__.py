@@ -8,16 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vidal.api.campaigns import Campaign
+    from vidal.api.exports import export
     from vidal.api.labels import read_labels
     from vidal.api.selections import SelectedFrame, Selection, select
+    from vidal.api.servers import push
     from vidal.api.simulations import simulate
 
-__all__ = ["Campaign", "SelectedFrame", "Selection", "read_labels", "select", "simulate"]
+__all__ = [
+    "Campaign",
+    "SelectedFrame",
+    "Selection",
+    "export",
+    "push",
+    "read_labels",
+    "select",
+    "simulate",
+]
 
 _PLACES = {
     "Campaign": "campaigns",
     "SelectedFrame": "selections",
     "Selection": "selections",
+    "export": "exports",
+    "push": "servers",
     "read_labels": "labels",
     "select": "selections",
     "simulate": "simulations",

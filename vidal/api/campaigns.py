@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from vidal.api.given import path_of
+from vidal.api.exchange import Exchange
+from vidal.api.given import path_of, truth, whole
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
-from vidal.assemble.campaign import begin_campaign, engines_of, plan_round, train_campaign
+from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
+from vidal.assemble.campaign_report import report_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
-from vidal.assemble.imports import give_labels
-from vidal.campaign.answers import Imported
+from vidal.assemble.own import NewDetections, plan_next
+from vidal.assemble.selection import device_of
+from vidal.assemble.told import tell_round
+from vidal.campaign.due import trains_round
 from vidal.campaign.folder import open_campaign
+from vidal.campaign.heartbeat import beating
 from vidal.campaign.loop import Trained, select_round
 from vidal.campaign.record import Round, Split
 from vidal.campaign.relink import Move, Relinked, relink
 from vidal.campaign.status import describe
+from vidal.errors import UsageError
 from vidal.evidence.again import again
+from vidal.evidence.given import Frames
+from vidal.formats.detections import Transform
 from vidal.report import write_outputs
 
 
-class Campaign:
+class Campaign(Exchange):
     """A campaign in a folder: it holds no state of its own, so several processes may have one.
 
     Every method locks the folder for its own time; another process that works on it meanwhile is
@@ -46,9 +56,6 @@ class Campaign:
     Attributes:
         folder: where it lies.
     """
-
-    def __init__(self, folder: PathLike) -> None:
-        self.folder = path_of("folder", folder)
 
     def __repr__(self) -> str:
         return f"<Campaign in {self.folder}>"
@@ -85,8 +92,10 @@ class Campaign:
                 ``{"selection.gap": 1, "training.epochs": 6}``.
             options: those of ``vidal init`` by name: ``videos``, ``labels``, ``format``,
                 ``test_videos``, ``test_labels``, ``test``, ``validation``, ``classes``,
-                ``detector``, ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``,
-                ``budget``, ``initial``, ``cost``, ``rounds``, ``seed``; they change what ``config``
+                ``detections`` (with ``detections_images``, ``detections_frames`` and
+                ``score_transform``: a campaign about your own detector), ``detector``,
+                ``weights``, ``backbone``, ``device``, ``strategy``, ``tracker``, ``budget``,
+                ``initial``, ``cost``, ``rounds``, ``seed``; they change what ``config``
                 says.
 
         Raises:
@@ -100,57 +109,65 @@ class Campaign:
         begin_campaign(where, wanted, initial_labels=initial)
         return cls(where)
 
-    def select(self, *, report: bool = True, progress: bool = True) -> Selection:
+    def select(
+        self,
+        *,
+        detections: PathLike | None = None,
+        detections_images: PathLike | None = None,
+        detections_frames: Frames | None = None,
+        score_transform: Transform | None = None,
+        same_detector: bool = False,
+        workers: int = 0,
+        report: bool = True,
+        progress: bool = True,
+    ) -> Selection:
         """Choose the next round's frames, and write the query's files into ``folder/queries``.
+
+        Args:
+            detections: of a detector of your own, where the campaign is about one: what the model
+                found that you have trained on the answers so far.
+            detections_images, detections_frames, score_transform: how they are read. Default: as
+                those of before.
+            same_detector: your detector was not trained; its detections of before go on.
+            workers: processes, for this time; 0 = as configured.
+            report: write the report.
+            progress: show how far it is.
 
         Raises:
             AwaitingAnnotation: the last query is not answered.
             CampaignError: the last round is not trained, or no frame can be chosen.
+            UsageError: detections for a campaign whose detector is vidal's, or the same again.
+            InputError: detections that cannot be read, or of other clips.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
-            job = plan_round(campaign)
+        new = NewDetections(
+            path=None if detections is None else path_of("detections", detections),
+            images=None
+            if detections_images is None
+            else path_of("detections_images", detections_images),
+            frames=detections_frames,
+            transform=score_transform,
+            same=truth("same_detector", same_detector),
+        )
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            coming = plan_next(campaign, new, workers=whole("workers", workers))
+            job = coming.job
+            beat = stack.enter_context(beating(self.folder, "select", coming.number))
+            beat.on(device_of(job))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             write = partial(write_outputs, report=report, progress=console.writing)
             clips = campaign.clips(job.engines)
             result = again(
                 lambda: select_round(
-                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
+                    campaign,
+                    job.plan,
+                    clips,
+                    engines=job.engines,
+                    watcher=console,
+                    write=write,
+                    trains=coming.trains,
                 )
             )
         return Selection(result)
-
-    def import_(
-        self,
-        source: PathLike,
-        *,
-        format: str = "auto",  # noqa: A002 (the option's name)
-        skipped: Iterable[str] = (),
-        split: Split = "train",
-        **options: bool,
-    ) -> Imported:
-        """Give the frames that wait their labels; what an annotation tool has exported.
-
-        Args:
-            source: a file or folder.
-            format: as of ``vidal import --format``.
-            skipped: frames that cannot be labelled: names of pictures, or ``clip@000123``.
-            split: ``"test"``, ``"validation"``: labels of clips set aside, for ``evaluate``.
-            options: the switches of ``vidal import``: ``empty_ok``, ``unchanged_ok``,
-                ``unknown_ok``, ``skip_rest``, ``strict``.
-
-        Raises:
-            InputError, FormatError: it cannot be read; says where.
-            LabelsMismatch: labels of other clips, sizes or (``strict``) classes.
-            CampaignError: no query waits.
-        """
-        with open_campaign(self.folder) as campaign:
-            return give_labels(
-                campaign,
-                path_of("source", source),
-                format_=format,
-                skipped=skipped,
-                split=split,
-                **options,
-            )
 
     def train(
         self,
@@ -170,13 +187,15 @@ class Campaign:
             AwaitingAnnotation: a query waits for its answer.
             UsageError: the training diverges.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "train", trains_round(campaign)))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return train_campaign(
                 campaign,
                 epochs=epochs,
                 backbone=None if backbone is None else path_of("backbone", backbone),
                 pseudo_labels=pseudo_labels,
-                progress=Lines() if progress else None,
+                progress=Lines(quiet=not progress, beat=beat),
                 watcher=console,
             )
 
@@ -186,6 +205,7 @@ class Campaign:
         split: Split = "test",
         round: int | None = None,  # noqa: A002 (the word of the vocabulary)
         queries: bool = True,
+        detections: PathLike | None = None,
         progress: bool = True,
     ) -> Evaluation:
         """Average precision of a model on the clips set aside, and what the queries were worth.
@@ -194,16 +214,61 @@ class Campaign:
             split: which clips.
             round: whose model; None = the newest.
             queries: also judge what was picked.
+            detections: of a campaign about your own detector: judge these, which no round was
+                selected by.
             progress: show how far it is.
 
         Raises:
             CampaignError: no such model.
             UsageError: no labelled clips in the split.
         """
-        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+        new = NewDetections(None if detections is None else path_of("detections", detections))
+        with open_campaign(self.folder) as campaign, ExitStack() as stack:
+            beat = stack.enter_context(beating(self.folder, "evaluate", round))
+            console = stack.enter_context(Console(quiet=not progress, beat=beat))
             return evaluate_campaign(
-                campaign, split=split, number=round, queries=queries, watcher=console
+                campaign, split=split, number=round, queries=queries, new=new, watcher=console
             )
+
+    def report(
+        self,
+        *,
+        round: int | None = None,  # noqa: A002 (the word of the vocabulary)
+        out: PathLike | None = None,
+        target: float | None = None,
+        quick: bool = False,
+        progress: bool = True,
+    ) -> Path:
+        """Write the report of all rounds on one page, or of one round with its pictures.
+
+        Args:
+            round: only this one; its query files are written again, too.
+            out: where it goes. Default: the campaign's folder; of a round, its own folder there.
+            target: AP50 that the learning curve is carried on to; default: the next 0.05.
+            quick: run no model; the page has no learning curve then.
+            progress: show how far it is.
+
+        Returns:
+            The page.
+
+        Raises:
+            CampaignError: no such query.
+            UsageError: a target outside 0..1, or ``target`` or ``quick`` of one round.
+            OutputError: it cannot be written, or would replace a file that vidal did not write.
+        """
+        place = None if out is None else path_of("out", out)
+        with open_campaign(self.folder) as campaign, Console(quiet=not progress) as console:
+            if round is None:
+                _, files = report_campaign(
+                    campaign, out=place, target=target, quick=quick, watcher=console
+                )
+                return files["report.html"]
+            if target is not None or quick:
+                raise UsageError("target and quick are about all rounds, not about one.")
+            told = tell_round(campaign, round, watcher=console)
+            folder = campaign.query(round) if place is None else place
+            written = again(lambda: write_outputs(told.result(), folder, progress=console.writing))
+            return written["report.html"]
 
     def withdraw(self) -> Round:
         """Take back the query that waits for its answer.

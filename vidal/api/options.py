@@ -15,7 +15,11 @@ class SelectOptions(TypedDict, total=False):
     Attributes:
         errors: which estimated errors count: ``"fp"``, ``"fn"`` or ``"fp+fn"``.
         options: of the strategy, by name; ``vidal strategies`` lists them.
-        gap: frames excluded on either side of a chosen or labelled one. Default 3.
+        gap: between chosen or labelled frames of a clip: how many are excluded on either side (12),
+            or how far apart they are at least (``"0.4s"``). Default ``"0.5s"``.
+        turns: how clips take turns: ``"clips"`` (the best frame of every clip before the second
+            best of any), ``"none"`` (by score alone) or ``"weighted"`` (long clips have more
+            turns). Default: what suits the strategy.
         labels: labels of frames that are labelled already: never chosen, and learned from.
         seed: root of all randomness. Default 0.
         detector: as of ``vidal select --detector``. Default ``"auto"``.
@@ -51,7 +55,8 @@ class SelectOptions(TypedDict, total=False):
 
     errors: str | None
     options: Mapping[str, Any]
-    gap: int
+    gap: int | str
+    turns: Literal["clips", "none", "weighted"] | None
     labels: PathLike | None
     seed: int
     detector: str

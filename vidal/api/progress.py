@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+_EVERY = 5.0
+"""Seconds between two lines of a count."""
+
+
 def clock(seconds: float) -> str:
     """``75`` -> ``1:15``, ``3700`` -> ``1:01:40``."""
     whole = round(seconds)
@@ -107,6 +111,56 @@ class ClipProgress:
         self._bars = stage_bars()
         self._overall = self._bars.add_task(self._title, total=sum(self._frames))
         self._bars.start()
+
+
+class Count:
+    """How many of a number of things are done: a bar on a terminal, else a line now and then.
+
+    A context manager; calling it with (done, total) tells it.
+
+    Args:
+        title: what is being done.
+        unit: what is counted (one of it).
+        quiet: print nothing.
+    """
+
+    def __init__(self, title: str, unit: str, *, quiet: bool = False) -> None:
+        self._title, self._unit, self._quiet = title, unit, quiet
+        self._bars: Progress | None = None
+        self._bar: TaskID | None = None
+        self._first: tuple[float, int] | None = None
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """``done`` of ``total`` are done; the first call says how many were done before."""
+        now = time.monotonic()
+        if self._quiet or self._first is None:
+            self._first = self._first or (now, done)
+            return
+        if shows_bars():
+            self._show(done, total)
+        elif done >= total or now - self._said >= _EVERY:
+            self._said = now
+            began, before = self._first
+            left = (now - began) / max(done - before, 1) * (total - done)
+            eta = f", ETA {clock(left)}" if done < total else ""
+            count = counted(total, self._unit)
+            click.echo(f"{self._title}: {done:,} of {count}{eta}", err=True)
+
+    def _show(self, done: int, total: int) -> None:
+        if self._bars is None:
+            self._bars = stage_bars()
+            self._bar = self._bars.add_task(self._title, total=total)
+            self._bars.start()
+        if self._bar is not None:
+            self._bars.update(self._bar, completed=done, total=total)
 
 
 def shows_bars() -> bool:

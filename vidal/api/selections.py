@@ -38,22 +38,27 @@ def _balance(name: str, value: Any) -> Any:
     return value if value == "auto" else kinds.real(name, value)
 
 
+def _gap(name: str, value: Any) -> Any:
+    return value if isinstance(value, str) else kinds.whole(name, value)
+
+
 def _cost(name: str, value: Any) -> Any:
     return value if isinstance(value, str) else kinds.mapping(name, value)
 
 
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("gap", "seed", "batch", "workers"), kinds.whole),
+    "gap": _gap,
+    **dict.fromkeys(("seed", "batch", "workers"), kinds.whole),
     **dict.fromkeys(("threshold", "random_share"), kinds.real),
     "balance": _balance,
     "cost": _cost,
     "known_only": kinds.truth,
-    **dict.fromkeys((*_TEXTS, "errors", "size"), kinds.text),
+    **dict.fromkeys((*_TEXTS, "errors", "size", "turns"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),
 }
 """Options by the kind of their values."""
-_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "balance", "cost"))
+_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "turns", "balance", "cost"))
 
 
 @dataclass(frozen=True, slots=True)

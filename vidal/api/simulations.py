@@ -14,6 +14,7 @@ from vidal.api.watch import Bars
 from vidal.assemble import simulation
 from vidal.assemble.simulation import SimulationPlan, plan_simulation
 from vidal.campaign.config import CampaignConfig, load_config, parse_config
+from vidal.campaign.heartbeat import beating
 from vidal.report.simulation import write_simulation_report
 from vidal.simulation.results import FORMAT, SimulationResult, write_results
 from vidal.store import atomic, lock
@@ -69,7 +70,11 @@ def simulate(
         workers=workers,
         all_data=all_data,
     )
-    with claimed(plan), Bars(quiet=not progress) as bars:
+    with (
+        claimed(plan),
+        beating(plan.out, "simulate") as beat,
+        Bars(quiet=not progress, beat=beat) as bars,
+    ):
         result = simulation.simulate(plan, bars)
         write(result, plan.out)
     return result

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from vidal.api.progress import ClipProgress, clock, shows_bars, stage_bars
+from vidal.campaign.heartbeat import NOBODY, Heartbeat, Item
 from vidal.words import counted, distinct
 
 if TYPE_CHECKING:
@@ -25,10 +26,17 @@ _EVERY = 5.0
 
 
 class Console:
-    """The watcher of a selection. A context manager."""
+    """The watcher of a selection. A context manager.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    What it is told it also tells the heartbeat, whether or not it shows anything.
+    """
+
+    def __init__(self, *, quiet: bool = False, beat: Heartbeat = NOBODY) -> None:
         self._quiet = quiet
+        self._beat = beat
+        self._frames: list[int] = []
+        self._left = 0
+        self._written = ""
         self._stack = ExitStack()
         self._progress: ClipProgress | None = None
         self._bars: Progress | None = None
@@ -47,6 +55,9 @@ class Console:
 
     def begin(self, clips: Sequence[Clip], known: int) -> None:
         """Open the bars."""
+        self._frames, self._left = [clip.frames for clip in clips], len(clips)
+        count = len(clips)
+        self._beat.stage("scanning", sum(self._frames), unit="frame", items=count, item="clip")
         if known and not self._quiet:
             kept = f"evidence of {counted(known, 'clip')} is kept from an earlier run"
             click.echo(kept, err=True)
@@ -61,11 +72,16 @@ class Console:
 
     def advance(self, item: int, done: int, total: int) -> None:
         """Move a clip's bar."""
+        self._beat.advance(item, done)
         if self._progress is not None:
             self._progress.advance(item, done, total)
 
     def writing(self, stage: str, done: int, total: int) -> None:
         """The outputs are being written: a bar for each stage, on a terminal."""
+        if stage != self._written:
+            self._written = stage
+            self._beat.stage(f"writing {stage}", total)
+        self._beat.at(done, total)
         if self._quiet or not shows_bars():
             return
         if self._bars is None:
@@ -76,6 +92,10 @@ class Console:
 
     def finish(self, item: int, remark: str) -> None:
         """A clip is done."""
+        self._left -= 1
+        self._beat.finish(item, self._frames[item])
+        if not self._left:
+            self._beat.stage("choosing")
         if self._progress is not None:
             self._progress.finish(item, remark)
 
@@ -83,8 +103,10 @@ class Console:
 class Bars:
     """Tells of the stages of a simulation. A context manager."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, beat: Heartbeat = NOBODY) -> None:
         self._quiet = quiet
+        self._beat = beat
+        self._units: Sequence[int] = ()
         self._stack = ExitStack()
         self._progress: ClipProgress | None = None
 
@@ -96,12 +118,21 @@ class Bars:
 
     def begin(self, title: str, names: Sequence[str], units: Sequence[int]) -> Listener:
         """Open the bars of a stage."""
+        self._units = units
+        kind: Item = "run" if title != "pool" else "clip"
+        self._beat.stage(title, sum(units), items=len(units), item=kind)
         progress = ClipProgress(title, names, units, quiet=self._quiet, unit="")
         self._progress = self._stack.enter_context(progress)
-        return progress.advance
+
+        def advance(item: int, done: int, total: int) -> None:
+            self._beat.advance(item, done)
+            progress.advance(item, done, total)
+
+        return advance
 
     def finish(self, item: int) -> None:
         """An item is done."""
+        self._beat.finish(item, self._units[item])
         if self._progress is not None:
             self._progress.finish(item)
 
@@ -117,8 +148,13 @@ class Lines:
     ``std`` is shown beside ``healthy`` where a training tells them, see ``vidal.pretrain``.
     """
 
-    def __init__(self, title: str = "training") -> None:
+    def __init__(
+        self, title: str = "training", *, quiet: bool = False, beat: Heartbeat = NOBODY
+    ) -> None:
         self._title = title
+        self._quiet = quiet
+        self._beat = beat
+        self._told = False
         self._began = time.monotonic()
         self._first: float | None = None
         self._said = 0.0
@@ -129,6 +165,12 @@ class Lines:
         self._began = time.monotonic()
 
     def __call__(self, at: Mapping[str, float]) -> None:
+        if not self._told:
+            self._beat.stage(self._title, unit="step")
+            self._told = True
+        self._beat.at(int(at["step"]), int(at["steps"]))
+        if self._quiet:
+            return
         now, last = time.monotonic(), at["step"] >= at["steps"]
         if self._first is None:
             self._first = at["step"] - 1

@@ -14,7 +14,7 @@ from typing import Any
 from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
 from vidal.engine import LocalEngine, ProcessEngine
-from vidal.errors import PluginError, UnknownName
+from vidal.errors import PluginError, UnknownName, UsageError
 from vidal.openset.bual import Bual
 from vidal.openset.ccal import Ccal
 from vidal.openset.dias import Dias
@@ -45,7 +45,7 @@ from vidal.query.oracle import OracleErrors, OracleFalseNegatives, OracleFalsePo
 from vidal.query.portable import Portable
 from vidal.query.ppal import Ppal
 from vidal.query.region_scores import region_score
-from vidal.query.select import lift
+from vidal.query.select import Turns, lift
 from vidal.query.temporal_coherence import TemporalCoherence
 from vidal.store import FileStore, MemoryStore
 from vidal.track import (
@@ -56,6 +56,7 @@ from vidal.track import (
     StillPropagator,
     TemplatePropagator,
 )
+from vidal.types import AnyGap, Gap
 
 __all__ = [
     "DETECTORS",
@@ -172,28 +173,43 @@ def find_strategy(name: str) -> type | Preset[Any]:
 
 
 def build_strategy(
-    name: str, *, gap: int, options: Mapping[str, Any], known: bool = False
+    name: str,
+    *,
+    gap: AnyGap,
+    options: Mapping[str, Any],
+    known: bool = False,
+    turns: Turns | None = None,
 ) -> Selector:
     """A strategy by name, ready to select under a budget.
 
     Args:
         name: of ``strategy_names()``.
-        gap: frames excluded on either side of a chosen or labelled one; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
         options: option name -> text or value; see ``vidal.query.options.options_of``.
         known: keep it to the known classes, see ``vidal.openset.known_only``.
+        turns: how clips take turns; None = as the strategy does.
 
     Raises:
         UnknownName: the strategy or an option does not exist.
         PluginError: another package's that cannot be used.
-        UsageError: a value of an option cannot be meant, or ``gap`` is negative.
+        UsageError: a value of an option cannot be meant, ``gap`` is negative, or the strategy has
+            an order of its own and takes no turns.
     """
+    if turns is not None and "spread" in options:
+        raise UsageError(
+            f"turns {turns} and option spread={options['spread']}: both say how picks are spread.",
+            hint="Give one of them.",
+        )
     strategy = build(find_strategy(name), options)
-    selector = known_only(strategy, gap) if known else lift(strategy, gap)
+    whole = Gap.of(gap)
+    # Selectors of other packages, written before a gap had a unit, count with whole frames.
+    kept: AnyGap = int(whole.amount) if whole.unit == "frames" else whole
+    selector = (known_only if known else lift)(strategy, kept, turns)
     found = plugin("strategy", name, tuple(STRATEGIES))
     return selector if found is None else Foreign(selector, name, found.package)
 
 
-def build_oracle(name: str, *, gap: int) -> Selector:
+def build_oracle(name: str, *, gap: AnyGap) -> Selector:
     """An oracle of a simulation by name, with the same neighbour exclusion as a strategy.
 
     Raises:
@@ -202,4 +218,4 @@ def build_oracle(name: str, *, gap: int) -> Selector:
     """
     if name not in ORACLES:
         raise UnknownName("oracle", name, tuple(ORACLES))
-    return lift(ORACLES[name](), gap)
+    return lift(ORACLES[name](), Gap.of(gap))

@@ -12,6 +12,7 @@ from vidal.protocols import Selector
 from vidal.query.balance_pool import class_shares
 from vidal.query.balanced import Balanced, check_lambda
 from vidal.query.options import LARGEST
+from vidal.types import AnyGap
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Weighing:
     lam: float | None
     weights: Mapping[str, float]
 
-    def around(self, selector: Selector, gap: int) -> Selector:
+    def around(self, selector: Selector, gap: AnyGap) -> Selector:
         """The strategy under class balance."""
         return Balanced(selector, self.lam, dict(self.weights), gap=gap)
 

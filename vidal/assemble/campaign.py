@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from vidal.assemble import build_strategy
 from vidal.assemble.balance import parse_balance
+from vidal.assemble.checks import check_backbone, check_config, check_weights
+from vidal.assemble.own_begin import stock_begun
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.fitting import snapshots_of
@@ -20,6 +21,7 @@ from vidal.campaign.folder import (
     recorded,
 )
 from vidal.campaign.loop import Trained, train_round
+from vidal.campaign.own import EVENT, detections_of, is_own, newest
 from vidal.campaign.record import GIVEN
 from vidal.campaign.source import Source, entries_of, open_source
 from vidal.campaign.teaching import Teaching
@@ -27,11 +29,12 @@ from vidal.campaign.training import VOTED, detector_spec
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import CampaignError, UsageError
 from vidal.evidence.gather import EvidencePlan
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.label_files import Names, picture_of
 from vidal.evidence.places import Engines
 from vidal.evidence.watch import Watcher
+from vidal.formats.detections import read
 from vidal.protocols import Selector
-from vidal.query.budget import Budget
 from vidal.report import read_query
 from vidal.selection.plan import SelectionPlan
 from vidal.types import UNKNOWN, Annotations, FrameRef
@@ -46,12 +49,14 @@ class Begun:
         classes: its classes.
         new: False where this very campaign was there already.
         given: frames that are labelled from the start.
+        notes: on given detections, one sentence each.
     """
 
     source: Source
     classes: tuple[str, ...]
     new: bool
     given: int
+    notes: tuple[str, ...] = ()
 
 
 def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool) -> Begun:
@@ -74,11 +79,13 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
     with locked(folder):
         if recorded(folder):
             return _begun_before(folder, config)
+        check_weights(config)
         source = open_source(
             config, engines=engines, store=folder / "evidence", scenes=folder / "scenes"
         )
         classes = source.classes or _detector_classes(config)
         _check_classes(config, source)
+        stocked = stock_begun(folder, config, source, classes)
         parse_balance(config.selection.balance, config.selection.class_weights, classes)
         given = _given(source) if initial_labels else {}
         new = create_campaign(
@@ -87,8 +94,10 @@ def begin_campaign(folder: Path, config: CampaignConfig, *, initial_labels: bool
             classes,
             list(entries_of(source.clips.values(), folder)),
             given=given,
+            told=None if stocked is None else {EVENT: {EVENT: stocked.told}},
         )
-    return Begun(source, classes, new, sum(int(t.labelled.sum()) for t in given.values()))
+    labelled = sum(int(t.labelled.sum()) for t in given.values())
+    return Begun(source, classes, new, labelled, () if stocked is None else stocked.notes)
 
 
 def _begun_before(folder: Path, config: CampaignConfig) -> Begun:
@@ -143,6 +152,10 @@ def _given(source: Source) -> dict[str, Annotations]:
 
 def _detector_classes(config: CampaignConfig) -> tuple[str, ...]:
     """Those that the detector knows, where nothing else names classes."""
+    data = config.data
+    if data.detections is not None:
+        found = read(data.detections, images=data.detections_images, transform=data.score_transform)
+        return found.classes
     if config.detector.start == "fresh":
         raise CampaignError(
             "nothing names the classes.", hint="Name them with --classes, or data.classes."
@@ -152,10 +165,12 @@ def _detector_classes(config: CampaignConfig) -> tuple[str, ...]:
 
 def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig:
     """With classes, and with what suits the detector written out where it is named."""
+    data = config.data.model_copy(update={"classes": classes})
+    if data.detections is not None:  # vidal trains nothing, and torch is not asked for
+        return config.model_copy(update={"data": data})
     from vidal.detect.architectures import ARCHITECTURES
     from vidal.detect.load import SHIPPED
 
-    data = config.data.model_copy(update={"classes": classes})
     given = dict(config.training.given)
     name = config.detector.name
     suits = ARCHITECTURES.get("scenes-tiny" if name in SHIPPED else name)
@@ -185,16 +200,23 @@ def picture_names(campaign: Campaign) -> Names:
 
 
 def plan_round(
-    campaign: Campaign, *, number: int | None = None, selector: Selector | None = None
+    campaign: Campaign,
+    *,
+    number: int | None = None,
+    selector: Selector | None = None,
+    given: GivenDetections | None = None,
 ) -> SelectionJob:
     """How a round is selected: its strategy, budget, detector and evidence.
 
     Until a model is trained it is the initial strategy with the initial budget and the detector of
-    the configuration; then the strategy, with the model of the newest trained round.
+    the configuration; then the strategy, with the model of the newest trained round. With a
+    detector of one's own it is the initial strategy for the first query alone, and the detections
+    of the round.
 
     Args:
         campaign: open.
         number: of the round; None = the next one.
+        given: detections of one's own for the next round; None = those that were given last.
         selector: instead of the configured strategy (not of the initial one), with its neighbour
             exclusion: the oracles of a simulation.
 
@@ -205,15 +227,18 @@ def plan_round(
     """
     config, chosen = campaign.config, campaign.config.selection
     model = campaign.newest_model(before=number)
-    initial = model is None
     query = campaign.record.asked_before(number)
+    own = _own(campaign, number, given)
+    initial = model is None if own is None else not query
+    strategy = chosen.initial_strategy if initial else chosen.strategy
     job = plan_selection(
         videos=campaign.folder,
         out=campaign.folder,
         budget=chosen.initial if initial else chosen.budget_of(query),
-        strategy=chosen.initial_strategy if initial else chosen.strategy,
+        strategy=strategy,
         options={} if initial else chosen.options,
         gap=chosen.gap,
+        turns=None if initial else chosen.turns,
         seed=config.seed,
         threshold=chosen.threshold,
         device=config.detector.device,
@@ -232,18 +257,28 @@ def plan_round(
         cache=campaign.evidence,
         workers=config.workers,
         image_rate=config.data.image_rate,
+        detections=own,
     )
     plan = job.plan
     if selector is not None and not initial:
         plan = replace(plan, query=replace(plan.query, selector=selector))
-    if plan.query.needs:
+    if plan.query.needs and own is None:
         spec = detector_spec(config, model=model)
         spec.check()
         states = _snapshots(config, plan, model)
         plan = replace(plan, evidence=replace(plan.evidence, detector=spec, snapshots=states))
         plan = replace(plan, settings={**plan.settings, **_detector_settings(plan)})
-    engines = replace(job.engines, detects=bool(plan.query.needs))
+    engines = replace(job.engines, detects=bool(plan.query.needs) and own is None)
     return SelectionJob(plan, engines)
+
+
+def _own(
+    campaign: Campaign, number: int | None, given: GivenDetections | None
+) -> GivenDetections | None:
+    """Detections of one's own that a round is selected by; None = a detector makes them."""
+    if given is not None or not is_own(campaign):
+        return given
+    return newest(campaign) if number is None else detections_of(campaign, number)
 
 
 def plan_teacher(campaign: Campaign, number: int) -> EvidencePlan:
@@ -279,6 +314,13 @@ def train_campaign(
         UsageError, WeightsError, AwaitingAnnotation: as ``train_round``; or a backbone where the
             training goes on from an earlier model.
     """
+    if is_own(campaign):
+        raise CampaignError(
+            f"{campaign.folder}: this campaign is about a detector of your own: training it is your"
+            " own step.",
+            hint=f"`vidal export {campaign.folder} --to yolo --labelled` writes the labels; then"
+            f" `vidal select --campaign {campaign.folder} --detections NEW`.",
+        )
     changes: dict[str, dict[str, object]] = {"training": {}, "detector": {}}
     if epochs is not None:
         changes["training"] |= {"epochs": epochs, "initial_epochs": None}
@@ -293,7 +335,7 @@ def train_campaign(
         changes["detector"] |= {"backbone": str(backbone.absolute())}
     config = campaign.config.changed(**changes)
     if backbone is not None:
-        _check_backbone(config)
+        check_backbone(config)
     campaign = replace(campaign, config=config)
     engines = engines_of(config)
     teaches = config.training.pseudo_labels is not None
@@ -312,62 +354,6 @@ def _snapshots(
         return ()
     files = sorted(snapshots_of(model).glob("*.safetensors"))
     return tuple(detector_spec(config, model=file) for file in files)
-
-
-def check_config(config: CampaignConfig) -> None:
-    """Refuse names and options that do not exist, before a campaign is begun.
-
-    Raises:
-        UsageError: (UnknownName, ...) as ``plan_selection``.
-    """
-    chosen = config.selection
-    strategy = build_strategy(
-        chosen.strategy, gap=chosen.gap, options=chosen.options, known=chosen.known_only
-    )
-    initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
-    plan_selection(
-        videos=Path(),
-        out=Path(),
-        budget=chosen.budget_of(1),
-        strategy=chosen.strategy,
-        options=chosen.options,
-        gap=chosen.gap,
-        threshold=chosen.threshold,
-        device=config.detector.device,
-        coherence=chosen.coherence,
-        flow=chosen.flow,
-        tracker=chosen.tracker,
-        tracker_options=chosen.tracker_options,
-        expected=chosen.expected,
-    )
-    weighing = parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
-    if weighing is not None:
-        weighing.around(strategy, chosen.gap)
-    if initial.needs or not Budget.parse(chosen.initial).counts_frames:
-        detector_spec(config)
-    _check_backbone(config)
-
-
-def _check_backbone(config: CampaignConfig) -> None:
-    """Refuse a backbone that does not fit the network that is named; ``auto`` is asked later."""
-    from vidal.detect.architectures import ARCHITECTURES
-    from vidal.detect.body import read_body
-    from vidal.detect.checkpoints import load_checkpoint
-    from vidal.detect.load import SHIPPED
-
-    path, name = config.detector.backbone, config.detector.name
-    if path is None:
-        return
-    name = "scenes-tiny" if name in SHIPPED else name
-    if name in ARCHITECTURES:
-        read_body(path, name)
-    elif name == "auto":
-        load_checkpoint(path)
-    else:
-        raise UsageError(
-            f"a backbone cannot be put into detector {name!r}.",
-            hint=f"It can be put into {', '.join(ARCHITECTURES)}.",
-        )
 
 
 def engines_of(config: CampaignConfig) -> Engines:

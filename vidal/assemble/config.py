@@ -21,6 +21,10 @@ KEYS: Mapping[str, str] = {
     "test": "data.split.test",
     "validation": "data.split.validation",
     "classes": "data.classes",
+    "detections": "data.detections",
+    "detections_images": "data.detections_images",
+    "detections_frames": "data.detections_frames",
+    "score_transform": "data.score_transform",
     "detector": "detector.name",
     "weights": "detector.weights",
     "backbone": "detector.backbone",
@@ -36,7 +40,10 @@ KEYS: Mapping[str, str] = {
 }
 """Option -> key of the configuration."""
 
-_PATHS = ("videos", "labels", "test_videos", "test_labels", "weights", "backbone")
+_PATHS = (
+    *("videos", "labels", "test_videos", "test_labels", "weights", "backbone"),
+    *("detections", "detections_images"),
+)
 
 
 def campaign_config(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vidal.assemble.campaign import engines_of, plan_round
+from vidal.assemble.own import NO_DETECTIONS, NewDetections, refuse_new
+from vidal.assemble.own_evaluation import ModelScore, judge_own, judge_with, own_model
 from vidal.assemble.selection import batch_of
 from vidal.assemble.told import plan_told
 from vidal.assemble.truth import set_aside
@@ -17,6 +19,7 @@ from vidal.campaign.costs import RoundCost, costs_dict, round_costs
 from vidal.campaign.folder import Campaign
 from vidal.campaign.judged import judge_rounds
 from vidal.campaign.loop import retell_round
+from vidal.campaign.own import is_own, short
 from vidal.campaign.record import GIVEN, Split
 from vidal.campaign.source import open_source
 from vidal.campaign.training import detector_spec
@@ -44,6 +47,7 @@ class Evaluation:
         queries: (round, strategy, worth of the picks) of a campaign's answered rounds.
         forecasts: expected against found errors of rounds, where errors are expected at all.
         cost: rates of annotation, and ``costs`` of a campaign's rounds at these.
+        curve: of a detector of one's own, how good it was after each training, oldest first.
         notes: remarks for the reader, one sentence each.
     """
 
@@ -55,6 +59,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     cost: Cost = Cost()
     costs: tuple[RoundCost, ...] = ()
+    curve: tuple[ModelScore, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -68,6 +73,7 @@ class Evaluation:
             ],
             "forecasts": [each.as_dict() for each in self.forecasts],
             "cost": costs_dict(self.cost, self.costs) if self.costs else None,
+            "curve": [each.as_dict() for each in self.curve],
             "notes": list(self.notes),
         }
 
@@ -79,6 +85,7 @@ def evaluate_campaign(
     number: int | None = None,
     coco: bool = True,
     queries: bool = True,
+    new: NewDetections = NO_DETECTIONS,
     watcher: Watcher,
 ) -> Evaluation:
     """Judge a campaign's model by its test (or validation) clips, and its queries by their answers.
@@ -89,45 +96,46 @@ def evaluate_campaign(
         number: of the round whose model is judged; None = the newest.
         coco: also COCO's numbers.
         queries: also judge what was picked; computes evidence that is not kept any more.
+        new: of a detector of one's own, detections to be judged that no round was selected by.
         watcher: told how far it is.
 
     Raises:
         CampaignError: no such model.
         UsageError: no labelled clips in the split, or clips that the model was trained on.
     """
-    config = campaign.config
-    engines = engines_of(config)
-    model = _model(campaign, number)
+    engines = engines_of(campaign.config)
+    if is_own(campaign):
+        chosen = own_model(campaign, number, new)
+        name = short(chosen)
+    else:
+        refuse_new(campaign, new)
+        model = _model(campaign, number)
+        name = model.name
     clips, truth, told = set_aside(campaign, split, engines)
     _refuse_unlabelled(truth, told)
-    settings = config.evaluation
-    spec = detector_spec(config, model=model)
-    notes = (*told, *_checked(spec, clips))
-    quality = judge_model(
-        EvidencePlan(campaign.evidence, spec, _batch(config, spec), None, None),
-        clips,
-        truth,
-        engines=engines,
-        watcher=watcher,
-        score_floor=settings.score_floor,
-        iou=settings.iou,
-        unknown=settings.unknown,
-        coco=coco,
-    )
+    curve: tuple[ModelScore, ...] = ()
+    if is_own(campaign):
+        judged_own = judge_own(campaign, chosen, clips, truth, engines, watcher, coco=coco)
+        quality, curve, notes = judged_own.quality, judged_own.curve, (*told, *judged_own.notes)
+    else:
+        spec = detector_spec(campaign.config, model=model)
+        notes = (*told, *_checked(spec, clips))
+        quality = judge_with(campaign, spec, clips, truth, engines, watcher, coco=coco)
     lost = campaign.found(engines).skipped if queries else ()
     if lost:
         notes = (*notes, f"Queries are not judged: {lost[0].path}: {lost[0].reason}.")
     judged = queries and not lost
     return Evaluation(
-        model=model.name,
+        model=name,
         clips=f"{counted(len(truth), f'{split} clip')},"
         f" {counted(quality.frames, 'labelled frame')}",
         quality=quality,
         queries=_queries(campaign, watcher) if judged else (),
         forecasts=_forecasts(campaign, watcher) if judged else (),
         notes=notes,
-        cost=config.selection.cost,
+        cost=campaign.config.selection.cost,
         costs=tuple(round_costs(campaign)),
+        curve=curve,
     )
 
 
@@ -206,6 +214,11 @@ def _model(campaign: Campaign, number: int | None) -> Path:
     if number not in rounds:
         have = ", ".join(map(str, rounds)) or "none"
         raise CampaignError(f"round {number} has no model; rounds with one: {have}.")
+    if rounds[number].stale:
+        raise CampaignError(
+            f"the model of round {number} was trained on answers that were corrected since.",
+            hint="Fit it anew with `vidal train`.",
+        )
     return campaign.folder / str(rounds[number].model)
 
 
@@ -232,12 +245,14 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
     found = []
     for entry in campaign.record.rounds():
         model = campaign.newest_model(before=entry.number)
-        if entry.state not in ("answered", "trained") or entry.strategy == GIVEN or model is None:
+        if entry.state not in ("answered", "trained") or entry.strategy == GIVEN:
+            continue
+        if model is None and not is_own(campaign):
             continue
         plan = plan_told(campaign, entry.number).plan
         result = retell_round(campaign, plan, clips, entry.number, engines=engines, watcher=watcher)
         detector = None
-        if not plan.query.needs:
+        if model is not None and not plan.query.needs:
             detector = detector_spec(campaign.config, model=model).load()
         picks = judge_query(
             result.query,
@@ -255,7 +270,7 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
 
 def _forecasts(campaign: Campaign, watcher: Watcher) -> tuple[Forecast, ...]:
     """Expected against found errors of every round that earlier rounds taught something about."""
-    if not any(each.model for each in campaign.record.rounds()):
+    if not is_own(campaign) and not any(each.model for each in campaign.record.rounds()):
         return ()
     job = plan_round(campaign)
     options = job.plan.evidence.expected

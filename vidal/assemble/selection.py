@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vidal.assemble import build_strategy, find_strategy
 from vidal.assemble.balance import parse_balance
@@ -25,8 +25,11 @@ from vidal.query.budget import Budget
 from vidal.query.cost import cost_of
 from vidal.query.options import build, options_of
 from vidal.query.random_share import check_share
+from vidal.query.select import Turns, check_turns
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
+from vidal.types import AnyGap, Gap
+from vidal.types.gap import DEFAULT as DEFAULT_GAP
 from vidal.video.rates import parse_rate
 
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -50,6 +53,11 @@ class SelectionJob:
     engines: Engines
 
 
+def device_of(job: SelectionJob) -> str:
+    """The device that a job's detector runs on; empty where none runs."""
+    return job.plan.evidence.detector.resolved_device if job.engines.detects else ""
+
+
 def plan_selection(
     *,
     videos: Path | None,
@@ -58,7 +66,8 @@ def plan_selection(
     strategy: str,
     errors: str | None = None,
     options: Mapping[str, Any] | None = None,
-    gap: int = 3,
+    gap: AnyGap = DEFAULT_GAP,
+    turns: str | None = None,
     known_only: bool = False,
     labels: Path | None = None,
     seed: int = 0,
@@ -82,7 +91,7 @@ def plan_selection(
     cache: Path | None = None,
     workers: int = 0,
     image_rate: str = "10",
-    detections: Path | None = None,
+    detections: Path | GivenDetections | None = None,
     detections_images: Path | None = None,
     detections_frames: Frames = "auto",
     score_transform: Transform = "none",
@@ -91,18 +100,20 @@ def plan_selection(
     """From what a user wrote to a plan; everything that can be refused by itself is refused here.
 
     The arguments are those of ``vidal select``; names and texts, as they come from a command line
-    or a YAML file.
+    or a YAML file. ``detections`` may be settled already.
 
     Raises:
         UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
         WeightsError: no such checkpoint.
     """
-    own = dict(options or {})
+    own, gap = dict(options or {}), Gap.of(gap)
     if errors is not None:
         own["errors"] = errors
-    if detections is not None and _spreads_by_looks(strategy):
-        own.setdefault("spread", "clips")  # files do not say what frames look like
-    selector = build_strategy(strategy, gap=gap, options=own, known=known_only)
+    if detections is not None and turns is None:
+        own = options_for_files(strategy, own)
+    selector = build_strategy(
+        strategy, gap=gap, options=own, known=known_only, turns=turns_of(turns, balance)
+    )
     weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
         selector = weighing.around(selector, gap)
@@ -157,6 +168,7 @@ def plan_selection(
         query=replace(query, threshold=judged.score_threshold, floor=learning.floor),
         settings={
             **_settings(query, evidence, seed=seed, gap=gap, options=own, labels=labels),
+            **({} if turns is None else {"turns": turns}),
             **({"random_share": random_share} if random_share else {}),
             **({"known_only": True} if known_only else {}),
             **({} if weighing is None else weighing.settings),
@@ -168,18 +180,42 @@ def plan_selection(
     return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
 
 
-def _spreads_by_looks(strategy: str) -> bool:
-    """Whether a strategy looks at frames to spread its picks where it is not told otherwise."""
-    return any(
+def turns_of(turns: str | None, balance: object = None) -> Turns | None:
+    """How clips take turns, checked.
+
+    Raises:
+        UsageError: (UnknownName) there is no such way; or classes are balanced, too.
+    """
+    if turns is None:
+        return None
+    check_turns(turns)
+    if balance is not None:
+        hint = "Drop one of them."
+        raise UsageError(f"turns {turns}: class balance chooses frames together.", hint=hint)
+    return cast(Turns, turns)
+
+
+def options_for_files(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A strategy's options where detections are given: files do not say what frames look like.
+
+    One that spreads its picks by looks, where it is not told otherwise, does so by clips.
+    """
+    looks = any(
         option.name == "spread" and option.default == "looks"
         for option in options_of(find_strategy(strategy))
     )
+    return {"spread": "clips", **options} if looks else dict(options)
 
 
 def _source(
-    spec: DetectorSpec, videos: Path | None, detections: Path | None, given: Mapping[str, Any]
+    spec: DetectorSpec,
+    videos: Path | None,
+    detections: Path | GivenDetections | None,
+    given: Mapping[str, Any],
 ) -> DetectorSpec:
     """What detections come from: the detector, or the files that were given instead."""
+    if isinstance(detections, GivenDetections):
+        return detections
     if detections is None:
         if videos is None:
             hint = "Name them with --videos, or --detections made of them."
@@ -197,16 +233,16 @@ def _settings(
     evidence: EvidencePlan,
     *,
     seed: int,
-    gap: int,
+    gap: Gap,
     options: Mapping[str, Any],
     labels: Path | None,
 ) -> dict[str, Any]:
     """For the record: what shaped the result, and nothing that did not."""
-    settings: dict[str, Any] = {"seed": seed, "gap": gap, "strategy_options": dict(options)}
+    settings: dict[str, Any] = {"seed": seed, "gap": gap.plain, "strategy_options": dict(options)}
     if labels is not None:
         settings["labels"] = labels.name
     detector = evidence.detector
-    if query.needs and isinstance(detector, GivenDetections):
+    if isinstance(detector, GivenDetections):
         settings["detector"] = detector.settings
     elif query.needs:
         settings["detector"] = {

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vidal.assemble import ORACLES, build_oracle, strategy_names
-from vidal.assemble.campaign import check_config, engines_of, plan_round, plan_teacher
+from vidal.assemble.campaign import engines_of, plan_round, plan_teacher
+from vidal.assemble.checks import check_config
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
@@ -146,6 +147,11 @@ def plan_simulation(
     for name in (*strategies, *([] if main is None else [main.strategy])):
         if name not in known:
             raise UnknownName("strategy", name, sorted(known))
+    if config.data.detections is not None:
+        raise UsageError(
+            "data.detections: a simulation trains its detector, and yours is trained elsewhere.",
+            hint="Leave the key out, and name a detector.",
+        )
     if seeds < 1 or rounds < 1:
         raise UsageError(f"{seeds} seeds and {rounds} rounds: at least one of each.")
     check_config(config)

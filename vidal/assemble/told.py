@@ -1,9 +1,10 @@
-"""The plan of a round that was selected long ago, whatever the configuration says now."""
+"""A round that was selected long ago, told as it was then, whatever the configuration says now."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vidal.assemble import STRATEGIES
@@ -11,8 +12,54 @@ from vidal.assemble.campaign import plan_round
 from vidal.assemble.selection import SelectionJob
 from vidal.campaign.as_asked import told_selection
 from vidal.campaign.folder import Campaign
+from vidal.campaign.loop import needed_for, newest_query
+from vidal.campaign.outcome import retell_outcome
 from vidal.errors import BudgetError
+from vidal.evidence.watch import Watcher
 from vidal.query.budget import Budget
+from vidal.selection.result import SelectionResult
+from vidal.types import SkippedClip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToldRound:
+    """A round that can be told again.
+
+    Attributes:
+        number: of the round.
+        result: makes its result, with what its annotators found.
+        lost: clips that are not there, and were not asked about.
+    """
+
+    number: int
+    result: Callable[[], SelectionResult]
+    lost: tuple[SkippedClip, ...]
+
+
+def tell_round(campaign: Campaign, number: int | None, *, watcher: Watcher) -> ToldRound:
+    """One round of a campaign for its report; None = the newest that was asked for.
+
+    Raises:
+        CampaignError: no such query, or none at all.
+        InputError: a clip that the round, or what it learned from, asked about is gone.
+    """
+    chosen = newest_query(campaign) if number is None else number
+    job = plan_told(campaign, chosen)
+    found = campaign.found(job.engines)
+    found.need(campaign.folder, needed_for(campaign, chosen))
+
+    def result() -> SelectionResult:
+        return retell_outcome(
+            campaign,
+            job.plan,
+            found.clips,
+            chosen,
+            engines=job.engines,
+            watcher=watcher,
+            lost=found.skipped,
+        )
+
+    return ToldRound(chosen, result, tuple(found.skipped))
 
 
 def plan_told(campaign: Campaign, number: int) -> SelectionJob:

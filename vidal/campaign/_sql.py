@@ -18,8 +18,10 @@ import numpy as np
 from vidal.errors import CampaignError, InputError, OutputError, VidalError
 from vidal.types import Annotations, FrameRef
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the record that this code writes."""
+SCHEMAS = ("schema.sql", "schema_2.sql", "schema_3.sql")
+"""What makes a record of each version out of the one before."""
 PATIENCE = 30.0
 """Seconds to wait for another program that holds the record."""
 CHECKED = 64 * 2**20

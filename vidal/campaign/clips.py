@@ -73,6 +73,7 @@ def find_clips(
     engines: EngineMaker,
     store: Path,
     image_rate: Fraction,
+    keep: bool = True,
 ) -> Found:
     """Open the clips of a record; what is lost is told, not raised.
 
@@ -82,12 +83,16 @@ def find_clips(
     Args:
         entries: of the record.
         place_of: where a path of the record lies now.
-        engines, store, image_rate: see ``open_paths``.
+        engines, store, image_rate, keep: see ``open_paths``.
     """
     paths = {e.id: (place_of(e.path), place_of(e.root)) for e in entries}
     there = [e for e in entries if paths[e.id][0].exists()]
     opened = open_paths(
-        [paths[e.id] for e in there], engines=engines, store=store, image_rate=image_rate
+        [paths[e.id] for e in there],
+        engines=engines,
+        store=store,
+        image_rate=image_rate,
+        keep=keep,
     )
     results: Mapping[str, Clip | SkippedClip] = {
         e.id: clip for e, clip in zip(there, opened, strict=True)

@@ -34,6 +34,8 @@ from vidal.query.budget import Budget
 from vidal.query.cost import Cost, cost_of
 from vidal.query.options import build
 from vidal.track.raft import DOWNLOAD
+from vidal.types import Gap
+from vidal.types.gap import DEFAULT as DEFAULT_GAP
 
 
 class DetectorConfig(Model):
@@ -73,7 +75,10 @@ class SelectionConfig(Model):
     Attributes:
         strategy: query strategy of all rounds but the first.
         options: of the strategy.
-        gap: frames excluded on either side of a chosen or labelled one.
+        gap: between chosen or labelled frames of a clip: how many are excluded on either side (a
+            number), or how far apart they are at least (``0.5s``).
+        turns: how clips take turns in every round but the first: ``clips``, ``none`` (by score
+            alone) or ``weighted`` (long clips more often); None = what suits the strategy.
         budget: of a round; a share of all frames of the training clips, a number, boxes
             (``800boxes``) or time (``6h``). A list has one a round, of which the last holds for all
             further rounds; a round that was taken back uses none up.
@@ -94,7 +99,8 @@ class SelectionConfig(Model):
 
     strategy: str = "expected-errors"
     options: dict[str, Any] = Field(default_factory=dict)
-    gap: int = Field(default=3, ge=0)
+    gap: int | str = DEFAULT_GAP.plain
+    turns: Literal["clips", "none", "weighted"] | None = None
     budget: str | tuple[str, ...] = "2%"
     initial: str = "2%"
     cost: Cost = Cost()
@@ -109,6 +115,14 @@ class SelectionConfig(Model):
     class_weights: dict[str, float] = Field(default_factory=dict)
     tracker: str = "auto"
     tracker_options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("gap", mode="before")
+    @classmethod
+    def _gap(cls, value: Any) -> Any:
+        try:
+            return Gap.of(value).plain
+        except UsageError as error:
+            raise UsageError(f"selection.{error.message}", hint=error.hint) from error
 
     @field_validator("budget", mode="before")
     @classmethod
@@ -238,6 +252,20 @@ class CampaignConfig(Model):
     rounds: int = Field(default=6, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        """Detections that are given, or a detector that makes them."""
+        if self.data.detections is None:
+            return self
+        changed = self.detector.model_copy(update={"device": "auto"})
+        if changed.model_copy(update={"precision": "auto", "batch": 0}) != DetectorConfig():
+            raise UsageError("both a detector and given detections.", hint="Drop one of them.")
+        if self.training.pseudo_labels is not None:
+            raise UsageError(
+                "training.pseudo_labels: with given detections training is your own step."
+            )
+        return self
 
     @model_validator(mode="after")
     def _first_budget(self) -> Self:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from vidal.evidence.given import Frames
+from vidal.formats.detections import Transform
 from vidal.video.rates import parse_rate
 
 # fmt: off
@@ -112,7 +114,7 @@ class DataConfig(Model):
     Attributes:
         videos: a folder of clips.
         labels: labels of those clips, where there are some.
-        format: of ``labels`` (default ``coco-video``), or of ``root``.
+        format: of ``labels`` (default, and ``auto``: as the file says), or of ``root``.
         root: a data set in the layout of ``format``.
         listed: a list file of the data set, for ImageNet-VID.
         options: further options of the reader of ``format``.
@@ -125,6 +127,10 @@ class DataConfig(Model):
             apart by. A clip may have several tags, or none.
         image_rate: frames a second of folders of images.
         split: which clips are set aside.
+        detections: of one's own detector, instead of vidal's: a file, a folder or a pattern. Later
+            rounds are given theirs by ``vidal select --campaign DIR --detections NEW``.
+        detections_images, detections_frames, score_transform: how they are read, as of
+            ``vidal select``.
     """
 
     videos: Path | None = None
@@ -142,6 +148,15 @@ class DataConfig(Model):
     conditions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     image_rate: str = "10"
     split: SplitConfig = SplitConfig()
+    detections: Path | None = None
+    detections_images: Path | None = None
+    detections_frames: Frames = "auto"
+    score_transform: Transform = "none"
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _format(cls, value: Any) -> Any:
+        return None if value == "auto" else value
 
     @field_validator("classes")
     @classmethod
@@ -175,4 +190,7 @@ class DataConfig(Model):
             raise ValueError("test_labels needs test_videos")
         if (self.start_labels is None) != (self.start_videos is None):
             raise ValueError("start_videos and start_labels need each other")
+        how = (self.detections_images, self.detections_frames, self.score_transform)
+        if self.detections is None and how != (None, "auto", "none"):
+            raise ValueError("options of given detections, but no detections")
         return self

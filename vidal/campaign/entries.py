@@ -14,13 +14,22 @@ GIVEN = "given"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One row of the rounds: ``state`` is queried, answered, trained or withdrawn."""
+    """One row of the rounds: ``state`` is queried, answered, trained or withdrawn.
+
+    A round that has a model and is not trained has a stale one: answers that it was trained on were
+    corrected, or taken back.
+    """
 
     number: int
     strategy: str
     wanted: int
     state: str
     model: str | None
+
+    @property
+    def stale(self) -> bool:
+        """Whether its model was trained on answers that are not those any more."""
+        return self.model is not None and self.state != "trained"
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,9 +145,12 @@ def fit_model(
     whole = job.target.exists() and not job.snapshots_missing
     if whole and (kept := _finished(job.target, notes)) is not None:
         return kept
+    pixels = job.state / f"frames-{labels}.raw"
     with atomic.reporting(job.state):
+        if job.state.exists() and not pixels.exists():
+            shutil.rmtree(job.state)  # begun on labels that were corrected since
         job.state.mkdir(parents=True, exist_ok=True)
-    samples = LabelledFrames(refs, clips, tables, job.state / f"frames-{labels}.raw")
+    samples = LabelledFrames(refs, clips, tables, pixels)
     kept_states = _snapshots(job)
     trained = detector.fit(
         samples, job.rng, progress, keep=job.state / "training.pt", snapshots=kept_states

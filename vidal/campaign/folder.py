@@ -4,6 +4,7 @@ CAMPAIGN/campaign.yaml                 the configuration, every default written 
 CAMPAIGN/campaign.sqlite               the record of rounds, frames and labels
 CAMPAIGN/campaign.v1.sqlite            the record as it was before it was brought to this version
 CAMPAIGN/.lock                         held by the command that is running; its process id
+CAMPAIGN/.running.json                 how far that command is, for `vidal status`
 CAMPAIGN/evidence/                     what was computed about clips, under content keys
 CAMPAIGN/models/round-000.safetensors  one model a trained round
 CAMPAIGN/models/round-000.state/       a training that is running, or was interrupted
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from vidal.campaign._sql import SCHEMA, reporting_sql
 from vidal.campaign.clips import Found, find_clips
@@ -82,7 +84,13 @@ class Campaign:
         return self.folder / "queries" / f"round-{number:03d}"
 
     def newest_model(self, *, before: int | None = None) -> Path | None:
-        """The model of the newest trained round (with a lower number than ``before``)."""
+        """The model of the newest trained round (with a lower number than ``before``).
+
+        None in a campaign with a detector of one's own (``data.detections``): its models are
+        elsewhere.
+        """
+        if self.config.data.detections is not None:
+            return None
         names = [
             entry.model
             for entry in self.record.rounds()
@@ -117,8 +125,12 @@ class Campaign:
         split: Split | None = "train",
         *,
         only: Collection[str] | None = None,
+        keep: bool = True,
     ) -> Found:
-        """The clips of a split that are there, and those that are not."""
+        """The clips of a split that are there, and those that are not.
+
+        ``keep``: what is found out about them is kept in the store; else nothing is written.
+        """
         entries = [e for e in self.record.clips(split) if only is None or e.id in only]
         return find_clips(
             entries,
@@ -126,6 +138,7 @@ class Campaign:
             engines=engines,
             store=self.evidence,
             image_rate=Fraction(self.config.data.image_rate),
+            keep=keep,
         )
 
     def place_of(self, written: str) -> Path:
@@ -144,6 +157,7 @@ def create_campaign(
     clips: Sequence[ClipEntry],
     *,
     given: Mapping[str, Annotations] | None = None,
+    told: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> bool:
     """Begin a campaign; afterwards it is there whole or, after a crash, not at all.
 
@@ -155,6 +169,7 @@ def create_campaign(
         classes: in the order of their labels.
         clips: all clips with their splits.
         given: clip id -> labels of training clips that are there already: round 0, answered.
+        told: kind -> detail of events that its record begins with.
 
     Returns:
         Whether it is new; False where this very campaign (same configuration) was there already.
@@ -172,7 +187,7 @@ def create_campaign(
         )
     write_config(folder, config)
     with atomic.reporting(folder / RECORD):
-        Record.create(folder / RECORD, classes, clips, given=given)
+        Record.create(folder / RECORD, classes, clips, given=given, told=told)
     return True
 
 
@@ -207,12 +222,14 @@ def _home(folder: Path) -> Path | None:
 
 
 @contextmanager
-def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
+def open_campaign(folder: Path, *, lock: bool = True, migrates: bool = True) -> Iterator[Campaign]:
     """The campaign in a folder, for the time of the block.
 
     Args:
         folder: of the campaign.
         lock: keep other commands out; without it only read.
+        migrates: also without the lock, a record of an older version is brought up to date where
+            nobody works on it and the folder can be written; else nothing is written at all.
 
     Raises:
         InputError: there is no campaign.
@@ -225,7 +242,8 @@ def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
         with locked(folder), _opened(folder, _brought_up(folder), read_only=False) as campaign:
             yield campaign
     else:
-        with _opened(folder, _perhaps_brought_up(folder), read_only=True) as campaign:
+        notes = _perhaps_brought_up(folder) if migrates else ()
+        with _opened(folder, notes, read_only=True) as campaign:
             yield campaign
 
 

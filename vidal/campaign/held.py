@@ -8,35 +8,55 @@ import numpy as np
 
 from vidal.campaign._sql import rows_of, table_of
 from vidal.campaign.record import Record
+from vidal.campaign.versions import Source, enter_held
 from vidal.types import Annotations, FrameRef
 
 
-def hold(record: Record, tables: Mapping[str, Annotations]) -> int:
+def hold(record: Record, tables: Mapping[str, Annotations], *, source: Source | None = None) -> int:
     """Keep labels of test and validation clips, in place of what was known of these frames.
+
+    Where nothing is said that is not known already, nothing is written.
 
     Args:
         record: open for writing.
         tables: clip id -> labels with the classes of the campaign.
+        source: the file that they come from.
 
     Returns:
         How many frames have labels now that had none.
     """
-    refs = [
-        FrameRef(name, int(index))
-        for name in sorted(tables)
-        for index in np.flatnonzero(tables[name].labelled)
-    ]
-    new = 0
+    new, other = held_changes(record, tables)
+    changed = [*new, *other]
+    if not changed:
+        return 0
     with record.transaction() as db:
-        for ref in refs:
+        for ref in changed:
             at = (ref.clip, ref.index)
             db.execute("DELETE FROM held_boxes WHERE clip = ? AND frame = ?", at)
-            new += db.execute("INSERT OR IGNORE INTO held_frames VALUES (?, ?)", at).rowcount
+            db.execute("INSERT OR IGNORE INTO held_frames VALUES (?, ?)", at)
             db.executemany(
                 "INSERT INTO held_boxes VALUES (?,?,?,?,?,?,?,?,?)", rows_of(tables, ref)
             )
-        record.event(None, "held", {"frames": len(refs), "new": new})
-    return new
+        enter_held(record, source, [(ref, rows_of(tables, ref)) for ref in changed])
+        record.event(None, "held", {"frames": len(changed), "new": len(new)})
+    return len(new)
+
+
+def held_changes(
+    record: Record, tables: Mapping[str, Annotations]
+) -> tuple[list[FrameRef], list[FrameRef]]:
+    """Frames that have no labels yet, and frames whose labels would be others."""
+    new, other = [], []
+    for name in sorted(tables):
+        table = tables[name]
+        known = held(record, name, table.frames)
+        for index in np.flatnonzero(table.labelled).tolist():
+            ref = FrameRef(name, index)
+            if not known.labelled[index]:
+                new.append(ref)
+            elif rows_of({name: known}, ref) != rows_of(tables, ref):
+                other.append(ref)
+    return new, other
 
 
 def held(record: Record, clip_id: str, frames: int) -> Annotations:

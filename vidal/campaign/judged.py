@@ -23,9 +23,12 @@ from vidal.campaign.accuracy import TRAINED_ON
 from vidal.campaign.fitting import Fitting, fit_model, labels_digest
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import by_clip, known, only
+from vidal.campaign.own import detections_of, is_own
+from vidal.campaign.own_tables import stock_campaign
 from vidal.campaign.record import GIVEN, Round
 from vidal.campaign.training import detector_spec
 from vidal.detect.spec import DetectorSpec
+from vidal.errors import InputError
 from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, load_evidence
 from vidal.evidence.gathered import gather_jobs
 from vidal.evidence.places import EngineMaker, store_at
@@ -54,6 +57,7 @@ class _Bench:
     clips: Mapping[str, Clip]
     engines: EngineMaker
     watcher: Watcher
+    lost: list[int] | None = None
 
 
 def judge_rounds(
@@ -65,6 +69,7 @@ def judge_rounds(
     engines: EngineMaker,
     watcher: Watcher,
     cross_fit: bool = True,
+    lost: list[int] | None = None,
 ) -> list[JudgedRound]:
     """The answers of all rounds with a lower number, judged.
 
@@ -76,10 +81,12 @@ def judge_rounds(
         engines, watcher: where evidence that is not there any more is computed, and who is told.
         cross_fit: whether detectors are trained to judge labels that every model has seen; else
             those teach nothing.
+        lost: is given the numbers of rounds that teach nothing because the detections that they
+            were selected by are gone: from the evidence, and where their files lay.
     """
     if plan.expected is None:
         return []
-    bench = _Bench(campaign, plan, clips, engines, watcher)
+    bench = _Bench(campaign, plan, clips, engines, watcher, lost)
     found = []
     for entry in campaign.record.rounds():
         if entry.number >= before or entry.state not in ("answered", "trained"):
@@ -106,6 +113,8 @@ def _unseen(
 ) -> JudgedRound | None:
     """A round judged by a detector that had not seen it, or cross-fitted; None = by neither."""
     config = bench.campaign.config
+    if is_own(bench.campaign):
+        return _own(bench, entry, tables)
     model = bench.campaign.newest_model(before=entry.number)
     if model is not None:
         spec = detector_spec(config, model=model)
@@ -124,6 +133,26 @@ def _unseen(
     if len(tables) < FOLDS or not cross_fit:
         return None
     return _judge(bench, entry, list(_cross_fitted(bench, entry, tables)), "cross-fitted")
+
+
+def _own(bench: _Bench, entry: Round, tables: Mapping[str, Annotations]) -> JudgedRound | None:
+    """A round judged by the detections that it was selected by; None where they are gone.
+
+    Their model had not seen the frames: it was there before they were asked for. Of labels from
+    before the campaign that is not known.
+    """
+    given = detections_of(bench.campaign, entry.number)
+    try:
+        made = stock_campaign(bench.campaign, given, bench.engines)
+    except InputError:
+        if bench.lost is not None:
+            bench.lost.append(entry.number)
+        return None
+    there = {name: table for name, table in tables.items() if name in set(made.clips)}
+    how: Judging = "perhaps seen" if entry.strategy == GIVEN else "unseen"
+    known = {name: clip for name, clip in bench.clips.items() if name in set(made.clips)}
+    pool = partial(_pool_then, replace(bench, clips=known), given)
+    return _judge(bench, entry, [(given, there)], how, pool)
 
 
 def _knows(found: Sequence[str], classes: Sequence[str]) -> bool:

@@ -19,23 +19,25 @@ from vidal.campaign.costs import round_costs, told_expected
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.fitting import Fitting, fit_model, labelled_frames
 from vidal.campaign.folder import Campaign
-from vidal.campaign.history import called_unknown, history_of
+from vidal.campaign.history import called_unknown
 from vidal.campaign.judged import judge_rounds
+from vidal.campaign.own import EVENT, forgotten, is_own, trained_detail, written
+from vidal.campaign.prepared import prepare_round
 from vidal.campaign.pseudo_labels import write_pseudo_labels
 from vidal.campaign.record import GIVEN
 from vidal.campaign.teaching import Teaching, choose_pseudo_labels
 from vidal.campaign.training import snapshots_wanted
 from vidal.errors import AwaitingAnnotation, CampaignError
-from vidal.evidence.labels import LabelMatch
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.protocols import Oracle
 from vidal.selection.asked import FILE, write_asked
 from vidal.selection.draws import START, TRAIN, step_rng
-from vidal.selection.plan import Prepared, SelectionPlan
+from vidal.selection.plan import SelectionPlan
 from vidal.selection.result import SelectionResult
 from vidal.selection.run import retell_selection, run_selection
-from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
+from vidal.types import Annotations, Clip, FrameRef, SkippedClip
 
 Writer = Callable[[SelectionResult, Path], object]
 """Writes the files of a query into a folder; afterwards they are there whole or not at all."""
@@ -57,6 +59,7 @@ class Trained:
     ``again``: the model was gone, and was fitted anew to the labels of its time. ``for_states``: so
     was one that is there, because states of its training are compared that were not kept.
     ``pseudo_labels``: what it had beside them, see ``PseudoLabels.summary``; None = nothing.
+    ``corrected``: the round had a model of answers that were corrected since.
     """
 
     round: int
@@ -66,6 +69,7 @@ class Trained:
     again: bool = False
     for_states: bool = False
     pseudo_labels: Mapping[str, Any] | None = None
+    corrected: bool = False
 
 
 def check_selectable(campaign: Campaign) -> int:
@@ -73,7 +77,8 @@ def check_selectable(campaign: Campaign) -> int:
 
     Raises:
         AwaitingAnnotation: a query waits for its answer.
-        CampaignError: there are labels to train on first, or a model is gone.
+        CampaignError: there are labels to train on first, or a model is gone. Of a detector of
+            one's own ``next_detections`` says that.
     """
     number = campaign.record.next_round()
     lost = lost_models(campaign)
@@ -82,10 +87,13 @@ def check_selectable(campaign: Campaign) -> int:
             f"{campaign.folder / str(lost[0].model)}: the model of round {lost[0].number} is gone.",
             hint=f"Put it back, or fit it anew: `vidal train {campaign.folder}`.",
         )
-    waiting = to_train(campaign)
+    waiting = None if is_own(campaign) else to_train(campaign)
     if waiting is not None:
+        why = "is answered, but no model is trained on it yet"
+        if waiting.stale:
+            why = "has a model of answers that were corrected since"
         raise CampaignError(
-            f"round {waiting.number} is answered, but no model is trained on it yet.",
+            f"round {waiting.number} {why}.",
             hint="Run `vidal train` first.",
         )
     bare = without_snapshots(campaign)
@@ -99,50 +107,6 @@ def check_selectable(campaign: Campaign) -> int:
     return number
 
 
-def prepare_round(
-    campaign: Campaign,
-    plan: SelectionPlan,
-    clips: Mapping[str, Clip],
-    number: int,
-    *,
-    lost: Sequence[SkippedClip] = (),
-) -> Prepared:
-    """What round ``number`` selects from: all that earlier rounds have not taken.
-
-    Args:
-        campaign: its record is read.
-        plan: its budget is read.
-        clips: the training clips by id.
-        number: of the round.
-        lost: training clips that are not there; their frames count as those of the others do.
-
-    Raises:
-        CampaignError: nothing is left to select from.
-    """
-    tables: dict[str, Annotations] = {}
-    skipped: dict[str, BoolArray] = {}
-    free = 0
-    for name, clip in clips.items():
-        states = campaign.record.states(clip, before=number)
-        tables[name] = _until_now(campaign.record.annotations(name, clip.frames), states.labelled)
-        skipped[name] = states.skipped
-        free += int((~(states.labelled | states.skipped)).sum())
-    if not free:
-        raise CampaignError("every frame of the training clips is labelled or skipped.")
-    base, budget = campaign.record.counts()["frames"], plan.query.budget
-    return Prepared(
-        clips=tuple(clips.values()),
-        skipped=tuple(lost),
-        labels=LabelMatch(tables, ()),
-        base=base,
-        wanted=min(budget.frames(base), free) if budget.counts_frames else None,
-        selectable=free,
-        round=number,
-        barred=skipped,
-        history=history_of(campaign, before=number),
-    )
-
-
 def select_round(
     campaign: Campaign,
     plan: SelectionPlan,
@@ -152,6 +116,7 @@ def select_round(
     watcher: Watcher,
     write: Writer,
     truth: Mapping[str, Annotations] | None = None,
+    trains: int | None = None,
 ) -> SelectionResult:
     """Select the next round's query, write its files, record it.
 
@@ -165,13 +130,16 @@ def select_round(
         engines, watcher: where the work is done, and who is told.
         write: called with the result and the folder of the query, which does not exist.
         truth: clip id -> labels of all frames, for the oracle strategies of a simulation only.
+        trains: of given detections: the round that their model was trained on, which is recorded
+            with the query; see ``vidal.campaign.own.next_detections``.
 
     Raises:
         AwaitingAnnotation: the last query is not answered.
         CampaignError: the last round is not trained, or no frame can be chosen.
     """
     number = check_selectable(campaign)
-    prepared = prepare_round(campaign, plan, clips, number)
+    prepared = prepare_round(campaign, plan, clips, number, engines=engines)
+    lost: list[int] = []
     result = run_selection(
         plan,
         prepared,
@@ -179,9 +147,16 @@ def select_round(
         watcher=watcher,
         truth=truth,
         judged=judge_rounds(
-            campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+            campaign,
+            plan.evidence,
+            clips,
+            before=number,
+            engines=engines,
+            watcher=watcher,
+            lost=lost,
         ),
     )
+    result = replace(result, notes=(*result.notes, *forgotten(lost)))
     if not len(result.query):
         raise CampaignError(
             "no frame is far enough from the labelled ones.", hint="Lower selection.gap."
@@ -203,7 +178,12 @@ def select_round(
         detail["answered_before"] = told
     if result.asked is not None:
         write_asked(folder / FILE, result.asked)
-    campaign.record.add_query(result.query, plan.query.strategy, detail)
+    trained = None
+    if isinstance(plan.evidence.detector, GivenDetections):
+        detail[EVENT] = written(plan.evidence.detector, campaign.folder)
+        if trains is not None:
+            trained = (trains, *trained_detail(plan.evidence.detector, campaign.folder))
+    campaign.record.add_query(result.query, plan.query.strategy, detail, trained=trained)
     return result
 
 
@@ -251,9 +231,10 @@ def retell_round(
     frames = campaign.record.queried_in(number)
     if entry is None or entry.strategy == GIVEN or not frames:
         raise CampaignError(f"round {number} has no query to report.")
-    prepared = prepare_round(campaign, plan, clips, number, lost=lost)
+    prepared = prepare_round(campaign, plan, clips, number, engines=engines, lost=lost)
     if prepared.wanted is not None:
         prepared = replace(prepared, wanted=entry.wanted)
+    gone: list[int] = []
     told = retell_selection(
         plan,
         prepared,
@@ -262,11 +243,20 @@ def retell_round(
         watcher=watcher,
         drawn=len(campaign.record.drawn(number)),
         judged=judge_rounds(
-            campaign, plan.evidence, clips, before=number, engines=engines, watcher=watcher
+            campaign,
+            plan.evidence,
+            clips,
+            before=number,
+            engines=engines,
+            watcher=watcher,
+            lost=gone,
         ),
     )
+    notes = (*told.notes, *forgotten(gone))
     real = next((each.real for each in round_costs(campaign) if each.round == number), None)
-    return replace(told, called_unknown=called_unknown(campaign, frames), real_cost=real)
+    return replace(
+        told, notes=notes, called_unknown=called_unknown(campaign, frames), real_cost=real
+    )
 
 
 def answer_round(
@@ -356,7 +346,9 @@ def train_round(
         detail["pseudo_labels"] = summary
     campaign.record.trained(entry.number, f"models/{model.name}", detail)
     _clean(campaign)
-    return Trained(entry.number, model, len(refs), negatives, again, for_states, summary)
+    return Trained(
+        entry.number, model, len(refs), negatives, again, for_states, summary, entry.stale
+    )
 
 
 def _fitting(campaign: Campaign, number: int) -> Fitting:
@@ -375,13 +367,6 @@ def _fitting(campaign: Campaign, number: int) -> Fitting:
         notes={"round": number},
         snapshots=snapshots_wanted(config),
     )
-
-
-def _until_now(table: Annotations, labelled: BoolArray) -> Annotations:
-    """Labels of the frames that were labelled before a round."""
-    rows = labelled[table.frame]
-    names = ("frame", "boxes", "labels", "track", "ignore")
-    return replace(table, labelled=labelled, **{n: getattr(table, n)[rows] for n in names})
 
 
 def _clean(campaign: Campaign) -> None:

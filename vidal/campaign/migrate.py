@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vidal.campaign._sql import SCHEMA, check_whole, connect, damaged, reporting_sql, statements
+from vidal.campaign._sql import (
+    SCHEMA,
+    SCHEMAS,
+    check_whole,
+    connect,
+    damaged,
+    reporting_sql,
+    statements,
+)
 from vidal.campaign.places import located, place
 from vidal.errors import InputError
 from vidal.store import atomic
@@ -47,10 +56,11 @@ def version_of(path: Path) -> int:
 
 
 def migrate(path: Path) -> str:
-    """Bring a record of version 1 to version 2, in one transaction; the caller holds the lock.
+    """Bring a record of an older version up to date, in one transaction; the caller holds the lock.
 
-    The record as it was is copied beside it first (``campaign.v1.sqlite``). Paths of clips become
-    relative where the clips lie in the campaign's project; what is not there keeps its path.
+    The record as it was is copied beside it first (``campaign.v1.sqlite``). In one of version 1
+    paths of clips become relative where the clips lie in the campaign's project; what is not there
+    keeps its path. The answers of one below version 3 become their own first versions.
 
     Returns:
         What was done, one sentence.
@@ -66,10 +76,13 @@ def migrate(path: Path) -> str:
         kept = _copy(db, path, version)
         db.execute("BEGIN IMMEDIATE")
         try:
-            for statement in statements("schema_2.sql"):
-                db.execute(statement)
-            _shorten(db, path.parent)
-            set_home(db, path.parent)
+            for name in SCHEMAS[version:]:
+                for statement in statements(name):
+                    db.execute(statement)
+            if version < 2:
+                _shorten(db, path.parent)
+                set_home(db, path.parent)
+            _first_versions(db)
             db.execute(
                 "INSERT INTO events (time, round, kind, detail) VALUES (?, NULL, 'migrated', ?)",
                 (datetime.now(UTC).isoformat(), f'{{"from": {version}, "to": {SCHEMA}}}'),
@@ -111,6 +124,22 @@ def _shorten(db: sqlite3.Connection, folder: Path) -> None:
                 "UPDATE clips SET path = ?, root = ? WHERE id = ?",
                 (place(whole, folder), place(base, folder), clip),
             )
+
+
+def _first_versions(db: sqlite3.Connection) -> None:
+    """Answers that nobody kept versions of: what they say now is their first."""
+    boxes: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for table in ("boxes", "held_boxes"):
+        for clip, frame, *rest in db.execute(f"SELECT * FROM {table} ORDER BY rowid"):
+            boxes.setdefault((clip, frame), []).append(tuple(rest))
+    rows = db.execute(
+        "SELECT clip, frame, state FROM frames WHERE state != 'queried' UNION ALL"
+        " SELECT clip, frame, 'labelled' FROM held_frames ORDER BY 1, 2"
+    ).fetchall()
+    db.executemany(
+        "INSERT INTO answers (clip, frame, state, boxes) VALUES (?, ?, ?, ?)",
+        [(*row, json.dumps(boxes.get(row[:2], []), separators=(",", ":"))) for row in rows],
+    )
 
 
 def set_home(db: sqlite3.Connection, folder: Path) -> None:

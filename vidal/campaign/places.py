@@ -37,7 +37,18 @@ def located(written: Path | str, folder: Path, home: Path | None) -> Path:
     """
     base = folder.resolve()
     here = Path(os.path.normpath(base / written))
-    if home is None or home == base or os.path.lexists(here):
+    if home is None or home == base or _there(here):
         return here
     there = Path(os.path.normpath(home / written))
-    return there if os.path.lexists(there) else here
+    return there if _there(there) else here
+
+
+def _there(path: Path) -> bool:
+    """Whether something lies there; of a pattern, whether anything fits it."""
+    if os.path.lexists(path):
+        return True
+    wild = [at for at, part in enumerate(path.parts) if set(part) & set("*?[")]
+    if not wild:
+        return False
+    start, pattern = Path(*path.parts[: wild[0]]), "/".join(path.parts[wild[0] :])
+    return next(start.glob(pattern), None) is not None

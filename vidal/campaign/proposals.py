@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.errors import FormatError, InputError
+from vidal.formats._notes import VERDICT
 from vidal.types import UNKNOWN, Annotations, FrameRef
 
 NEAR = 0.01
 """Pixels between a box and its copy after an annotation tool has read and written it."""
-MISS = "likely_miss"
+SURE = 0.8
+"""Score from which the detector is sure of an object that no estimate calls a false alarm."""
+MISS, ALARM = "likely_miss", "likely_false_alarm"
+_DOUBTED = (MISS, ALARM, "likely_unknown", "unsure")
+EXPORTED = "exported"
+"""Folder beside the pre-annotations: what `vidal export` has proposed, which may be less."""
 _Boxes = NDArray[np.float64]
 _Frame = tuple[list[str], _Boxes]
 
@@ -27,27 +33,36 @@ class Proposals:
     and none of the misses is unchanged too.
     """
 
-    def __init__(self, frames: Mapping[FrameRef, tuple[_Frame, ...]]) -> None:
+    def __init__(
+        self,
+        frames: Mapping[FrameRef, tuple[_Frame, ...]],
+        sure: Mapping[FrameRef, int] | None = None,
+    ) -> None:
         self._frames = frames
+        self._sure = sure or {}
+
+    def sure(self, ref: FrameRef) -> int:
+        """How many objects the detector is sure of on a frame."""
+        return self._sure.get(ref, 0)
+
+    def __or__(self, other: Proposals) -> Proposals:
+        """Those of two queries."""
+        return Proposals({**self._frames, **other._frames}, {**self._sure, **other._sure})
 
     @staticmethod
     def read(path: Path) -> Proposals:
-        """Those of ``preannotations.coco.json``; none where the file is not there.
+        """Those of ``preannotations.coco.json`` and of exports; none where no file is there.
 
         Raises:
-            InputError: it cannot be read.
-            FormatError: it is not what vidal has written.
+            InputError: one cannot be read.
+            FormatError: one is not what vidal has written.
         """
-        hint = "Put it back with `vidal report`, or give --unchanged-ok."
-        try:
-            value = json.loads(path.read_text("utf-8"))
-            return Proposals(_frames(value))
-        except FileNotFoundError:
-            return Proposals({})
-        except OSError as error:
-            raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+        frames, sure = _read(path)
+        found = {ref: list(given) for ref, given in frames.items()}
+        for file in sorted((path.parent / EXPORTED).glob("*.coco.json")):
+            for ref, given in _read(file)[0].items():
+                found.setdefault(ref, []).extend(given)
+        return Proposals({ref: tuple(given) for ref, given in found.items()}, sure)
 
     def unchanged(self, ref: FrameRef, table: Annotations) -> bool:
         """Whether the boxes of a frame are those proposed: same classes, within ``NEAR``.
@@ -58,30 +73,55 @@ class Proposals:
         boxes = table.boxes[rows].astype(np.float64)
         if not len(boxes):
             return False
-        names = [None if k == UNKNOWN else table.classes[k] for k in table.labels[rows].tolist()]
+        names = [_name(table, label) for label in table.labels[rows].tolist()]
         return any(_same(names, boxes, *given) for given in self._frames.get(ref, ()))
 
 
-def _frames(value: Any) -> dict[FrameRef, tuple[_Frame, ...]]:
+def _name(table: Annotations, label: int) -> str | None:
+    """The class of a box; None where it is an unknown object, whatever vidal proposed."""
+    name = None if label == UNKNOWN else table.classes[label]
+    return None if name == "unknown" else name
+
+
+def _read(path: Path) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
+    hint = "Put it back with `vidal report --round newest`, or give --unchanged-ok."
+    try:
+        return _frames(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return {}, {}
+    except OSError as error:
+        raise InputError(path, (error.strerror or str(error)).lower(), hint=hint) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(path, "", "not the pre-annotations of a query", hint=hint) from error
+
+
+def _frames(value: Any) -> tuple[dict[FrameRef, tuple[_Frame, ...]], dict[FrameRef, int]]:
     clips = {video["id"]: str(video["name"]) for video in value["videos"]}
     classes = {each["id"]: str(each["name"]) for each in value["categories"]}
     refs = {
         image["id"]: FrameRef(clips[image["video_id"]], int(image["frame_id"]))
         for image in value["images"]
     }
-    found: dict[FrameRef, list[tuple[str, list[float], bool]]] = {ref: [] for ref in refs.values()}
+    found: dict[FrameRef, list[tuple[str, list[float], str]]] = {ref: [] for ref in refs.values()}
+    sure: dict[FrameRef, int] = {}
     for each in value["annotations"]:
         x, y, width, height = map(float, each["bbox"])
-        miss = (each.get("attributes") or {}).get("verdict") == MISS
-        row = classes[each["category_id"]], [x, y, x + width, y + height], miss
-        found[refs[each["image_id"]]].append(row)
-    return {
-        ref: tuple(
-            ([name for name, _, _ in kept], np.array([box for _, box, _ in kept], np.float64))
-            for kept in (rows, [row for row in rows if not row[2]])
-        )
-        for ref, rows in found.items()
-    }
+        said = each.get("attributes") or {}
+        verdict = str(said.get("verdict", said.get(VERDICT)))
+        ref = refs[each["image_id"]]
+        row = classes[each["category_id"]], [x, y, x + width, y + height], verdict
+        found[ref].append(row)
+        if verdict not in _DOUBTED and float(each.get("score", 0)) >= SURE:
+            sure[ref] = sure.get(ref, 0) + 1
+    return {ref: _variants(rows) for ref, rows in found.items()}, sure
+
+
+def _variants(rows: list[tuple[str, list[float], str]]) -> tuple[_Frame, ...]:
+    """A frame's boxes, with and without the likely misses."""
+    return tuple(
+        ([name for name, _, _ in kept], np.array([box for _, box, _ in kept], np.float64))
+        for kept in (rows, [row for row in rows if row[2] != MISS])
+    )
 
 
 def _same(mine: list[str | None], boxes: _Boxes, theirs: list[str], given: _Boxes) -> bool:

@@ -18,18 +18,18 @@ import numpy as np
 
 from vidal.campaign._sql import (
     SCHEMA,
+    SCHEMAS,
     check_whole,
     connect,
     nullable,
     reporting_sql,
-    rows_of,
-    set_state,
     statements,
     table_of,
 )
 from vidal.campaign.entries import GIVEN, ClipEntry, FrameStates, Round, Split
 from vidal.campaign.migrate import check_version, set_home
-from vidal.campaign.oracle import given_query, known
+from vidal.campaign.oracle import given_query
+from vidal.campaign.versions import drop_models, give
 from vidal.errors import AwaitingAnnotation, CampaignError, InputError
 from vidal.types import Annotations, Clip, FrameRef, Query
 
@@ -78,6 +78,7 @@ class Record:
         *,
         given: Mapping[str, Annotations] | None = None,
         home: Path | None = None,
+        told: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """A new record; the file appears whole.
 
@@ -88,6 +89,7 @@ class Record:
             given: clip id -> labels that are there already. They are round 0, which nobody was
                 asked for and which is answered.
             home: what relative paths of clips count from; None = the folder of ``path``.
+            told: kind -> detail of events that it begins with.
 
         Raises:
             CampaignError: there is one already.
@@ -97,7 +99,7 @@ class Record:
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
         with closing(sqlite3.connect(temporary)) as db, reporting_sql(path):
-            for name in ("schema.sql", "schema_2.sql"):
+            for name in SCHEMAS:
                 for statement in statements(name):
                     db.execute(statement)
             with db:
@@ -108,10 +110,13 @@ class Record:
                     "INSERT INTO clips VALUES (?, ?, ?, ?, ?)",
                     [(clip.id, clip.path, clip.frames, clip.split, clip.root) for clip in clips],
                 )
-        if given:
+        if given or told:
             with Record(temporary) as record, reporting_sql(path):
-                record.add_query(given_query(given), GIVEN, {})
-                record.answer(given)
+                for kind, detail in (told or {}).items():
+                    record.note(None, kind, detail)
+                if given:
+                    record.add_query(given_query(given), GIVEN, {})
+                    record.answer(given)
         temporary.replace(path)
 
     def close(self) -> None:
@@ -256,9 +261,22 @@ class Record:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def add_query(self, query: Query, strategy: str, detail: Mapping[str, Any]) -> None:
-        """Open a round with its query."""
+    def add_query(
+        self,
+        query: Query,
+        strategy: str,
+        detail: Mapping[str, Any],
+        *,
+        trained: tuple[int, str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Open a round with its query.
+
+        ``trained``: number, model and detail of an earlier round, whose model selected it and was
+        made elsewhere: that is recorded with it, or not at all.
+        """
         with self.transaction() as db:
+            if trained is not None:
+                self._trained(*trained)
             db.execute(
                 "INSERT INTO rounds VALUES (?, ?, ?, 'queried', NULL)",
                 (query.round, strategy, query.budget),
@@ -286,35 +304,12 @@ class Record:
         Returns:
             How many frames were answered, and how many still wait.
         """
-        current = self.open_round()
-        if current is None:
+        if self.open_round() is None:
             raise CampaignError(
                 "no query waits for an answer.", hint="Make one with `vidal select --campaign`."
             )
-        waiting = self.waiting()
-        refused = set(skipped)
-        with self.transaction() as db:
-            labelled = [
-                ref
-                for ref in waiting
-                if ref not in refused and ref.clip in tables and known(tables[ref.clip], ref.index)
-            ]
-            for ref in labelled:
-                set_state(db, ref, "labelled")
-                db.executemany("INSERT INTO boxes VALUES (?,?,?,?,?,?,?,?,?)", rows_of(tables, ref))
-            dropped = [ref for ref in waiting if ref in refused]
-            for ref in dropped:
-                set_state(db, ref, "skipped")
-            left = len(waiting) - len(labelled) - len(dropped)
-            detail = {"labelled": len(labelled), "skipped": len(dropped), "waiting": left}
-            if labelled or dropped:
-                self.event(current.number, "imported", detail)
-            if not left:
-                db.execute(
-                    "UPDATE rounds SET state = 'answered' WHERE round = ?", (current.number,)
-                )
-                self.event(current.number, "answered", {})
-        return len(labelled) + len(dropped), left
+        given = give(self, tables, skipped=skipped)
+        return given.answered, given.waiting
 
     def withdraw(self) -> Round:
         """Take the open query back: frames without an answer are unlabelled again.
@@ -331,20 +326,24 @@ class Record:
             ).fetchone()[0]
             state = "answered" if kept else "withdrawn"
             db.execute("UPDATE rounds SET state = ? WHERE round = ?", (state, current.number))
+            drop_models(db)
             self.event(current.number, "withdrawn", {"frames": gone, "kept": kept})
         return current
 
     def trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
         """The model of a round is there."""
-        with self.transaction() as db:
-            changed = db.execute(
-                "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
-                " AND state IN ('answered', 'trained')",
-                (model, number),
-            ).rowcount
-            if not changed:
-                raise CampaignError(f"round {number} has no labels to train on.")
-            self.event(number, "trained", {"model": model, **detail})
+        with self.transaction():
+            self._trained(number, model, detail)
+
+    def _trained(self, number: int, model: str, detail: Mapping[str, Any]) -> None:
+        changed = self.db.execute(
+            "UPDATE rounds SET state = 'trained', model = ? WHERE round = ?"
+            " AND state IN ('answered', 'trained')",
+            (model, number),
+        ).rowcount
+        if not changed:
+            raise CampaignError(f"round {number} has no labels to train on.")
+        self.event(number, "trained", {"model": model, **detail})
 
     def note(self, number: int | None, kind: str, detail: Mapping[str, Any]) -> None:
         """Append an event."""

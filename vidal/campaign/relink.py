@@ -16,6 +16,7 @@ from vidal.campaign.config_file import change_paths
 from vidal.campaign.entries import ClipEntry
 from vidal.campaign.folder import Campaign
 from vidal.campaign.migrate import set_home
+from vidal.campaign.own import EVENT, RELINKED, moved
 from vidal.campaign.places import place
 from vidal.errors import InputError, NoClips, UsageError
 from vidal.evidence.clips import open_paths
@@ -220,6 +221,7 @@ def _write(
 ) -> None:
     """One transaction for the record, then the configuration; both can be done again."""
     folder, home = campaign.folder, campaign.home
+    told = moved(campaign, (lambda path: path) if move is None else move.apply)
     rows = {entry.id: (clip.path, root) for entry, clip, root in found}
     with campaign.record.transaction() as db:
         for entry in campaign.record.clips():
@@ -232,6 +234,8 @@ def _write(
             )
         set_home(db, folder)
         campaign.record.event(None, "relinked", {"clips": sorted(rows)})
+        for each in told:
+            campaign.record.event(None, RELINKED, {EVENT: each})
     gone = campaign.config.data.videos
     lost = gone if gone is not None and not gone.exists() else None
 

@@ -30,6 +30,7 @@ from vidal.types import (
     Skipped,
     SkippedClip,
 )
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +181,9 @@ class _Opener:
         without = [entry.name for entry in entries if entry.path is None]
         if without:
             raise InputError(
-                root, f"{len(without)} clips have labels but no images, {without[0]} for one"
+                root,
+                f"{counted(len(without), 'clip has', 'clips have')} labels but no images,"
+                f" {without[0]} for one",
             )
         paths = [(Path(entry.path or root), root) for entry in entries]
         opened = open_paths(paths, engines=self._engines, store=self._store, image_rate=self._rate)
@@ -193,7 +196,7 @@ class _Opener:
             self._add(clip, root, None, truth[clip.id])
             self._names[clip.id] = entry.name
         if not self._found:
-            raise NoClips(root, f"none of {len(entries)} clips can be read")
+            raise NoClips(root, f"none of {counted(len(entries), 'clip')} can be read")
 
     def rendered(self, scenes: Path) -> None:
         """Clips that vidal renders, where they are not there yet."""
@@ -286,7 +289,7 @@ def split_clips(
     result.update({name: "train" for name in order if name not in result})
     if clips and "train" not in result.values():
         raise UsageError(
-            f"data.split leaves none of {len(order)} clips for training.",
+            f"data.split leaves none of {counted(len(order), 'clip')} for training.",
             hint="Set fewer clips aside, or add clips.",
         )
     return result

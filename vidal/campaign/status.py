@@ -10,7 +10,9 @@ from typing import Any
 from vidal.campaign.costs import costs_dict, round_costs
 from vidal.campaign.due import lost_models, to_train, without_snapshots
 from vidal.campaign.folder import Campaign
+from vidal.campaign.heartbeat import disk, running
 from vidal.campaign.history import history_of
+from vidal.campaign.own import SAME, is_own, models, newest, short
 from vidal.selection.history import counts_dict
 from vidal.words import counted
 
@@ -42,8 +44,15 @@ def next_step(campaign: Campaign) -> NextStep:
             f" {'waits' if len(record.waiting()) == 1 else 'wait'} for labels;"
             f" their pictures are in {query / 'frames'}",
         )
-    if to_train(campaign) is not None:
-        return NextStep(f"vidal train {folder}", "train a model on the new labels")
+    due = to_train(campaign)
+    if due is not None and due.stale and not is_own(campaign):
+        return NextStep(
+            f"vidal train {folder}",
+            f"answers that the model of round {due.number} was trained on were corrected: fit it"
+            " anew",
+        )
+    if due is not None:
+        return _to_train(campaign, folder)
     bare = without_snapshots(campaign)
     if bare is not None:
         return NextStep(
@@ -58,10 +67,28 @@ def next_step(campaign: Campaign) -> NextStep:
     return NextStep(select, "choose the frames of the next round")
 
 
+def _to_train(campaign: Campaign, folder: str) -> NextStep:
+    if not is_own(campaign):
+        return NextStep(f"vidal train {folder}", "train a model on the new labels")
+    return NextStep(
+        f"vidal select --campaign {folder} --detections NEW",
+        f"train your detector (`vidal export {folder} --to yolo --labelled` writes the labels), run"
+        f" it over the clips and give what it finds; {SAME} goes on without",
+    )
+
+
 def _quoted(folder: Path) -> str:
     """As a shell takes it; a name that begins with a dash is no option."""
     text = str(folder)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def _detections(campaign: Campaign) -> dict[str, Any] | None:
+    """The detections of one's own that were given last; None where the detector is vidal's."""
+    if not is_own(campaign):
+        return None
+    given = newest(campaign)
+    return {"path": str(given.path), "digest": given.digest}
 
 
 def describe(campaign: Campaign) -> dict[str, Any]:
@@ -70,10 +97,12 @@ def describe(campaign: Campaign) -> dict[str, Any]:
     counts, tally = record.counts(), record.tally()
     model = campaign.newest_model()
     step = next_step(campaign)
+    beat = running(campaign.folder)
     answered = {each.round: each.counts for each in history_of(campaign).queries}
     splits: dict[str, int] = {"train": 0, "validation": 0, "test": 0}
     for clip in record.clips():
         splits[clip.split] += 1
+    told = {n: short(each) for n, each in models(campaign).items()} if is_own(campaign) else {}
     taken = counts["labelled"] + counts["queried"] + counts["skipped"]
     return {
         "name": campaign.config.name,
@@ -97,13 +126,17 @@ def describe(campaign: Campaign) -> dict[str, Any]:
                 "labelled": tally[each.number]["labelled"],
                 "waiting": tally[each.number]["queried"],
                 "skipped": tally[each.number]["skipped"],
-                "model": each.model,
+                "model": told.get(each.number, each.model),
+                "stale": each.stale,
                 "asked_about": counts_dict(answered.get(each.number)),
             }
             for each in record.rounds()
         ],
         "cost": costs_dict(campaign.config.selection.cost, round_costs(campaign)),
         "planned_rounds": campaign.config.rounds,
+        "detections": _detections(campaign),
         "model": None if model is None else str(model),
+        "running": None if beat is None else beat.as_dict(),
+        "disk": disk(campaign.folder, campaign.evidence),
         "next": {"command": step.command, "why": step.words},
     }

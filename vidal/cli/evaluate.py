@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidal.api.watch import Console
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
+from vidal.words import counted
 
 if TYPE_CHECKING:
     from vidal.assemble.evaluation import Evaluation
     from vidal.selection.forecast import Forecast
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=Grouped, headings=HEADINGS["evaluate"])
 @click.argument(
     "campaign", required=False, default=None, metavar="[DIR]", type=click.Path(path_type=Path)
 )
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--round", "number", default=None, type=int, help="Model of this round. [default: the newest]"
+)
+@click.option(
+    "--detections",
+    cls=Once,
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Of a campaign about your own detector: judge these, which no round was selected by.",
 )
 @click.option("--no-queries", is_flag=True, help="Do not judge what the campaign picked.")
 @click.option(
@@ -79,11 +89,10 @@ def command(context: click.Context, /, **given: Any) -> None:
     floor; AP50@0.5 those with a score above 0.5 only: never compare one with the other.
     """
     _check(context, given)
-    console = Console(quiet=given["quiet"] or given["as_json"])
-    with console:
-        if given["campaign"] is not None:
-            evaluation = _campaign(given, console)
-        else:
+    if given["campaign"] is not None:
+        evaluation = _campaign(given)
+    else:
+        with Console(quiet=given["quiet"] or given["as_json"]) as console:
             evaluation = _videos(given, console)
     if given["as_json"]:
         from vidal.report.query_files import plain
@@ -102,7 +111,7 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
         raise UsageError(
             "nothing to evaluate.", hint="Name a campaign, or give --videos and --labels."
         )
-    own = {"split", "number", "no_queries"}
+    own = {"split", "number", "no_queries", "detections"}
     common = {"campaign", "as_json", "quiet"}
     for option in context.command.params:
         name = option.name or ""
@@ -114,16 +123,22 @@ def _check(context: click.Context, given: dict[str, Any]) -> None:
             raise UsageError(f"{option.opts[0]} {where}.")
 
 
-def _campaign(given: dict[str, Any], console: Console) -> Evaluation:
+def _campaign(given: dict[str, Any]) -> Evaluation:
     from vidal.assemble.evaluation import evaluate_campaign
+    from vidal.assemble.own import NewDetections
+    from vidal.campaign.heartbeat import beating
     from vidal.cli.opened import open_campaign
 
-    with open_campaign(given["campaign"]) as campaign:
+    with open_campaign(given["campaign"]) as campaign, ExitStack() as stack:
+        beat = stack.enter_context(beating(given["campaign"], "evaluate", given["number"]))
+        quiet = given["quiet"] or given["as_json"]
+        console = stack.enter_context(Console(quiet=quiet, beat=beat))
         return evaluate_campaign(
             campaign,
             split=given["split"] or "test",
             number=given["number"],
             queries=not given["no_queries"],
+            new=NewDetections(given["detections"]),
             watcher=console,
         )
 
@@ -167,6 +182,7 @@ def table(evaluation: Evaluation) -> list[str]:
         coco = ", ".join(f"{n} {_number(quality.coco[n])}" for n in ("AP", "AP50", "AP75"))
         lines.append(f"COCO: {coco}")
     lines += [f"skipped {each.path}: {each.reason}" for each in quality.skipped]
+    lines += _curve_lines(evaluation)
     lines += _query_lines(evaluation)
     for told in evaluation.forecasts:
         lines += [told.sentence, *_reliability_lines(told)]
@@ -174,20 +190,34 @@ def table(evaluation: Evaluation) -> list[str]:
     return [*lines, *evaluation.notes]
 
 
+def _curve_lines(evaluation: Evaluation) -> list[str]:
+    """How good one's own detector was after each training."""
+    lines = []
+    for each in evaluation.curve:
+        when = "before any training" if each.round is None else f"trained on round {each.round}"
+        lines.append(
+            f"{when}: AP50 {_number(each.map50)}, AP50@0.5 {_number(each.map50_confident)} on"
+            f" {counted(each.frames, 'frame')}: {each.model}"
+        )
+    return lines
+
+
 def _query_lines(evaluation: Evaluation) -> list[str]:
     """One line a query of the campaign."""
     lines = []
     for number, strategy, picks in evaluation.queries:
-        parts = [f"round {number} ({strategy}): {picks.frames} frames"]
+        parts = [f"round {number} ({strategy}): {counted(picks.frames, 'frame')}"]
         if picks.false_positives is not None:
-            parts.append(f"{picks.false_positives} false alarms and {picks.misses} misses in them")
+            false = counted(picks.false_positives, "false alarm")
+            missed = counted(picks.misses or 0, "miss", "misses")
+            parts.append(f"{false} and {missed} in {'it' if picks.frames == 1 else 'them'}")
         if picks.fp_precision is not None:
             parts.append(
                 f"estimated false alarms: precision {_number(picks.fp_precision)},"
                 f" recall {_number(picks.fp_recall)}"
             )
         if picks.redundancy is not None:
-            parts.append(f"{picks.redundancy:.0f} frames to the nearest other pick")
+            parts.append(f"{counted(round(picks.redundancy), 'frame')} to the nearest other pick")
         if picks.balance is not None:
             parts.append(f"class balance {picks.balance:.2f}")
         lines.append("; ".join(parts))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vidal.api.watch import Bars
+from vidal.cli.groups import HEADINGS, Grouped
 
 
 @click.group("images")
@@ -20,7 +21,7 @@ def command() -> None:
     """
 
 
-@command.command("simulate")
+@command.command("simulate", cls=Grouped, headings=HEADINGS["images simulate"])
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
     "--data",
@@ -107,6 +108,7 @@ def simulate(
     """
     from vidal.api import image_pools
     from vidal.assemble.images import simulate_images, told_images
+    from vidal.campaign.heartbeat import beating
     from vidal.cli.simulate import table
 
     names = None if strategies is None else strategies.split(",")
@@ -123,7 +125,11 @@ def simulate(
         workers=workers,
         all_data=not no_all_data,
     )
-    with image_pools.claimed(plan), Bars(quiet=quiet or as_json) as bars:
+    with (
+        image_pools.claimed(plan),
+        beating(plan.out, "images simulate") as beat,
+        Bars(quiet=quiet or as_json, beat=beat) as bars,
+    ):
         result = told_images(plan) if report_only else simulate_images(plan, bars)
         files = image_pools.write(result, out or Path(plan.out.name))
     if as_json:
@@ -135,7 +141,7 @@ def simulate(
         click.echo(f"  {name:<8} {path}")
 
 
-@command.command("select")
+@command.command("select", cls=Grouped, headings=HEADINGS["images select"])
 @click.option(
     "--pool",
     required=True,

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
-from vidal.words import counted
+from vidal.words import counted, printable
 
 if TYPE_CHECKING:
     from vidal.campaign.config import CampaignConfig
 
 
-@click.command("init")
+@click.command("init", cls=Grouped, headings=HEADINGS["init"])
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--config",
@@ -49,6 +50,31 @@ if TYPE_CHECKING:
     "--validation", default=None, metavar="SHARE|PATTERN", help="Clips set aside for validation."
 )
 @click.option("--classes", default=None, metavar="A,B,...", help="The target classes.")
+@click.option(
+    "--detections",
+    cls=Once,
+    type=click.Path(path_type=Path),
+    help="A campaign about your own detector: what it finds in these clips, as of `vidal select`."
+    " You train it; every round is given its new detections.",
+)
+@click.option(
+    "--detections-images",
+    cls=Once,
+    type=click.Path(path_type=Path),
+    help="The file with 'images' and 'categories' of COCO results.",
+)
+@click.option(
+    "--detections-frames",
+    default=None,
+    type=click.Choice(["auto", "all", "listed"]),
+    help="Which frames were looked at. [default: auto]",
+)
+@click.option(
+    "--score-transform",
+    default=None,
+    type=click.Choice(["none", "sigmoid"]),
+    help="sigmoid: the given scores are logits. [default: none]",
+)
 @click.option("--detector", default=None, help="As of `vidal select`. [default: auto]")
 @click.option(
     "--weights", cls=Once, type=click.Path(path_type=Path), help="Checkpoint to start from."
@@ -96,6 +122,7 @@ def command(**given: Any) -> None:
 
     \b
     vidal init work --videos clips/ --classes car,pedestrian
+    vidal init work --videos clips/ --classes car,pedestrian --detections detections/
     vidal init work --config configs/scenes.yaml
 
     Clips are split into training, validation and test by whole clips, once and for all. Clips of a
@@ -115,7 +142,7 @@ def command(**given: Any) -> None:
         state = describe(campaign)
     skipped = [{"path": str(s.path), "reason": s.reason} for s in begun.source.skipped]
     summary = {**state, "new": begun.new, "given": begun.given, "unreadable": skipped}
-    summary["notes"] = list(begun.source.notes)
+    summary["notes"] = [*begun.source.notes, *begun.notes]
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -129,10 +156,10 @@ def command(**given: Any) -> None:
     click.echo(f"  classes         {', '.join(state['classes'])}")
     if begun.given:
         click.echo(f"  labelled        {counted(begun.given, 'frame')} from the start")
-    for note in begun.source.notes:
-        click.echo(f"  {note}")
+    for note in (*begun.source.notes, *begun.notes):
+        click.echo(f"  {printable(note)}")
     for entry in skipped:
-        click.echo(f"  skipped {entry['path']}: {entry['reason']}")
+        click.echo(printable(f"  skipped {entry['path']}: {entry['reason']}"))
     click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_campaign(folder: Path, *, lock: bool = True) -> Iterator[Campaign]:
+def open_campaign(folder: Path, *, lock: bool = True, migrates: bool = True) -> Iterator[Campaign]:
     """As ``vidal.campaign.folder.open_campaign``; its notes are printed, one line each."""
     from vidal.campaign import folder as campaigns
 
-    with campaigns.open_campaign(folder, lock=lock) as campaign:
+    with campaigns.open_campaign(folder, lock=lock, migrates=migrates) as campaign:
         for note in campaign.notes:
             click.echo(f"vidal: {note}", err=True)
         yield campaign

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidal.api.watch import Lines
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted
 
@@ -17,7 +18,7 @@ COLLAPSE = 3
 """Exit status where all pictures end with the same features."""
 
 
-@click.command("pretrain")
+@click.command("pretrain", cls=Grouped, headings=HEADINGS["pretrain"])
 @click.option(
     "--videos",
     cls=Once,

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.words import counted, printable
 
 SPLITS = ("train", "test", "test-wheelchair")
 SUBSETS = ("default", "town", "night", "wheelchair")
 
 
-@click.command("scenes")
+@click.command("scenes", cls=Grouped, headings=HEADINGS["scenes"])
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where they go.")
 @click.option("--clips", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))

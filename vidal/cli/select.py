@@ -16,6 +16,9 @@ from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.groups import Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
+from vidal.errors import UsageError
+from vidal.types.gap import DEFAULT as DEFAULT_GAP
+from vidal.types.gap import Gap
 from vidal.words import counted, printable
 
 HELP_STRATEGY = f"Query strategy: {', '.join(STRATEGIES)}."
@@ -30,18 +33,27 @@ HEADINGS = {
     "Input": ("videos", "campaign", "labels", "image_rate"),
     "Budget and strategy": (
         *("budget", "cost", "strategy", "errors", "options", "balance", "class_weights"),
-        *("known_only", "gap", "random_share", "seed"),
+        *("known_only", "gap", "turns", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
     "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
     "Your own detections instead of a detector": (
         *("detections", "detections_images", "detections_frames", "score_transform", "size"),
+        "same_detector",
     ),
     "Tracker": ("tracker", "tracker_options", "flow"),
     "Output": ("out", "no_report", "dry_run", "as_json", "quiet"),
     "Machine": ("device", "workers", "cache"),
 }
 """Of the help: heading -> parameters."""
+
+
+def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | str:
+    """Checked, and as the record has it."""
+    try:
+        return Gap.of(text).plain
+    except UsageError as error:
+        raise UsageError(f"--{error.message}", hint=error.hint) from error
 
 
 @click.command("select", cls=Grouped, headings=HEADINGS)
@@ -56,7 +68,8 @@ HEADINGS = {
     "--campaign",
     type=click.Path(path_type=Path),
     default=None,
-    help="Instead of --videos: select the next round of this campaign, as it is configured.",
+    help="Instead of --videos: select the next round of this campaign, as it is configured; with"
+    " --detections by those of your newest model.",
 )
 @click.option(
     "--out",
@@ -96,10 +109,20 @@ HEADINGS = {
 )
 @click.option(
     "--gap",
-    default=3,
+    default=DEFAULT_GAP.plain,
     show_default=True,
-    type=click.IntRange(min=0),
-    help="Frames excluded on either side of a chosen or labelled one.",
+    callback=_gap,
+    metavar="FRAMES|SECONDS",
+    help="Least distance of chosen and labelled frames of a clip: in time (0.4s), or frames that"
+    " are excluded on either side (12).",
+)
+@click.option(
+    "--turns",
+    cls=Once,
+    default=None,
+    metavar="clips|none|weighted",
+    help="clips: the best frame of every clip before the second best of any; none: by score alone;"
+    " weighted: long clips have more turns. [default: what suits the strategy]",
 )
 @click.option(
     "--labels",
@@ -245,6 +268,12 @@ HEADINGS = {
     " Without --videos nothing is decoded.",
 )
 @click.option(
+    "--same-detector",
+    is_flag=True,
+    help="With --campaign: the next round is selected by the detections of the one before; your"
+    " detector was not trained in between.",
+)
+@click.option(
     "--detections-images",
     type=click.Path(path_type=Path),
     default=None,
@@ -286,12 +315,14 @@ def command(**given: Any) -> None:
     """
     campaign: Path | None = given.pop("campaign")
     if campaign is not None:
-        from vidal.cli.select_campaign import refuse_options, run
+        from vidal.cli.select_campaign import new_detections, run
 
-        refuse_options(click.get_current_context())
-        own = ("no_report", "dry_run", "as_json", "quiet")
-        run(campaign, **{name: given[name] for name in own})
+        new = new_detections(click.get_current_context())
+        own = ("workers", "no_report", "dry_run", "as_json", "quiet")
+        run(campaign, new, **{name: given[name] for name in own})
         return
+    if given.pop("same_detector"):
+        raise click.UsageError("--same-detector needs a campaign (--campaign).")
     if given["videos"] is None and given["detections"] is None:
         raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.api.selections import ahead

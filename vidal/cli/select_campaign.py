@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,49 +17,86 @@ from vidal.words import counted, printable
 if TYPE_CHECKING:
     from vidal.selection.plan import Prepared, SelectionPlan
 
-ALLOWED = frozenset(("campaign", "no_report", "dry_run", "as_json", "quiet"))
+ALLOWED = frozenset(("campaign", "workers", "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
+NEW = {
+    "detections": "path",
+    "detections_images": "images",
+    "detections_frames": "frames",
+    "score_transform": "transform",
+    "same_detector": "same",
+}
+"""Options that tell of a detector of one's own: they are given round by round."""
 
 
-def refuse_options(context: click.Context) -> None:
-    """Options that the configuration of a campaign settles are not taken from the command line."""
+def new_detections(context: click.Context) -> dict[str, Any]:
+    """What the command line says of a detector of one's own; other options are refused.
+
+    Raises:
+        UsageError: an option that the configuration of the campaign settles.
+    """
     from vidal.errors import UsageError
 
+    new: dict[str, Any] = {}
     for option in context.command.params:
         name = option.name or ""
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in ALLOWED:
+        if given and name in NEW:
+            new[NEW[name]] = context.params[name]
+        elif given and name not in ALLOWED:
             raise UsageError(
                 f"{option.opts[0]} cannot be given with --campaign.",
                 hint="Change it in the campaign's campaign.yaml.",
             )
+    return new
 
 
-def run(folder: Path, *, no_report: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+def run(
+    folder: Path,
+    new: dict[str, Any],
+    *,
+    workers: int,
+    no_report: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Select, write the query's files, record it, say what comes next."""
-    from vidal.assemble.campaign import plan_round
-    from vidal.campaign.loop import check_selectable, prepare_round, select_round
+    from vidal.assemble.own import NewDetections, plan_next
+    from vidal.assemble.selection import device_of
+    from vidal.campaign.heartbeat import NOBODY, beating
+    from vidal.campaign.loop import select_round
+    from vidal.campaign.prepared import prepare_round
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
     from vidal.evidence.again import again
     from vidal.report import write_outputs
 
-    console = Console(quiet=quiet or as_json)
-    with open_campaign(folder, lock=not dry_run) as campaign:
-        number = check_selectable(campaign)
-        job = plan_round(campaign)
+    with open_campaign(folder, lock=not dry_run) as campaign, ExitStack() as stack:
+        coming = plan_next(campaign, NewDetections(**new), workers=workers)
+        number, job = coming.number, coming.job
+        beat = NOBODY
+        if not dry_run:
+            beat = stack.enter_context(beating(folder, "select", number))
+            beat.on(device_of(job))
         clips = campaign.clips(job.engines)
         if dry_run:
-            prepared = prepare_round(campaign, job.plan, clips, number)
+            prepared = prepare_round(campaign, job.plan, clips, number, engines=job.engines)
             _print_plan(number, job.plan, prepared, as_json=as_json)
             return
+        console = stack.enter_context(Console(quiet=quiet or as_json, beat=beat))
         write = partial(write_outputs, report=not no_report, progress=console.writing)
-        with console:
-            result = again(
-                lambda: select_round(
-                    campaign, job.plan, clips, engines=job.engines, watcher=console, write=write
-                )
+        result = again(
+            lambda: select_round(
+                campaign,
+                job.plan,
+                clips,
+                engines=job.engines,
+                watcher=console,
+                write=write,
+                trains=coming.trains,
             )
+        )
         out, state = campaign.query(number), describe(campaign)
     summary = {
         "round": number,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidal.api.watch import Bars
+from vidal.cli.groups import HEADINGS, Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from vidal.simulation.results import SimulationResult
 
 
-@click.command("simulate")
+@click.command("simulate", cls=Grouped, headings=HEADINGS["simulate"])
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
     "--strategies",
@@ -77,6 +78,7 @@ def command(
     """
     from vidal.api import simulations
     from vidal.assemble.simulation import simulate, told
+    from vidal.campaign.heartbeat import beating
 
     names = None if strategies is None else strategies.split(",")
     plan = simulations.plan_of(
@@ -88,7 +90,11 @@ def command(
         workers=workers,
         all_data=not no_all_data,
     )
-    with simulations.claimed(plan), Bars(quiet=quiet or as_json) as bars:
+    with (
+        simulations.claimed(plan),
+        beating(plan.out, "simulate") as beat,
+        Bars(quiet=quiet or as_json, beat=beat) as bars,
+    ):
         result = told(plan) if report_only else simulate(plan, bars)
         files = simulations.write(result, out or Path(plan.out.name))
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,21 @@ def command(
     vidal train --tracker siamfc --help
     """
     from vidal.assemble.campaign import train_campaign
+    from vidal.campaign.due import trains_round
+    from vidal.campaign.heartbeat import beating
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
 
     silent = quiet or as_json
-    with open_campaign(folder) as campaign, Console(quiet=silent) as console:
+    with open_campaign(folder) as campaign, ExitStack() as stack:
+        beat = stack.enter_context(beating(folder, "train", trains_round(campaign)))
+        console = stack.enter_context(Console(quiet=silent, beat=beat))
         trained = train_campaign(
             campaign,
             epochs=epochs,
             backbone=backbone,
             pseudo_labels=pseudo_labels,
-            progress=None if silent else Lines(),
+            progress=Lines(quiet=silent, beat=beat),
             watcher=console,
         )
         state = describe(campaign)
@@ -73,6 +78,7 @@ def command(
             "negatives": 0 if trained is None else trained.negatives,
             "pseudo_labels": None if trained is None else trained.pseudo_labels,
             "again": trained is not None and trained.again,
+            "corrected": trained is not None and trained.corrected,
             "next": state["next"],
         }
         click.echo(json.dumps(summary, indent=2))
@@ -81,6 +87,8 @@ def command(
         click.echo("there are no labels that no model was trained on")
     else:
         again = "its model was gone; trained anew" if trained.again else "trained"
+        if trained.corrected:
+            again = "its answers were corrected; trained anew"
         if trained.for_states:
             again = "trained again, to keep states of its training"
         click.echo(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from vidal.api.watch import Lines
+from vidal.cli.groups import HEADINGS, Grouped
+from vidal.words import counted
 
 
-@click.command("train-tracker")
+@click.command("train-tracker", cls=Grouped, headings=HEADINGS["train-tracker"])
 @click.option("--tracker", default="siamfc", show_default=True)
 @click.option(
     "--out",
@@ -84,6 +87,10 @@ def command(tracker: str, steps: int, batch: int, as_json: bool, quiet: bool, **
         click.echo(json.dumps(plain(found), indent=2, allow_nan=False))
         return
     click.echo(
-        f"{found['weights']}: {found['steps']} steps on {found['pictures']} pictures of"
-        f" {found['objects']} objects; loss {found['loss_first']:.3f} -> {found['loss_last']:.3f}"
+        f"{found['weights']}: {_count(found, 'step')} on {_count(found, 'picture')} of"
+        f" {_count(found, 'object')}; loss {found['loss_first']:.3f} -> {found['loss_last']:.3f}"
     )
+
+
+def _count(found: Mapping[str, Any], noun: str) -> str:
+    return counted(int(found[f"{noun}s"]), noun)

@@ -31,6 +31,7 @@ from vidal.evaluate.resampling import (
     ratio_of,
 )
 from vidal.evaluate.terms import FRAMES, Terms
+from vidal.words import counted
 
 QUERY_PRECISION = "query precision"
 UNKNOWN_PER_FRAME = "unknown a pick"
@@ -294,9 +295,9 @@ def _limits(
     worse = sum(bool(run[1] < run[0]) for run in runs)
     if 2 * worse > len(runs):
         found.append(
-            f"In {worse} of {len(runs)} runs {terms.score} after the first query is below that of"
-            " the initial model: training is the limit here, and labels cannot show what they are"
-            " worth."
+            f"In {worse} of {counted(len(runs), 'run')} {terms.score} after the first query is"
+            " below that of the initial model: training is the limit here, and labels cannot show"
+            " what they are worth."
         )
     for name, curve in every.items():
         for at in range(1, len(curve.rounds)):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidal.errors import NoClips, UnreadableClip
 from vidal.evidence.places import EngineMaker, store_at
-from vidal.store import content_key, from_arrays, to_arrays
+from vidal.store import FileStore, content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
 from vidal.video import discover, open_clip
 
@@ -20,12 +20,12 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """One path to open; ``store`` is the root of the evidence store."""
+    """One path to open; ``store`` is the root of the evidence store, None = it is not kept."""
 
     path: Path
     root: Path
     image_rate: Fraction
-    store: Path
+    store: Path | None
 
 
 def open_new(job: OpenJob) -> Clip | SkippedClip:
@@ -34,7 +34,8 @@ def open_new(job: OpenJob) -> Clip | SkippedClip:
         clip = open_clip(job.path, root=job.root, image_rate=job.image_rate)
     except UnreadableClip as error:
         return SkippedClip(job.path, error.why)
-    store_at(job.store).put(_key(job), to_arrays(clip))
+    if job.store is not None:
+        store_at(job.store).put(_key(job), to_arrays(clip))
     return clip
 
 
@@ -58,21 +59,30 @@ def open_clips(
     skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
     if not clips:
         first = skipped[0]
-        raise NoClips(
-            videos,
-            f"none of {len(skipped)} clips can be read; the first, {first.path.name}:"
-            f" {first.reason}",
-        )
+        which = f"none of {len(skipped):,} clips can be read; the first, {first.path.name}"
+        if len(skipped) == 1:
+            which = f"its one clip cannot be read: {first.path.name}"
+        raise NoClips(videos, f"{which}: {first.reason}")
     skipped += searched.skipped
     return _distinct(clips, skipped), skipped
 
 
 def open_paths(
-    paths: Sequence[tuple[Path, Path]], *, engines: EngineMaker, store: Path, image_rate: Fraction
+    paths: Sequence[tuple[Path, Path]],
+    *,
+    engines: EngineMaker,
+    store: Path,
+    image_rate: Fraction,
+    keep: bool = True,
 ) -> list[Clip | SkippedClip]:
-    """The clip at every (path, root), or why it cannot be used; known ones from the store."""
-    jobs = [OpenJob(_placed(path, root), root.resolve(), image_rate, store) for path, root in paths]
-    known = [store_at(store).get(_key(job)) for job in jobs]
+    """The clip at every (path, root), or why it cannot be used; known ones from the store.
+
+    ``keep``: others are remembered there; else nothing is written.
+    """
+    to = store if keep else None
+    jobs = [OpenJob(_placed(path, root), root.resolve(), image_rate, to) for path, root in paths]
+    kept = store_at(store) if keep else FileStore(store, read_only=True)
+    known = [kept.get(_key(job)) for job in jobs]
     new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
     opened = iter(engines(len(new), heavy=False).map(open_new, new))
     return [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import EvidenceLost, InputError
 from vidal.formats._files import check_regular
-from vidal.formats.detections import Transform, find_files
+from vidal.formats.detections import Transform, find_files, root_of
 
 VERSION = 1
 """Raise it when the same files give other detections than before."""
@@ -57,6 +57,7 @@ class GivenDetections(DetectorSpec):
         found = find_files(path)
         images = options.get("images")
         digest = hashlib.blake2b(digest_size=16)
+        root = root_of(path)
         for file in [*found, *([images] if images is not None else [])]:
             check_regular(file)
             try:
@@ -64,7 +65,10 @@ class GivenDetections(DetectorSpec):
                     part = hashlib.file_digest(stream, "blake2b").digest()
             except OSError as error:
                 raise InputError(file, f"cannot be read ({error.strerror or error})") from error
-            digest.update(file.name.encode("utf-8", "surrogateescape") + b"\0" + part)
+            inside = file in found and file.is_relative_to(root)
+            # Folders count where they may name the clip, but not where all of them lie.
+            name = file.relative_to(root).as_posix() if inside else file.name
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + part)
         return cls(name="detections", path=path, digest=digest.hexdigest(), **options)
 
     @property

@@ -46,11 +46,15 @@ class TakenIn:
         clips: those that have detections, in order.
         skipped: clips without.
         notes: one sentence each.
+        features: whether detections have features.
+        distributions: whether they state class distributions.
     """
 
     clips: tuple[Clip, ...]
     skipped: tuple[SkippedClip, ...]
     notes: tuple[str, ...]
+    features: bool = False
+    distributions: bool = True
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ def take_in(
     store: Store,
     key_of: Callable[[Clip], str],
     rate: Fraction,
+    asked: str = "--classes",
 ) -> TakenIn:
     """Read the files, match them to clips and put every clip's table into the store.
 
@@ -81,6 +86,7 @@ def take_in(
         needs, strategy: what the strategy needs, and its name.
         store, key_of: where tables go, and the content key of a clip's.
         rate: frames a second of clips without pixels, where the files do not state it.
+        asked: where the classes were named, for messages.
 
     Raises:
         FormatError, InputError: the files are broken.
@@ -88,8 +94,8 @@ def take_in(
         UsageError: the strategy needs what they do not hold, or a size is missing.
     """
     source = read(given.path, images=given.images, classes=given.classes, transform=given.transform)
-    _check_needs(source, needs, strategy)
-    _check_classes(given, source)
+    check_needs(bool(source.features), needs, strategy)
+    _check_classes(given, source, asked)
     counts = _Counts()
     pairs = _pairs(given, source, clips, rate, counts)
     kept, skipped = [], []
@@ -102,13 +108,19 @@ def take_in(
         kept.append(clip)
     if not kept:
         raise NoClips(given.path, "no clip with detections")
-    notes = _notes(given, source, counts, needs)
+    notes = _notes(given, source, counts, built(source.distributions, needs))
     if clips is None:
         notes = (_BARE, *notes)
-    return TakenIn(tuple(kept), tuple(skipped), notes)
+    return TakenIn(tuple(kept), tuple(skipped), notes, bool(source.features), source.distributions)
 
 
-def _check_classes(given: GivenDetections, source: DetectionFiles) -> None:
+def built(distributions: bool, needs: frozenset[str]) -> tuple[str, ...]:
+    """A remark where a strategy looks at class distributions and the files state none."""
+    wanted = needs & {"regions", "class_mass", "expected_objects"}
+    return (_BUILT,) if wanted and not distributions else ()
+
+
+def _check_classes(given: GivenDetections, source: DetectionFiles, asked: str) -> None:
     """Names that keep nothing were meant otherwise.
 
     Raises:
@@ -116,15 +128,24 @@ def _check_classes(given: GivenDetections, source: DetectionFiles) -> None:
     """
     if given.classes and source.others and not any(len(clip.labels) for clip in source.clips):
         there = [name for name, _ in sorted(source.others, key=lambda pair: -pair[1])]
-        raise UnknownName("class in --classes", ", ".join(given.classes), there)
+        raise UnknownName(f"class in {asked}", ", ".join(given.classes), there)
 
 
 _NOT_GIVEN = frozenset({"embedding", "suppressed", "logits", "layer"})
 """What files of detections never say: looks of frames, boxes before suppression, the last layer."""
 
 
-def _check_needs(source: DetectionFiles, needs: frozenset[str], strategy: str) -> None:
-    absent = _NOT_GIVEN | ({"features"} if not source.features else set())
+def check_needs(features: bool, needs: frozenset[str], strategy: str) -> None:
+    """Refuse a strategy that asks for what files of detections do not hold.
+
+    Args:
+        features: whether these have features.
+        needs, strategy: of the strategy, and its name.
+
+    Raises:
+        UsageError: names what is missing.
+    """
+    absent = _NOT_GIVEN | (set() if features else {"features"})
     missing = sorted(needs & absent)
     if missing:
         names = " and ".join(missing)
@@ -235,7 +256,7 @@ def _indices(entry: DetectedClip, clip: Clip, numbers: IntArray) -> IntArray:
         raise LabelsMismatch(
             entry.path,
             f"{entry.names[0]!r} has detections in frame {int(numbers[wrong][0])}, but"
-            f" {clip.path.name} has {clip.frames} frames ({_span(entry, clip)})",
+            f" {clip.path.name} has {counted(clip.frames, 'frame')} ({_span(entry, clip)})",
             hint="Were they made from another version of the clip?",
         )
     return index
@@ -297,9 +318,9 @@ def _scanned(
 
 
 def _notes(
-    given: GivenDetections, source: DetectionFiles, counts: _Counts, needs: frozenset[str]
+    given: GivenDetections, source: DetectionFiles, counts: _Counts, more: tuple[str, ...]
 ) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if counts.silent:
         listed = given.frames == "listed" or (
             given.frames == "auto" and any(entry.listed is not None for entry in source.clips)
@@ -308,8 +329,7 @@ def _notes(
         count = f"{counts.silent:,} of {counted(counts.frames, 'frame')}"
         are = "is" if counts.silent == 1 else "are"
         notes.append(f"{count} {are} not in the detections: taken {taken}.")
-    if not source.distributions and needs & {"regions", "class_mass", "expected_objects"}:
-        notes.append(_BUILT)
+    notes += more
     if source.unlike_logits:
         notes.append("All scores were in [0, 1] before the sigmoid: were they logits?")
     if source.others:

@@ -18,6 +18,7 @@ from vidal.formats import coco_video, cvat, cvat_images, label_studio, yolo
 from vidal.formats._cvat import FILES as _CVAT
 from vidal.formats._cvat import flavour
 from vidal.formats._files import visible
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import load_json
 from vidal.formats._tree import is_file, is_folder, is_zip, tree_of
 from vidal.types import Clip, FrameRef, IntArray, LabelledClip, Skipped
@@ -36,6 +37,7 @@ class Request:
         clips: by id: those that may be labelled.
         names: how pictures of the query are named.
         skipped: receives what is left out.
+        relabel: gives labels the class that an attribute holds.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Request:
     clips: Mapping[str, Clip]
     names: Names
     skipped: Skipped
+    relabel: Relabel = field(default_factory=Relabel)
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -73,27 +76,38 @@ def by_any_name(clips: Iterable[Clip]) -> dict[str, Clip]:
 
 
 def _cvat(request: Request) -> Iterator[LabelledClip]:
-    return cvat.read(request.path, skipped=request.skipped)
+    return cvat.read(request.path, skipped=request.skipped, relabel=request.relabel)
 
 
 def _cvat_images(request: Request) -> Iterator[LabelledClip]:
     return cvat_images.read(
-        request.path, skipped=request.skipped, names=request.names, frames=request.lengths
+        request.path,
+        skipped=request.skipped,
+        names=request.names,
+        frames=request.lengths,
+        relabel=request.relabel,
     )
 
 
 def _label_studio(request: Request) -> Iterator[LabelledClip]:
-    return label_studio.read(request.path, skipped=request.skipped, **request.known)
+    return label_studio.read(
+        request.path, skipped=request.skipped, relabel=request.relabel, **request.known
+    )
 
 
 def _yolo(request: Request) -> Iterator[LabelledClip]:
     # Without a list beside the labels their numbers mean nothing: the order of the campaign's own
     # classes is not that of the tool.
+    for label, attribute in request.relabel.attributes.items():
+        why = f"YOLO has no attributes, so {label!r:.40} has no {attribute!r:.40}"
+        raise FormatError(request.path, "", why)
     return yolo.read(request.path, skipped=request.skipped, **request.known)
 
 
 def _coco_video(request: Request) -> Iterator[LabelledClip]:
-    return coco_video.read(request.path, skipped=request.skipped, **request.known)
+    return coco_video.read(
+        request.path, skipped=request.skipped, relabel=request.relabel, **request.known
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,8 @@ def detect_format(path: Path) -> str:
         return _zip_format(path)
     if name.endswith((".json", ".json.gz")):
         return _json_format(path)
+    if name.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        return "label-studio"
     if name.endswith((".xml", ".xml.gz")):
         return flavour(path)
     raise FormatError(path, "", "of no known format", hint=_choices())
@@ -149,7 +165,8 @@ def _folder_format(path: Path) -> str:
         return flavour(path)
     if _has_yolo(visible(path, "*.txt", "*.yaml", "*.yml", deep=True)):
         return "yolo"
-    if visible(path, "*.xml", "*.xml.gz", deep=True):
+    if found := visible(path, "*.xml", "*.xml.gz", deep=True):
+        _refuse_voc(path, found)
         return flavour(path)
     found = [file for file in visible(path, "*.json", deep=True) if file.name != "notes.json"]
     if found:
@@ -157,6 +174,17 @@ def _folder_format(path: Path) -> str:
         if isinstance(value, dict) and {"images", "categories"} <= value.keys():
             return "coco-video"
     return "yolo"
+
+
+def _refuse_voc(path: Path, files: Iterable[Path]) -> None:
+    """Pascal VOC has a file a picture in a folder of its own name; CVAT's XML is one file a task.
+
+    Raises:
+        FormatError: it is that.
+    """
+    if any(file.parent.name == "Annotations" and file.suffix == ".xml" for file in files):
+        why = "Pascal VOC, which states whole pixels only, is not read"
+        raise FormatError(path, "", why, hint="Export it in another format: COCO, YOLO or JSON.")
 
 
 def _has_yolo(files: Iterable[Path]) -> bool:
@@ -170,6 +198,7 @@ def _zip_format(path: Path) -> str:
         files = tree.files(path)
     kinds = {file.suffix.lower() for file in files}
     if ".xml" in kinds:
+        _refuse_voc(path, files)
         return flavour(path)
     if _has_yolo(file for file in files if file.suffix.lower() in (".txt", ".yaml", ".yml")):
         return "yolo"
@@ -220,7 +249,7 @@ def read_labels(
 
     Args:
         path: a file or folder.
-        name: of its format.
+        name: of its format, or ``auto``.
         classes: names to map to; None = the file's own.
         clips: that it may be about.
         left: receives what is not taken.
@@ -229,6 +258,7 @@ def read_labels(
         InputError, FormatError: it cannot be read.
     """
     left = LeftOut() if left is None else left
+    name = detect_format(path) if name == "auto" else name
     if name not in READERS:
         yield from reader(name)(path, classes=classes, skipped=left.skipped)
         return

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from vidal.errors import LabelsMismatch
 from vidal.evidence.names import ClipNames, Fit
-from vidal.types import Annotations, BoolArray, Clip, LabelledClip, Skipped
+from vidal.types import UNKNOWN, Annotations, BoolArray, Clip, LabelledClip, Skipped
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,29 @@ class LabelMatch:
         annotations: clip id -> table of that clip's length.
         others: names in the file that belong to no clip of the run.
         absent: names in the file of clips that are not there now, with their ids.
+        entries: names in the file of clips whose labels were taken -> their ids.
     """
 
     annotations: Mapping[str, Annotations]
     others: tuple[str, ...]
     absent: tuple[tuple[str, str], ...] = ()
+    entries: Mapping[str, str] = field(default_factory=dict)
 
     def labelled(self, clip: Clip) -> BoolArray:
         """(F,) bool of a clip; all False where the file says nothing of it."""
         table = self.annotations.get(clip.id)
         return np.zeros(clip.frames, np.bool_) if table is None else table.labelled
+
+
+def labelled_objects(tables: Iterable[Annotations]) -> dict[str, int]:
+    """Class -> objects in some tables, unknown ones under ``""``; ignored regions are none."""
+    counts: dict[str, int] = {}
+    for table in tables:
+        labels = table.labels[~table.ignore]
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+            name = "" if label == UNKNOWN else table.classes[label]
+            counts[name] = counts.get(name, 0) + int(count)
+    return counts
 
 
 def match_labels(
@@ -89,7 +103,8 @@ def match_labels(
             hint=f"Expected names such as {clips[0].id if clips else '-'} or their file names.",
         )
     missing = [(entry.name, name) for name, (_, entry, _) in taken.items() if name in lost]
-    return LabelMatch(annotations, tuple(others), tuple(missing))
+    used = {entry.name: name for name, (_, entry, _) in taken.items() if name not in lost}
+    return LabelMatch(annotations, tuple(others), tuple(missing), used)
 
 
 def _find(names: ClipNames, path: Path, entry: LabelledClip) -> tuple[Clip, Fit] | None:
@@ -159,7 +174,7 @@ def _fitted(path: Path, entry: LabelledClip, clip: Clip) -> Annotations:
         raise LabelsMismatch(
             path,
             f"{entry.name!r} labels frame {clip.frames + int(beyond[0])}, "
-            f"but {clip.path.name} has {clip.frames} frames",
+            f"but {clip.path.name} has {counted(clip.frames, 'frame')}",
             hint="Frame numbers are 0-based presentation ordinals.",
         )
     labelled = np.zeros(clip.frames, np.bool_)

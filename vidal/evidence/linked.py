@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from vidal.coherence import Prepared, link, prepare
+from vidal.errors import EvidenceLost
 from vidal.evidence.gather import (
     EvidenceJob,
+    EvidencePlan,
     load_detections,
     load_estimate,
     load_evidence,
@@ -14,8 +17,9 @@ from vidal.evidence.gather import (
 )
 from vidal.evidence.places import store_at
 from vidal.expected_errors import Evidence
+from vidal.protocols import Motion
 from vidal.track import propagate
-from vidal.types import Detections, ErrorEstimate, Links
+from vidal.types import Clip, Detections, ErrorEstimate, Links
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,3 +66,27 @@ def load_linked(job: EvidenceJob) -> Linked:
     )
     links = link(judged.detections, carried, plan.coherence, size=clip.size)
     return Linked(detections, judged, links, estimate, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionOf:
+    """How the clips of a run move, for whoever shows neighbouring frames; read when asked for.
+
+    Attributes:
+        plan: how the run's evidence was gathered.
+        clips: clip id -> clip.
+    """
+
+    plan: EvidencePlan
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+
+    def __call__(self, clip: str) -> Motion | None:
+        """Of one clip; None where none was measured, or it is not kept any more."""
+        if self.plan.coherence is None or clip not in self.clips:
+            return None
+        job = EvidenceJob(self.clips[clip], self.plan)
+        try:
+            detections = load_detections(store_at(self.plan.store), self.plan.keys(job.clip))
+            return stored_motion(job, detections)
+        except EvidenceLost:
+            return None

@@ -13,6 +13,7 @@ from vidal.errors import FormatError
 from vidal.formats._coco_write import OUTSIDE
 from vidal.formats._json import Fields, Key
 from vidal.formats._names import Names, believable, believable_sum
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import Row
 from vidal.formats._segmentation import extent
 from vidal.formats._sizes import Size
@@ -71,7 +72,9 @@ class Source:
         names: Names,
         frames: Mapping[str, int],
         skipped: Skipped,
+        relabel: Relabel,
     ) -> None:
+        self._relabel, self._grows = relabel, classes is None
         self._of = Fields(path)
         self._frames = frames
         self._skipped = skipped
@@ -81,6 +84,7 @@ class Source:
         self.videos: dict[Key, Video] = {}
         self._images: dict[Key, tuple[Video, int] | None] = {}
         self._categories: dict[Key, int] = {}
+        self._named: dict[Key, str] = {}
         self.classes = self._read_categories(value, classes)
         for where, item in self._of.items(value, "videos"):
             key = self._of.new_key(where, item, self.videos)
@@ -105,6 +109,7 @@ class Source:
                 raise self._of.fail(f"{where}.name", "is missing")
             if item.get(OUTSIDE) is True:
                 outside.add(key)
+        self._named = {key: name for key, name in names.items() if key not in outside}
         known = [name for key, name in names.items() if key not in outside]
         chosen = tuple(dict.fromkeys(known)) if classes is None else tuple(classes)
         index = {name: label for label, name in enumerate(chosen)}
@@ -195,6 +200,8 @@ class Source:
         if category not in self._categories:
             raise self._of.fail(f"{where}.category_id", f"no category {shown(category)}")
         label = self._categories[category]
+        if category in self._named:
+            label = self._relabelled(where, item, self._named[category], label)
         ignore = bool(item.get("ignore") or item.get("iscrowd"))
         if "bboxes" in item:
             self._track(where, item, label, ignore)
@@ -210,6 +217,17 @@ class Source:
             track = self._of.whole(where, item, name, least=-1)
         box, segmentation = item.get("bbox"), item.get("segmentation")
         self._row(*place, f"{where}.bbox", box, segmentation, (label, track, ignore))
+
+    def _relabelled(self, where: str, item: dict[str, Any], name: str, label: int) -> int:
+        """The class of an object, where an attribute states it."""
+        values = item.get("attributes")
+        known = values if isinstance(values, dict) else {}
+        new = self._relabel(self._of.path, where, name, known)
+        if new == name:
+            return label
+        if new not in self.classes and self._grows:
+            self.classes = (*self.classes, new)
+        return self.classes.index(new) if new in self.classes else UNKNOWN
 
     def _track(self, where: str, item: dict[str, Any], label: int, ignore: bool) -> None:
         """One annotation of YouTube-VIS: the boxes of a track."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidal.errors import OutputError
-from vidal.types import UNKNOWN, BoolArray, LabelledClip
+from vidal.formats._notes import CERTAINTY, VERDICT, Notes, RowNote, note_of
+from vidal.types import UNKNOWN, BoolArray, FrameRef, LabelledClip
 
 OUTSIDE = "unknown"
 """Category, and key that marks it, of objects outside the classes."""
@@ -17,8 +20,20 @@ OUTSIDE = "unknown"
 class Document:
     """What is going to be written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        names: Callable[[FrameRef], str] | None = None,
+        notes: Notes | None = None,
+        extra: Mapping[FrameRef, Mapping[str, Any]] | None = None,
+        unknown: bool = True,
+    ) -> None:
         self.path = path
+        self.names = names
+        self.notes = notes
+        self.extra = extra or {}
+        self.unknown = unknown
         self.classes: tuple[str, ...] | None = None
         self.outside = False
         self.videos: list[dict[str, Any]] = []
@@ -39,7 +54,10 @@ class Document:
         for index in at.tolist():
             image: dict[str, Any] = {"id": len(self.images) + 1, "video_id": video}
             image["frame_id"] = index
-            if clip.files:
+            image |= self.extra.get(FrameRef(clip.name, index), {})
+            if self.names is not None:
+                image["file_name"] = self.names(FrameRef(clip.name, index))
+            elif clip.files:
                 image["file_name"] = clip.files[index]
             elif clip.path is not None:
                 image["file_name"] = f"{clip.name}/{index:06d}.jpg"
@@ -69,8 +87,10 @@ class Document:
         image = (first - 1 + np.cumsum(labelled))[table.frame].tolist()
         wide = table.boxes.astype(np.float64)
         xywh = np.concatenate([wide[:, :2], wide[:, 2:] - wide[:, :2]], axis=1).tolist()
-        self.outside |= bool((table.labels == UNKNOWN).any())
+        self.outside |= self.unknown and bool((table.labels == UNKNOWN).any())
         for row, (x, y, width, height) in enumerate(xywh):
+            if table.labels[row] == UNKNOWN and not self.unknown:
+                continue
             track = int(table.track[row])
             self.annotations.append(
                 {
@@ -82,6 +102,7 @@ class Document:
                     "area": width * height,
                     "iscrowd": 0,
                     "ignore": int(table.ignore[row]),
+                    **_said(note_of(self.notes, clip.name, row)),
                 }
             )
 
@@ -90,7 +111,7 @@ class Document:
         categories: list[dict[str, Any]] = [
             {"id": number, "name": name} for number, name in enumerate(self.classes or (), start=1)
         ]
-        if self.outside:
+        if self.outside and OUTSIDE not in (self.classes or ()):
             categories.append({"id": 0, "name": OUTSIDE, OUTSIDE: True})
         return {
             "videos": self.videos,
@@ -98,3 +119,14 @@ class Document:
             "annotations": self.annotations,
             "categories": categories,
         }
+
+
+def _said(note: RowNote | None) -> dict[str, Any]:
+    """What is said of a box: its score, and attributes by the names that tools are told."""
+    if note is None:
+        return {}
+    said: dict[str, Any] = {VERDICT: note.value}
+    if not math.isnan(note.certainty):
+        said[CERTAINTY] = round(note.certainty, 4)
+    score = {} if math.isnan(note.score) else {"score": round(note.score, 6)}
+    return {**score, "attributes": said}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from vidal.errors import FormatError, InputError, OutputError
 from vidal.formats._files import visible
 from vidal.formats._names import believable
+from vidal.formats._notes import CERTAINTY, VERDICT, RowNote
 from vidal.formats._xml import Event, events, pixels, shown, whole
 from vidal.types import UNKNOWN, BoolArray
 
@@ -39,6 +41,7 @@ class Task:
         kind: ``task``, ``job`` or ``project``, whichever was exported.
         height, width: of ``<original_size>``; 0 where absent.
         source: name of the video, with the folders that it has on a share; empty where absent.
+        tasks: of a project.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -48,10 +51,14 @@ class Task:
     height: int = 0
     width: int = 0
     source: str = ""
+    tasks: list[Task] = field(default_factory=list)
 
     def note(self, path: Path, parents: Sequence[str], event: Event, attribute: str) -> str:
         """Take in the end of one element below ``<meta>``; returns the attribute being defined."""
         inside = parents[-1] if parents else ""
+        if event.tag == "task" and inside == "tasks":
+            self._close_task()
+            return attribute
         if event.tag in ("project", "job") and inside == "meta":
             self.kind = event.tag
         if event.tag == "name" and inside == "label":
@@ -67,6 +74,13 @@ class Task:
         elif inside in ("task", "job"):
             self.fields[event.tag] = event.text
         return attribute
+
+    def _close_task(self) -> None:
+        """One task of a project is told: the next begins with nothing but the labels."""
+        told = Task(self.fields, self.labels, self.values, source=self.source)
+        told.height, told.width = self.height, self.width
+        self.tasks.append(told)
+        self.fields, self.source, self.height, self.width = {}, "", 0, 0
 
     def classes(self, label_from: str | None) -> list[str]:
         """Class names: the labels, or the values of the attribute ``label_from``."""
@@ -189,27 +203,66 @@ def element(path: Path, tag: str, text: str = "", *, end: bool = True, **attribu
     return f"<{start}>{escape(text)}</{tag}>\n" if end else f"<{start}>\n"
 
 
-def label_lines(path: Path, names: Sequence[str], *, ignore: bool) -> Iterable[str]:
-    """The ``<labels>`` of a task; with a checkbox for ignore regions where there are some."""
+def attributes_of(*, ignore: bool, verdicts: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The attributes of every label, as CVAT's "Raw" editor of labels takes them.
+
+    Args:
+        ignore: a checkbox for ignore regions.
+        verdicts: values of the choice ``vidal``, the default first; with it goes a number for its
+            certainty. Both may change along a track. Empty = neither.
+    """
+    found: list[dict[str, Any]] = []
+    if ignore:
+        found.append(_attribute(IGNORE, "checkbox", ["false"], mutable=False))
+    if verdicts:
+        found.append(_attribute(VERDICT, "select", list(verdicts), mutable=True))
+        found.append(_attribute(CERTAINTY, "number", ["0", "1", "0.01"], mutable=True))
+    return found
+
+
+def _attribute(name: str, kind: str, values: list[str], *, mutable: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "mutable": mutable,
+        "input_type": kind,
+        "default_value": values[0],
+        "values": values,
+    }
+
+
+def label_lines(
+    path: Path, names: Sequence[str], *, ignore: bool, verdicts: Sequence[str] = ()
+) -> Iterable[str]:
+    """The ``<labels>`` of a task with their attributes; see ``attributes_of``."""
+    declared = attributes_of(ignore=ignore, verdicts=verdicts)
     yield "<labels>\n"
     for name in names:
-        yield "<label>\n" + element(path, "name", name)
-        if ignore:
-            yield "<attributes>\n<attribute>\n" + element(path, "name", IGNORE)
-            yield "<mutable>False</mutable>\n<input_type>checkbox</input_type>\n"
-            yield "<default_value>false</default_value>\n<values>false</values>\n"
-            yield "</attribute>\n</attributes>\n"
-        else:
-            yield "<attributes></attributes>\n"
-        yield "</label>\n"
+        yield "<label>\n" + element(path, "name", name) + "<attributes>"
+        for each in declared:
+            yield "\n<attribute>\n" + element(path, "name", each["name"])
+            yield element(path, "mutable", str(each["mutable"]))
+            yield element(path, "input_type", each["input_type"])
+            yield element(path, "default_value", each["default_value"])
+            yield element(path, "values", "\n".join(each["values"])) + "</attribute>"
+        yield ("\n" if declared else "") + "</attributes>\n</label>\n"
     yield "</labels>\n"
 
 
-def box_lines(path: Path, corners: Sequence[float], ignore: bool, **attributes: str) -> str:
+def box_lines(
+    path: Path,
+    corners: Sequence[float],
+    ignore: bool,
+    note: RowNote | None = None,
+    **attributes: str,
+) -> str:
     """One ``<box>`` with corners to a hundredth of a pixel, CVAT's own precision."""
     names = ("xtl", "ytl", "xbr", "ybr")
     where = {name: f"{value:.2f}" for name, value in zip(names, corners, strict=True)}
     line = element(path, "box", end=False, **attributes, **where)
     if ignore:
         line += element(path, "attribute", "true", name=IGNORE)
+    if note is not None:
+        line += element(path, "attribute", note.value, name=VERDICT)
+        sure = 0.0 if math.isnan(note.certainty) else note.certainty
+        line += element(path, "attribute", f"{sure:.2f}", name=CERTAINTY)
     return line + "</box>\n"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vidal.formats._cvat import Grid, Numbering, box_lines, element, label_lines
+from vidal.formats._notes import Notes, RowNote, note_of, values_of
 from vidal.formats._tracks import key_positions, runs, tracks
 from vidal.formats._write import write_files
 from vidal.types import UNKNOWN, Annotations, IntArray, LabelledClip, Skipped
@@ -23,6 +24,8 @@ def write(
     start: int = 0,
     step: int = 1,
     numbering: Numbering = "video",
+    notes: Notes | None = None,
+    fixed: Mapping[str, Collection[int]] | None = None,
     skipped: Skipped | None = None,
 ) -> list[Path]:
     """Write clips as CVAT-for-video 1.1 files that annotators can correct with few clicks.
@@ -39,6 +42,8 @@ def write(
         unknown: label for objects of class -1; None leaves them out.
         start, step: the frames that the task shows, as chosen when it is made in CVAT.
         numbering: what ``box@frame`` counts; CVAT expects ``"video"``.
+        notes: what is said of each box; declared as attributes and written with the key frames.
+        fixed: name of a clip -> frames on which every box is a key frame.
         skipped: receives what is left out (boxes on frames the task does not show).
 
     Returns:
@@ -52,7 +57,8 @@ def write(
 
     def lines(file: Path, clip: LabelledClip) -> Iterator[str]:
         grid = Grid(start, step, len(range(start, clip.annotations.frames, step)), 0)
-        task = _Written(file, clip, grid, tolerance, unknown, numbering, skip)
+        keys = np.array(sorted((fixed or {}).get(clip.name, ())), np.int64)
+        task = _Written(file, clip, grid, tolerance, unknown, numbering, notes, keys, skip)
         return task.lines()
 
     return write_files(path, clips, lines)
@@ -68,6 +74,8 @@ class _Written:
     tolerance: float
     unknown: str | None
     numbering: Numbering
+    notes: Notes | None
+    fixed: IntArray
     skipped: Skipped
 
     def lines(self) -> Iterator[str]:
@@ -81,7 +89,7 @@ class _Written:
             if track < 0 or track in used:
                 track, fresh = fresh, fresh + 1
             used.add(track)
-            yield from self._track(track, table, rows)
+            yield from self._track(track, table, rows, shown)
         yield "</annotations>\n"
 
     def _shown(self) -> IntArray:
@@ -106,7 +114,9 @@ class _Written:
         shown = clip.annotations.labelled[grid.start :: grid.step]
         if not shown.all():
             yield element(path, "deleted_frames", " ".join(map(str, np.flatnonzero(~shown))))
-        yield from label_lines(path, self._names(table), ignore=bool(table.ignore.any()))
+        values = () if self.notes is None else values_of(self.notes)
+        ignore = bool(table.ignore.any())
+        yield from label_lines(path, self._names(table), ignore=ignore, verdicts=values)
         if clip.size is not None:
             yield "<original_size>\n" + element(path, "width", str(clip.size[1]))
             yield element(path, "height", str(clip.size[0])) + "</original_size>\n"
@@ -116,31 +126,43 @@ class _Written:
         yield "</meta>\n"
 
     def _names(self, table: Annotations) -> list[str]:
-        extra = [self.unknown] if self.unknown is not None and (table.labels < 0).any() else []
+        wanted = self.notes is not None or bool((table.labels < 0).any())
+        extra = [self.unknown] if self.unknown is not None and wanted else []
         return [*table.classes, *(name for name in extra if name not in table.classes)]
 
-    def _track(self, track: int, table: Annotations, rows: IntArray) -> Iterator[str]:
+    def _track(
+        self, track: int, table: Annotations, rows: IntArray, shown: IntArray
+    ) -> Iterator[str]:
         label = int(table.labels[rows[0]])
         name = table.classes[label] if label >= 0 else str(self.unknown)
         places = (table.frame[rows] - self.grid.start) // self.grid.step
         corners = np.round(table.boxes[rows].astype(np.float64), 2)
         ignore = bool(table.ignore[rows[0]])
+        fixed = np.isin(table.frame[rows], self.fixed)
+        said = [note_of(self.notes, self.clip.name, row) for row in shown[rows].tolist()]
         yield element(self.path, "track", end=False, id=str(track), label=name)
         for run in runs(places):
-            keys = key_positions(places[run], corners[run], tolerance=self.tolerance)
+            keys = key_positions(
+                places[run], corners[run], tolerance=self.tolerance, fixed=fixed[run]
+            )
             for at in keys + run.start:
-                yield self._box(int(places[at]), corners[at].tolist(), ignore, outside="0")
+                where = corners[at].tolist()
+                yield self._box(int(places[at]), where, ignore, said[at], outside="0")
             if places[run.stop - 1] + 1 < self.grid.size:
                 last = corners[run.stop - 1].tolist()
-                yield self._box(int(places[run.stop - 1]) + 1, last, ignore, outside="1")
+                end, note = int(places[run.stop - 1]) + 1, said[run.stop - 1]
+                yield self._box(end, last, ignore, note, outside="1")
         yield "</track>\n"
 
-    def _box(self, place: int, corners: list[float], ignore: bool, *, outside: str) -> str:
+    def _box(
+        self, place: int, corners: list[float], ignore: bool, note: RowNote | None, *, outside: str
+    ) -> str:
         frame = place if self.numbering == "task" else self.grid.start + place * self.grid.step
         return box_lines(
             self.path,
             corners,
             ignore,
+            note,
             frame=str(frame),
             outside=outside,
             occluded="0",

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatch
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
 from vidal.errors import FormatError, InputError
@@ -39,7 +39,13 @@ LINE = 64 << 20
 
 _CHUNK = 1 << 18
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x85]")
-_CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"))
+_CLUTTER = frozenset(
+    (
+        *("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"),
+        *("frame_map.json", "label_config.xml"),
+    )
+)
+"""What systems leave in folders, and what `vidal export` adds that is neither picture nor label."""
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS = {
     b"BZh": "bzip2",
@@ -216,15 +222,32 @@ def opened(path: Path, *members: str) -> Iterator[Source]:
         yield source
 
 
+def members_of(path: Path, archive: zipfile.ZipFile) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
+    """The files of a zip that are not hidden, in its order; nothing is ever unpacked.
+
+    Raises:
+        FormatError: one leads out of the archive, is a link, or is there twice.
+    """
+    found: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", name.as_posix()):
+            raise FormatError(path, "", f"{info.filename!r:.60} leads out of the archive")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise FormatError(path, "", f"{info.filename!r:.60} is a link, not a file")
+        if info.is_dir() or hidden(name):
+            continue
+        if name in found:
+            raise FormatError(path, "", f"{info.filename!r:.60} is in the archive twice")
+        found[name] = info
+    return list(found.items())
+
+
 def _member(path: Path, archive: zipfile.ZipFile, members: Sequence[str]) -> IO[bytes]:
     if not members:
         raise FormatError(path, "", "a zip archive", hint="Unpack it, and give the folder or file.")
-    found = [
-        info
-        for info in archive.infolist()
-        if not info.is_dir() and not hidden(info.filename)
-        if _matches(info.filename.rsplit("/", 1)[-1], members)
-    ]
+    every = members_of(path, archive)
+    found = [info for name, info in every if _matches(name.name, members)]
     wanted = " or ".join(pattern.lstrip("*") for pattern in members)
     if len(found) != 1:
         names = ", ".join(repr(info.filename)[:60] for info in found[:3])
@@ -234,6 +257,18 @@ def _member(path: Path, archive: zipfile.ZipFile, members: Sequence[str]) -> IO[
     if found[0].flag_bits & 1:
         raise FormatError(path, "", "an encrypted zip", hint="Unpack it first.")
     return archive.open(found[0])
+
+
+def read_raw(path: Path) -> Iterator[bytes]:
+    """A file as it lies on disk, piece by piece, whatever it holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    check_regular(path)
+    with reporting(path), path.open("rb") as stream:
+        while part := stream.read(_CHUNK):
+            yield part
 
 
 def read_bytes(path: Path, *members: str) -> bytes:

@@ -29,7 +29,7 @@ class ClipTasks:
         video: of a video task, else empty.
         name: of the clip, where it is not what tells the tasks apart.
         answered: of a video task, whether somebody did.
-        seen, labelled, incomplete: frames of image tasks.
+        seen, labelled, incomplete, refused: frames of image tasks.
         rows: of image tasks.
         tracks: of a video task.
     """
@@ -43,6 +43,7 @@ class ClipTasks:
     seen: set[int] = field(default_factory=set)
     labelled: set[int] = field(default_factory=set)
     incomplete: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
     rows: list[tuple[int, Percent, str, str]] = field(default_factory=list)
     tracks: Tracks = field(default_factory=Tracks)
 
@@ -88,7 +89,8 @@ def tables(
         if boxes > _MOST:
             raise FormatError(path, "", f"more than {_MOST} boxes cannot be right")
         video = Path(clip.video) if clip.video else None
-        yield LabelledClip(clip.name or name, table, path=video, size=clip.size)
+        refused = tuple(sorted(clip.refused))
+        yield LabelledClip(clip.name or name, table, path=video, size=clip.size, refused=refused)
 
 
 def _of_images(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from vidal.formats._names import frame_name
+from vidal.formats._notes import CERTAINTY, VERDICT, Notes, RowNote, note_of
 from vidal.formats._tracks import key_positions, runs, tracks
 from vidal.formats._write import write_lines
 from vidal.types import UNKNOWN, Annotations, FloatArray, FrameRef, IntArray, LabelledClip, Skipped
@@ -20,13 +22,36 @@ Kind = Literal["image", "video"]
 _MODEL = "vidal"
 
 
-def config(classes: Sequence[str], kind: Kind = "image") -> str:
-    """The labelling configuration that fits the tasks of ``write``."""
+def config(
+    classes: Sequence[str],
+    kind: Kind = "image",
+    *,
+    verdicts: Sequence[str] = (),
+    shown: Sequence[str] = (),
+) -> str:
+    """The labelling configuration that fits the tasks of ``write``.
+
+    Args:
+        classes: labels, in order.
+        kind: of the tasks.
+        verdicts: values of the choice that every region has beside its label (images only); with
+            it goes a number for its certainty. Empty = neither.
+        shown: keys of ``data`` whose texts stand above the image.
+    """
     labels = "".join(f"<Label value={quoteattr(name)}/>" for name in classes)
     if kind == "image":
+        # No named element: beside a second one Label Studio takes no pictures by upload.
+        texts = "".join(f'<Header value="${key}"/>' for key in shown)
+        choices = "".join(f"<Choice value={quoteattr(value)}/>" for value in verdicts)
+        regions = (
+            f'<Choices name="{VERDICT}" toName="image" perRegion="true" choice="single">{choices}'
+            f'</Choices><Number name="{CERTAINTY}" toName="image" perRegion="true" min="0" max="1"'
+            ' step="0.01"/>'
+        )
         return (
-            '<View><Image name="image" value="$image"/>'
-            f'<RectangleLabels name="label" toName="image">{labels}</RectangleLabels></View>'
+            f'<View>{texts}<Image name="image" value="$image"/>'
+            f'<RectangleLabels name="label" toName="image">{labels}</RectangleLabels>'
+            f"{regions if verdicts else ''}</View>"
         )
     return (
         '<View><Video name="video" value="$video"/><VideoRectangle name="box" toName="video"/>'
@@ -41,6 +66,8 @@ def write(
     kind: Kind = "image",
     url: Callable[[str], str] = str,
     extra: Mapping[FrameRef, Mapping[str, Any]] | None = None,
+    names: Callable[[FrameRef], str] = frame_name,
+    notes: Notes | None = None,
     tolerance: float = 1.0,
     unknown: str | None = "unknown",
     skipped: Skipped | None = None,
@@ -57,6 +84,9 @@ def write(
         kind: images or videos.
         url: from a file name (``<clip>_<index>.jpg``, or the video's) to what goes into ``data``.
         extra: more ``data`` of image tasks, such as rank, score and reason.
+        names: from a frame to the name of its image.
+        notes: what is said of each box of image tasks: ``score`` of its region, and answers to the
+            controls that ``config`` makes for ``verdicts``.
         tolerance: as in ``vidal.formats.cvat.write``, for key frames of videos.
         unknown: label for objects of class -1; None leaves them out.
         skipped: receives what is left out.
@@ -66,9 +96,8 @@ def write(
         ValueError: a clip without size or rate, or a track twice in one frame.
     """
     path = Path(path)
-    job = _Job(
-        path, url, extra or {}, tolerance, unknown, Skipped() if skipped is None else skipped
-    )
+    skip = Skipped() if skipped is None else skipped
+    job = _Job(path, url, extra or {}, names, notes, tolerance, unknown, skip)
     tasks = (
         task for clip in clips for task in (job.images if kind == "image" else job.video)(clip)
     )
@@ -91,40 +120,35 @@ class _Job:
     path: Path
     url: Callable[[str], str]
     extra: Mapping[FrameRef, Mapping[str, Any]]
+    names: Callable[[FrameRef], str]
+    notes: Notes | None
     tolerance: float
     unknown: str | None
     skipped: Skipped
 
     def images(self, clip: LabelledClip) -> Iterator[dict[str, Any]]:
-        height, width = _size(clip)
-        table = self._kept(clip)
+        size = _size(clip)
+        kept = self._kept_rows(clip)
+        table = clip.annotations.keep(kept)
         for index in np.flatnonzero(table.labelled).tolist():
             ref = FrameRef(clip.name, index)
-            rows = table.on(index)
-            labels = table.labels[rows].tolist()
-            result = [
-                {
-                    "id": f"box-{number}",
-                    "from_name": "label",
-                    "to_name": "image",
-                    "type": "rectanglelabels",
-                    "original_width": width,
-                    "original_height": height,
-                    "value": {**value, "rectanglelabels": [self._name(table, label)]},
-                }
-                for number, (value, label) in enumerate(
-                    zip(_percent(table.boxes[rows], (height, width)), labels, strict=True)
-                )
-            ]
+            result: list[dict[str, Any]] = []
+            rows = range(*table.on(index).indices(len(table)))
+            for number, (row, value) in enumerate(
+                zip(rows, _percent(table.boxes[rows.start : rows.stop], size), strict=True)
+            ):
+                name = self._name(table, int(table.labels[row]))
+                note = note_of(self.notes, clip.name, int(kept[row]))
+                result += _region(f"box-{number}", value, name, size, note)
             data = {**self.extra.get(ref, {}), "clip": clip.name, "index": index}
-            data["image"] = self.url(frame_name(ref))
+            data["image"] = self.url(self.names(ref))
             yield {"data": data, "predictions": [{"model_version": _MODEL, "result": result}]}
 
     def video(self, clip: LabelledClip) -> Iterator[dict[str, Any]]:
         height, width = _size(clip)
         if clip.rate is None:
             raise ValueError(f"{clip.name}: rate is not known")
-        table = self._kept(clip)
+        table = clip.annotations.keep(self._kept_rows(clip))
         data = {
             "clip": clip.name,
             "frames": table.frames,
@@ -165,17 +189,48 @@ class _Job:
                 keys.append({**values[at], **when, "enabled": at != run.stop - 1})
         return keys
 
-    def _kept(self, clip: LabelledClip) -> Annotations:
+    def _kept_rows(self, clip: LabelledClip) -> IntArray:
         """The rows that can be said; the others are listed."""
         table = clip.annotations
         nameless = (table.labels == UNKNOWN) & (self.unknown is None)
         for row in np.flatnonzero(nameless | table.ignore):
             why = "ignore region" if table.ignore[row] else "unknown object"
             self.skipped.add(self.path, f"{clip.name}@{table.frame[row]:06d}", why)
-        return table.keep(~(nameless | table.ignore))
+        return np.flatnonzero(~(nameless | table.ignore))
 
     def _name(self, table: Annotations, label: int) -> str:
         return table.classes[label] if label != UNKNOWN else str(self.unknown)
+
+
+def _region(
+    name: str,
+    value: Mapping[str, float],
+    label: str,
+    size: tuple[int, int],
+    note: RowNote | None,
+) -> list[dict[str, Any]]:
+    """The results of one box: its rectangle and, under the same id, what is said of it."""
+    height, width = size
+    common = {
+        "id": name,
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+    }
+
+    def result(control: str, kind: str, answer: Any) -> dict[str, Any]:
+        return {**common, "from_name": control, "type": kind, "value": {**value, kind: answer}}
+
+    box = result("label", "rectanglelabels", [label])
+    if note is None:
+        return [box]
+    if not math.isnan(note.score):
+        box["score"] = round(note.score, 6)
+    said = [box, result(VERDICT, "choices", [note.value])]
+    if not math.isnan(note.certainty):
+        said.append(result(CERTAINTY, "number", round(note.certainty, 2)))
+    return said
 
 
 def _size(clip: LabelledClip) -> tuple[int, int]:

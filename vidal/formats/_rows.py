@@ -56,24 +56,37 @@ def load_json(path: Path, *members: str) -> Any:
         FormatError: it is not JSON (says at which line and column), or has one key twice in an
             object, where all but the last value would be lost.
     """
-    text = _decoded(path, members)
+    return json_of(path, "", _decoded(path, members))
+
+
+def json_of(path: Path, place: str, text: str) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        path: of the file, for the error.
+        place: of the text in it; empty = it is all of the file.
+        text: the JSON.
+
+    Raises:
+        FormatError: as ``load_json``.
+    """
 
     def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) < len(pairs):
             twin = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise FormatError(path, "", f"the key {twin[:60]!r} twice in one object")
+            raise FormatError(path, place, f"the key {twin[:60]!r} twice in one object")
         return value
 
     try:
         return json.loads(text, object_pairs_hook=only_once)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
+        where = place or f"line {error.lineno}, column {error.colno}"
         raise FormatError(path, where, f"not JSON ({error.msg})") from error
     except RecursionError as error:
-        raise FormatError(path, "", "nested too deeply") from error
+        raise FormatError(path, place, "nested too deeply") from error
     except ValueError as error:
-        raise FormatError(path, "", f"not JSON ({error})") from error
+        raise FormatError(path, place, f"not JSON ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,11 @@ def proper(boxes: ScoreArray) -> BoolArray:
 
 
 def key_positions(
-    places: IntArray, boxes: NDArray[np.floating], *, tolerance: float
+    places: IntArray,
+    boxes: NDArray[np.floating],
+    *,
+    tolerance: float,
+    fixed: BoolArray | None = None,
 ) -> NDArray[np.int64]:
     """Positions of the key frames of one unbroken run of boxes.
 
@@ -115,11 +119,12 @@ def key_positions(
         places: (n,) strictly increasing frames.
         boxes: (n, 4) xyxy.
         tolerance: pixels; 0 keeps every box that is not exactly on the line.
+        fixed: (n,) bool, boxes that are key frames whatever the error; None = no others.
     """
     wide = boxes.astype(np.float64)
-    keep = np.zeros(len(places), dtype=np.bool_)
+    keep = np.zeros(len(places), dtype=np.bool_) if fixed is None else fixed.copy()
     keep[[0, -1]] = True
-    stack = [(0, len(places) - 1)]
+    stack = list(pairwise(np.flatnonzero(keep).tolist()))
     while stack:
         low, high = stack.pop()
         if high - low < 2:

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from vidal.errors import FormatError, InputError
@@ -17,7 +17,7 @@ from vidal.formats._files import (
     FREE,
     RATIO,
     UTF_8,
-    hidden,
+    members_of,
     printable,
     read_bytes,
     reporting,
@@ -88,12 +88,7 @@ class _Zip:
         self._archive = archive
         self._left = max(FREE, RATIO * path.stat().st_size)
         self._members: dict[Path, zipfile.ZipInfo] = {}
-        for info in archive.infolist():
-            name = PurePosixPath(info.filename.replace("\\", "/"))
-            if info.is_dir() or hidden(name):
-                continue
-            if name.is_absolute() or ".." in name.parts:
-                raise FormatError(path, "", f"{info.filename!r:.60} leads out of the archive")
+        for name, info in members_of(path, archive):
             self._members[path / name] = info
 
     def is_dir(self, folder: Path) -> bool:

@@ -19,8 +19,9 @@ An annotation whose ``bbox`` is absent, empty, inverted or not finite has the ex
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,11 +31,13 @@ from vidal.formats._coco_write import Document
 from vidal.formats._columns import refuse_twins
 from vidal.formats._files import visible
 from vidal.formats._names import Names
+from vidal.formats._notes import Notes
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import build, load_json
 from vidal.formats._sizes import Size, same_size
 from vidal.formats._tree import is_folder
 from vidal.formats._write import write_lines
-from vidal.types import LabelledClip, Skipped
+from vidal.types import FrameRef, LabelledClip, Skipped
 
 
 def read(
@@ -45,6 +48,7 @@ def read(
     names: Names = None,
     frames: Mapping[str, int] | None = None,
     sizes: Mapping[str, Size] | None = None,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
     """The clips of a file, in its order.
 
@@ -57,6 +61,7 @@ def read(
         names: from a picture's name to its frame, for files without ``videos``.
         frames: lengths of clips, where known; else the last listed frame is taken as the last.
         sizes: (height, width) of clips, for files that do not state them.
+        relabel: gives some categories the class that one of ``attributes`` holds.
 
     Raises:
         InputError: the file cannot be read, or there is none in the folder.
@@ -65,7 +70,8 @@ def read(
     """
     path = only_file(Path(path))
     skip = Skipped() if skipped is None else skipped
-    source = Source(path, load_json(path, "*.json"), classes, names, frames or {}, skip)
+    relabel = Relabel() if relabel is None else relabel
+    source = Source(path, load_json(path, "*.json"), classes, names, frames or {}, skip, relabel)
     for video in source.videos.values():
         labelled = np.zeros(video.length, dtype=np.bool_)
         labelled[sorted(video.listed)] = source.annotated
@@ -89,16 +95,37 @@ def read(
         )
 
 
-def write(path: Path, clips: Iterable[LabelledClip]) -> None:
+def write(
+    path: Path,
+    clips: Iterable[LabelledClip],
+    *,
+    names: Callable[[FrameRef], str] | None = None,
+    notes: Notes | None = None,
+    extra: Mapping[FrameRef, Mapping[str, Any]] | None = None,
+    unknown: bool = True,
+    outside: bool = False,
+    classes: tuple[str, ...] | None = None,
+) -> None:
     """One file for all clips; it appears when it is complete.
 
     Objects outside the classes get a category of their own; ``read`` gives them label -1 again.
+
+    Args:
+        path: the file.
+        clips: all with the same classes.
+        names: from a frame to the name of its image; None = that of the clip's own files.
+        notes: what is said of each box, as ``score`` and ``attributes``.
+        extra: more keys of images, such as rank and reason.
+        unknown: keep objects outside the classes.
+        outside: name their category also where there are none.
+        classes: of the categories, where there may be no clips; None = those of the clips.
 
     Raises:
         OutputError: the place cannot be written, or the clips differ in their classes.
     """
     path = Path(path)
-    document = Document(path)
+    document = Document(path, names=names, notes=notes, extra=extra, unknown=unknown)
+    document.outside, document.classes = outside, classes
     for clip in clips:
         document.add(clip)
     write_lines(path, [json.dumps(document.value(), allow_nan=False, indent=None), "\n"])

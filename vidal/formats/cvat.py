@@ -32,6 +32,7 @@ from vidal.formats._cvat import IGNORE, Grid, Numbering, Task, files_of
 from vidal.formats._cvat_shapes import NO_OBJECT, outline
 from vidal.formats._cvat_tracks import Keys, boxes_of
 from vidal.formats._cvat_write import write as write
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import tabulate
 from vidal.formats._xml import Event, events, flag, need, whole
 from vidal.types import UNKNOWN, LabelledClip, Skipped
@@ -47,8 +48,9 @@ def read(
     frames: int | None = None,
     deleted: Iterable[int] = (),
     empty_is_labelled: bool = False,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
-    """Clips of CVAT-for-video 1.1 files; one file is one clip.
+    """Clips of CVAT-for-video 1.1 files; one file is one clip, or one a task of a project.
 
     Between two boxes of a track the missing frames of the task are interpolated linearly;
     ``outside=1`` hides the object up to the next box. A track whose last box is visible before the
@@ -63,6 +65,7 @@ def read(
         frames: length of the clip, where known; None = ``stop_frame`` + 1.
         deleted: numbers of the task's deleted frames (one file only).
         empty_is_labelled: whether a task without shapes was annotated and is empty.
+        relabel: gives some labels the class that an attribute holds.
 
     Raises:
         InputError: ``path`` cannot be read.
@@ -72,11 +75,12 @@ def read(
     for file in files_of(path):
         skip = Skipped() if skipped is None else skipped
         reader = _Reader(file, skip, label_from, numbering)
-        yield reader.clip(classes, frames, deleted, empty_is_labelled)
+        reader.relabel = Relabel() if relabel is None else relabel
+        yield from reader.clips(classes, frames, deleted, empty_is_labelled)
 
 
 class _Reader:
-    """One pass over one file; holds the key frames of one clip."""
+    """One pass over one file; holds the key frames of each task in it."""
 
     def __init__(
         self, path: Path, skipped: Skipped, label_from: str | None, numbering: Numbering
@@ -85,21 +89,42 @@ class _Reader:
         self.skipped = skipped
         self.label_from = label_from
         self.numbering: Numbering = numbering
+        self.relabel = Relabel()
         self.task = Task()
         self.keys = Keys(path)
+        self.of_tasks: dict[str, Keys] = {}
 
-    def clip(
+    def clips(
+        self,
+        classes: Sequence[str] | None,
+        frames: int | None,
+        deleted: Iterable[int],
+        empty_is_labelled: bool,
+    ) -> Iterator[LabelledClip]:
+        self._scan()
+        if self.task.kind != "project":
+            yield self._clip(classes, frames, deleted, empty_is_labelled)
+            return
+        known = {task.fields.get("id", ""): task for task in self.task.tasks}
+        strange = next((name for name in self.of_tasks if name not in known), None)
+        if strange is not None or not known:
+            why = "a project export without tasks"
+            if strange is not None:
+                why = f"tracks of task {strange!r:.40}, which <project> does not list"
+            hint = "Export each task on its own."
+            raise FormatError(self.path, "<project>", why, hint=hint)
+        for name, task in known.items():
+            self.task, self.keys = task, self.of_tasks.get(name, Keys(self.path))
+            yield self._clip(classes, frames, deleted, empty_is_labelled)
+
+    def _clip(
         self,
         classes: Sequence[str] | None,
         frames: int | None,
         deleted: Iterable[int],
         empty_is_labelled: bool,
     ) -> LabelledClip:
-        self._scan()
         task = self.task
-        if task.kind == "project":
-            hint = "Export each task on its own."
-            raise FormatError(self.path, "<project>", "a project export", hint=hint)
         grid = Grid.of(self.path, task, frames)
         own = [
             whole(self.path, "<deleted_frames>", "frame", text)
@@ -141,6 +166,8 @@ class _Reader:
             if not parents and event.start and event.tag != "annotations":
                 raise FormatError(self.path, event.where, "expected <annotations>")
             if event.start:
+                if len(parents) == 1 and event.tag not in ("version", "meta"):
+                    self._of_task(event)
                 if len(parents) == 1 and event.tag == "track":
                     track, label = self._track(event), need(self.path, event, "label")
                 elif event.tag == "image":
@@ -156,6 +183,12 @@ class _Reader:
                 values[event.attributes.get("name", "")] = event.text
             elif _is_shape(parents, event):
                 self._take(event, track if "track" in parents else None, label, values)
+
+    def _of_task(self, event: Event) -> None:
+        """Of a project: which task a track, or a shape beside the tracks, belongs to."""
+        if self.task.kind == "project":
+            name = need(self.path, event, "task_id")
+            self.keys = self.of_tasks.setdefault(name, Keys(self.path))
 
     def _track(self, event: Event) -> int:
         track = whole(self.path, event.where, "id", need(self.path, event, "id"))
@@ -177,6 +210,9 @@ class _Reader:
             if self.label_from not in attributes:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = attributes[self.label_from]
+        outside = flag(path, event, "outside")
+        if not outside:
+            label = self.relabel(path, where, label, attributes)
         self.keys.add(
             frame=frame,
             line=event.line,
@@ -184,7 +220,7 @@ class _Reader:
             label=label,
             tag=event.tag,
             shape=outline(path, event),
-            outside=flag(path, event, "outside"),
+            outside=outside,
             ignore=attributes.get(IGNORE, "false").lower() == "true",
         )
 

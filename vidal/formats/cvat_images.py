@@ -11,7 +11,7 @@ whatever the caller's ``names`` make of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,8 @@ from vidal.errors import FormatError
 from vidal.formats._cvat import IGNORE, Task, box_lines, element, files_of, label_lines
 from vidal.formats._cvat_shapes import NO_OBJECT, extent
 from vidal.formats._names import Names, believable, believable_sum, frame_name, resolver
+from vidal.formats._notes import Notes, note_of, values_of
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import Row, build
 from vidal.formats._write import write_lines
 from vidal.formats._xml import Event, events, need, pixels
@@ -36,6 +38,7 @@ def read(
     names: Names = None,
     label_from: str | None = None,
     frames: Mapping[str, int] | None = None,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
     """Clips of CVAT-for-images 1.1 files, in the order in which their first images come.
 
@@ -48,6 +51,7 @@ def read(
         names: from an image's name to its frame.
         label_from: name of the attribute that holds the class (instead of the label).
         frames: lengths of clips, where known; else the last image is taken as the last frame.
+        relabel: gives some labels the class that an attribute holds.
 
     Raises:
         InputError: ``path`` cannot be read.
@@ -55,6 +59,7 @@ def read(
     """
     path = Path(path)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, label_from)
+    reader.relabel = Relabel() if relabel is None else relabel
     for file in files_of(path):
         reader.scan(file)
     yield from reader.clips(classes, frames or {})
@@ -80,6 +85,7 @@ class _Reader:
         self.skipped = skipped
         self.resolve = resolver(names)
         self.label_from = label_from
+        self.relabel = Relabel()
         self.task = Task()
         self.found: dict[str, _Images] = {}
 
@@ -147,6 +153,7 @@ class _Reader:
             if self.label_from not in values:
                 raise FormatError(path, where, f"attribute {self.label_from!r} is missing")
             label = values[self.label_from]
+        label = self.relabel(path, where, label, values)
         ignore = values.get(IGNORE, "false").lower() == "true"
         place = where if path == self.root else f"{path.name}, {where}"
         clip.boxes.append((ref.index, box, label, ignore, place))
@@ -190,17 +197,23 @@ def write(
     clips: Iterable[LabelledClip],
     *,
     unknown: str | None = "unknown",
+    names: Callable[[FrameRef], str] = frame_name,
+    notes: Notes | None = None,
+    by_name: bool = False,
     skipped: Skipped | None = None,
 ) -> Path:
     """Write the labelled frames of clips as one CVAT-for-images 1.1 file, for pre-annotation.
 
-    Images are named ``<clip>_<index>.jpg``. Tracks have no place in this format and are lost.
-    Corners are written to a hundredth of a pixel.
+    Tracks have no place in this format and are lost. Corners are written to a hundredth of a pixel.
 
     Args:
         path: the file.
         clips: all with the same classes; each with its size.
         unknown: label for objects of class -1; None leaves them out.
+        names: from a frame to the name of its image.
+        notes: what is said of each box, as attributes that the labels declare.
+        by_name: number the images in the order of their names, as CVAT numbers those of a task:
+            where it does not find a name, it takes the number.
         skipped: receives what is left out.
 
     Raises:
@@ -209,57 +222,65 @@ def write(
     """
     path = Path(path)
     held = list(clips)
-    write_lines(path, _lines(path, held, unknown, Skipped() if skipped is None else skipped))
+    skip = Skipped() if skipped is None else skipped
+    job = _Written(path, unknown, names, notes, by_name, skip)
+    write_lines(path, job.lines(held))
     return path
 
 
-def _lines(
-    path: Path, clips: Sequence[LabelledClip], unknown: str | None, skipped: Skipped
-) -> Iterator[str]:
-    tables = [clip.annotations for clip in clips]
-    if len({table.classes for table in tables}) > 1:
-        raise ValueError("clips: classes differ")
-    names = list(tables[0].classes) if tables else []
-    if unknown is not None and unknown not in names:
-        names += [unknown] if any((table.labels == UNKNOWN).any() for table in tables) else []
-    count = sum(int(table.labelled.sum()) for table in tables)
-    yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
-    yield "<meta>\n<task>\n" + element(path, "size", str(count)) + "<mode>annotation</mode>\n"
-    yield from label_lines(path, names, ignore=any(table.ignore.any() for table in tables))
-    yield "</task>\n</meta>\n"
-    number = 0
-    for clip in clips:
-        for index in np.flatnonzero(clip.annotations.labelled).tolist():
-            yield from _image_lines(path, clip, index, number, unknown, skipped)
-            number += 1
-    yield "</annotations>\n"
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file on its way to the disk."""
 
+    path: Path
+    unknown: str | None
+    names: Callable[[FrameRef], str]
+    notes: Notes | None
+    by_name: bool
+    skipped: Skipped
 
-def _image_lines(
-    path: Path,
-    clip: LabelledClip,
-    index: int,
-    number: int,
-    unknown: str | None,
-    skipped: Skipped,
-) -> Iterator[str]:
-    if clip.size is None:
-        raise ValueError(f"{clip.name}: size is not known")
-    ref = FrameRef(clip.name, index)
-    table: Annotations = clip.annotations
-    height, width = (str(side) for side in clip.size)
-    name = frame_name(ref)
-    yield element(path, "image", end=False, id=str(number), name=name, width=width, height=height)
-    rows = table.on(index)
-    for label, box, ignore in zip(
-        table.labels[rows].tolist(),
-        table.boxes[rows].tolist(),
-        table.ignore[rows].tolist(),
-        strict=True,
-    ):
-        if label == UNKNOWN and unknown is None:
-            skipped.add(path, str(ref), "unknown object")
-            continue
-        text = table.classes[label] if label != UNKNOWN else str(unknown)
-        yield box_lines(path, box, ignore, label=text, occluded="0")
-    yield "</image>\n"
+    def lines(self, clips: Sequence[LabelledClip]) -> Iterator[str]:
+        path, tables = self.path, [clip.annotations for clip in clips]
+        if len({table.classes for table in tables}) > 1:
+            raise ValueError("clips: classes differ")
+        labels = list(tables[0].classes) if tables else []
+        met = self.notes is not None or any((table.labels == UNKNOWN).any() for table in tables)
+        if self.unknown is not None and self.unknown not in labels and met:
+            labels.append(self.unknown)
+        images = [
+            (self.names(FrameRef(clip.name, index)), at, index)
+            for at, clip in enumerate(clips)
+            for index in np.flatnonzero(clip.annotations.labelled).tolist()
+        ]
+        images = sorted(images) if self.by_name else images
+        yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
+        yield "<meta>\n<task>\n" + element(path, "size", str(len(images)))
+        yield "<mode>annotation</mode>\n"
+        ignore = any(table.ignore.any() for table in tables)
+        verdicts = () if self.notes is None else values_of(self.notes)
+        yield from label_lines(path, labels, ignore=ignore, verdicts=verdicts)
+        yield "</task>\n</meta>\n"
+        for number, (name, at, index) in enumerate(images):
+            yield from self._image(clips[at], index, number, name)
+        yield "</annotations>\n"
+
+    def _image(self, clip: LabelledClip, index: int, number: int, name: str) -> Iterator[str]:
+        if clip.size is None:
+            raise ValueError(f"{clip.name}: size is not known")
+        table: Annotations = clip.annotations
+        sides = dict(zip(("height", "width"), map(str, clip.size), strict=True))
+        yield element(self.path, "image", end=False, id=str(number), name=name, **sides)
+        for row in range(*table.on(index).indices(len(table))):
+            label = int(table.labels[row])
+            if label == UNKNOWN and self.unknown is None:
+                self.skipped.add(self.path, str(FrameRef(clip.name, index)), "unknown object")
+                continue
+            yield box_lines(
+                self.path,
+                table.boxes[row].tolist(),
+                bool(table.ignore[row]),
+                note_of(self.notes, clip.name, row),
+                label=table.classes[label] if label != UNKNOWN else str(self.unknown),
+                occluded="0",
+            )
+        yield "</image>\n"

@@ -19,13 +19,14 @@ enabled is the last of its stretch; the last key frame, if enabled, holds to the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from vidal.errors import FormatError
+from vidal.formats._label_studio_min import is_minimal, rows_of_table, tasks_of
 from vidal.formats._label_studio_regions import (
     NO_OBJECT,
     Percent,
@@ -40,6 +41,8 @@ from vidal.formats._label_studio_tracks import Tracks
 from vidal.formats._label_studio_write import config as config
 from vidal.formats._label_studio_write import write as write
 from vidal.formats._names import Names, believable, of_clip, resolver
+from vidal.formats._notes import CERTAINTY, VERDICT
+from vidal.formats._relabel import Relabel
 from vidal.formats._rows import load_json
 from vidal.formats._xml import shown
 from vidal.types import FrameRef, LabelledClip, Skipped
@@ -57,15 +60,16 @@ def read(
     source: Literal["annotations", "predictions"] = "annotations",
     frames: Mapping[str, int] | None = None,
     sizes: Mapping[str, tuple[int, int]] | None = None,
+    relabel: Relabel | None = None,
 ) -> Iterator[LabelledClip]:
-    """Clips of an export in the format "JSON", in the order in which their first tasks come.
+    """Clips of an export as JSON, JSON-MIN, CSV or TSV, in the order of their first tasks.
 
     The frame of an image task is ``data.clip`` and ``data.index`` where vidal wrote them, else the
     name of the image says it; the clip of a video task is ``data.clip``, else the video's stem. The
     image or video is ``data.image`` or ``data.video``, else the one value that names such a file.
 
     Args:
-        path: the JSON file (plain, gzip, or the only one of a zip).
+        path: the JSON file (plain, gzip, or the only one of a zip), or the ``.csv`` or ``.tsv``.
         classes: class names; None = those met, in order. Other names give class -1.
         skipped: receives what is left out: regions without extent or label, older annotations.
         names: from an image's name to its frame.
@@ -73,17 +77,22 @@ def read(
         frames: lengths of clips, where known, by name or clip id; a video task that states another
             one is refused.
         sizes: (height, width) of clips, by name or clip id; used where the file states none.
+        relabel: gives some labels the class that a choice for the region holds.
 
     Raises:
         InputError: the file cannot be read.
         FormatError: a broken file, a frame twice, or a wrong count of frames; says the task.
     """
     path = Path(path)
-    tasks = load_json(path, "*.json")
+    table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes[-2:])
+    tasks = rows_of_table(path) if table else load_json(path, "*.json")
+    if table or is_minimal(tasks):
+        tasks = tasks_of(path, tasks)
     if not isinstance(tasks, list):
         raise FormatError(path, "", "expected a list of tasks", hint=_EXPORT)
     reader = _Reader(path, Skipped() if skipped is None else skipped, names, source)
     reader.frames, reader.sizes = frames or {}, sizes or {}
+    reader.relabel = Relabel() if relabel is None else relabel
     for number, task in enumerate(tasks):
         reader.task(f"task {number}", task)
     yield from tables(path, reader.found, reader.sizes, classes, reader.skipped)
@@ -102,6 +111,7 @@ class _Reader:
         self.source = source
         self.frames: Mapping[str, int] = {}
         self.sizes: Mapping[str, tuple[int, int]] = {}
+        self.relabel = Relabel()
         self.found: dict[str, ClipTasks] = {}
 
     def task(self, where: str, task: Any) -> None:
@@ -109,7 +119,7 @@ class _Reader:
             why = "'data' is missing: not a task"
             raise FormatError(self.path, where, why, hint=_EXPORT)
         data = self._part(where, task, "data", dict)
-        results = self._results(where, task)
+        results, skips = self._results(where, task)
         kind, url = self._medium(where, data)
         try:
             place = location(url)
@@ -118,7 +128,7 @@ class _Reader:
         if kind == "video":
             self._video(where, data, place, results)
         else:
-            self._image(where, data, place, results)
+            self._image(where, data, place, results, skips)
 
     def _medium(self, where: str, data: dict[str, Any]) -> tuple[Literal["image", "video"], str]:
         """What is labelled, and its URL; the key follows the project's configuration."""
@@ -145,8 +155,8 @@ class _Reader:
             raise FormatError(self.path, where, f"{key!r} is missing or not a {name}")
         return found
 
-    def _results(self, where: str, task: dict[str, Any]) -> list[Any] | None:
-        """The regions that count; None = not annotated."""
+    def _results(self, where: str, task: dict[str, Any]) -> tuple[list[Any] | None, bool]:
+        """The regions that count, None = not annotated; and whether the task was skipped."""
         if "annotations" not in task and "predictions" not in task:
             raise FormatError(self.path, where, "no 'annotations'", hint=_EXPORT)
         answers = task.get(self.source) or []
@@ -154,18 +164,23 @@ class _Reader:
             raise FormatError(self.path, where, f"{self.source!r} is not a list of objects")
         valid = [answer for answer in answers if not answer.get("was_cancelled")]
         if not valid:
-            return None
+            return None, bool(answers)
         newest = max(valid, key=_made)
         for answer in valid:
             if answer is not newest:
                 self.skipped.add(self.path, where, f"{self.source[:-1]} superseded by a newer one")
         results: list[Any] = self._part(where, newest, "result", list)
-        return results
+        return results, False
 
     # images
 
     def _image(
-        self, where: str, data: dict[str, Any], name: str, results: list[Any] | None
+        self,
+        where: str,
+        data: dict[str, Any],
+        name: str,
+        results: list[Any] | None,
+        skips: bool,
     ) -> None:
         ref = self._ref(where, data, name)
         if ref is None:
@@ -180,19 +195,25 @@ class _Reader:
             raise FormatError(self.path, where, f"{ref} twice")
         clip.seen.add(ref.index)
         if results is None:
+            clip.refused.update({ref.index} if skips else ())
             return
         clip.labelled.add(ref.index)
         objects: list[tuple[str, dict[str, Any]]] = []
+        chosen: dict[str, dict[str, Any]] = {}
         for number, result in enumerate(results):
             place = f"{where}, result {number}"
             kind = self._part(place, result, "type", str)
+            if result.get("from_name") in (VERDICT, CERTAINTY) and kind in NO_OBJECT:
+                continue  # what vidal said of its own proposals
             if kind in NO_OBJECT:
-                self.skipped.add(self.path, place, f"region {shown(kind)} is not a labelled box")
+                if not _chooses(result, chosen, self.relabel.attributes.values()):
+                    why = f"region {shown(kind)} is not a labelled box"
+                    self.skipped.add(self.path, place, why)
                 continue
             self._stated(place, result, clip)
             objects.append((place, result))
         for region in together(objects):
-            self._region(region, ref, clip)
+            self._region(region, ref, clip, chosen)
 
     def _ref(self, where: str, data: dict[str, Any], image: str) -> FrameRef | None:
         name, index = data.get("clip"), data.get("index")
@@ -212,8 +233,17 @@ class _Reader:
             raise FormatError(self.path, where, f"{width} x {height}: images of a clip differ")
         clip.size = (height, width)
 
-    def _region(self, group: list[tuple[str, Any]], ref: FrameRef, clip: ClipTasks) -> None:
-        """One region: a result, or two of one id where shape and label are separate controls."""
+    def _region(
+        self,
+        group: list[tuple[str, Any]],
+        ref: FrameRef,
+        clip: ClipTasks,
+        chosen: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """One region: a result, or two of one id where shape and label are separate controls.
+
+        ``chosen``: id of a region -> what was chosen for it, by the name of the control.
+        """
         shape: Percent | None = None
         labels: list[str] = []
         for where, result in group:
@@ -230,7 +260,9 @@ class _Reader:
             clip.incomplete.add(ref.index)
             self.skipped.add(self.path, where, f"{why}: {ref} waits")
             return
-        clip.rows.append((ref.index, shape, labels[0], where))
+        values = chosen.get(str(group[0][1].get("id")), {})
+        label = self.relabel(self.path, where, labels[0], values)
+        clip.rows.append((ref.index, shape, label, where))
 
     # videos
 
@@ -317,6 +349,19 @@ class _Reader:
             seen.add(frame)
             place = int(min(max(frame - 1, -1), frames))
             tracks.add(place, rectangle(self.path, at, key), enabled)
+
+
+def _chooses(
+    result: Mapping[str, Any], chosen: dict[str, dict[str, Any]], wanted: Iterable[str]
+) -> bool:
+    """Take in what was chosen for one region; whether a class is taken from it."""
+    name, value = result.get("from_name"), result.get("value")
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if result.get("id") is None or not isinstance(name, str) or not isinstance(choices, list):
+        return False
+    if len(choices) == 1:
+        chosen.setdefault(str(result["id"]), {})[name] = choices[0]
+    return name in wanted
 
 
 def _made(answer: dict[str, Any]) -> tuple[float, str]:

@@ -18,14 +18,14 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path, PurePath
 
 import numpy as np
 
-from vidal.errors import FormatError, InputError, OutputError
+from vidal.errors import FormatError, InputError
 from vidal.formats._columns import (
     identity,
     labeller,
@@ -36,34 +36,17 @@ from vidal.formats._columns import (
     text_lines,
 )
 from vidal.formats._files import visible
+from vidal.formats._mot_write import CLASSES
+from vidal.formats._mot_write import write as write
 from vidal.formats._names import believable, believable_sum
 from vidal.formats._rows import Row, build, read_text
 from vidal.formats._sizes import Size
-from vidal.formats._tree import is_file, is_folder, is_zip
-from vidal.formats._write import write_lines
+from vidal.formats._tree import is_folder, is_zip
 from vidal.formats._xml import pixels, real, shown, whole
-from vidal.types import UNKNOWN, LabelledClip, Skipped
-
-CLASSES = (
-    "pedestrian",
-    "person on vehicle",
-    "car",
-    "bicycle",
-    "motorbike",
-    "non-motorised vehicle",
-    "static person",
-    "distractor",
-    "occluder",
-    "occluder on ground",
-    "occluder full",
-    "reflection",
-    "crowd",
-)
-"""Class names; the number in the file is the position plus one."""
+from vidal.types import LabelledClip, Skipped
 
 _COLUMNS = 9
 _COPY = re.compile(r"(?P<sequence>.+)-(?:DPM|FRCNN|SDP)")
-_OTHER = "distractor"
 
 
 def read(
@@ -108,35 +91,6 @@ def read(
             yield clip
         elif skipped is not None:
             skipped.add(folder, "", f"the same images and labels as {original.name}")
-
-
-def write(path: Path, clips: Iterable[LabelledClip]) -> list[Path]:
-    """``<path>/<clip name>/{seqinfo.ini,gt/gt.txt}`` for each clip.
-
-    Objects outside the classes become ``distractor``; visibility, which vidal does not keep, is 1.
-
-    Returns:
-        The ``gt.txt`` files, in order.
-
-    Raises:
-        OutputError: a place that cannot be written, a second clip of one name, frames that are not
-            annotated (the format cannot say so), or classes that the format has no number for.
-    """
-    written: list[Path] = []
-    for clip in clips:
-        folder = Path(path) / clip.name
-        file = folder / "gt" / "gt.txt"
-        if file in written:
-            raise OutputError(file, "two clips for one file")
-        if Path(clip.name).is_absolute() or ".." in Path(clip.name).parts:
-            raise OutputError(file, "the clip's name leads out of the folder")
-        if is_file(file.with_name("labels.txt")):
-            why = "labels.txt lies beside it and gives the numbers other names"
-            raise OutputError(file, why)
-        write_lines(file, _lines(file, clip))
-        write_lines(folder / "seqinfo.ini", _info(clip))
-        written.append(file)
-    return written
 
 
 def _sequences(root: Path) -> list[Path]:
@@ -312,35 +266,3 @@ def _rows(
         left, top = left - first, top - first
         box = (left, top, left + width, top + height)
         yield frame - 1, box, label, track, parts[6].strip() == "0", where
-
-
-def _lines(file: Path, clip: LabelledClip) -> Iterator[str]:
-    table = clip.annotations
-    if not table.labelled.all():
-        why = f"{int((~table.labelled).sum())} frames of {clip.name} are not annotated"
-        raise OutputError(file, why, hint="The MOT format cannot say so; keep annotated clips.")
-    lower = [name.casefold() for name in table.classes]
-    unknown = [name for name in lower if name not in CLASSES]
-    if unknown:
-        raise OutputError(file, f"the MOT format has no class {unknown[0]!r}")
-    if (table.labels == UNKNOWN).any() and _OTHER in lower:
-        raise OutputError(file, f"objects outside the classes cannot be told from {_OTHER!r}")
-    for row in range(len(table)):
-        label = int(table.labels[row])
-        number = CLASSES.index(_OTHER if label == UNKNOWN else lower[label]) + 1
-        x1, y1, x2, y2 = (float(value) for value in table.boxes[row])
-        yield (
-            f"{table.frame[row] + 1},{table.track[row]},{x1 + 1!r},{y1 + 1!r},"
-            f"{x2 - x1!r},{y2 - y1!r},{0 if table.ignore[row] else 1},{number},1\n"
-        )
-
-
-def _info(clip: LabelledClip) -> Iterator[str]:
-    suffix = Path(clip.files[0]).suffix if clip.files else ".jpg"
-    yield f"[Sequence]\nname={Path(clip.name).name}\nimDir=img1\n"
-    if clip.rate is not None:
-        yield f"frameRate={float(clip.rate):.12g}\n"
-    yield f"seqLength={clip.annotations.frames}\n"
-    if clip.size is not None:
-        yield f"imWidth={clip.size[1]}\nimHeight={clip.size[0]}\n"
-    yield f"imExt={suffix}\n"

@@ -21,28 +21,25 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
-from vidal.errors import FormatError, InputError, OutputError
-from vidal.formats._names import Names, believable, believable_sum, frame_name
+from vidal.errors import FormatError, InputError
+from vidal.formats._names import Names, believable, believable_sum
 from vidal.formats._rows import Row, build
 from vidal.formats._sizes import Size, same_size, shape
 from vidal.formats._tree import Tree, decoded, is_file, is_folder, tree_of
 from vidal.formats._uploads import finder
-from vidal.formats._write import write_lines
 from vidal.formats._yolo_lines import Unreadable, keypoints_of, parse
 from vidal.formats._yolo_names import HINT, Description, checked, describe
-from vidal.types import UNKNOWN, Annotations, FrameRef, LabelledClip, Skipped
+from vidal.formats._yolo_write import FACTS, OWN
+from vidal.formats._yolo_write import write as write
+from vidal.types import UNKNOWN, FrameRef, LabelledClip, Skipped
 
 _IMAGES = ("*.jpg", "*.jpeg", "*.png", "*.bmp", "*.tif", "*.tiff", "*.webp")
 _LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")
-_NO_LABELS = frozenset((*_LISTS, "readme.roboflow.txt", "readme.dataset.txt"))
+_NO_LABELS = frozenset((*_LISTS, "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"))
 """Text files of exporters that are not the labels of an image: names, and lists of images."""
-
-_OWN = "vidal"
 
 
 @dataclass(slots=True)
@@ -112,33 +109,30 @@ def _wanted(
     """The classes to map to: the caller's, else the file's own without the unknown ones."""
     if classes is not None:
         return list(classes)
-    mine = said.keys.get(_OWN)
+    mine = said.keys.get(OWN)
     unknown = mine.get("unknown") if isinstance(mine, dict) else None
     return [name for name in own or () if name != unknown]
 
 
 def _own_clips(said: Description) -> dict[str, tuple[int, Size | None]]:
     """Length and size of the clips that ``write`` has written down."""
-    mine = said.keys.get(_OWN)
+    mine = said.keys.get(OWN)
     if mine is None:
         return {}
     clips = mine.get("clips") if isinstance(mine, dict) else None
     source = said.source or said.root
     if not isinstance(clips, dict):
-        raise FormatError(source, _OWN, "no 'clips'")
+        raise FormatError(source, OWN, "no 'clips'")
     known: dict[str, tuple[int, Size | None]] = {}
     for name, item in clips.items():
-        where = f"{_OWN}.clips.{name!r:.60}"
-        values = [item.get(k) if isinstance(item, dict) else None for k in _FACTS]
+        where = f"{OWN}.clips.{name!r:.60}"
+        values = [item.get(k) if isinstance(item, dict) else None for k in FACTS]
         if not all(type(value) is int and 0 <= value < 1 << 31 for value in values):
-            raise FormatError(source, where, f"expected whole numbers: {', '.join(_FACTS)}")
+            raise FormatError(source, where, f"expected whole numbers: {', '.join(FACTS)}")
         length, height, width = (int(value or 0) for value in values)
         size = (height, width) if height and width else None
         known[str(name)] = believable(source, where, length), size
     return known
-
-
-_FACTS = ("frames", "height", "width")
 
 
 def _folders(tree: Tree, said: Description, split: str | None) -> list[Path]:
@@ -218,7 +212,7 @@ def _files(
         if ref.index in kind:
             raise FormatError(file, "", f"{ref} twice; the other is {kind[ref.index]}")
         kind[ref.index] = file
-    if not found and not said.keys.get(_OWN):
+    if not found and not said.keys.get(OWN):
         place = f" in {said.root}" if said.root != path else ""
         lost = f"; its path {said.stated_root!r:.80} is not here" if said.stated_root else ""
         unnamed = f", but {len(every)} files of other names" if every else ""
@@ -314,78 +308,3 @@ class _Reader:
             raise FormatError(file, where, f"class {number:.4g}, of {len(self.own)}")
         name = self.own[number]
         return self.classes.index(name) if name in self.classes else UNKNOWN
-
-
-def write(
-    path: Path,
-    clips: Iterable[LabelledClip],
-    *,
-    unknown: str | None = "unknown",
-    skipped: Skipped | None = None,
-) -> Path:
-    """Write ``data.yaml`` and ``labels/<clip>_<index>.txt`` for every labelled frame of the clips.
-
-    ``data.yaml`` has no ``path``: ultralytics then takes its folder, wherever it is called from.
-    Images belong in ``images/<clip>_<index>.jpg``. Values have six decimals (0.002 pixels at 1920).
-    Tracks are lost; ignore regions have no place and are listed.
-
-    Args:
-        path: the folder.
-        clips: all with the same classes; each with its size; streamed.
-        unknown: class of its own for objects of class -1; None leaves them out.
-        skipped: receives what is left out.
-
-    Returns:
-        The ``data.yaml``.
-
-    Raises:
-        OutputError: a place that cannot be written, or a clip's name that leads out of it.
-        ValueError: a clip without size, or classes that differ.
-    """
-    path = Path(path)
-    skip = Skipped() if skipped is None else skipped
-    classes: tuple[str, ...] | None = None
-    facts: dict[str, dict[str, int]] = {}
-    for clip in clips:
-        if classes not in (None, clip.annotations.classes):
-            raise ValueError("clips: classes differ")
-        classes = clip.annotations.classes
-        if Path(clip.name).name != clip.name:
-            raise OutputError(path / clip.name, "the clip's name is not a file name")
-        _write_clip(path, clip, unknown, skip)
-        height, width = clip.size or (0, 0)
-        values = (clip.annotations.frames, height, width)
-        facts[clip.name] = dict(zip(_FACTS, values, strict=True))
-    names = list(classes or ())
-    own: dict[str, Any] = {"clips": facts}
-    if unknown is not None and unknown not in names:
-        names.append(unknown)
-        own["unknown"] = unknown
-    text = {"train": "images", "val": "images", "names": dict(enumerate(names)), _OWN: own}
-    described = path / "data.yaml"
-    write_lines(described, [yaml.safe_dump(text, sort_keys=False, allow_unicode=True)])
-    return described
-
-
-def _write_clip(path: Path, clip: LabelledClip, unknown: str | None, skipped: Skipped) -> None:
-    if clip.size is None:
-        raise ValueError(f"{clip.name}: size is not known")
-    table: Annotations = clip.annotations
-    last = len(table.classes)
-    if unknown is not None and unknown in table.classes:
-        last = table.classes.index(unknown)
-    height, width = clip.size
-    wide = table.boxes.astype(np.float64) / (width, height, width, height)
-    values = np.hstack([(wide[:, :2] + wide[:, 2:]) / 2, wide[:, 2:] - wide[:, :2]])
-    for index in np.flatnonzero(table.labelled).tolist():
-        ref = FrameRef(clip.name, index)
-        lines = []
-        for row in range(*table.on(index).indices(len(table))):
-            label = int(table.labels[row])
-            if table.ignore[row] or (label == UNKNOWN and unknown is None):
-                why = "ignore region" if table.ignore[row] else "unknown object"
-                skipped.add(path, str(ref), why)
-                continue
-            numbers = " ".join(f"{value:.6f}" for value in values[row])
-            lines.append(f"{last if label == UNKNOWN else label} {numbers}\n")
-        write_lines(path / "labels" / frame_name(ref, ".txt"), lines)

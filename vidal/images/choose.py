@@ -128,7 +128,7 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
     task = _task(plan, known, waiting, classes)
     count = plan.budget.frames(len(waiting))
     if count > len(waiting):
-        why = f"{count:,} pictures of which only {len(waiting):,} can be selected"
+        why = f"{counted(count, 'picture')} of which only {len(waiting):,} can be selected"
         raise BudgetError(plan.budget.text, why, hint="Lower the budget, or add pictures.")
     with one_thread():
         fitted, trained = _fitted(plan, task, tell)
@@ -267,7 +267,7 @@ def _fitted(
         votes, watch = vote_watcher(stock, plan.evidence.votes)
     if model is None:
         on = task.initial[task.train.labels[task.initial] < len(task.classes)]
-        tell(f"training on {len(on)} pictures")
+        tell(f"training on {counted(len(on), 'picture')}")
         model = fit(
             stock.take(on),
             scale,

@@ -26,7 +26,7 @@ from vidal.openset.items import frame_scores, reasons
 from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 
 Slope = Literal["paper", "code"]
 
@@ -168,13 +168,13 @@ class Ccal:
         t: of the semantic score, where known and unknown part (0.9, for encoders that were trained
             long); if few items reach it, looks alone decide about the others: then give less.
         slope: paper, or code, whose formula has half of it.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     k: float = 100.0
     t: float = 0.9
     slope: Slope = "paper"
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "labelled", "labels", "semantic", "distinctive"}

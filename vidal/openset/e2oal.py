@@ -29,7 +29,7 @@ from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import BACKGROUND, Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.types import BACKGROUND, AnyGap, Explanation, IntArray, Learned, Pool, ScoreArray
 
 __all__ = [
     "E2oal",
@@ -190,7 +190,7 @@ class E2oal:
         classes: of the unknown objects; 0 = estimated.
         most_classes: clusters that are tried, known classes included; a third of the labelled
             objects where these are fewer.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     target: float = 0.6
@@ -202,7 +202,7 @@ class E2oal:
     ramp: float = 0.05
     classes: int = 0
     most_classes: int = 1000
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "features", "labelled", "labels", "trunk", "precision", "frozen"}

@@ -28,7 +28,7 @@ from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Learned, Pool, ScoreArray
 
 Votes = Literal["logits", "shares"]
 """What votes are: logits (the released code), or exp(logits), so that they are shares (slides)."""
@@ -170,7 +170,7 @@ class Eaoa:
         unknown_margin: energy that unknown objects are pushed above, on pictures.
         margins: auto = paper (the two above) on pictures, and on regions percentiles (the 5th and
             95th of the energies of labelled objects, anew every epoch), which suit a small head.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     k: float = 5.0
@@ -184,7 +184,7 @@ class Eaoa:
     known_margin: float = -25.0
     unknown_margin: float = -7.0
     margins: Margins = "auto"
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     def __post_init__(self) -> None:
         check_gap(self.gap)

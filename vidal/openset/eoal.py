@@ -26,7 +26,7 @@ from vidal.query.pools import regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap, occurrence
-from vidal.types import Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Learned, Pool, ScoreArray
 
 __all__ = [
     "Eoal",
@@ -189,7 +189,7 @@ class Eoal:
         tuplet: weight of the tuplet loss.
         centres: clusters of unknown objects; 0 = as many as known classes.
         distance_temperature: of the softmax over distances to the centres.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     temperature: float = 0.5
@@ -199,7 +199,7 @@ class Eoal:
     tuplet: float = 0.1
     centres: int = 0
     distance_temperature: float = 1.0
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "features", "labelled", "labels", "trunk"}

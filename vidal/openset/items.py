@@ -49,7 +49,7 @@ def reasons(
             words.append("no detections")
             continue
         rows[i] = first + int(np.argmax(values[first : first + count]))
-        words.append(f"{say(int(rows[i]))}; {named(pool.classes, regions, int(rows[i]))}")
+        words.append(f"{say(int(rows[i]))}; {named(pool, int(rows[i]))}")
     found = {
         name: np.where(rows >= 0, each[rows], 0) if len(each) else np.zeros(len(rows))
         for name, each in parts.items()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -32,9 +32,9 @@ from vidal.protocols import Scorer, Selector, Trunk
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.pools import regions_of
 from vidal.query.region_scores import WEIGHT, RegionScore
-from vidal.query.select import lift
+from vidal.query.select import Turns, lift
 from vidal.query.temporal_coherence import TemporalCoherence
-from vidal.types import Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Learned, Pool, ScoreArray
 from vidal.words import counted
 
 OVERSAMPLING = 4
@@ -109,6 +109,10 @@ class KnownOnlyChoice:
 
     inner: Selector = field(metadata={"option": False})
 
+    order_words: ClassVar[str] = (
+        "Rank is not score: of what the strategy chose, frames with more known objects come first."
+    )
+
     @property
     def needs(self) -> frozenset[str]:
         """What the selector reads, and what is needed to tell known from unknown."""
@@ -146,17 +150,18 @@ class KnownOnlyChoice:
         return order[np.argsort(-value, kind="stable")][:budget]
 
 
-def known_only(strategy: Scorer | Selector, gap: int) -> Selector:
+def known_only(strategy: Scorer | Selector, gap: AnyGap, turns: Turns | None = None) -> Selector:
     """A strategy as something that selects, kept to the known classes.
 
     Args:
         strategy: whatever scores or selects.
-        gap: frames excluded on either side of a chosen or labelled one.
+        gap: between chosen or labelled frames of a clip, see ``Gap``.
+        turns: how clips take turns, see ``lift``.
 
     Raises:
-        UsageError: ``gap`` is negative.
+        UsageError: as ``lift``.
     """
-    lifted = lift(strategy, gap)
+    lifted = lift(strategy, gap, turns)
     if getattr(lifted, "inner", None) is strategy and not isinstance(strategy, Selector):
         return cast(Selector, replace(cast(Any, lifted), inner=KnownOnlyScore(strategy)))
     return KnownOnlyChoice(lifted)

@@ -29,7 +29,7 @@ from vidal.query.region_picks import frames_of_picks
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import BoolArray, Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, Explanation, IntArray, Pool, ScoreArray
 
 _BLOCK = 8_192
 
@@ -153,14 +153,14 @@ class Neat:
         keep: objects with the most known neighbours that compete, as a multiple of the number that
             is asked for.
         passive: the number of known neighbours alone decides.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     neighbours: int = 10
     min_known_frac: float = 0.5
     keep: float = 2.0
     passive: bool = field(default=False, metadata={"option": False})
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "features", "labelled", "labels", FROZEN}
@@ -195,7 +195,6 @@ class Neat:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """What the neighbours of the most wanted object are, and what the model says."""
-        regions = regions_of(pool)
         values, counts = self._values(pool)
         rows = highest_rows(pool, values, positions)
         words, parts = [], np.zeros(len(rows))
@@ -210,7 +209,7 @@ class Neat:
                 continue
             most = pool.classes[int(own[:-1].argmax())] if own[:-1].any() else "none"
             said = (
-                f"{named(pool.classes, regions, row)}: {own[:-1].sum()} of {own.sum()} nearest"
+                f"{named(pool, row)}: {own[:-1].sum()} of {own.sum()} nearest"
                 f" labelled objects are known, most of them {most}"
             )
             words.append(said if self.passive else f"{said}; inconsistency {values[row]:.3f}")

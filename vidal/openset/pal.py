@@ -33,7 +33,7 @@ from vidal.protocols import Trunk
 from vidal.query.pools import items_of, regions_of
 from vidal.query.region_picks import frames_of_picks
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import BoolArray, Explanation, IntArray, Learned, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, Explanation, IntArray, Learned, Pool, ScoreArray
 
 Kind = Literal["clamped", "literal", "probability"]
 
@@ -179,14 +179,14 @@ class ProgressivePal:
         kind: of that part, clamped, literal (1 + p ln p as printed), or probability.
         low_share: of a first query, by the lowest scores.
         known_share: of later queries, from what is predicted known.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     mu: float = 0.6
     kind: Kind = "clamped"
     low_share: float = 0.8
     known_share: float = 29 / 30
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "features", "labelled", "labels", "trunk", "precision"}

@@ -20,7 +20,7 @@ from vidal.query.region_picks import frames_of_picks
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, Gap, IntArray, Pool, ScoreArray
 
 Function = Literal["flcmi", "flcg", "logdetcmi"]
 Directions = tuple[NDArray[Any], NDArray[Any]]
@@ -120,14 +120,14 @@ class Similar:
         eta: weight of the similarity to Q.
         nu: weight of the similarity to P.
         part: objects that are compared with each other at most.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     function: Function = "flcmi"
     eta: float = 1.0
     nu: float = 1.0
     part: int = 4_000
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -148,7 +148,7 @@ class Similar:
         count = len(regions_of(pool))
         order = _Order(self, self._compared(pool), rng)
         # Detections of one frame, and of neighbours, count once: more of them are asked for.
-        ahead = 1 if count <= len(pool) and not self.gap else 4
+        ahead = 1 if count <= len(pool) and not Gap.of(self.gap) else 4
 
         def rule(number: int) -> IntArray:
             return order.first(number, ahead)
@@ -176,7 +176,7 @@ class Similar:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            said = named(pool.classes, regions, row)
+            said = named(pool, row)
             if which[place] < 0:
                 words.append(f"{said}: no labelled object of the classes to compare with")
                 continue

@@ -22,7 +22,7 @@ from vidal.query.pools import regions_of
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import BoolArray, Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, Explanation, IntArray, Pool, ScoreArray
 
 _BLOCK = 2048
 _NEAR = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-9}
@@ -191,11 +191,11 @@ class Badge:
     Attributes:
         background: true = the background counts as a class; false = the classes alone, scaled to
             sum to 1.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     background: bool = True
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions", "features"})
 
@@ -230,7 +230,7 @@ class Badge:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            said = f"{named(pool.classes, regions, row)}: gradient of length {lengths[row]:.3g}"
+            said = f"{named(pool, row)}: gradient of length {lengths[row]:.3g}"
             if np.isfinite(distance):
                 said += f", {distance:.3g} from that of the nearest other chosen frame"
             words.append(said)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vidal.errors import UnknownName, UsageError
 from vidal.query import exclusion
 from vidal.query.pools import regions_of
-from vidal.types import IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Gap, IntArray, Pool, ScoreArray
 
 COLUMN = "expected_objects"
 """(F, K): the expected number of objects of each class in a frame."""
@@ -55,8 +55,8 @@ def class_shares(weights: Mapping[str, float], classes: tuple[str, ...]) -> Scor
     return values / values.sum() if len(values) else values
 
 
-def neighbour_ranges(pool: Pool, gap: int) -> IntArray | None:
+def neighbour_ranges(pool: Pool, gap: AnyGap) -> IntArray | None:
     """(F, 2) positions that a pick of each frame takes away; None where none do."""
-    if gap == 0 or not len(pool):
+    if not Gap.of(gap) or not len(pool):
         return None
     return np.stack(exclusion.neighbourhoods(pool.frames, gap), axis=1)

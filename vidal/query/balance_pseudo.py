@@ -16,7 +16,7 @@ from vidal.query.pools import regions_of, restrict
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.query.uncertainty import entropy
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class EntropyL1PseudoLabel:
     that a frame is expected to bring most of.
 
     Attributes:
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions", "labelled", COLUMN})
     balances: ClassVar[bool] = True

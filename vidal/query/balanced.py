@@ -57,7 +57,7 @@ from vidal.query.looks import Looks
 from vidal.query.options import LARGEST
 from vidal.query.pools import restrict
 from vidal.query.select import DEFAULT_GAP, RoundRobin, TopScores, check_gap, lift
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 
 OVERSAMPLING = 4
 UNITS: Mapping[str, str] = {
@@ -96,7 +96,7 @@ class Balanced:
             the smallest in (0, 3] after which the distance to the target falls no further.
         weights: how many labels of a class are wanted, such as cyclist=3; others count 1.
         kind: of the distance: l1, l2, or w1 (ordered classes).
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
         listener: is told what was weighed, at every selection.
     """
 
@@ -104,12 +104,15 @@ class Balanced:
     lam: float | None = field(default=None, metadata={"option": False})
     weights: Mapping[str, float] = field(default_factory=dict, metadata={"option": False})
     kind: Distance = field(default="l1", metadata={"option": False})
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
     listener: Callable[[BalanceTold], None] | None = field(
         default=None, compare=False, metadata={"option": False}
     )
 
     balances: ClassVar[bool] = True
+    order_words: ClassVar[str] = (
+        "Rank is not score: frames were chosen together, so that the classes become even."
+    )
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -288,7 +291,7 @@ def balanced(
     *,
     weights: Mapping[str, float] | None = None,
     kind: Distance = "l1",
-    gap: int = 0,
+    gap: AnyGap = 0,
 ) -> Balanced:
     """A strategy under class balance, for frames (``gap``) and for images (no gap).
 
@@ -297,7 +300,7 @@ def balanced(
         lam: see ``Balanced``; ``auto`` = chosen on the pool.
         weights: wanted labels of a class in proportion to others; 1 for those not named.
         kind: of the distance.
-        gap: frames excluded on either side of a chosen or labelled one.
+        gap: between chosen or labelled frames of a clip, see ``Gap``.
 
     Raises:
         UsageError: a negative or huge ``lam``, or a negative ``gap``.

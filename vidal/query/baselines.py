@@ -11,8 +11,8 @@ from numpy.random import Generator
 
 from vidal.query import exclusion
 from vidal.query.pools import take
-from vidal.query.select import DEFAULT_GAP, check_gap, round_robin
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.query.select import DEFAULT_GAP, Turns, check_gap, check_turns, round_robin
+from vidal.types import AnyGap, Explanation, Gap, IntArray, Pool, ScoreArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,23 @@ class RandomR:
     """Random+R of the paper: random frames, clip by clip in turn, neighbours excluded.
 
     Attributes:
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
+        turns: how clips take turns.
     """
 
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
+    turns: Turns = field(default="clips", metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
+        check_turns(self.turns)
 
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions; clips of one rank in random order."""
-        return round_robin(pool, np.zeros(len(pool)), budget, rng, gap=self.gap)
+        nothing = np.zeros(len(pool))
+        return round_robin(pool, nothing, budget, rng, gap=self.gap, turns=self.turns)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) NaN: it does not score."""
@@ -59,7 +63,8 @@ class RandomR:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The same sentence for every frame."""
-        words = f"drawn at random within its clip{_away(self.gap)}"
+        where = "from all frames" if self.turns == "none" else "within its clip"
+        words = f"drawn at random {where}{_away(self.gap)}"
         return Explanation((words,) * len(positions), {})
 
 
@@ -73,10 +78,10 @@ class EveryNth:
     one that is far enough from labelled frames and other picks.
 
     Attributes:
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
@@ -171,8 +176,6 @@ def _fit(wanted: list[int], latest: list[int], start: int, ahead: list[int]) -> 
     return picks
 
 
-def _away(gap: int) -> str:
-    if gap == 0:
-        return ""
-    frames = "1 frame" if gap == 1 else f"{gap} frames"
-    return f", more than {frames} away from other chosen or labelled ones"
+def _away(gap: AnyGap) -> str:
+    kept = Gap.of(gap)
+    return f", {kept.apart} away from other chosen or labelled ones" if kept else ""

@@ -18,20 +18,20 @@ from vidal.query import exclusion
 from vidal.query.farthest import Takes
 from vidal.query.pools import regions_of, take
 from vidal.query.region_scores import foreground
-from vidal.types import BoolArray, FrameSet, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, IntArray, Pool, ScoreArray
 
 Unit = Literal["frames", "regions"]
 """What is compared: whole frames, or their detections."""
 
 
-def frame_takes(pool: Pool, gap: int) -> tuple[Takes, BoolArray]:
+def frame_takes(pool: Pool, gap: AnyGap) -> tuple[Takes, BoolArray]:
     """What choosing a frame takes, and (F,) bool: frames that are away from labelled ones."""
     first, last = exclusion.neighbourhoods(pool.frames, gap)
     free = exclusion.away_from_labelled(pool.frames, pool.labelled, gap)
     return Takes(Takes.itself(len(pool)).own, np.stack([first, last], axis=1)), free
 
 
-def region_takes(pool: Pool, gap: int) -> tuple[Takes, BoolArray]:
+def region_takes(pool: Pool, gap: AnyGap) -> tuple[Takes, BoolArray]:
     """What choosing a detection takes, and (N,) bool: those away from labelled frames."""
     frames, free = frame_takes(pool, gap)
     pos = regions_of(pool).pos
@@ -41,16 +41,11 @@ def region_takes(pool: Pool, gap: int) -> tuple[Takes, BoolArray]:
     )
 
 
-def filled(pool: Pool, picks: IntArray, budget: int, rng: Generator, gap: int) -> IntArray:
+def filled(pool: Pool, picks: IntArray, budget: int, rng: Generator, gap: AnyGap) -> IntArray:
     """Picks and, behind them, frames drawn at random as far as they fit: those without items."""
     if len(picks) >= budget:
         return picks[:budget]
-    chosen = take(pool.frames, picks)
-    known = FrameSet(
-        chosen.clips,
-        np.concatenate([pool.labelled.clip, chosen.clip]),
-        np.concatenate([pool.labelled.index, chosen.index]),
-    )
+    known = pool.labelled.with_more(take(pool.frames, picks))
     others = np.setdiff1d(np.arange(len(pool)), picks)
     order = others[rng.permutation(len(others))]
     more = exclusion.thin(pool.frames, known, order, gap)

@@ -23,7 +23,7 @@ from vidal.query.region_scores import By, foreground, named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.query.uncertainty import bald, entropy
-from vidal.types import BoolArray, Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, Explanation, IntArray, Pool, ScoreArray
 
 LARGEST = 20
 """Picks above which the highest BALD scores are taken: a joint of more cannot be estimated well."""
@@ -165,12 +165,12 @@ class BatchBald:
             trained on what is labelled). On images: the network.
         background: true = the background counts as a class; false = the classes alone, scaled to
             sum to 1.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     by: By = "detector"
     background: bool = True
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -205,7 +205,7 @@ class BatchBald:
             if row < 0:
                 words.append("no detections: drawn at random from such frames")
                 continue
-            what = named(pool.classes, regions_of(pool), row)
+            what = named(pool, row)
             words.append(f"passes disagree by {scores[row]:.3f} nats on a {what}; {how}")
         values = np.where(rows >= 0, scores[rows] if len(scores) else 0.0, 0.0)
         return Explanation(tuple(words), {"bald": values})

@@ -26,7 +26,7 @@ from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
 from vidal.query.uncertainty import margin
-from vidal.types import BoolArray, Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, BoolArray, Explanation, IntArray, Pool, ScoreArray
 
 _SAMPLE = 2_000
 _BLOCK = 65_536
@@ -151,13 +151,13 @@ class ClusterMargin:
             frames that are asked for.
         background: true = the background counts as a class; false = the classes alone, scaled to
             sum to 1.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     clusters: int = 0
     candidates: int = 10
     background: bool = True
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions", "features"})
 
@@ -192,10 +192,10 @@ class ClusterMargin:
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The detection with the smallest margin."""
-        scores, regions = self._margins(pool), regions_of(pool)
+        scores = self._margins(pool)
         rows = highest_rows(pool, scores, positions)
         words = tuple(
-            f"smallest margin {1 - scores[row]:.3f}, of a {named(pool.classes, regions, row)};"
+            f"smallest margin {1 - scores[row]:.3f}, of a {named(pool, row)};"
             " drawn in turn from groups of like detections"
             if row >= 0
             else "no detections: drawn at random from such frames"

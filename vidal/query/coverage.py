@@ -25,7 +25,7 @@ from vidal.query.pools import items_of, regions_of
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
 COLUMN = "embedding"
@@ -45,11 +45,11 @@ class KCenter:
         items: what is compared: frames (their embedding), or regions (detections: a frame is taken
             for the one that is farthest from all labelled and chosen ones; frames without
             detections come last, at random). On images both are the image.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     items: Unit = "frames"
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
@@ -97,12 +97,12 @@ class Coreset:
         outliers: frames that need not be covered; -1 = one in 10,000, rounded down.
         exact: pools of at most so many frames are solved, 10,000 at most; a thousand take about
             20 s, two thousand minutes.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     outliers: int = -1
     exact: int = 1000
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({COLUMN})
 
@@ -257,7 +257,7 @@ def _frame_words(pool: Pool, chosen: IntArray, known: int, other: int, distance:
 def _region_words(pool: Pool, row: int, distance: float) -> str:
     if row < 0:
         return "no detections: drawn at random from such frames"
-    what = named(pool.classes, regions_of(pool), row)
+    what = named(pool, row)
     if distance == np.inf:
         return f"{what}: nothing is labelled, and no other frame chosen, that it could resemble"
     return (

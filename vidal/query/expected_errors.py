@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidal.errors import UnknownName, UsageError
 from vidal.protocols import Selector
 from vidal.query.looks import Spreading, spread_by
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
 Per = Literal["frame", "root", "object"]
@@ -26,8 +26,10 @@ _KINDS = (("false alarm", "false alarms"), ("miss", "misses"))
 _SAID = 0.05
 """Less than this is not worth a word."""
 MOSTLY = 0.5
-"""Weight of the prior above which a reason names it."""
-BY_PRIOR = "by the shipped prior: "
+"""Weight of the prior above which its counts are not said."""
+BEFORE_LABELS = "chosen for unsure, weak and unsteady boxes"
+"""The words where the shipped prior alone counts: its counts are often several times too high or
+too low on another detector's video, so they are no sentence; they are in the parts of the score."""
 _NAMED = 2
 """Classes that signs are said to speak of, the strongest first."""
 
@@ -69,7 +71,7 @@ class ExpectedErrors:
     def __post_init__(self) -> None:
         _parse(self.weights)
 
-    def rule(self, gap: int) -> Selector:
+    def rule(self, gap: AnyGap) -> Selector:
         """What chooses by these scores."""
         return spread_by(self, self.spread, gap, self.groups)
 
@@ -95,7 +97,9 @@ class ExpectedErrors:
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0
         words = tuple(
-            (BY_PRIOR if shipped else "") + _words(frame, mask, pool.classes)
+            BEFORE_LABELS
+            if known and shipped
+            else _words(frame, mask, pool.classes)
             if known
             else _signs(frame, found, mask, pool.classes)
             for frame, found, mask, known, shipped in zip(
@@ -155,7 +159,9 @@ def _words(expected: NDArray[Any], used: NDArray[Any], classes: tuple[str, ...])
         " and ".join(filter(None, (_kind(expected[:, k], mask[:, k], classes, k) for k in (0, 1))))
         for mask in (used, ~used)
     )
-    return f"expects {said or 'no error'}" + (f"; not counted: {aside}" if aside else "")
+    return f"all chances added up: {said or 'no error'}" + (
+        f"; not counted: {aside}" if aside else ""
+    )
 
 
 def _kind(amounts: NDArray[Any], mask: NDArray[Any], classes: tuple[str, ...], kind: int) -> str:
@@ -200,13 +206,16 @@ def _sign(
     found = np.where(mask[:, kind], verdicts[:, kind], 0)
     if found.any():
         number = int(found.sum())
-        what = counted(number, ("detection", "object")[kind])
-        verb = (("looks", "seems"), ("look", "seem"))[number > 1][kind]
+        what = (
+            counted(number, "unconfirmed detection")
+            if kind == 0
+            else counted(number, "expected object")
+        )
         rows = np.flatnonzero(found)
         names = ", ".join(
             classes[row] if len(rows) == 1 else f"{found[row]} {classes[row]}" for row in rows
         )
-        return f"{what} {verb} {('false', 'missed')[kind]} ({names})"
+        return f"{what} ({names})"
     amounts = np.where(mask[:, kind], strength[:, kind], 0)
     rows = np.argsort(-amounts, kind="stable")[:_NAMED]
     names = ", ".join(classes[row] for row in rows if amounts[row] >= _SAID)

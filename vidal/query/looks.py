@@ -25,7 +25,7 @@ from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
 from vidal.query import exclusion
 from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, occurrence, ranked
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 
 Spreading = Literal["clips", "looks"]
 """The best of every clip before the second best of any, or ``Looks``."""
@@ -44,12 +44,12 @@ class Looks:
 
     Attributes:
         inner: the acquisition function; where it has negative scores, the lowest counts as 0.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
         groups: of looks; 0 = twice the root of the number of frames that are asked for.
     """
 
     inner: Scorer = field(metadata={"option": False})
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
     groups: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +59,14 @@ class Looks:
     def needs(self) -> frozenset[str]:
         """What the acquisition function reads, and what frames look like."""
         return self.inner.needs | {COLUMN}
+
+    @property
+    def order_words(self) -> str:
+        """Why a later rank may have the higher score."""
+        return (
+            "Rank is not score: of frames that look alike, and of further frames of a clip, each"
+            " counts less than the one before (--turns none: by score alone)."
+        )
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64, of the acquisition function."""
@@ -81,7 +89,7 @@ class Looks:
         return taken[most_rewarding(values, groups[taken], budget)]
 
 
-def spread_by(scorer: Scorer, how: Spreading, gap: int, groups: int) -> Selector:
+def spread_by(scorer: Scorer, how: Spreading, gap: AnyGap, groups: int) -> Selector:
     """What chooses by scores and spreads its picks in one of the two ways.
 
     Raises:

@@ -46,7 +46,7 @@ def layer_of(pool: Pool) -> tuple[FloatArray, FloatArray]:
 
 def take(frames: FrameSet, positions: IntArray) -> FrameSet:
     """The frames at these positions, in that order."""
-    return FrameSet(frames.clips, frames.clip[positions], frames.index[positions])
+    return frames.take(positions)
 
 
 def restrict(pool: Pool, positions: IntArray, *, labelled: IntArray | None = None) -> Pool:
@@ -60,12 +60,7 @@ def restrict(pool: Pool, positions: IntArray, *, labelled: IntArray | None = Non
     """
     known, about = pool.labelled, pool.labelled_columns
     if labelled is not None:
-        more = take(pool.frames, labelled)
-        known = FrameSet(
-            known.clips,
-            np.concatenate([known.clip, more.clip]),
-            np.concatenate([known.index, more.index]),
-        )
+        known = known.with_more(take(pool.frames, labelled))
         about = {
             name: np.concatenate([values, _unanswered(pool, name, values, labelled)])
             for name, values in about.items()

@@ -26,7 +26,8 @@ from vidal.query.pools import items_of, regions_of
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap, ranked
 from vidal.query.uncertainty import entropy
-from vidal.types import Explanation, IntArray, Items, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Items, Pool, ScoreArray
+from vidal.words import counted
 
 LEAST = 5
 """Right and wrong detections, of each, that a class needs for a classifier of its own."""
@@ -44,13 +45,13 @@ class Portable:
             uncertainty of its detections.
         penalty: what is taken off for looking like a frame of higher rank.
         candidates: how many frames are compared, for each frame asked for.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     rare: float = 0.5
     penalty: float = 0.5
     candidates: int = 4
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset(
         {"regions", "suppressed", "labelled", "labels", "embedding"}
@@ -91,7 +92,8 @@ class Portable:
         parts = {name: values[positions] for name, values in self._parts(pool).items()}
         counts = np.bincount(regions_of(pool).pos, minlength=len(pool))[positions]
         words = tuple(
-            f"weighted entropy {uncertain:.3f}, rare classes {rare:.3f}; {count} detections"
+            f"weighted entropy {uncertain:.3f}, rare classes {rare:.3f};"
+            f" {counted(count, 'detection')}"
             for uncertain, rare, count in zip(
                 parts["uncertainty"], parts["rarity"], counts.tolist(), strict=True
             )

@@ -40,7 +40,7 @@ from vidal.query.pools import items_of, regions_of
 from vidal.query.region_scores import named
 from vidal.query.regions import fold
 from vidal.query.select import DEFAULT_GAP, check_gap, ranked
-from vidal.types import Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
 from vidal.words import counted
 
 
@@ -103,13 +103,13 @@ class Ppal:
         ratio: candidates, as a multiple of the number of frames that are asked for.
         alpha: how early the weight of a hard class rises, in 0.002 and more; the code's value.
         beta: how much more the hardest class counts than the easiest; the code's value.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip; 0 = none.
+        gap: between chosen or labelled frames of a clip, see ``Gap``; 0 = none.
     """
 
     ratio: int = 4
     alpha: float = 0.3
     beta: float = 0.2
-    gap: int = field(default=DEFAULT_GAP, metadata={"option": False})
+    gap: AnyGap = field(default=DEFAULT_GAP, metadata={"option": False})
 
     needs: ClassVar[frozenset[str]] = frozenset({"regions", "features", "labelled"})
 
@@ -153,7 +153,7 @@ class Ppal:
                 said = (
                     f"weighted uncertainty {scores[place]:.3f} over"
                     f" {counted(int(counts[place]), 'detection')}; most unsure:"
-                    f" {named(pool.classes, regions, row)} (difficulty of"
+                    f" {named(pool, row)} (difficulty of"
                     f" {pool.classes[label[row]]}: {hard[label[row]]:.2f})"
                 )
             if np.isfinite(apart[place]):

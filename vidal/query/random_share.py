@@ -15,7 +15,7 @@ from vidal.errors import UsageError
 from vidal.protocols import Selector
 from vidal.query import exclusion
 from vidal.query.pools import restrict
-from vidal.types import IntArray, Pool
+from vidal.types import AnyGap, IntArray, Pool
 
 
 def check_share(share: float) -> None:
@@ -28,7 +28,7 @@ def check_share(share: float) -> None:
 
 
 def select_with_random(
-    selector: Selector, pool: Pool, budget: int, rng: Generator, *, share: float, gap: int
+    selector: Selector, pool: Pool, budget: int, rng: Generator, *, share: float, gap: AnyGap
 ) -> tuple[IntArray, int]:
     """The positions that the selector chooses and, behind them, some drawn at random.
 
@@ -41,7 +41,7 @@ def select_with_random(
         budget: of both together.
         rng: draws.
         share: of the budget that is drawn at random, rounded down, in [0, 1).
-        gap: frames excluded on either side of a chosen or labelled one.
+        gap: between chosen or labelled frames of a clip, see ``Gap``.
 
     Returns:
         At most ``budget`` positions, and how many of the last ones were drawn at random.

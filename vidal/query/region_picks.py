@@ -9,13 +9,13 @@ from numpy.random import Generator
 
 from vidal.query import exclusion
 from vidal.query.pools import regions_of
-from vidal.types import IntArray, Pool
+from vidal.types import AnyGap, IntArray, Pool
 
 Rule = Callable[[int], IntArray]
 """Number of regions -> rows of them, the most wanted first; all rows where it is all of them."""
 
 
-def frames_of_picks(pool: Pool, rule: Rule, budget: int, rng: Generator, gap: int) -> IntArray:
+def frames_of_picks(pool: Pool, rule: Rule, budget: int, rng: Generator, gap: AnyGap) -> IntArray:
     """At most ``budget`` positions: frames of the regions that a rule picks, in that order.
 
     The rule is asked for as many regions as frames are wanted, and for twice as many again as long
@@ -28,7 +28,7 @@ def frames_of_picks(pool: Pool, rule: Rule, budget: int, rng: Generator, gap: in
         rule: picks regions; distinct rows.
         budget: frames.
         rng: orders what the rule says nothing of.
-        gap: frames excluded on either side of a chosen or labelled one, in its clip.
+        gap: between chosen or labelled frames of a clip, see ``Gap``.
     """
     regions = regions_of(pool)
     rest = rng.permutation(len(pool))

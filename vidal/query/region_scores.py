@@ -30,7 +30,8 @@ from vidal.query.pools import items_of, layer_of, regions_of
 from vidal.query.regions import Fold, fold
 from vidal.query.svm import margin_of_labelled
 from vidal.query.uncertainty import bald, certainty, entropy, least_confidence, margin
-from vidal.types import Explanation, IntArray, Pool, Regions, ScoreArray
+from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
+from vidal.words import place_of
 
 By = Literal["detector", "heads"]
 """Who disagrees: the detector with itself, or heads that are trained on its features."""
@@ -269,7 +270,7 @@ class RegionScore:
         """Frames with a score of 0 come last, where 0 means nothing."""
         return not self.line.signed
 
-    def rule(self, gap: int) -> Selector:
+    def rule(self, gap: AnyGap) -> Selector:
         """What chooses by these scores."""
         return spread_by(self, self.spread, gap, self.groups)
 
@@ -295,7 +296,7 @@ class RegionScore:
             plural = "s" if count > 1 else ""
             words.append(
                 f"{self.aggregate} {name} {scores[i]:.3f} over {count} detection{plural}; "
-                f"{line.peak}: {named(pool.classes, regions, row)}"
+                f"{line.peak}: {named(pool, row)}"
             )
         parts = {"detections": counts.astype(np.int64), "highest": highest}
         return Explanation(tuple(words), parts)
@@ -348,8 +349,13 @@ def region_score(formula: str | Formula) -> Preset[RegionScore]:
     return Preset(RegionScore, line.what, given, line.hidden)
 
 
-def named(classes: tuple[str, ...], regions: Regions, row: int) -> str:
-    """A detection in words."""
+def named(pool: Pool, row: int) -> str:
+    """A detection in words, with its place in the picture where the size of that is known."""
+    regions, sizes = regions_of(pool), pool.frames.sizes
     label = int(regions.labels[row])
-    name = classes[label] if label >= 0 else "unknown object"
-    return f"{name}, score {float(regions.scores[row]):.2f}"
+    name = pool.classes[label] if label >= 0 else "unknown object"
+    said = f"{name}, score {float(regions.scores[row]):.2f}"
+    if not sizes:
+        return said
+    size = sizes[int(pool.frames.clip[regions.pos[row]])]
+    return f"{said}, {place_of(regions.boxes[row].tolist(), size)}"

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from vidal.types import Explanation, IntArray, Pool, ScoreArray
 
-_KINDS = (("likely false alarm", "likely false alarms"), ("likely miss", "likely misses"))
+_KINDS = (
+    ("unconfirmed detection", "unconfirmed detections"),
+    ("expected object", "expected objects"),
+)
 _COUNTED = {"fp": (True, False), "fn": (False, True), "fp+fn": (True, True)}
 
 

@@ -27,7 +27,7 @@ from vidal.protocols import Selector
 from vidal.query import exclusion
 from vidal.query.cost import Walk, walk
 from vidal.query.pools import restrict
-from vidal.types import IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, IntArray, Pool, ScoreArray
 
 _Ask = Callable[[int], IntArray]
 
@@ -60,7 +60,7 @@ def select_within(
     rng: Generator,
     *,
     share: float = 0.0,
-    gap: int = 0,
+    gap: AnyGap = 0,
 ) -> tuple[IntArray, int]:
     """The positions that a strategy chooses and, behind them, some drawn at random.
 
@@ -74,7 +74,7 @@ def select_within(
         limit: of the cost of all together, in the same unit.
         rng: draws.
         share: of the limit that is drawn at random, in [0, 1).
-        gap: frames excluded on either side of a chosen or labelled one, by the random draw.
+        gap: between chosen or labelled frames of a clip, see ``Gap``, by the random draw.
 
     Returns:
         Positions whose costs add up to at most ``limit``, and how many of the last ones were drawn

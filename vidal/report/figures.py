@@ -33,13 +33,14 @@ class BoxStyle:
 
 DETECTION = BoxStyle("detection", "detection", "#56b4e9", "", "")
 CORRECT = BoxStyle("correct", "detection, likely correct", "#56b4e9", "", "")
+UNSURE = BoxStyle("unsure", "detection, unsure", "#f0f0f0", "10 3 2 3", "~")
 FALSE_ALARM = BoxStyle("alarm", "likely false alarm", "#ff6a2b", "7 4", "×")
 MISS = BoxStyle("miss", "likely miss", "#f5e342", "1.5 3.5", "?")
 
 LIKELY_UNKNOWN = BoxStyle("likely-unknown", "likely unknown object", "#e58fc4", "", "◇")
 UNKNOWN_OBJECT = BoxStyle("unknown", "unknown object, annotated", "#e58fc4", "9 3", "◆")
 
-STYLES = (DETECTION, CORRECT, FALSE_ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT)
+STYLES = (DETECTION, CORRECT, UNSURE, FALSE_ALARM, MISS, LIKELY_UNKNOWN, UNKNOWN_OBJECT)
 """By the codes of ``evidence.Marks.kind``."""
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the selected frames, and small ones for the report."""
+"""The pictures of the selected frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from vidal.errors import UnreadableClip
 from vidal.report.evidence import Progress
 from vidal.types import Clip, Frame, FrameRef
-from vidal.video import read_frames, resize, save_jpeg
+from vidal.video import read_frames, save_jpeg
 from vidal.video.prints import Prints, same
 
 FOLDER = "frames"
@@ -21,9 +21,6 @@ FOLDER = "frames"
 _AT_ONCE = 4
 """Clips that are read at once, and so frames in memory."""
 _QUALITY = 92
-_THUMB_QUALITY = 72
-_THUMB_SIZE = (360, 440)
-"""Largest height and width of a thumbnail: about 20 to 25 kB each."""
 
 _UNSAFE = re.compile(
     r"""[\x00-\x1f\x7f/\\:*?"'<>|%#\s\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"""
@@ -70,8 +67,8 @@ def write_frames(
     clips: Mapping[str, Clip],
     folder: Path,
     *,
-    thumbnails: Path | None = None,
-    small: Collection[FrameRef] = (),
+    beside: Mapping[str, Collection[int]] | None = None,
+    seen: Callable[[Frame], None] | None = None,
     prints: Callable[[str], Prints | None] | None = None,
     progress: Progress | None = None,
 ) -> dict[FrameRef, str]:
@@ -81,7 +78,9 @@ def write_frames(
         frames: which frames, in any order.
         clips: by id.
         folder: where to; exists.
-        thumbnails: where small pictures of the frames in ``small`` go, under the same names.
+        beside: clip id -> further frames that are decoded on the way, but not written; those
+            that do not decode are left out.
+        seen: called with every decoded frame, in several threads.
         prints: clip id -> fingerprints of its frames as they were scored; None = not known. A
             picture that differs is decoded again from the beginning of its clip.
 
@@ -103,12 +102,14 @@ def write_frames(
     def write(name: str) -> int:
         """The pictures of one clip; how many."""
         missing = wanted[name].copy()
-        for frame in _verified(clips[name], missing, None if prints is None else prints(name)):
-            save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
-            if thumbnails is not None and frame.ref in small:
-                picture = resize(frame.image, _thumb_height(*frame.image.shape[:2]))
-                save_jpeg(thumbnails / names[frame.ref], picture, _THUMB_QUALITY)
-            missing.remove(frame.ref.index)
+        more = set((beside or {}).get(name, ())) - missing
+        known = None if prints is None else prints(name)
+        for frame in _verified(clips[name], frozenset(missing), more, known):
+            if frame.ref.index in missing:
+                save_jpeg(folder / names[frame.ref], frame.image, _QUALITY)
+                missing.remove(frame.ref.index)
+            if seen is not None:
+                seen(frame)
         if missing:
             raise _lost(clips[name], min(missing))
         return len(wanted[name])
@@ -127,22 +128,27 @@ def write_frames(
     return names
 
 
-def _verified(clip: Clip, wanted: Collection[int], prints: Prints | None) -> Iterator[Frame]:
-    """Frames that look as they did when they were scored; sought first, else read in sequence."""
-    left = set(wanted)
+def _verified(
+    clip: Clip, wanted: Collection[int], more: Collection[int], prints: Prints | None
+) -> Iterator[Frame]:
+    """Frames that look as they did when they were scored; sought first, else read in sequence.
+
+    Of ``more`` those that look otherwise are left out.
+    """
+    left = {*wanted, *more}
     for seek in (True, False):
         for frame in read_frames(clip, sorted(left), seek=seek) if left else ():
             if same(frame, prints):
                 left.remove(frame.ref.index)
                 yield frame
-            elif not seek:
+            elif not seek and frame.ref.index in wanted:
                 raise UnreadableClip(
                     clip.path,
                     f"selected frame {frame.ref.index} is not the picture that was scored",
                     hint="Has the file changed? Run the selection again; if that does not help,"
                     " with another --cache.",
                 )
-        if prints is None:
+        if prints is None or not left & set(wanted):
             return
 
 
@@ -152,9 +158,3 @@ def _lost(clip: Clip, index: int) -> UnreadableClip:
         f"selected frame {index} cannot be decoded",
         hint="Has the file changed since it was scanned? Run the selection again.",
     )
-
-
-def _thumb_height(height: int, width: int) -> int:
-    """Height of the largest thumbnail that keeps the proportions and is not enlarged."""
-    scale = min(1.0, _THUMB_SIZE[0] / height, _THUMB_SIZE[1] / width)
-    return max(1, round(height * scale))

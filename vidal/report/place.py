@@ -28,6 +28,9 @@ QUERY = "query.json"
 FILES = (FOLDER, "query.csv", "preannotations.coco.json", "report.html", QUERY)
 """What a selection leaves in its folder, in the order in which it comes there."""
 
+PICTURES = "sha256"
+"""Key of the list of files under which the SHA-256 of each picture stands."""
+
 _WORK = ".writing-"
 _MOVING = "moving"  # exists while files are moved; lists the new ones
 _HINT = "Choose another folder with --out, or move that file away."
@@ -105,14 +108,17 @@ def publish(work: Path, out: Path) -> None:
 
 
 def manifest(new: Path) -> dict[str, Any]:
-    """What ``query.json`` says of the other files of a run: digests, and the sizes of pictures."""
+    """What ``query.json`` says of the other files of a run: digests, and the sizes of pictures.
+
+    Exports compare the SHA-256 of pictures; where only folders are looked over, sizes have to do.
+    """
     files: dict[str, Any] = {
         name: _digest(new / name) for name in FILES if (new / name).is_file() and name != QUERY
     }
     if (new / FOLDER).is_dir():
-        files[FOLDER] = {
-            path.name: path.stat().st_size for path in sorted((new / FOLDER).iterdir())
-        }
+        pictures = sorted((new / FOLDER).iterdir())
+        files[FOLDER] = {path.name: path.stat().st_size for path in pictures}
+        files[PICTURES] = {path.name: _sha256(path) for path in pictures}
     return files
 
 
@@ -197,6 +203,11 @@ def _is_plain(path: Path) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _clear_up(out: Path) -> None:

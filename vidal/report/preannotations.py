@@ -2,9 +2,10 @@
 
 COCO detection format with the video fields of its derivatives (``videos``, ``video_id``,
 ``frame_id``), images only of the selected frames. The verdict on a box is in ``attributes``:
-``likely_correct``, ``likely_false_alarm``, ``likely_miss`` or ``likely_unknown`` (an object of none
-of the classes), with the confidence of that verdict in [0, 1]; a likely miss has no ``score``.
-Without an error estimate there are no attributes. What annotators called an unknown object is no
+``likely_correct``, ``unsure``, ``likely_false_alarm``, ``likely_miss`` or ``likely_unknown`` (an
+object of none of the classes); ``certainty`` of that verdict in [0, 1]; and ``by``, the estimate
+that gave it: the one that chose the frame. A likely miss has no ``score``. Without an error
+estimate there are no attributes. What annotators called an unknown object is no
 proposal, and left out.
 """
 
@@ -18,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from vidal.report.evidence import ALARM, CORRECT, LIKELY_UNKNOWN, MISS, UNKNOWN_OBJECT, Marks
+from vidal.report.evidence import (
+    ALARM,
+    BY_UNKNOWN,
+    CORRECT,
+    LIKELY_UNKNOWN,
+    MISS,
+    UNKNOWN_OBJECT,
+    UNSURE,
+    Marks,
+)
 from vidal.report.frames import picture_path
 from vidal.report.query_files import clean, path_fields, plain
 from vidal.selection.result import SelectionResult
@@ -26,6 +36,7 @@ from vidal.types import FrameRef
 
 _VERDICTS = {
     CORRECT: "likely_correct",
+    UNSURE: "unsure",
     ALARM: "likely_false_alarm",
     MISS: "likely_miss",
     LIKELY_UNKNOWN: "likely_unknown",
@@ -97,9 +108,10 @@ def _annotation(marks: Marks, row: int, image: int) -> dict[str, Any]:
     x1, y1, x2, y2 = (float(value) for value in marks.boxes[row])
     width, height = round(x2 - x1, 3), round(y2 - y1, 3)
     kind = int(marks.kind[row])
-    score, confidence = float(marks.scores[row]), float(marks.confidence[row])
+    score, certainty = float(marks.scores[row]), float(marks.certainty[row])
+    by = BY_UNKNOWN if kind == LIKELY_UNKNOWN else marks.by
     attributes = (
-        {"verdict": _VERDICTS[kind], "confidence": round(confidence, 4)}
+        {"verdict": _VERDICTS[kind], "certainty": round(certainty, 4), "by": by}
         if kind in _VERDICTS
         else {}
     )

@@ -141,7 +141,8 @@ def _saved(saved: Interval | None) -> Text:
         return _text(NONE)
     ends = math.isfinite(saved.low) and math.isfinite(saved.high)
     below = f"[{100 * saved.low:+.0f}, {100 * saved.high:+.0f}]" if ends else ""
-    return _text(f"{100 * saved.value:+.0f} %", below)
+    share = f"{100 * saved.value:+.0f} %"
+    return _text(NONE if share in ("+0 %", "-0 %") else share, below)
 
 
 def _shares(line: Summary, budgets: Sequence[int]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from vidal.errors import OutputError
-from vidal.report import html, place, preannotations, query_files
+from vidal.report import place, preannotations, query_files
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
 from vidal.report.place import Place, claimed
+from vidal.report.round import MOST_CARDS, Pictures, other_bytes, write_report
+from vidal.report.round.pictures import MOST_SHARP
 from vidal.selection.result import SelectionResult
-from vidal.types import FrameRef
 
 
 def write_outputs(
@@ -40,7 +41,10 @@ def write_outputs(
         UnreadableClip: a selected frame cannot be decoded any more.
     """
     with nullcontext(out) if isinstance(out, Place) else claimed(out) as here:
-        evidence = gather(result, progress)  # a store that cannot be read is no OutputError
+        beside = MOST_SHARP if report else 0
+        evidence = gather(
+            result, progress, beside=beside
+        )  # a store that cannot be read is no OutputError
         try:
             with place.working(here) as work:
                 _build(result, evidence, work, here.out, report=report, progress=progress)
@@ -61,16 +65,17 @@ def _build(
     report: bool,
     progress: Progress | None,
 ) -> None:
-    new, thumbnails = work / "new", work / "thumbnails"
-    shown: frozenset[FrameRef] = frozenset()
+    new, pictures = work / "new", None
     if report:
-        shown = frozenset(result.query.frames[: html.MOST_THUMBNAILS])
+        cards = min(MOST_CARDS, len(result.query))
+        other = other_bytes(result, evidence, cards)
+        pictures = Pictures(work / "thumbnails", result, cards, other)
     names = write_frames(
         result.query.frames,
         result.clips,
         new / FOLDER,
-        thumbnails=thumbnails,
-        small=shown,
+        beside=None if pictures is None else pictures.beside,
+        seen=pictures,
         prints=result.prints,
         progress=progress,
     )
@@ -80,6 +85,6 @@ def _build(
     query_files.write_csv(table, new / "query.csv")
     coco = new / "preannotations.coco.json"
     preannotations.write_coco(result, evidence.marks, names, coco, out)
-    if report:
-        html.write_report(result, evidence, names, thumbnails, new / "report.html")
+    if pictures is not None:
+        write_report(result, evidence, names, pictures, new / "report.html")
     query_files.write_json(result, table, new / place.QUERY, out, files=place.manifest(new))

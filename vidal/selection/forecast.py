@@ -25,6 +25,7 @@ from vidal.expected_errors import (
 from vidal.selection.draws import LEARN, step_rng
 from vidal.selection.expected import JudgedRound, fit_expected_errors
 from vidal.types import ScoreArray
+from vidal.words import counted
 
 KINDS = ("false_positives", "misses", "errors")
 
@@ -50,20 +51,19 @@ class Forecast:
     def sentence(self) -> str:
         """In words: what was said, what was found."""
         kinds = (self.false_positives, self.misses)
-        said = [*(kind.said for kind in kinds), sum(kind.said for kind in kinds)]
-        between = ""
+        said, between = [kind.said for kind in kinds], ""
         if self.expected is not None:
-            said = [each.value for each in self.expected]
-            low, high = (getattr(self.expected[2], end) for end in ("low", "high"))
-            between = f", most likely {low:.0f} to {high:.0f}"
+            said = [each.value for each in self.expected[:2]]
+            between = f", most likely {span_text(self.expected[2])}"
         found = sum(kind.found for kind in kinds)
         where = f"Round {self.round}"
         if self.round is None:
             where = "Labelled frames, judged by what the other labelled clips teach"
+        total, parts = adding_up(said[0], said[1])
         return (
-            f"{where}: errors expected {said[2]:.0f} ({said[0]:.0f} false alarms,"
-            f" {said[1]:.0f} misses{between}), found by the annotators {found}"
-            f" ({kinds[0].found} and {kinds[1].found})."
+            f"{where}: {counted(total, 'error')} expected ({parts}{between}); the annotators found"
+            f" {found:,} ({counted(kinds[0].found, 'false alarm')},"
+            f" {counted(kinds[1].found, 'miss', 'misses')})."
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,6 +79,19 @@ class Forecast:
             },
             "expected": expected_dict(self.expected),
         }
+
+
+def adding_up(false_positives: float, misses: float) -> tuple[int, str]:
+    """Both rounded, in words, and their sum: the sum as it is printed, so that it adds up."""
+    false, missed = round(false_positives), round(misses)
+    return false + missed, f"{counted(false, 'false alarm')}, {counted(missed, 'miss', 'misses')}"
+
+
+def span_text(interval: Interval) -> str:
+    """``12 to 30``; the ends lie outward, so that they hold what was rounded beside them."""
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return "any number"
+    return f"{math.floor(interval.low):,} to {math.ceil(interval.high):,}"
 
 
 def expected_dict(

@@ -28,8 +28,15 @@ from vidal.selection.expected import (
     fit_expected_errors,
     judge_stored,
 )
-from vidal.selection.forecast import Forecast, newest_forecast, spans
+from vidal.selection.forecast import (
+    Forecast,
+    adding_up,
+    newest_forecast,
+    span_text,
+    spans,
+)
 from vidal.types import Query
+from vidal.words import counted
 
 MOST_OF_A_CLIP = 500
 """Rows of a clip, roughly, that stand for it where labelled rows are weighted by importance."""
@@ -86,11 +93,12 @@ class Lesson:
 def expected_sentence(expected: tuple[Interval, Interval, Interval]) -> str:
     """What is expected of the chosen frames, in words."""
     false, missed, both = expected
+    total, _ = adding_up(false.value, missed.value)
     return (
-        f"The chosen frames are expected to hold {both.value:.0f} errors, most likely"
-        f" {both.low:.0f} to {both.high:.0f}: {false.value:.0f} false alarms"
-        f" ({false.low:.0f} to {false.high:.0f}) and {missed.value:.0f} misses"
-        f" ({missed.low:.0f} to {missed.high:.0f})."
+        f"The chosen frames are expected to hold {counted(total, 'error')}, most likely"
+        f" {span_text(both)}: {counted(round(false.value), 'false alarm')}"
+        f" ({span_text(false)}) and {counted(round(missed.value), 'miss', 'misses')}"
+        f" ({span_text(missed)})."
     )
 
 

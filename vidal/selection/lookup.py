@@ -13,7 +13,9 @@ from vidal.expected_errors import ErrorModel, Totals
 from vidal.selection.again import columns_of
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
+from vidal.selection.verdicts import by_chances
 from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
+from vidal.types.verdicts import Verdicts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +75,20 @@ class Lookup:
         told = None if self.labels is None else self.labels.annotations.get(clip.id)
         return PoolClip(clip, selectable, labelled, detections, estimate, annotations=told)
 
+    def verdicts(self, part: PoolClip) -> Verdicts | None:
+        """What the model says of a clip's boxes; None where it says nothing."""
+        if self.model is None or part.detections is None:
+            return None
+        rows = self.gathered.rows(part.clip.id)
+        if rows is None:
+            return None
+        return by_chances(
+            rows,
+            self.model.false_positive(rows.detections),
+            self.model.missed(rows.candidates),
+            learned=self.ranks,
+        )
+
     def _voted(self, part: PoolClip) -> PoolClip:
         """With what the snapshots say of its detections."""
         if not self.snapshots or part.detections is None:
@@ -125,5 +141,11 @@ class Scored:
         scores = np.full(part.clip.frames, np.nan)
         scores[self._frames.index[first:last]] = self._scores[first:last]
         return ClipResult(
-            part.clip, part.detections, part.estimate, scores, part.selectable, part.labelled
+            part.clip,
+            part.detections,
+            part.estimate,
+            scores,
+            part.selectable,
+            part.labelled,
+            self._lookup.verdicts(part),
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from vidal.evidence.gathered import Gathered
 from vidal.query.cost import Spent, duration
 from vidal.selection.labelled import class_at
 from vidal.selection.plan import Prepared, QueryPlan
-from vidal.types import UNKNOWN, Query
+from vidal.types import UNKNOWN, AnyGap, Clip, Gap, Query
 from vidal.words import counted, printable
 
 LINK_SHARE_WARNING = 0.5
@@ -21,12 +23,59 @@ LINK_SHARE_WARNING = 0.5
 _LISTED = 5
 
 
+_NO_TIMES = ("images", "none", "order", "opencv")
+"""Readers of clips whose times are counted, not read; see ``Clip.reader``."""
+_ORDER = "Rank is not score: the strategy chooses frames together, or in an order of its own."
+
+
+def order_note(query: Query, drawn: int, selector: Any) -> tuple[str, ...]:
+    """A remark where a later rank has the higher score.
+
+    Args:
+        query: its last ``drawn`` frames, drawn at random, are not looked at.
+        drawn: how many.
+        selector: what chose the others; it, or what it wraps, may say why (``order_words``).
+    """
+    scores = query.scores[: len(query) - drawn]
+    if not (np.diff(scores) > 0).any():
+        return ()
+    words = ""
+    while selector is not None and not words:
+        words = getattr(selector, "order_words", "")
+        selector = getattr(selector, "inner", None)
+    return (words or _ORDER,)
+
+
+def gap_note(gap: AnyGap, clips: Iterable[Clip]) -> tuple[str, ...]:
+    """A remark where the gap is in seconds and clips have no times of their own."""
+    kept = Gap.of(gap)
+    if kept.unit == "frames" or not kept:
+        return ()
+    rates = Counter(clip.rate for clip in clips if clip.reader in _NO_TIMES)
+    return tuple(
+        f"{counted(count, 'clip states', 'clips state')} no times: the gap of {kept.words} was"
+        f" reckoned at {float(rate):g} frames a second."
+        for rate, count in sorted(rates.items())
+    )
+
+
+def lost_note(clips: Sequence[str]) -> tuple[str, ...]:
+    """A remark on clips whose measured motion was taken out of the cache."""
+    if not clips:
+        return ()
+    return (
+        f"The measured motion of {counted(len(clips), 'clip')} is not in the cache any more"
+        f" ({', '.join(clips[:_LISTED])}): reasons there do not say which neighbouring frames show"
+        " a box. A new --cache measures it again.",
+    )
+
+
 def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ...]:
     """Remarks on a query, one sentence each."""
     notes = list(prepared.notes)
     if prepared.wanted is not None and len(query) < prepared.wanted:
         notes.append(
-            f"Only {len(query)} of the {prepared.wanted:,} frames asked for could be chosen: the"
+            f"Only {len(query):,} of the {prepared.wanted:,} frames asked for could be chosen: the"
             " neighbours of chosen and labelled frames are excluded (--gap)."
         )
     cut = [clip for clip in found.clips.values() if clip.truncated]
@@ -67,9 +116,11 @@ def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:
     named = [f"{printable(name)} ({count:,})" for name, count in counts.most_common() if name]
     some = ", ".join(named[:_LISTED]) + (", ..." if len(named) > _LISTED else "")
     every = " all" if total == boxes else ""
+    told = "is" if total == 1 else "are"
+    counts_as = "counts as an unknown object" if total == 1 else "count as unknown objects"
     return (
-        f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} are of none of the"
-        f" detector's classes and count as unknown objects{f': {some}' if some else ''}.",
+        f"Of {counted(boxes, 'labelled box', 'labelled boxes')}{every} {total:,} {told} of none"
+        f" of the detector's classes and {counts_as}{f': {some}' if some else ''}.",
     )
 
 
@@ -87,7 +138,9 @@ def unused_budget(plan: QueryPlan, spent: Spent | None, selectable: int) -> tupl
     left = float(plan.budget.amount) - spent.of(unit)
     if left < spent.of(unit) / spent.frames:
         return ()
-    used = f"{spent.boxes:,.0f} boxes" if unit == "boxes" else duration(spent.seconds)
+    used = (
+        counted(round(spent.boxes), "box", "boxes") if unit == "boxes" else duration(spent.seconds)
+    )
     why = (
         "there are no others"
         if spent.frames >= selectable

@@ -20,7 +20,8 @@ from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.selection.history import NO_HISTORY, History
-from vidal.types import BoolArray, Clip, SkippedClip
+from vidal.types import AnyGap, BoolArray, Clip, SkippedClip
+from vidal.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class QueryPlan:
         threshold: detections with a higher score count (strict).
         floor: lowest score of the weak detections in the fixed fusion of expected errors.
         random_share: of the budget that is drawn at random, in [0, 1).
-        gap: frames excluded on either side of a chosen or labelled one, by the random share; the
+        gap: between chosen or labelled frames of a clip, see ``Gap``, by the random share; the
             selector has its own.
         cost: rates of annotation.
     """
@@ -62,7 +63,7 @@ class QueryPlan:
     threshold: float
     floor: float = 0.05
     random_share: float = 0.0
-    gap: int = 0
+    gap: AnyGap = 0
     cost: Cost = Cost()
 
     @property
@@ -123,8 +124,7 @@ class Prepared:
     @property
     def base_text(self) -> str:
         """``base`` in words."""
-        count = len(self.clips)
-        return f"{self.base:,} frames of {count} clip{'s' if count != 1 else ''}"
+        return f"{counted(self.base, 'frame')} of {counted(len(self.clips), 'clip')}"
 
 
 def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,8 @@ class _Parts:
         self._clips: list[str] = []
         self._frames: list[NDArray[np.int64]] = []
         self._labelled: list[NDArray[np.int64]] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._times: list[tuple[NDArray[np.int64], Fraction]] = []
         self._regions: list[Regions] = []
         self._size = 0
 
@@ -132,6 +135,8 @@ class _Parts:
         self._clips.append(part.clip.id)
         self._frames.append(frames)
         self._labelled.append(np.flatnonzero(part.labelled))
+        self._sizes.append(part.clip.size)
+        self._times.append((part.clip.pts, part.clip.time_base))
         for name, make in self._makers.items():
             self._columns[name].append(make(part)[frames])
         self._side.add(part.detections, part.annotations, part.labelled)
@@ -161,6 +166,11 @@ class _Parts:
             clips=tuple(self._clips),
             clip=np.repeat(np.arange(len(parts), dtype=np.int64), lengths),
             index=np.concatenate(parts) if parts else np.zeros(0, np.int64),
+            pts=_joined_times(
+                [pts[part] for (pts, _), part in zip(self._times, parts, strict=True)]
+            ),
+            time_bases=tuple(tick for _, tick in self._times),
+            sizes=tuple(self._sizes),
         )
 
     def _errors(self, part: PoolClip) -> NDArray[Any]:
@@ -257,6 +267,10 @@ def _fused(values: NDArray[Any]) -> NDArray[Any]:
     return (
         fuse_with(values[..., :count], values[..., count:]) if values.shape[2] > count else values
     )
+
+
+def _joined_times(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def _verdict(estimate: ErrorEstimate, rows: int) -> NDArray[Any]:

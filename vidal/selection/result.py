@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
+from vidal.protocols import Motion
 from vidal.query.balance_told import BalanceTold
 from vidal.query.budget import Unit, budget_words
 from vidal.query.cost import Spent
 from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
 from vidal.selection.history import NO_HISTORY, History
+from vidal.selection.verdicts import by_cut
 from vidal.types import (
     BoolArray,
     Clip,
@@ -24,6 +27,7 @@ from vidal.types import (
     ScoreArray,
     SkippedClip,
 )
+from vidal.types.verdicts import Verdicts
 from vidal.video.prints import Prints
 
 
@@ -38,6 +42,8 @@ class ClipResult:
         scores: (F,) float64 of the strategy; NaN where not scored.
         selectable: (F,) bool, frames that could be selected.
         labelled: (F,) bool, frames that were labelled before.
+        judged: what the estimate that puts frames in order says of boxes; None = what ``estimate``
+            says, if it is there.
     """
 
     clip: Clip
@@ -46,9 +52,21 @@ class ClipResult:
     scores: ScoreArray
     selectable: BoolArray
     labelled: BoolArray
+    judged: Verdicts | None = None
+
+    @property
+    def verdicts(self) -> Verdicts | None:
+        """On single boxes, by the estimate that puts frames in order; None where there is none."""
+        if self.judged is not None or self.estimate is None:
+            return self.judged
+        return by_cut(self.estimate)
 
 
 def _unknown(clip: str) -> None:
+    del clip
+
+
+def _no_motion(clip: str) -> None:
     del clip
 
 
@@ -86,6 +104,13 @@ class SelectionResult:
         unknown: chosen frame -> P(unknown object) of its detections above the threshold, in their
             order; empty where nothing was learned of it.
         called_unknown: chosen frame -> (n, 4) boxes that annotators called unknown objects since.
+        motion: clip id -> how it moves; None where that is not known.
+        labels_before: class -> labelled objects before this query, unknown ones under ``""``; None
+            where there were no labels.
+        labels_answered: the same of the answers to this query, and ``frames_answered`` how many
+            frames these are; None where there are none yet.
+        outcome: how the errors that were expected of this query's frames were found.
+        worth: what the answers say of the picks and of the estimate that chose them.
     """
 
     query: Query
@@ -113,6 +138,12 @@ class SelectionResult:
     history: History = NO_HISTORY
     unknown: Mapping[FrameRef, ScoreArray] = field(default_factory=dict)
     called_unknown: Mapping[FrameRef, FloatArray] = field(default_factory=dict)
+    motion: Callable[[str], Motion | None] = _no_motion
+    labels_before: Mapping[str, int] | None = None
+    labels_answered: Mapping[str, int] | None = None
+    frames_answered: int = 0
+    outcome: Forecast | None = None
+    worth: Picks | None = None
 
     @property
     def cost_words(self) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from vidal.errors import NoClips
+from vidal.errors import EvidenceLost, NoClips
+from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.labels import labelled_objects
+from vidal.evidence.linked import MotionOf
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -14,11 +19,12 @@ from vidal.selection.expected import JudgedRound
 from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
-from vidal.selection.notes import notes_on, unused_budget, versions
+from vidal.selection.notes import gap_note, lost_note, notes_on, order_note, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
+from vidal.selection.reasons import box_sentences, with_boxes
 from vidal.selection.result import SelectionResult
 from vidal.selection.trained import Trainer, learners_of
-from vidal.types import Annotations, FrameRef
+from vidal.types import Annotations, FrameRef, Query
 
 
 def run_selection(
@@ -97,8 +103,11 @@ def retell_selection(
 def _evidence(
     plan: SelectionPlan, prepared: Prepared, engines: EngineMaker, watcher: Watcher
 ) -> Gathered:
-    """What the strategy needs of every clip; a strategy that needs nothing runs no detector."""
-    if not plan.query.needs:
+    """What the strategy needs of every clip; a strategy that needs nothing runs no detector.
+
+    Detections that are given are there without one, and their boxes are pre-annotations.
+    """
+    if not plan.query.needs and not isinstance(plan.evidence.detector, GivenDetections):
         return Gathered({clip.id: clip for clip in prepared.clips})
     found = gather_clips(plan.evidence, prepared.clips, engines=engines, watcher=watcher)
     if not found.clips:
@@ -180,10 +189,48 @@ def _lesson(
     )
 
 
+def _reasoned(
+    plan: SelectionPlan, found: Gathered, choice: Choice
+) -> tuple[Query, tuple[str, ...]]:
+    """The query with reasons that name boxes, where an estimate says anything of them.
+
+    Frames that were drawn at random keep their words: no box had a part in it.
+
+    Returns:
+        The query, and clips whose measured motion is not in the store any more.
+    """
+    query, evidence, lost = choice.query, plan.evidence, []
+    if evidence.coherence is None or not {"expected", "errors"} & plan.query.needs:
+        return query, ()
+    chosen = query.frames[: len(query) - choice.drawn]
+    said: dict[FrameRef, str] = {}
+    for name in dict.fromkeys(ref.clip for ref in chosen):
+        loaded = choice.scored(name)
+        if loaded.verdicts is None or loaded.detections is None:
+            continue
+        motion = None
+        try:
+            motion = stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections)
+        except EvidenceLost:
+            lost.append(name)
+        told = box_sentences(
+            loaded,
+            [ref.index for ref in chosen if ref.clip == name],
+            motion,
+            threshold=plan.query.threshold,
+            window=evidence.coherence.window,
+            unknown=choice.unknown,
+        )
+        said |= {FrameRef(name, index): words for index, words in told.items()}
+    words = [said.get(ref, "") for ref in query.frames]
+    return replace(query, explanation=with_boxes(query.explanation, words)), tuple(lost)
+
+
 def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
+    query, lost = _reasoned(plan, found, choice)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))
@@ -191,7 +238,7 @@ def _result(
         remarks = (*remarks, choice.balance.sentence)
     short = unused_budget(plan.query, choice.spent, prepared.selectable)
     return SelectionResult(
-        query=choice.query,
+        query=query,
         clips=found.clips,
         skipped=(*prepared.skipped, *found.skipped),
         load=choice.scored,
@@ -205,6 +252,9 @@ def _result(
         notes=(
             *remarks,
             *short,
+            *lost_note(lost),
+            *gap_note(plan.query.gap, found.clips.values()),
+            *order_note(choice.query, choice.drawn, plan.query.selector),
             *choice.remarks,
             *prepared.history.sentences,
             *notes_on(prepared, found, choice.query),
@@ -221,4 +271,8 @@ def _result(
         unknown=choice.unknown,
         # what can be sent to another process
         history=History(prepared.history.queries),
+        motion=MotionOf(plan.evidence, found.clips if plan.query.needs else {}),
+        labels_before=None
+        if prepared.labels is None
+        else labelled_objects(prepared.labels.annotations.values()),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidal.evaluate.curves import Row
+from vidal.words import counted
 
 
 def pseudo_notes(rows: Sequence[Row]) -> list[str]:
@@ -15,7 +16,8 @@ def pseudo_notes(rows: Sequence[Row]) -> list[str]:
         total = {k: sum(each[k] for each in mine) for k in ("frames", "boxes", "right")}
         share = f"{total['right'] / total['boxes']:.0%}" if total["boxes"] else "none"
         notes.append(
-            f"{name}: trained on pseudo-labels, too: {total['boxes']:,} boxes on"
-            f" {total['frames']:,} frames over all rounds and seeds; {share} of them are right."
+            f"{name}: trained on pseudo-labels, too: {counted(total['boxes'], 'box', 'boxes')} on"
+            f" {counted(total['frames'], 'frame')} over all rounds and seeds; {share} of them are"
+            " right."
         )
     return notes

@@ -111,6 +111,11 @@ def remove_stale(folder: Path, *, older_than: float = DAY) -> int:
     return removed
 
 
+def remove_old(path: Path, *, older_than: float = DAY) -> bool:
+    """Delete one temporary file or folder, unless it is younger; whether it was there."""
+    return _remove(path, time.time() - older_than)
+
+
 def _remove(path: Path, limit: float) -> bool:
     try:
         if path.lstat().st_mtime >= limit:

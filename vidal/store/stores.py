@@ -55,14 +55,21 @@ class FileStore:
         corrupt: files that were found damaged by this object, in the order met.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
         """Open or make a store, and delete temporary files older than a day.
+
+        Args:
+            root: the folder.
+            read_only: nothing is made, written or removed; the folder need not be there.
 
         Raises:
             OutputError: the folder cannot be made or written.
         """
         self.root = Path(root)
         self.corrupt: list[Path] = []
+        self._read_only = read_only
+        if read_only:
+            return
         with atomic.reporting(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             atomic.remove_stale(self.root)
@@ -114,8 +121,9 @@ class FileStore:
             pass
         if path not in self.corrupt:
             self.corrupt.append(path)
-        with suppress(OSError):  # else whoever only asks whether it is there would believe it
-            path.unlink()
+        if not self._read_only:
+            with suppress(OSError):  # else whoever only asks whether it is there would believe it
+                path.unlink()
         return None
 
     def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
@@ -92,9 +93,9 @@ def a_pool(
     columns["expected_objects"] = np.random.default_rng(seed + 3).gamma(0.5, 1.0, (f, k))
     wanted = COLUMNS | REGION_COLUMNS | OTHER_NEEDS if needs is None else frozenset(needs)
     return Pool(
-        FrameSet(clips, clip, index),
+        _timed(clips, clip, index),
         tuple(classes),
-        FrameSet(clips, *known),
+        _timed(clips, *known),
         {name: values for name, values in columns.items() if name in wanted},
         some_regions(rng, f * regions_per_frame, f, wanted, k) if "regions" in wanted else None,
         _some_items(seed + 1, k, wanted, first_round) if "labelled" in wanted else None,
@@ -181,6 +182,11 @@ def some_regions(
 def generator(seed: int = 7) -> Generator:
     """The random numbers of one selection."""
     return np.random.default_rng(seed)
+
+
+def _timed(clips: tuple[str, ...], clip: IntArray, index: IntArray) -> FrameSet:
+    """Frames of ten a second, told in milliseconds."""
+    return FrameSet(clips, clip, index, 100 * index, (Fraction(1, 1000),) * len(clips))
 
 
 def distances(pool: Pool, picks: IntArray) -> int:

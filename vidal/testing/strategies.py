@@ -37,7 +37,7 @@ from vidal.testing.pools import (
     some_items,
     some_regions,
 )
-from vidal.types import FrameSet, Pool
+from vidal.types import AnyGap, FrameSet, Pool
 
 __all__ = [
     "CLASSES",
@@ -69,7 +69,7 @@ class StrategyContract:
     neighbours_allowed: ClassVar[bool] = False
     clips_in_turn: ClassVar[bool] = True
 
-    def built(self, gap: int = 2, **options: Any) -> Selector:
+    def built(self, gap: AnyGap = 2, **options: Any) -> Selector:
         """The strategy as ``vidal select`` builds it."""
         return lift(build(self.strategy, options), gap)
 
@@ -187,6 +187,15 @@ class StrategyContract:
         picks = self.built(gap=gap).select(pool, len(pool), generator())
         assert len(picks)
         assert distances(pool, picks) > gap
+
+    def test_a_gap_in_seconds_is_kept_as_one_in_frames(self) -> None:
+        if self.neighbours_allowed:
+            pytest.skip("neighbours_allowed")
+        pool = self.pool(labelled=[(0, 3), (0, 4), (1, 20)])
+        one, two = (
+            self.built(gap=gap).select(pool, len(pool), generator()) for gap in (2, "0.25s")
+        )
+        np.testing.assert_array_equal(one, two)
 
     def test_under_a_budget_in_boxes_the_expected_ones_are_never_more(self) -> None:
         pool = self.pool()

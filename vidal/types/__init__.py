@@ -17,6 +17,7 @@ from vidal.types.arrays import (
     frozen,
 )
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
+from vidal.types.gap import AnyGap, Gap
 from vidal.types.items import BACKGROUND, Items
 from vidal.types.open_set import Course, HeadSpec, Learned, Looked, Seen, Side
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
@@ -27,6 +28,7 @@ __all__ = [
     "BACKGROUND",
     "UNKNOWN",
     "Annotations",
+    "AnyGap",
     "BoolArray",
     "Carried",
     "Clip",
@@ -38,6 +40,7 @@ __all__ = [
     "Frame",
     "FrameRef",
     "FrameSet",
+    "Gap",
     "HalfArray",
     "HeadSpec",
     "Image",

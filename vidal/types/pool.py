@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -72,17 +73,24 @@ class Regions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSet:
-    """Frames of several clips as two integers each.
+    """Frames of several clips as two integers each, and their times.
 
     Attributes:
         clips: ids of the clips.
         clip: (F,) int64, position of the frame's clip in ``clips``.
         index: (F,) int64, the frame's index in its clip.
+        pts: (F,) int64, presentation times, in ticks of the clip's time base, rising with the
+            index; None = not known: then no gap can be in seconds.
+        time_bases: seconds a tick, one a clip; empty where ``pts`` is None.
+        sizes: (height, width) of the pictures, one a clip; empty where not known.
     """
 
     clips: tuple[str, ...]
     clip: IntArray
     index: IntArray
+    pts: IntArray | None = None
+    time_bases: tuple[Fraction, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.clip)
@@ -94,6 +102,37 @@ class FrameSet:
         )
         if n and not ((self.clip >= 0) & (self.clip < len(self.clips))).all():
             raise ValueError(f"clip: outside 0..{len(self.clips) - 1}")
+        if self.pts is not None:
+            set_fields(
+                self,
+                pts=frozen(self.pts, np.int64, (n,), "pts"),
+                time_bases=tuple(self.time_bases),
+            )
+            if len(self.time_bases) != len(self.clips):
+                raise ValueError(f"time_bases: expected {len(self.clips)}")
+
+    def take(self, positions: IntArray) -> FrameSet:
+        """The frames at these positions, in that order."""
+        pts = None if self.pts is None else self.pts[positions]
+        return replace(self, clip=self.clip[positions], index=self.index[positions], pts=pts)
+
+    def with_more(self, other: FrameSet) -> FrameSet:
+        """These frames and, behind them, those of another set of the same clips.
+
+        Raises:
+            ValueError: other clips.
+        """
+        if other.clips != self.clips:
+            raise ValueError("frames of other clips")
+        clip, index = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("clip", "index")
+        )
+        timed = [each for each in (self, other) if len(each) or each.pts is not None]
+        if not timed or any(each.pts is None for each in timed):
+            return FrameSet(self.clips, clip, index, sizes=self.sizes)
+        pts = np.concatenate([each.pts for each in timed if each.pts is not None])
+        return FrameSet(self.clips, clip, index, pts, timed[0].time_bases, self.sizes)
 
     def __len__(self) -> int:
         return len(self.clip)

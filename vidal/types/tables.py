@@ -237,6 +237,7 @@ class LabelledClip:
         path: the video file or the folder of images, where the source states one.
         size: (height, width), where stated.
         rate: frames a second, where stated.
+        refused: frames of which an annotator said that they are not to be annotated.
     """
 
     name: str
@@ -245,6 +246,7 @@ class LabelledClip:
     path: Path | None = None
     size: tuple[int, int] | None = None
     rate: Fraction | None = None
+    refused: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -110,3 +110,55 @@ class ErrorEstimate:
             missed=frozen(self.missed, np.bool_, (m,), "missed"),
             missed_confidence=frozen(self.missed_confidence, np.float32, (m,), "missed_confidence"),
         )
+
+
+CORRECT, UNSURE, ALARM = range(3)
+"""Verdicts on detections: likely correct, may be either, likely a false alarm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """What the estimate that puts frames in order says of single boxes, in words people can trust.
+
+    Attributes:
+        by: the estimate, in words.
+        rows: (N,) int64, the judged rows of the clip's ``Detections``.
+        kind: (N,) int64, one of the above.
+        alarm: (N,) float32 in [0, 1], the chance or strength of evidence that it is false.
+        missed_frame: (M,) int64, sorted, of the places where an object is likely missed.
+        missed_boxes: (M, 4) float32.
+        missed_label: (M,) int64.
+        missed_score: (M,) float32 of the weak detection there; 0 where there is none.
+        missed: (M,) float32 in [0, 1], the chance or strength of evidence of a missed object.
+    """
+
+    by: str
+    rows: IntArray
+    kind: IntArray
+    alarm: FloatArray
+    missed_frame: IntArray
+    missed_boxes: FloatArray
+    missed_label: IntArray
+    missed_score: FloatArray
+    missed: FloatArray
+
+    def __post_init__(self) -> None:
+        n, m = len(self.rows), len(self.missed_frame)
+        set_fields(
+            self,
+            rows=frozen(self.rows, np.int64, (n,), "rows"),
+            kind=frozen(self.kind, np.int64, (n,), "kind"),
+            alarm=frozen(self.alarm, np.float32, (n,), "alarm"),
+            missed_frame=frozen(self.missed_frame, np.int64, (m,), "missed_frame"),
+            missed_boxes=frozen(self.missed_boxes, np.float32, (m, 4), "missed_boxes"),
+            missed_label=frozen(self.missed_label, np.int64, (m,), "missed_label"),
+            missed_score=frozen(self.missed_score, np.float32, (m,), "missed_score"),
+            missed=frozen(self.missed, np.float32, (m,), "missed"),
+        )
+
+    @property
+    def certainty(self) -> FloatArray:
+        """(N,) float32 in [0, 1], of each verdict; of an unsure one that of the likelier side."""
+        sure = np.where(self.kind == ALARM, self.alarm, 1 - self.alarm)
+        either = np.maximum(self.alarm, 1 - self.alarm)
+        return np.where(self.kind == UNSURE, either, sure).astype(np.float32)

@@ -13,6 +13,7 @@ from vidal.types import Clip, Image, IntArray
 from vidal.video.discover import numbered_images
 from vidal.video.identity import clip_id
 from vidal.video.images import read_image, why_unreadable
+from vidal.words import counted
 
 
 def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
@@ -29,7 +30,9 @@ def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
     if image is None:
         why = why_unreadable(files[0])
         raise UnreadableClip(
-            path, f"none of its {len(files)} images decodes; the first, {files[0].name}: {why}"
+            path,
+            f"none of its {counted(len(files), 'image')} decodes; the first, {files[0].name}:"
+            f" {why}",
         )
     return Clip(
         id=clip_id(path, files, root),

@@ -70,6 +70,21 @@ def encode_jpeg(image: Image, quality: int = 92) -> bytes:
     return data.tobytes()
 
 
+def encode_webp(image: Image, quality: int) -> bytes:
+    """RGB uint8 (H, W, 3) as the bytes of a WebP file; ``quality`` 1..100.
+
+    A third smaller than a JPEG that looks the same, which counts where pictures lie inside a page.
+
+    Raises:
+        ValueError: the quality is outside 1..100.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality: {quality}, outside 1..100")
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return data.tobytes()
+
+
 def save_jpeg(path: Path, image: Image, quality: int = 92) -> None:
     """Write an RGB image; afterwards the file is there whole or not at all.
 

@@ -30,6 +30,8 @@ def test_the_public_names_are_these():
         "Selection",
         "VidalError",
         "__version__",
+        "export",
+        "push",
         "read_labels",
         "select",
         "simulate",
@@ -60,8 +62,14 @@ def test_the_options_of_select_are_those_of_the_plan_and_of_the_command_line():
     own = {"videos", "out", "budget", "strategy"}
     names = set(options.SelectOptions.__annotations__)
     assert names == set(inspect.signature(plan_selection).parameters) - own
-    shown = {"campaign", "no_report", "dry_run", "as_json", "quiet"}
+    shown = {"campaign", "same_detector", "no_report", "dry_run", "as_json", "quiet"}
     assert names | own == {each.name for each in command.params} - shown
+
+
+def test_detections_of_a_next_round_are_given_by_the_names_of_the_command_line():
+    from vidal.cli.select_campaign import NEW
+
+    assert set(NEW) < set(inspect.signature(vidal.Campaign.select).parameters)
 
 
 def test_the_options_of_create_are_those_of_the_command_line():
@@ -82,7 +90,7 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("gap", value) for value in ("3", None, 2.5, True, -1)),
+        *(("gap", value) for value in ("3 apples", None, 2.5, True, -1)),
         *(("seed", value) for value in ("1", 1.5, -1, None)),
         *(("batch", "x"), ("batch", -2), ("workers", "2"), ("workers", -1)),
         *(("threshold", "0.5"), ("threshold", float("nan")), ("random_share", "0.1")),
@@ -92,6 +100,7 @@ def test_an_unknown_option_is_refused_with_a_guess(tmp_path):
         *(("options", "x"), ("coherence", 5), ("flow", [1])),
         *(("videos", 5), ("videos", ["clips"]), ("cache", 5), ("labels", 5), ("out", 5)),
         ("size", (1, 2)),
+        *(("turns", value) for value in (5, "turns of clips", True)),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_name(tmp_path, name, value):
@@ -192,3 +201,20 @@ def test_a_selection_without_frames_has_an_empty_table(here):
     table = empty.to_dataframe()
     assert len(table) == 0
     assert list(table.columns)[:3] == ["rank", "clip", "index"]
+
+
+def test_push_and_pull_have_the_options_of_the_command_line():
+    from vidal.cli import pull, push
+
+    def options(function):
+        names = set(inspect.signature(function).parameters) - {"self"}
+        return names - {"to", "source", "query", "progress", "options"}
+
+    shown = {"folder", "as_json", "quiet"}
+    given = {each.name for each in push.label_studio.params} - shown
+    assert options(vidal.Campaign.push) == {n.replace("number", "round") for n in given}
+    assert options(vidal.push) == given - {"number"}
+    own = {each.name for each in pull.label_studio.params} - shown
+    imports = {each.name for each in pull.import_command.params}
+    assert options(vidal.Campaign.pull) == own - imports
+    assert imports - {"folder", "source", "format_"} <= own | shown

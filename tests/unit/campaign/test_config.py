@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vidal.campaign.config import dump_config, load_config, load_values, parse_config
 from vidal.detect.options import TrainOptions
@@ -73,6 +74,9 @@ def test_every_default_is_written_out_and_read_back():
         (section("training", **{"from": "there"}), "'previous' or 'start'", ""),
         (section("selection", budget="2%%"), "budget '2%%'", "Give a number"),
         (section("selection", gap=-1), "selection.gap -1", ""),
+        (section("selection", gap="fast"), "selection.gap 'fast'", "0.4s"),
+        (section("selection", gap=2.5), "selection.gap 2.5", "0.4s"),
+        (section("selection", turns="often"), "selection.turns 'often'", ""),
         (section("detector", start="fresh"), "needs the name of a network", ""),
         ({"data": {"videos": "a", "image_rate": "fast"}}, "not a number of frames a second", ""),
         ({"data": {"videos": "a", "classes": ["car", "car"]}}, "a name twice", ""),
@@ -133,10 +137,22 @@ def test_a_file_that_is_not_yaml_is_refused_with_the_line(tmp_path):
         load_values(path)
 
 
+def test_a_gap_in_frames_stays_a_number_and_one_in_seconds_a_text():
+    for given, kept in [(3, 3), ("12", 12), (0, 0), ("400 ms", "0.4s"), ("0.5s", "0.5s")]:
+        config = parse_config({**MINIMAL, "selection": {"gap": given}}, "x")
+        assert config.selection.gap == kept
+        assert parse_config(yaml.safe_load(dump_config(config)), "x") == config
+    assert parse_config(MINIMAL, "x").selection.gap == "0.5s"
+
+
 def test_a_changed_configuration_is_checked_again():
     config = parse_config(MINIMAL, "x")
     changed = config.changed(seed=3, selection={"strategy": "random"}, training={"epochs": 2})
-    assert (changed.seed, changed.selection.strategy, changed.selection.gap) == (3, "random", 3)
+    assert (changed.seed, changed.selection.strategy, changed.selection.gap) == (
+        3,
+        "random",
+        "0.5s",
+    )
     assert changed.training.given == {"epochs": 2}
     with pytest.raises(UsageError, match=r"selection\.gap"):
         config.changed(selection={"gap": -1})

@@ -85,7 +85,7 @@ def test_a_frame_beyond_the_end_of_its_clip_cannot_be_queried(record):
 
 def test_a_second_query_waits_until_the_first_is_answered(record):
     record.add_query(a_query(0, [("a", 1)]), "random", {})
-    with pytest.raises(AwaitingAnnotation, match="1 queried frames"):
+    with pytest.raises(AwaitingAnnotation, match="1 queried frame is not answered"):
         record.next_round()
     with pytest.raises(sqlite3.IntegrityError):
         record.add_query(a_query(1, [("a", 2)]), "random", {})

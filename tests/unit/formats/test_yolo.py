@@ -263,10 +263,11 @@ def test_a_box_outside_the_image_is_listed_and_the_frame_lacks_nothing(folder):
 
 def test_files_that_are_no_frames_are_listed(folder):
     skipped = Skipped()
-    lost = folder({"c_0.txt": "", "README.txt": "car", "._c_0.txt": "\0", "train.txt": "c_0.jpg"})
+    lists = {"train.txt": "c_0.jpg", "README.txt": "how vidal's own archives are loaded"}
+    lost = folder({"c_0.txt": "", "odd.txt": "car", "._c_0.txt": "\0", **lists})
     read(lost, skipped=skipped)
     assert [(path.name, why) for path, _, why in skipped.entries] == [
-        ("README.txt", "name does not say which frame it is")
+        ("odd.txt", "name does not say which frame it is")
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidal.errors import UnknownName, UsageError
-from vidal.query.expected_errors import ExpectedErrors
+from vidal.query.expected_errors import BEFORE_LABELS, ExpectedErrors
 from vidal.types import FrameSet, Pool
 
 Plain = partial(ExpectedErrors, per="frame")
@@ -62,8 +62,8 @@ def test_before_errors_are_counted_boxes_are_the_detections():
 def test_reasons_name_the_boxes_that_errors_are_reckoned_by():
     told = ExpectedErrors(per="root").explain(a_pool(), np.array([0, 1]))
     assert told.words == (
-        "expects 2.3 false alarms (car) and 0.8 misses (pedestrian); among 9 boxes",
-        "expects no error",
+        "all chances added up: 2.3 false alarms (car) and 0.8 misses (pedestrian); among 9 boxes",
+        "all chances added up: no error",
     )
     assert told.parts["boxes"].tolist() == pytest.approx([8.8, 0.02], rel=1e-5)
     assert "boxes" not in ExpectedErrors(per="frame").explain(a_pool(), np.array([0])).parts
@@ -76,18 +76,19 @@ def test_errors_of_a_class_may_count_more_or_nothing():
 
 def test_learned_counts_in_words():
     assert words(Plain()) == (
-        "expects 2.3 false alarms (car) and 0.8 misses (pedestrian)",
-        "expects no error",
-        "expects 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses (pedestrian)",
+        "all chances added up: 2.3 false alarms (car) and 0.8 misses (pedestrian)",
+        "all chances added up: no error",
+        "all chances added up: 1.0 false alarm (0.6 car, 0.4 pedestrian) and 1.5 misses"
+        " (pedestrian)",
     )
 
 
-def test_counts_that_are_mostly_the_shipped_priors_say_so():
-    assert words(Plain(), prior=0.51)[0] == (
-        "by the shipped prior: expects 2.3 false alarms (car) and 0.8 misses (pedestrian)"
-    )
-    assert not any("prior" in each for each in words(Plain(), prior=0.5))
-    assert not any("prior" in each for each in words(Plain(), learned=False, prior=1.0))
+def test_counts_that_are_mostly_the_shipped_priors_are_parts_and_no_sentence():
+    assert set(words(Plain(), prior=0.51)) == {BEFORE_LABELS}
+    parts = Plain().explain(a_pool(prior=0.51), np.arange(3)).parts
+    assert parts["false_positives"].tolist() == pytest.approx([2.3, 0.01, 1.0])
+    assert BEFORE_LABELS not in words(Plain(), prior=0.5)
+    assert BEFORE_LABELS not in words(Plain(), learned=False, prior=1.0)
 
 
 def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
@@ -95,27 +96,29 @@ def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
     strategy = Plain()
     assert strategy.score(pool).tolist() == strategy.score(plain).tolist()
     told = strategy.explain(pool, np.arange(3))
-    assert told.words[0] == "expects 2.3 false alarms (car) and 1.6 misses (pedestrian)"
+    assert (
+        told.words[0] == "all chances added up: 2.3 false alarms (car) and 1.6 misses (pedestrian)"
+    )
     assert told.parts["misses"].tolist() == pytest.approx([1.6, 0.04, 3.0])
 
 
 def test_what_does_not_count_is_said_apart():
     assert words(Plain("fp"))[0] == (
-        "expects 2.3 false alarms (car); not counted: 0.8 misses (pedestrian)"
+        "all chances added up: 2.3 false alarms (car); not counted: 0.8 misses (pedestrian)"
     )
     assert words(Plain(weights="car=0"))[0] == (
-        "expects 0.8 misses (pedestrian); not counted: 2.3 false alarms (car)"
+        "all chances added up: 0.8 misses (pedestrian); not counted: 2.3 false alarms (car)"
     )
 
 
 def test_without_labels_the_words_name_verdicts_and_give_no_number_without_one():
     assert words(Plain(), learned=False) == (
-        "2 detections look false (car), 1 object seems missed (pedestrian)",
+        "2 unconfirmed detections (car), 1 expected object (pedestrian)",
         "no sign of an error",
         "unsure detections (car, pedestrian), weak detections (pedestrian)",
     )
     assert words(Plain("fn"), learned=False)[0] == (
-        "1 object seems missed (pedestrian); not counted: 2 detections look false (car)"
+        "1 expected object (pedestrian); not counted: 2 unconfirmed detections (car)"
     )
 
 
@@ -124,7 +127,7 @@ def test_verdicts_on_several_classes_are_counted_by_class():
     verdicts = np.array([[[1, 2], [2, 1]]] * 3, np.float32)
     said = Plain().explain(pool.with_columns(errors=verdicts), np.array([0])).words[0]
     assert said == (
-        "3 detections look false (1 car, 2 pedestrian), 3 objects seem missed (2 car, 1 pedestrian)"
+        "3 unconfirmed detections (1 car, 2 pedestrian), 3 expected objects (2 car, 1 pedestrian)"
     )
 
 

@@ -33,28 +33,28 @@ def test_the_score_counts_errors_of_the_kind_asked_for(errors, expected):
         (
             "fp",
             (
-                "2 likely false alarms (car); not counted: 1 likely miss (pedestrian)",
+                "2 unconfirmed detections (car); not counted: 1 expected object (pedestrian)",
                 "no likely error found",
-                "3 likely false alarms (1 car, 2 pedestrian)",
-                "no likely false alarm; not counted: 2 likely misses (pedestrian)",
+                "3 unconfirmed detections (1 car, 2 pedestrian)",
+                "no unconfirmed detection; not counted: 2 expected objects (pedestrian)",
             ),
         ),
         (
             "fn",
             (
-                "1 likely miss (pedestrian); not counted: 2 likely false alarms (car)",
+                "1 expected object (pedestrian); not counted: 2 unconfirmed detections (car)",
                 "no likely error found",
-                "no likely miss; not counted: 3 likely false alarms (1 car, 2 pedestrian)",
-                "2 likely misses (pedestrian)",
+                "no expected object; not counted: 3 unconfirmed detections (1 car, 2 pedestrian)",
+                "2 expected objects (pedestrian)",
             ),
         ),
         (
             "fp+fn",
             (
-                "2 likely false alarms (car), 1 likely miss (pedestrian)",
+                "2 unconfirmed detections (car), 1 expected object (pedestrian)",
                 "no likely error found",
-                "3 likely false alarms (1 car, 2 pedestrian)",
-                "2 likely misses (pedestrian)",
+                "3 unconfirmed detections (1 car, 2 pedestrian)",
+                "2 expected objects (pedestrian)",
             ),
         ),
     ],

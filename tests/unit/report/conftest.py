@@ -23,6 +23,7 @@ from vidal.types import (
     Query,
     SkippedClip,
 )
+from vidal.types.verdicts import ALARM, CORRECT, Verdicts
 from vidal.video import open_clip, write_video
 
 CLASSES = ("car", "pedestrian", "<b>odd</b>")
@@ -70,6 +71,22 @@ def an_estimate() -> ErrorEstimate:
     )
 
 
+def verdicts() -> Verdicts:
+    """The same by expected errors, learned from labels."""
+    said = an_estimate()
+    return Verdicts(
+        "expected errors",
+        said.rows,
+        [CORRECT, ALARM, CORRECT],
+        said.false_positive_confidence,
+        missed_frame=[4],
+        missed_boxes=[[-5, 20, 10, 40]],
+        missed_label=[1],
+        missed_score=[0],
+        missed=[0.875],
+    )
+
+
 def a_result(video: Clip, *, clip: str = "drive-0a", **changes) -> SelectionResult:
     """Frames 4 (score 2) and 17 (score NaN) of one clip, with detections and estimates."""
     named = replace(video, id=clip)
@@ -78,7 +95,13 @@ def a_result(video: Clip, *, clip: str = "drive-0a", **changes) -> SelectionResu
     labelled = np.zeros(named.frames, bool)
     labelled[[0, 1]] = True
     loaded = ClipResult(
-        named, a_table(named.frames), an_estimate(), scores, np.ones(named.frames, bool), labelled
+        named,
+        a_table(named.frames),
+        an_estimate(),
+        scores,
+        np.ones(named.frames, bool),
+        labelled,
+        verdicts(),
     )
     query = Query(
         round=2,
@@ -111,7 +134,7 @@ def a_random_result(video: Clip) -> SelectionResult:
     """The same frames by a strategy without detector and scores."""
     result = a_result(video)
     old = result.load("drive-0a")
-    loaded = replace(old, detections=None, estimate=None, scores=np.full(20, np.nan))
+    loaded = replace(old, detections=None, estimate=None, judged=None, scores=np.full(20, np.nan))
     query = replace(
         result.query,
         scores=np.full(2, np.nan),
@@ -151,6 +174,7 @@ def build() -> SimpleNamespace:
     return SimpleNamespace(
         table=a_table,
         estimate=an_estimate,
+        verdicts=verdicts,
         result=a_result,
         random=a_random_result,
         Page=Page,

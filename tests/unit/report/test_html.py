@@ -12,7 +12,7 @@ import pytest
 
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import reliability
-from vidal.report import html
+from vidal.report import write
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
 from vidal.report.write import write_outputs
 from vidal.selection.forecast import Forecast
@@ -65,7 +65,9 @@ def test_the_report_needs_nothing_from_outside(build, video, tmp_path):
         for name in ("src", "srcset", "poster", "data", "action"):
             assert (attrs.get(name) or "data:").startswith("data:")
         if tag == "a" and attrs.get("href"):
-            assert re.match(r"(#|frames/)", attrs["href"])
+            assert re.match(
+                r"#|frames/|query\.(csv|json)$|preannotations\.coco\.json$", attrs["href"]
+            )
 
 
 def test_names_of_clips_and_classes_cannot_inject_markup(build, video, tmp_path):
@@ -104,7 +106,7 @@ def test_a_strategy_without_detector_shows_picks_and_no_boxes(build, video, tmp_
 
 def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, tmp_path):
     result = build.result(video)
-    loaded = replace(result.load("drive-0a"), estimate=None)
+    loaded = replace(result.load("drive-0a"), estimate=None, judged=None)
     write_outputs(replace(result, load=lambda name: loaded), tmp_path)
     shapes = [name for name in build.page(tmp_path).classes("g") if name.startswith("mark")]
     assert shapes == ["mark detection", "mark detection"]
@@ -116,7 +118,7 @@ def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, 
 def test_pictures_in_the_report_are_capped_and_the_rest_is_stated(
     build, video, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(html, "MOST_THUMBNAILS", 1)
+    monkeypatch.setattr(write, "MOST_CARDS", 1)
     write_outputs(build.result(video), tmp_path)
     seen = build.page(tmp_path)
     assert len([tag for tag, _ in seen.tags if tag == "img"]) == 1
@@ -161,8 +163,7 @@ def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
     write_outputs(build.result(video, forecast=told), tmp_path / "with")
     shown = build.page(tmp_path / "with")
     assert (
-        "Round 3: errors expected 1 (1 false alarms, 0 misses), found by the annotators 3"
-        in shown.text
+        "Round 3: 1 error expected (1 false alarm, 0 misses); the annotators found 3" in shown.text
     )
     assert "said 25%, found 0% of 1 row" in shown.text
     assert sum(tag == "circle" for tag, _ in shown.tags) == 2
@@ -173,7 +174,9 @@ def test_expected_and_found_errors_are_told_and_drawn(build, video, tmp_path):
         build.result(video, forecast=replace(told, expected=counts)), tmp_path / "counted"
     )
     shown = build.page(tmp_path / "counted").text
-    assert "errors expected 5 (1 false alarms, 4 misses, most likely 2 to 10), found" in shown
+    assert (
+        "5 errors expected (1 false alarm, 4 misses, most likely 2 to 10); the annotators" in shown
+    )
     assert "Misses: 4 (2 to 8) said, 2 found" in " ".join(shown.split())
     query = json.loads((tmp_path / "counted" / "query.json").read_text())
     assert query["forecast"]["expected"]["errors"] == {"value": 5.0, "low": 2.5, "high": 10.0}

@@ -44,13 +44,25 @@ def test_verdicts_are_attributes_of_the_coco_annotations(build, video, tmp_path)
     good, alarm, miss = content["annotations"]
     assert good["bbox"] == [2, 3, 10, 20]
     assert good["score"] == pytest.approx(0.9, abs=1e-6)
-    assert good["attributes"] == {"verdict": "likely_correct", "confidence": 0.75}
+    assert good["attributes"] == {
+        "verdict": "likely_correct",
+        "certainty": 0.75,
+        "by": "expected errors",
+    }
     assert alarm["bbox"] == [30, 10, 34, 30]  # cut to the image
-    assert alarm["attributes"] == {"verdict": "likely_false_alarm", "confidence": 0.75}
+    assert alarm["attributes"] == {
+        "verdict": "likely_false_alarm",
+        "certainty": 0.75,
+        "by": "expected errors",
+    }
     assert miss["bbox"] == [0, 20, 10, 20]
     assert miss["category_id"] == 2
     assert "score" not in miss
-    assert miss["attributes"] == {"verdict": "likely_miss", "confidence": 0.875}
+    assert miss["attributes"] == {
+        "verdict": "likely_miss",
+        "certainty": 0.875,
+        "by": "expected errors",
+    }
 
 
 @pytest.mark.peers
@@ -77,8 +89,8 @@ def test_counts_are_of_boxes_above_the_threshold(build, video):
 
 def test_boxes_outside_the_image_are_left_out_and_counted(build, video):
     result = build.result(video)
-    estimate = replace(build.estimate(), missed_boxes=[[70, 0, 90, 9], [1, 1, 5, 5]])
-    loaded = replace(result.load("drive-0a"), estimate=estimate)
+    said = replace(build.verdicts(), missed_boxes=[[70, 0, 90, 9]])
+    loaded = replace(result.load("drive-0a"), judged=said)
     marks = gather(replace(result, load=lambda name: loaded)).marks[FrameRef("drive-0a", 4)]
     assert len(marks) == 2
     assert marks.outside == 1

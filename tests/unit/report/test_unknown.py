@@ -26,7 +26,7 @@ def test_a_detection_is_a_likely_unknown_object_above_one_half_whatever_the_verd
     assert ALARM not in marks.kind
     row = marks.kind.tolist().index(LIKELY_UNKNOWN)
     assert marks.scores[row] == np.float64(np.float32(0.6))
-    assert marks.confidence[row] == 0.8
+    assert marks.certainty[row] == 0.8
     called = marks.kind.tolist().index(UNKNOWN_OBJECT)
     assert marks.labels[called] == -1
     assert marks.boxes[called].tolist() == [40, 5, 50, 25]
@@ -41,8 +41,9 @@ def test_kinds_differ_in_word_sign_and_line_and_are_in_the_legend_where_they_are
     for words in ("likely unknown object", "unknown object, annotated"):
         assert words in page.text
     assert 'data-kind="likely-unknown"' in text
-    assert "◇ car 0.60" in text
-    assert "◆ unknown object" in text
+    marks = {a["class"]: a["data-m"] for tag, a in page.tags if tag == "g" and "data-m" in a}
+    assert marks["mark likely-unknown"].split(",")[1:3] == ["0", "60"]  # a car by the detector
+    assert marks["mark unknown"].split(",")[1:3] == ["-1", ""]
     assert ".no-unknown .mark.unknown" in text
     signs = [style.sign for style in STYLES if style.sign]
     assert len(set(signs)) == len(signs)

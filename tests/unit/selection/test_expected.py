@@ -16,7 +16,7 @@ from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
 from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals, prior_for
 from vidal.expected_errors.totals import Level
-from vidal.query.expected_errors import ExpectedErrors
+from vidal.query.expected_errors import BEFORE_LABELS, ExpectedErrors
 from vidal.selection.expected import JudgedRound, judge_stored
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
@@ -338,7 +338,7 @@ def test_before_there_are_labels_the_shipped_prior_counts_and_ranks_with_the_fus
         for model in (lesson.model, None)
     ]
     told = ExpectedErrors().explain(pools[0], np.arange(16))
-    assert all(each.startswith("by the shipped prior: expects ") for each in told.words)
+    assert all(each.startswith(BEFORE_LABELS) for each in told.words)
     said = np.concatenate(
         [
             lesson.model.counts(found_by(plan, clips).rows(clip.id), len(CLASSES)).sum(axis=1)

@@ -64,7 +64,7 @@ def test_a_round_is_expected_by_the_earlier_rounds_alone():
     # Objects that no candidate stands for were found all the same.
     assert last.misses.found == rounds[2].judged.missed
     assert last.misses.brier < last.misses.base
-    assert f"annotators {last.false_positives.found + last.misses.found} " in last.sentence
+    assert f"annotators found {last.false_positives.found + last.misses.found} (" in last.sentence
     assert last.sentence.startswith("Round 4:")
 
 
@@ -142,7 +142,8 @@ def test_a_forecast_counts_also_what_no_candidate_covers_and_says_how_sure_it_is
     assert told.expected[2].value == pytest.approx(sum(values.sum() for _, values in sums))
     assert told.expected[2].value == pytest.approx(found, rel=0.1)
     assert told.expected[2].low < found < told.expected[2].high
-    assert f"errors expected {told.expected[2].value:.0f} (" in told.sentence
+    parts = [round(each.value) for each in told.expected[:2]]
+    assert f": {sum(parts):,} error" in told.sentence
     assert told.as_dict()["expected"]["errors"]["low"] == told.expected[2].low
 
 

@@ -52,6 +52,16 @@ def estimate(rows, false, missed_frame, missed_label, missed) -> ErrorEstimate:
     )
 
 
+def test_a_pool_tells_the_times_of_its_frames_and_of_labelled_ones():
+    clip = replace(a_clip("a", 4), pts=np.array([0, 512, 600, 9000]), time_base=Fraction(1, 12800))
+    labelled = np.array([False, True, False, False])
+    part = PoolClip(clip, ~labelled, labelled, None, None)
+    pool = build_pool([part, a_part("b")], classes=CLASSES, needs=frozenset(), threshold=0.5)
+    assert pool.frames.pts.tolist() == [0, 600, 9000, 0, 1, 2, 3]
+    assert pool.labelled.pts.tolist() == [512]
+    assert pool.frames.time_bases == (Fraction(1, 12800), Fraction(1, 25))
+
+
 def a_part(name="a", frames=4, labelled=(), rows=(), verdicts=None) -> PoolClip:
     mask = np.zeros(frames, bool)
     mask[list(labelled)] = True

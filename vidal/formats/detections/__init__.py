@@ -25,7 +25,7 @@ from vidal.formats.detections._found import (
     settle,
 )
 
-__all__ = ["DetectedClip", "DetectionFiles", "Transform", "find_files", "read"]
+__all__ = ["DetectedClip", "DetectionFiles", "Transform", "find_files", "read", "root_of"]
 
 SUFFIXES = (".json", ".jsonl", ".txt", ".csv", ".txt.gz", ".csv.gz", ".jsonl.gz")
 _LAYOUT_NAMES = frozenset(("det", "dets", "detections", "predictions", "results"))
@@ -106,6 +106,14 @@ def find_files(path: Path) -> list[Path]:
     if not found:
         raise InputError(path, "no detection files", hint=f"Expected {', '.join(SUFFIXES)}.")
     return sorted(found)
+
+
+def root_of(path: Path) -> Path:
+    """The folder that holds all files that a path means: of a pattern its parts without ``*``."""
+    if is_folder(path):
+        return path
+    wild = [at for at, part in enumerate(path.parts) if set(part) & set("*?[")]
+    return path.parent if is_file(path) or not wild else Path(*path.parts[: wild[0]])
 
 
 def _bare(file: Path) -> str:

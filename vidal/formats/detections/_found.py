@@ -7,7 +7,7 @@ be meant is left out and listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
@@ -254,10 +254,21 @@ def _labels(
         if isinstance(row.label, int) and classes is not None:
             _check_position(clip.path, row, classes)
         name = _name(row.label, classes)
-        if name not in index:
+        label = index.get(name)
+        if label is None:
+            label = index[name] = _alike(name, index)  # looked for once a name
+        if label < 0:
             others[name] = others.get(name, 0) + 1
-        labels.append(index.get(name, -1))
+        labels.append(label)
     return labels
+
+
+def _alike(name: str, index: Mapping[str, int]) -> int:
+    """The label of the one class that is called so whatever its case, as for annotations; or -1."""
+    found = {
+        label for each, label in index.items() if label >= 0 and each.casefold() == name.casefold()
+    }
+    return found.pop() if len(found) == 1 else -1
 
 
 def _check_position(path: Path, row: Row, classes: Sequence[str]) -> None:
@@ -333,9 +344,11 @@ def _stated(clip: FoundClip, rows: Sequence[Row], kept: Sequence[str]) -> FloatA
             raise FormatError(clip.path, row.where, "probs: do not sum to 1")
     wide = _column([list(row.probs or ())[:count] for row in rows], 2, count)
     probs = np.zeros((len(rows), len(kept) + 1), dtype=np.float64)
-    for column, name in enumerate(kept):
-        if name in own:
-            probs[:, column] = wide[:, own.index(name)]
+    index = {name: label for label, name in enumerate(kept)}
+    for column, name in enumerate(own):
+        label = index[name] if name in index else _alike(name, index)
+        if label >= 0:
+            probs[:, label] += wide[:, column]
     probs[:, -1] = np.maximum(0, 1 - probs[:, :-1].sum(axis=1))
     return (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
 
