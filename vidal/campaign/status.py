@@ -37,12 +37,12 @@ def next_step(campaign: Campaign) -> NextStep:
         )
     entry = record.open_round()
     if entry is not None:
-        query = campaign.query(entry.number)
+        query, waiting = campaign.query(entry.number), len(record.waiting())
+        waits, are = ("waits", "its picture is") if waiting == 1 else ("wait", "their pictures are")
         return NextStep(
             f"vidal import {folder} --from FILE",
-            f"{counted(len(record.waiting()), 'frame')} of round {entry.number}"
-            f" {'waits' if len(record.waiting()) == 1 else 'wait'} for labels;"
-            f" their pictures are in {query / 'frames'}",
+            f"{counted(waiting, 'frame')} of round {entry.number} {waits} for labels;"
+            f" {are} in {query / 'frames'}",
         )
     due = to_train(campaign)
     if due is not None and due.stale and not is_own(campaign):
