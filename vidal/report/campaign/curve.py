@@ -12,7 +12,7 @@ from vidal.report import charts, figures
 from vidal.report.campaign.story import CampaignStory
 from vidal.words import counted
 
-_BOX = (56.0, 14.0, 900.0, 300.0)
+_BOX = (72.0, 14.0, 900.0, 300.0)
 
 
 def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
