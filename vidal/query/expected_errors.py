@@ -111,7 +111,8 @@ class ExpectedErrors:
         if self.per != "frame":
             parts["boxes"] = _boxes(pool)[positions]
             words = tuple(map(_among, words, parts["boxes"].tolist()))
-        return Explanation(words, parts)
+        rough = () if (learned & ~prior).all() else ("false_positives", "misses")
+        return Explanation(words, parts, frozenset(rough))
 
     def _weighted(self, pool: Pool, values: NDArray[Any]) -> ScoreArray:
         by_class = np.ones(len(pool.classes))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vidal.errors import UnknownName, UsageError
+from vidal.query.balanced import Balanced
 from vidal.query.expected_errors import BEFORE_LABELS, ExpectedErrors
 from vidal.types import FrameSet, Pool
 
@@ -100,6 +101,19 @@ def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
         told.words[0] == "all chances added up: 2.3 false alarms (car) and 1.6 misses (pedestrian)"
     )
     assert told.parts["misses"].tolist() == pytest.approx([1.6, 0.04, 3.0])
+
+
+def test_sums_that_are_no_counts_are_rough_also_behind_class_balance_and_unknown_objects():
+    def rough(**changes):
+        return Plain().explain(a_pool(**changes), np.arange(3)).rough
+
+    assert rough() == frozenset()
+    both = {"false_positives", "misses"}
+    assert rough(prior=1.0) == both
+    assert rough(learned=False) == both
+    pool = a_pool(prior=1.0)
+    pool = pool.with_columns(expected_objects=np.ones((3, 2), np.float32))
+    assert Balanced(Plain()).explain(pool, np.arange(2)).rough == both
 
 
 def test_what_does_not_count_is_said_apart():
