@@ -110,8 +110,11 @@ class ExpectedErrors:
         parts = {"false_positives": kinds[:, 0], "misses": kinds[:, 1]}
         if self.per != "frame":
             parts["boxes"] = _boxes(pool)[positions]
-            words = tuple(map(_among, words, parts["boxes"].tolist()))
-        rough = () if (learned & ~prior).all() else ("false_positives", "misses")
+            # Misses that only the prior expects are no boxes that anyone can see.
+            seen = np.asarray(pool.column("detections")[positions], np.float64)
+            told = np.where(learned & ~prior, parts["boxes"], seen)
+            words = tuple(map(_among, words, told.tolist()))
+        rough = () if (learned & ~prior).all() else parts
         return Explanation(words, parts, frozenset(rough))
 
     def _weighted(self, pool: Pool, values: NDArray[Any]) -> ScoreArray:

@@ -110,6 +110,9 @@ def test_sums_that_are_no_counts_are_rough_also_behind_class_balance_and_unknown
     assert rough() == frozenset()
     both = {"false_positives", "misses"}
     assert rough(prior=1.0) == both
+    told = ExpectedErrors(per="root").explain(a_pool(prior=1.0), np.array([0, 1]))
+    assert told.rough == {*both, "boxes"}
+    assert told.words == (f"{BEFORE_LABELS}; among 8 boxes", BEFORE_LABELS)
     assert rough(learned=False) == both
     pool = a_pool(prior=1.0)
     pool = pool.with_columns(expected_objects=np.ones((3, 2), np.float32))

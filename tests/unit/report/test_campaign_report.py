@@ -131,6 +131,13 @@ def test_a_single_model_without_interval_is_drawn_as_a_point(build, tmp_path):
     ).lower().replace("(--quick): it has no learning curve", "")
 
 
+def test_a_model_of_before_any_training_is_called_so(build, tmp_path):
+    first = Point(None, 0, Interval(0.4, -math.inf, math.inf, 0))
+    words = text_of(build, story(curve=(first,), outlook=None), tmp_path)
+    assert "0.400AP50 before any training" in words
+    assert "None" not in words
+
+
 def test_what_was_expected_is_judged_in_words(build, tmp_path):
     wrong = Forecast(
         2,
