@@ -612,7 +612,7 @@ def test_a_dry_run_says_what_would_be_chosen_and_records_nothing(capsys, project
 
 def campaign_with_test_clips(capsys, project) -> Path:
     """Two rounds answered, each with detections of its own, and the test clips b and c labelled."""
-    work = init(capsys, project, "--test", "[bc]")
+    work = init(capsys, project, "--test", "[bc]", "--budget", "1", "--initial", "2")
     select(capsys, work)
     answer(capsys, work)
     select(capsys, work, "--detections", detect(project / "det1", false=1))

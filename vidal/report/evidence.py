@@ -73,6 +73,7 @@ class Marks:
         return len(self.kind)
 
 
+_NO_ERRORS = np.zeros((0, 4), np.int64)
 _NONE = np.zeros(0, np.int64)
 _NO_MARKS = Marks(_NONE, np.zeros((0, 4), np.float32), _NONE, np.zeros(0), np.zeros(0))
 
@@ -131,7 +132,7 @@ class Evidence:
 
         Before labels were learned from none is ever said: "0 likely false alarms" would mislead.
         """
-        errors = np.concatenate([each.errors for each in self.clips] or [np.zeros((0, 4))])
+        errors = np.concatenate([each.errors for each in self.clips] or [_NO_ERRORS])
         return bool(errors[:, 1].any() or not errors[:, 2].any())
 
 
