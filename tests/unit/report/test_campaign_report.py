@@ -16,6 +16,7 @@ from vidal.evaluate.outlook import Outlook, outlook
 from vidal.evaluate.reliability import reliability
 from vidal.query.cost import Cost, Spent
 from vidal.report.campaign import FILES, CampaignStory, Point, RoundStory, write_campaign_report
+from vidal.report.campaign.curve import curve_chart
 from vidal.selection.forecast import Forecast
 from vidal.types import SkippedClip
 
@@ -129,6 +130,26 @@ def test_a_single_model_without_interval_is_drawn_as_a_point(build, tmp_path):
     assert "learning curve" not in text_of(
         build, story(curve=(nothing,), outlook=None), tmp_path
     ).lower().replace("(--quick): it has no learning curve", "")
+
+
+@pytest.mark.parametrize("rounds", [2, 5, 24])
+def test_labels_of_the_curve_never_cover_each_other(build, tmp_path, rounds):
+    curve = [Point(None if k == 0 else k, 5 * k, Interval(0.3 + 0.02 * k, -math.inf, math.inf, 0))
+             for k in range(rounds)]  # fmt: skip
+    far = Outlook(0.9, 800.0, 4000.0, 0.0)  # leaves the curve a corner of the drawing
+    told = story(curve=tuple(curve), outlook=far)
+    points = curve_chart(told)["points"]
+    named = [each for each in points if each["label"]]
+    assert points[-1]["label"] == f"round {rounds - 1}"
+    for at, one in enumerate(named):
+        for other in named[:at]:
+            heights = [float(each["y"]) + each["rise"] for each in (one, other)]
+            apart = abs(float(one["x"]) - float(other["x"])), abs(heights[0] - heights[1])
+            assert apart[0] >= 60 or apart[1] >= 16
+    assert len(points) == rounds
+    write_campaign_report(told, tmp_path)
+    circles = [a for tag, a in build.page(tmp_path).tags if tag == "circle"]
+    assert len(circles) == rounds
 
 
 def test_a_model_of_before_any_training_is_called_so(build, tmp_path):

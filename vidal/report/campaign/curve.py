@@ -10,9 +10,14 @@ import numpy as np
 from vidal.query.cost import duration
 from vidal.report import charts, figures
 from vidal.report.campaign.story import CampaignStory
+from vidal.types import ScoreArray
 from vidal.words import counted
 
 _BOX = (56.0, 14.0, 900.0, 300.0)
+_ROOM = (62.0, 17.0)
+"""Width and height of a label with some air."""
+_BASELINE = {True: -11.0, False: 21.0}
+"""From a point down to the line that its label, above or below it, stands on."""
 
 
 def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
@@ -35,6 +40,7 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
         right = max(right, min(told.low * 1.15, 8 * float(labelled[-1])))
     frame = charts.Frame((0.0, right or 1.0), (max(0.0, low - room), min(1.0, high + room)), *_BOX)
     x, y = frame.across(labelled), frame.down(values)
+    named = _named(x, y)
     band = ""
     if len(spans) == len(points) > 1:
         top = frame.down(np.array([hi for _, hi in ends]))
@@ -52,8 +58,8 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
             {
                 "x": figures.number(float(a)),
                 "y": figures.number(float(b)),
-                "label": "start" if each.round is None else f"round {each.round}",
-                "above": at % 2 == 0 or at == len(points) - 1,
+                "label": _label(each.round) if at in named else "",
+                "rise": _BASELINE[named.get(at, True)],
                 "bar": None
                 if not math.isfinite(each.ap.low)
                 else (
@@ -66,6 +72,31 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
         ],
         "ahead": _ahead(story, frame) if ahead else None,
     }
+
+
+def _label(number: int | None) -> str:
+    return "start" if number is None else f"round {number}"
+
+
+def _named(x: ScoreArray, y: ScoreArray) -> dict[int, bool]:
+    """Points with room for a label -> whether it stands above its point; the others tell on hover.
+
+    The newest and the first are named before those between them, and neighbours take turns
+    above and below.
+    """
+    order = [len(x) - 1, *range(len(x) - 1)]
+    named: dict[int, bool] = {}
+    for at in order:
+        sides = (True, False) if at == len(x) - 1 or at % 2 == 0 else (False, True)
+        for above in sides:
+            height = y[at] + _BASELINE[above]
+            if all(
+                abs(x[at] - x[n]) >= _ROOM[0] or abs(height - y[n] - _BASELINE[side]) >= _ROOM[1]
+                for n, side in named.items()
+            ):
+                named[at] = above
+                break
+    return named
 
 
 def _detail(number: int | None, labelled: int, ap: Any) -> str:
