@@ -141,11 +141,15 @@ def test_labels_of_the_curve_never_cover_each_other(build, tmp_path, rounds):
     points = curve_chart(told)["points"]
     named = [each for each in points if each["label"]]
     assert points[-1]["label"] == f"round {rounds - 1}"
-    for at, one in enumerate(named):
-        for other in named[:at]:
-            heights = [float(each["y"]) + each["rise"] for each in (one, other)]
-            apart = abs(float(one["x"]) - float(other["x"])), abs(heights[0] - heights[1])
-            assert apart[0] >= 60 or apart[1] >= 16
+    boxes = []
+    for each in named:
+        shift, rise, anchor = each["side"]
+        left = float(each["x"]) + shift - (56 if anchor == "end" else 0)
+        boxes.append((left, float(each["y"]) + rise - 12, left + 56, float(each["y"]) + rise + 2))
+    dots = [(float(each["x"]), float(each["y"])) for each in points]
+    for at, (x1, y1, x2, y2) in enumerate(boxes):
+        assert all(x1 >= c or x2 <= a or y1 >= d or y2 <= b for a, b, c, d in boxes[:at])
+        assert not any(x1 < x < x2 and y1 < y < y2 for x, y in dots)
     assert len(points) == rounds
     write_campaign_report(told, tmp_path)
     circles = [a for tag, a in build.page(tmp_path).tags if tag == "circle"]

@@ -14,10 +14,11 @@ from vidal.types import ScoreArray
 from vidal.words import counted
 
 _BOX = (56.0, 14.0, 900.0, 300.0)
-_ROOM = (62.0, 17.0)
-"""Width and height of a label with some air."""
-_BASELINE = {True: -11.0, False: 21.0}
-"""From a point down to the line that its label, above or below it, stands on."""
+Corners = tuple[float, float, float, float]
+_WIDTH, _HEIGHT, _DOT = 58.0, 13.0, 6.0
+"""Of labels with some air, and half the width of a point."""
+_SIDES = {"above": (-4.0, -9.0, "end"), "below": (6.0, 19.0, "start")}
+"""From a point to where its label begins or ends, right and down, and which of the two."""
 
 
 def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
@@ -59,7 +60,7 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
                 "x": figures.number(float(a)),
                 "y": figures.number(float(b)),
                 "label": _label(each.round) if at in named else "",
-                "rise": _BASELINE[named.get(at, True)],
+                "side": _SIDES[named.get(at, "above")],
                 "bar": None
                 if not math.isfinite(each.ap.low)
                 else (
@@ -78,25 +79,40 @@ def _label(number: int | None) -> str:
     return "start" if number is None else f"round {number}"
 
 
-def _named(x: ScoreArray, y: ScoreArray) -> dict[int, bool]:
-    """Points with room for a label -> whether it stands above its point; the others tell on hover.
+def _named(x: ScoreArray, y: ScoreArray) -> dict[int, str]:
+    """Points with room for a label -> the side it stands on; the others tell on hover.
 
-    The newest and the first are named before those between them, and neighbours take turns
-    above and below.
+    Rising curves leave room above to the left of a point, and below to the right. The newest and
+    the first point are named before those between them, and neighbours take turns.
     """
     order = [len(x) - 1, *range(len(x) - 1)]
-    named: dict[int, bool] = {}
+    named: dict[int, str] = {}
+    taken: list[Corners] = []
     for at in order:
-        sides = (True, False) if at == len(x) - 1 or at % 2 == 0 else (False, True)
-        for above in sides:
-            height = y[at] + _BASELINE[above]
-            if all(
-                abs(x[at] - x[n]) >= _ROOM[0] or abs(height - y[n] - _BASELINE[side]) >= _ROOM[1]
-                for n, side in named.items()
-            ):
-                named[at] = above
+        sides = list(_SIDES) if at == len(x) - 1 or at % 2 == 0 else list(_SIDES)[::-1]
+        for side in sides:
+            here = label_corners(float(x[at]), float(y[at]), side)
+            others = [_around(float(x[n]), float(y[n])) for n in range(len(x)) if n != at]
+            if here[0] >= _BOX[0] and not any(_cover(here, each) for each in (*taken, *others)):
+                named[at] = side
+                taken.append(here)
                 break
     return named
+
+
+def label_corners(x: float, y: float, side: str) -> Corners:
+    """Of the label of a point, x1, y1, x2, y2, with some air."""
+    shift, rise, anchor = _SIDES[side]
+    left = x + shift - (_WIDTH if anchor == "end" else 0.0)
+    return left, y + rise - _HEIGHT, left + _WIDTH, y + rise + 3.0
+
+
+def _around(x: float, y: float) -> Corners:
+    return x - _DOT, y - _DOT, x + _DOT, y + _DOT
+
+
+def _cover(a: Corners, b: Corners) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _detail(number: int | None, labelled: int, ap: Any) -> str:
