@@ -63,7 +63,7 @@ class Gap:
     def _parsed(text: str) -> Gap:
         found = _TEXT.fullmatch(text.strip())
         if found is None or found["word"].lower() not in _WORDS:
-            negative = text.strip().startswith("-") and text.strip()[1:].isdecimal()
+            negative = bool(re.fullmatch(rf"-\s*{_TEXT.pattern}", text.strip(), _TEXT.flags))
             why = "negative" if negative else "not a number of frames or seconds"
             raise UsageError(f"gap {text if negative else repr(text)}: {why}.", hint=_FORMS)
         unit, each = _WORDS[found["word"].lower()]
@@ -106,5 +106,6 @@ docs/reasons.md for what was measured."""
 
 
 def _number(amount: Fraction) -> str:
-    """As a decimal: seconds have at most 12 digits behind the point."""
-    return f"{float(amount):.12f}".rstrip("0").rstrip(".")
+    """As a decimal: seconds have at most 12 digits behind the point, and more than a float holds."""
+    whole, rest = divmod(round(amount * 10**12), 10**12)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
