@@ -57,7 +57,23 @@ def test_a_gap_is_read_and_written_back_the_same(text, plain, words, apart):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1", -1, "0.5", "1.5 frames", "3 apples", "1e3", "nan", True, 2.5, None, "s"]
+    "text",
+    [
+        "",
+        "x",
+        "-1",
+        -1,
+        "0.5",
+        "1.5 frames",
+        "3 apples",
+        "1e3",
+        "nan",
+        True,
+        2.5,
+        None,
+        "s",
+        ".0000000001ms",
+    ],
 )
 def test_what_is_no_gap_is_refused_by_name(text):
     with pytest.raises(UsageError, match="gap "):
