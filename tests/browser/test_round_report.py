@@ -255,6 +255,13 @@ def test_it_reads_in_dark_in_print_and_on_a_phone(opened, alone):
     shot = phone.locator("#stage .shot").bounding_box()
     assert shot["width"] == pytest.approx(360, abs=2)
     assert shot["height"] > 150
+    bar = "[...document.querySelectorAll('.bar-tools button')].map(b => b.offsetTop)"
+    assert len(set(phone.evaluate(bar))) == 1  # one row
+    strip, here = (
+        phone.locator(at).bounding_box() for at in ("#strip", "#strip [aria-current=true]")
+    )
+    assert strip["x"] <= here["x"]
+    assert here["x"] + here["width"] <= strip["x"] + strip["width"]
 
 
 def test_it_is_usable_without_a_pointer_or_motion(opened, alone):
