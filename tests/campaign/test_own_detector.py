@@ -608,3 +608,71 @@ def test_a_dry_run_says_what_would_be_chosen_and_records_nothing(capsys, project
     said = done(capsys, "select", "--campaign", work, *more)
     assert "round 1 would choose 3 frames" in said
     assert events(work) == before
+
+
+def campaign_with_test_clips(capsys, project) -> Path:
+    """Two rounds answered, each with detections of its own, and the test clips b and c labelled."""
+    work = init(capsys, project, "--test", "[bc]", "--budget", "1", "--initial", "2")
+    select(capsys, work)
+    answer(capsys, work)
+    select(capsys, work, "--detections", detect(project / "det1", false=1))
+    answer(capsys, work)
+    refs = [FrameRef(e.id, i) for e in entries(work, "test") for i in range(FRAMES)]
+    give(capsys, work, refs, "--split", "test")
+    return work
+
+
+def told(capsys, work, *more) -> dict:
+    done(capsys, "report", work, "--quiet", *more)
+    return json.loads((work / "report.json").read_text())
+
+
+def test_the_report_has_the_curve_of_the_detections_that_came_round_by_round(capsys, project):
+    work = campaign_with_test_clips(capsys, project)
+    content = told(capsys, work)
+    curve = content["curve"]
+    assert [each["round"] for each in curve] == [None, 0]
+    asked = state_of(capsys, work)["rounds"][0]["labelled"]
+    assert [each["labelled"] for each in curve] == [0, asked]
+    judged = json.loads(done(capsys, "evaluate", work, "--json"))["curve"]
+    assert [each["ap50"] for each in curve] == pytest.approx([each["map50"] for each in judged])
+    assert any("cannot be checked" in note for note in content["notes"])
+    assert "there are two" in " ".join(content["notes"])
+    assert "before any training: 0 labelled frames, AP50" in (work / "report.html").read_text()
+    quick = told(capsys, work, "--quick")
+    assert quick["curve"] == []
+    assert "no learning curve" in quick["notes"][0]
+
+
+def test_detections_without_one_of_the_test_clips_are_left_out_of_the_curve_by_name(
+    capsys, project
+):
+    work = campaign_with_test_clips(capsys, project)
+    part = detect(project / "det2", names=("a", "b"))
+    select(capsys, work, "--detections", part)
+    content = told(capsys, work)
+    assert [each["round"] for each in content["curve"]] == [None, 0]
+    (note,) = (note for note in content["notes"] if "is not in the curve" in note)
+    c = next(each.id for each in entries(work, "test") if each.id.startswith("c"))
+    assert note.startswith("The model of round 1 is not in the curve: det2 (")
+    assert note.endswith(f"has no detections of 1 test clip: {c}.")
+
+
+def test_detections_that_are_gone_are_left_out_of_the_curve_by_name(capsys, project):
+    work = campaign_with_test_clips(capsys, project)
+    shutil.rmtree(project / "det0")
+    shutil.rmtree(work / "evidence", ignore_errors=True)
+    content = told(capsys, work)
+    assert [each["round"] for each in content["curve"]] == [0]
+    assert any(
+        note.startswith("The first model is not in the curve") and "det0" in note
+        for note in content["notes"]
+    )
+
+
+def test_a_round_that_was_taken_back_leaves_the_curve_and_the_report_is_made_again(capsys, project):
+    work = campaign_with_test_clips(capsys, project)
+    told(capsys, work)
+    done(capsys, "undo", work, "--round", "1")
+    content = told(capsys, work)
+    assert [each["labelled"] for each in content["rounds"]][-1] == 0

@@ -226,4 +226,4 @@ def with_unknown(told: Explanation, pool: Pool, positions: IntArray) -> Explanat
         f"{said}; {counted(number, 'likely unknown object')}" if number else said
         for said, number in zip(told.words, likely.tolist(), strict=True)
     )
-    return Explanation(words, {**told.parts, "unknown": expected})
+    return replace(told, words=words, parts={**told.parts, "unknown": expected})

@@ -141,7 +141,8 @@ class Balanced:
             f"{said}; {brought_words(row, target, pool.classes)}"
             for said, row in zip(own.words, brings, strict=True)
         )
-        return Explanation(words, {**own.parts, **missing_parts(brings, target)})
+        parts = {**own.parts, **missing_parts(brings, target)}
+        return replace(own, words=words, parts=parts)
 
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions, those first that the strategy would take first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -167,7 +167,7 @@ class Coreset:
             f"stands for {counted(int(count), 'frame')} that look most like it; {words}; {how}"
             for count, words in zip(counts, told.words, strict=True)
         )
-        return Explanation(tuple(words), {**told.parts, "stands_for": counts})
+        return replace(told, words=tuple(words), parts={**told.parts, "stands_for": counts})
 
     def _let_off(self, pool: Pool) -> int:
         return len(pool) // 10_000 if self.outliers < 0 else self.outliers

@@ -30,6 +30,8 @@ MOSTLY = 0.5
 BEFORE_LABELS = "chosen for unsure, weak and unsteady boxes"
 """The words where the shipped prior alone counts: its counts are often several times too high or
 too low on another detector's video, so they are no sentence; they are in the parts of the score."""
+BARE = "chosen for weak boxes, and for boxes that neighbouring frames show"
+"""The same on a frame without any box above the threshold."""
 _NAMED = 2
 """Classes that signs are said to speak of, the strongest first."""
 
@@ -96,22 +98,26 @@ class ExpectedErrors:
         prior = pool.column("prior")[positions] > MOSTLY
         verdicts = pool.column("errors")[positions].astype(np.int64)
         counts = self._weighted(pool, np.ones_like(expected)) > 0
+        seen = np.asarray(pool.column("detections")[positions], np.float64)
         words = tuple(
-            BEFORE_LABELS
+            (BEFORE_LABELS if boxes else BARE)
             if known and shipped
             else _words(frame, mask, pool.classes)
             if known
             else _signs(frame, found, mask, pool.classes)
-            for frame, found, mask, known, shipped in zip(
-                expected, verdicts, counts, learned, prior, strict=True
+            for frame, found, mask, known, shipped, boxes in zip(
+                expected, verdicts, counts, learned, prior, seen, strict=True
             )
         )
         kinds = expected.sum(axis=1)
         parts = {"false_positives": kinds[:, 0], "misses": kinds[:, 1]}
         if self.per != "frame":
             parts["boxes"] = _boxes(pool)[positions]
-            words = tuple(map(_among, words, parts["boxes"].tolist()))
-        return Explanation(words, parts)
+            # Misses that only the prior expects are no boxes that anyone can see.
+            told = np.where(learned & ~prior, parts["boxes"], seen)
+            words = tuple(map(_among, words, told.tolist()))
+        rough = () if (learned & ~prior).all() else parts
+        return Explanation(words, parts, frozenset(rough))
 
     def _weighted(self, pool: Pool, values: NDArray[Any]) -> ScoreArray:
         by_class = np.ones(len(pool.classes))

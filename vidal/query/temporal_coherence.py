@@ -48,7 +48,9 @@ class TemporalCoherence:
         errors = pool.column("errors")[positions].astype(np.float64)
         words = tuple(_words(frame, pool.classes, _COUNTED[self.errors]) for frame in errors)
         kinds = errors.sum(axis=1)
-        return Explanation(words, {"false_positives": kinds[:, 0], "misses": kinds[:, 1]})
+        parts = {"false_positives": kinds[:, 0], "misses": kinds[:, 1]}
+        # The names claim more than what neighbours do not confirm is worth: the words say it.
+        return Explanation(words, parts, frozenset(parts))
 
 
 def _words(errors: NDArray[Any], classes: tuple[str, ...], counted: tuple[bool, ...]) -> str:

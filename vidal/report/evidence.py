@@ -73,6 +73,7 @@ class Marks:
         return len(self.kind)
 
 
+_NO_ERRORS = np.zeros((0, 4), np.int64)
 _NONE = np.zeros(0, np.int64)
 _NO_MARKS = Marks(_NONE, np.zeros((0, 4), np.float32), _NONE, np.zeros(0), np.zeros(0))
 
@@ -125,6 +126,15 @@ class Evidence:
     estimated: bool
     near: Mapping[FrameRef, tuple[Neighbour, ...]] = field(default_factory=dict)
 
+    @property
+    def calls_alarms(self) -> bool:
+        """Whether a likely false alarm is said anywhere, or nothing is unsure.
+
+        Before labels were learned from none is ever said: "0 likely false alarms" would mislead.
+        """
+        errors = np.concatenate([each.errors for each in self.clips] or [_NO_ERRORS])
+        return bool(errors[:, 1].any() or not errors[:, 2].any())
+
 
 def gather(
     result: SelectionResult, progress: Progress | None = None, *, beside: int = 0
@@ -163,7 +173,9 @@ def gather(
 def legend(evidence: Evidence) -> list[figures.BoxStyle]:
     """The styles of an estimate's verdicts, and of the other kinds of boxes that are drawn."""
     kinds = {int(kind) for marks in evidence.marks.values() for kind in np.unique(marks.kind)}
-    usual = (CORRECT, ALARM, MISS) if evidence.estimated else (PLAIN,)
+    usual = {CORRECT, ALARM, MISS} if evidence.estimated else {PLAIN}
+    if not evidence.calls_alarms:
+        usual.discard(ALARM)
     styles = enumerate(figures.STYLES)
     return [style for at, style in styles if at in usual or at in kinds]
 

@@ -120,7 +120,7 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
         if read is None
         else f"from {printable(read)}",
         "tiles": [
-            (f"{len(rows):,}", "pictures chosen"),
+            figures.tile(len(rows), "picture chosen", "pictures chosen"),
             (figures.share(len(rows), len(choice.pictures)), "of the pool"),
             (f"{trained:,}", "labelled so far"),
             (f"{min(choice.labelled.values()):,}", "labelled of the rarest class"),

@@ -2,6 +2,7 @@
 
 The verdicts are those of the picture (``vidal.selection.verdicts``), so that whatever is counted
 here is drawn there: likely misses first, then likely false alarms, then detections that are unsure.
+What the estimate counts and the picture does not show is told, too.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidal import boxes as geometry
 from vidal.openset.known_only import LIKELY
 from vidal.protocols import Motion
 from vidal.selection.result import ClipResult
 from vidal.selection.sightings import Sighting, sightings, spans
-from vidal.types import Explanation, FrameRef, ScoreArray
+from vidal.types import BoolArray, Explanation, FloatArray, FrameRef, ScoreArray
 from vidal.types.verdicts import ALARM, UNSURE, Verdicts
 from vidal.words import counted, place_of, several
 
@@ -77,7 +79,11 @@ def box_sentences(
         unknown: see ``SelectionResult``: likely unknown objects are no errors.
     """
     marked = _marked(loaded, indices, motion, threshold, window, unknown)
-    return {index: _sentence(marked[index], index) for index in indices}
+    faint = np.zeros(0, np.int64) if loaded.verdicts is None else loaded.verdicts.faint
+    return {
+        index: _sentence(marked[index], index, int(np.count_nonzero(faint == index)))
+        for index in indices
+    }
 
 
 def _marked(
@@ -93,7 +99,8 @@ def _marked(
     if verdicts is None or found is None or not len(indices):
         return result
     rows = _doubtful(loaded, verdicts, indices, threshold, unknown)
-    place = np.flatnonzero(np.isin(verdicts.missed_frame, indices))
+    inside = _inside(verdicts.missed_boxes, loaded)
+    place = np.flatnonzero(np.isin(verdicts.missed_frame, indices) & inside)
     at = verdicts.rows[rows]
     frame = np.concatenate([found.frame[at], verdicts.missed_frame[place]])
     boxes = np.concatenate([found.boxes[at], verdicts.missed_boxes[place]])
@@ -144,10 +151,16 @@ def _doubtful(
         here = np.flatnonzero((found.frame == index) & (found.scores > threshold))[: len(likely)]
         strange[here] = likely[: len(here)] > LIKELY
     there = np.isin(found.frame[verdicts.rows], indices) & ~strange[verdicts.rows]
+    there &= _inside(found.boxes[verdicts.rows], loaded)
     return np.flatnonzero(there & np.isin(verdicts.kind, (ALARM, UNSURE)))
 
 
-def _sentence(marked: Sequence[Marked], frame: int) -> str:
+def _inside(boxes: FloatArray, loaded: ClipResult) -> BoolArray:
+    """(N,) bool: boxes that a picture shows anything of."""
+    return np.asarray(geometry.area(geometry.clip(boxes, loaded.clip.size)) > 0)
+
+
+def _sentence(marked: Sequence[Marked], frame: int, faint: int) -> str:
     parts = []
     for kind, lead in _LEADS.items():
         mine = sorted((m for m in marked if m.kind == kind), key=_telling)
@@ -160,6 +173,13 @@ def _sentence(marked: Sequence[Marked], frame: int) -> str:
         if named:
             rest = ": " if len(groups) <= _NAMED else ", such as "
             parts.append(f"{counted(len(mine), *lead)}{rest}{', '.join(named)}")
+    if faint:
+        more = "more " * any(each.kind == _MISSED for each in marked)
+        them = "it" if faint == 1 else "them"
+        parts.append(
+            f"{counted(faint, f'{more}expected object')} not drawn:"
+            f" too few neighbouring frames show {them}"
+        )
     return "; ".join(parts)
 
 

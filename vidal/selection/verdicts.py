@@ -34,9 +34,10 @@ SAME_PLACE = 0.5
 def by_cut(estimate: ErrorEstimate) -> Verdicts:
     """Of temporal coherence: what neighbours do not confirm is unsure, not false.
 
-    Of the places that it calls missed those that nearly all neighbours show.
+    Of the places that it calls missed those that nearly all neighbours show; the others are faint.
     """
-    gone = np.flatnonzero(estimate.missed & (estimate.missed_confidence >= CUT_MISS_FROM))
+    sure = estimate.missed_confidence >= CUT_MISS_FROM
+    gone = np.flatnonzero(estimate.missed & sure)
     return Verdicts(
         BY_CUT,
         estimate.rows,
@@ -47,6 +48,7 @@ def by_cut(estimate: ErrorEstimate) -> Verdicts:
         estimate.missed_label[gone],
         np.zeros(len(gone), np.float32),
         estimate.missed_confidence[gone],
+        estimate.missed_frame[estimate.missed & ~sure],
     )
 
 

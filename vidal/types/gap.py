@@ -11,7 +11,7 @@ from typing import Literal
 from vidal.errors import UsageError
 
 _TEXT = re.compile(
-    r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})\s*(?P<word>[a-z]{0,12})",
+    r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})\s*(?P<word>[a-z]{0,12})",
     re.IGNORECASE | re.ASCII,
 )
 _WORDS: dict[str, tuple[Literal["frames", "seconds"], Fraction]] = {
@@ -19,6 +19,7 @@ _WORDS: dict[str, tuple[Literal["frames", "seconds"], Fraction]] = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), ("seconds", Fraction(1))),
     "ms": ("seconds", Fraction(1, 1000)),
 }
+_FINEST = 10**12
 _FORMS = "Give frames (12) or seconds (0.4s); 0 excludes no neighbours."
 
 
@@ -63,11 +64,14 @@ class Gap:
     def _parsed(text: str) -> Gap:
         found = _TEXT.fullmatch(text.strip())
         if found is None or found["word"].lower() not in _WORDS:
-            negative = text.strip().startswith("-") and text.strip()[1:].isdecimal()
+            negative = bool(re.fullmatch(rf"-\s*{_TEXT.pattern}", text.strip(), _TEXT.flags))
             why = "negative" if negative else "not a number of frames or seconds"
             raise UsageError(f"gap {text if negative else repr(text)}: {why}.", hint=_FORMS)
         unit, each = _WORDS[found["word"].lower()]
-        return Gap(Fraction(found["number"]) * each, unit)
+        amount = Fraction(found["number"]) * each
+        if (amount * _FINEST).denominator != 1:  # it could not be written back
+            raise UsageError(f"gap {text!r}: finer than a picosecond.", hint=_FORMS)
+        return Gap(amount, unit)
 
     def __bool__(self) -> bool:
         """Whether it excludes anything."""
@@ -106,5 +110,6 @@ docs/reasons.md for what was measured."""
 
 
 def _number(amount: Fraction) -> str:
-    """As a decimal: seconds have at most 12 digits behind the point."""
-    return f"{float(amount):.12f}".rstrip("0").rstrip(".")
+    """As a decimal, exactly: seconds have at most 12 digits behind the point."""
+    whole, rest = divmod(round(amount * _FINEST), _FINEST)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

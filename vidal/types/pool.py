@@ -215,10 +215,13 @@ class Explanation:
     Attributes:
         words: one sentence for each frame.
         parts: named parts of the score, (n,) each.
+        rough: parts that are right in order at best, not in size: in tables, but not shown beside
+            the words.
     """
 
     words: tuple[str, ...]
     parts: Mapping[str, NDArray[Any]]
+    rough: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

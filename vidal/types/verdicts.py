@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -130,6 +130,8 @@ class Verdicts:
         missed_label: (M,) int64.
         missed_score: (M,) float32 of the weak detection there; 0 where there is none.
         missed: (M,) float32 in [0, 1], the chance or strength of evidence of a missed object.
+        faint: (L,) int64, frames of the places that the estimate counts as missed objects, but that
+            too little speaks for to call them likely misses; one entry a place.
     """
 
     by: str
@@ -141,6 +143,7 @@ class Verdicts:
     missed_label: IntArray
     missed_score: FloatArray
     missed: FloatArray
+    faint: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         n, m = len(self.rows), len(self.missed_frame)
@@ -154,6 +157,7 @@ class Verdicts:
             missed_label=frozen(self.missed_label, np.int64, (m,), "missed_label"),
             missed_score=frozen(self.missed_score, np.float32, (m,), "missed_score"),
             missed=frozen(self.missed, np.float32, (m,), "missed"),
+            faint=frozen(self.faint, np.int64, (None,), "faint"),
         )
 
     @property

@@ -90,6 +90,13 @@ def test_the_model_is_worth_something_and_may_be_used_again(folders, tmp_path):
     assert [row["file"] for row in first] == [row["file"] for row in again]
 
 
+def test_one_picture_is_chosen_in_the_singular(folders, tmp_path):
+    chosen(folders, tmp_path / "q", budget=1)
+    page = (tmp_path / "q" / "report.html").read_text()
+    assert "1 picture to label" in page
+    assert "<b>1</b><span>picture chosen</span>" in page
+
+
 def test_an_answered_query_is_what_is_labelled_next(folders, tmp_path):
     out = tmp_path / "out"
     rows = chosen(folders, out, strategy="kcenter", budget=12)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vidal.errors import UnknownName, UsageError
-from vidal.query.expected_errors import BEFORE_LABELS, ExpectedErrors
+from vidal.query.balanced import Balanced
+from vidal.query.expected_errors import BARE, BEFORE_LABELS, ExpectedErrors
 from vidal.types import FrameSet, Pool
 
 Plain = partial(ExpectedErrors, per="frame")
@@ -84,7 +85,7 @@ def test_learned_counts_in_words():
 
 
 def test_counts_that_are_mostly_the_shipped_priors_are_parts_and_no_sentence():
-    assert set(words(Plain(), prior=0.51)) == {BEFORE_LABELS}
+    assert words(Plain(), prior=0.51) == (BEFORE_LABELS, BARE, BEFORE_LABELS)  # one has no box
     parts = Plain().explain(a_pool(prior=0.51), np.arange(3)).parts
     assert parts["false_positives"].tolist() == pytest.approx([2.3, 0.01, 1.0])
     assert BEFORE_LABELS not in words(Plain(), prior=0.5)
@@ -100,6 +101,22 @@ def test_what_is_read_is_right_in_sum_and_what_ranks_is_not_touched_by_it():
         told.words[0] == "all chances added up: 2.3 false alarms (car) and 1.6 misses (pedestrian)"
     )
     assert told.parts["misses"].tolist() == pytest.approx([1.6, 0.04, 3.0])
+
+
+def test_sums_that_are_no_counts_are_rough_also_behind_class_balance_and_unknown_objects():
+    def rough(**changes):
+        return Plain().explain(a_pool(**changes), np.arange(3)).rough
+
+    assert rough() == frozenset()
+    both = {"false_positives", "misses"}
+    assert rough(prior=1.0) == both
+    told = ExpectedErrors(per="root").explain(a_pool(prior=1.0), np.array([0, 1]))
+    assert told.rough == {*both, "boxes"}
+    assert told.words == (f"{BEFORE_LABELS}; among 8 boxes", BARE)
+    assert rough(learned=False) == both
+    pool = a_pool(prior=1.0)
+    pool = pool.with_columns(expected_objects=np.ones((3, 2), np.float32))
+    assert Balanced(Plain()).explain(pool, np.arange(2)).rough == both
 
 
 def test_what_does_not_count_is_said_apart():

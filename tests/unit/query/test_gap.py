@@ -39,6 +39,14 @@ def frames_at(*clips, bases, labelled=()):
         (".4 S", "0.4s", "0.4 s", "at least 0.4 s"),
         ("400ms", "0.4s", "0.4 s", "at least 0.4 s"),
         ("2 seconds", "2s", "2 s", "at least 2 s"),
+        ("0s", "0s", "0 s", "at least 0 s"),
+        ("0.000000001 ms", "0.000000000001s", "0.000000000001 s", "at least 0.000000000001 s"),
+        (
+            "987654321.123456789s",
+            "987654321.123456789s",
+            "987654321.123456789 s",
+            "at least 987654321.123456789 s",
+        ),
         (0, 0, "0 frames", "more than 0 frames"),
     ],
 )
@@ -49,10 +57,32 @@ def test_a_gap_is_read_and_written_back_the_same(text, plain, words, apart):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1", -1, "0.5", "1.5 frames", "3 apples", "1e3", "nan", True, 2.5, None, "s"]
+    "text",
+    [
+        "",
+        "x",
+        "-1",
+        -1,
+        "0.5",
+        "1.5 frames",
+        "3 apples",
+        "1e3",
+        "nan",
+        True,
+        2.5,
+        None,
+        "s",
+        ".0000000001ms",
+    ],
 )
 def test_what_is_no_gap_is_refused_by_name(text):
     with pytest.raises(UsageError, match="gap "):
+        Gap.of(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "-0.5s", "- 12 frames", "-.4 s", "-400ms", -3])
+def test_a_negative_gap_is_called_negative(text):
+    with pytest.raises(UsageError, match="negative"):
         Gap.of(text)
 
 

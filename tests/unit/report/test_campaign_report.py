@@ -16,6 +16,7 @@ from vidal.evaluate.outlook import Outlook, outlook
 from vidal.evaluate.reliability import reliability
 from vidal.query.cost import Cost, Spent
 from vidal.report.campaign import FILES, CampaignStory, Point, RoundStory, write_campaign_report
+from vidal.report.campaign.curve import curve_chart
 from vidal.selection.forecast import Forecast
 from vidal.types import SkippedClip
 
@@ -129,6 +130,37 @@ def test_a_single_model_without_interval_is_drawn_as_a_point(build, tmp_path):
     assert "learning curve" not in text_of(
         build, story(curve=(nothing,), outlook=None), tmp_path
     ).lower().replace("(--quick): it has no learning curve", "")
+
+
+@pytest.mark.parametrize("rounds", [2, 5, 24])
+def test_labels_of_the_curve_never_cover_each_other(build, tmp_path, rounds):
+    curve = [Point(None if k == 0 else k, 5 * k, Interval(0.3 + 0.02 * k, -math.inf, math.inf, 0))
+             for k in range(rounds)]  # fmt: skip
+    far = Outlook(0.9, 800.0, 4000.0, 0.0)  # leaves the curve a corner of the drawing
+    told = story(curve=tuple(curve), outlook=far)
+    points = curve_chart(told)["points"]
+    named = [each for each in points if each["label"]]
+    assert points[-1]["label"] == f"round {rounds - 1}"
+    boxes = []
+    for each in named:
+        shift, rise, anchor = each["side"]
+        left = float(each["x"]) + shift - (56 if anchor == "end" else 0)
+        boxes.append((left, float(each["y"]) + rise - 12, left + 56, float(each["y"]) + rise + 2))
+    dots = [(float(each["x"]), float(each["y"])) for each in points]
+    for at, (x1, y1, x2, y2) in enumerate(boxes):
+        assert all(x1 >= c or x2 <= a or y1 >= d or y2 <= b for a, b, c, d in boxes[:at])
+        assert not any(x1 < x < x2 and y1 < y < y2 for x, y in dots)
+    assert len(points) == rounds
+    write_campaign_report(told, tmp_path)
+    circles = [a for tag, a in build.page(tmp_path).tags if tag == "circle"]
+    assert len(circles) == rounds
+
+
+def test_a_model_of_before_any_training_is_called_so(build, tmp_path):
+    first = Point(None, 0, Interval(0.4, -math.inf, math.inf, 0))
+    words = text_of(build, story(curve=(first,), outlook=None), tmp_path)
+    assert "0.400AP50 before any training" in words
+    assert "None" not in words
 
 
 def test_what_was_expected_is_judged_in_words(build, tmp_path):

@@ -208,6 +208,17 @@ def test_a_reason_that_most_cards_share_is_said_once(build, video, tmp_path):
     assert sum(name.startswith("contents") for name in page.classes("p")) >= 2
 
 
+def test_parts_of_a_score_are_beside_the_words_but_rough_ones_only_in_the_tables(
+    build, video, tmp_path
+):
+    result = build.result(video)
+    told = replace(result.query.explanation, rough=frozenset({"false_positives"}))
+    write_outputs(replace(result, query=replace(result.query, explanation=told)), tmp_path)
+    titles = [a.get("title") for tag, a in build.page(tmp_path).tags if a.get("class") == "score"]
+    assert titles == ["doubt 0.5", "doubt –"]
+    assert "part.false_positives" in (tmp_path / "query.csv").read_text().splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0.0, "–"), (0.004, "–"), (-0.004, "–"), (0.12, "+12 %"), (-0.3, "-30 %"), (math.nan, "–")],

@@ -214,6 +214,49 @@ def test_the_cut_never_calls_a_detection_a_false_alarm():
     assert verdicts.certainty.tolist() == pytest.approx([0.9, 0.8])
     assert verdicts.missed_frame.tolist() == [5]
     assert verdicts.missed.tolist() == pytest.approx([0.8])
+    assert verdicts.faint.tolist() == []
+
+
+def faint(count, frame=49):
+    """By temporal coherence: one place of a frame that is called missed, and fainter ones of 49."""
+    nothing = np.zeros(0, np.int64)
+    return by_cut(
+        ErrorEstimate(
+            rows=nothing,
+            false_positive=nothing.astype(bool),
+            false_positive_confidence=nothing,
+            missed_frame=[frame, *[49] * count],
+            missed_boxes=[STANDING, *[FAR] * count],
+            missed_label=[0, *[1] * count],
+            missed=[True] * (count + 1),
+            missed_confidence=[0.9, *[0.7] * count],
+            energy=1.0,
+            link_share=1.0,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, ""),
+        (1, "; 1 more expected object not drawn: too few neighbouring frames show it"),
+        (2, "; 2 more expected objects not drawn: too few neighbouring frames show them"),
+    ],
+)
+def test_what_the_cut_counts_and_the_picture_does_not_show_is_told(count, words):
+    told = sentence(a_table([(3, FAR, 1, 0.9)]), faint(count))
+    assert told == "1 likely miss: pedestrian at the left edge" + words
+    alone = sentence(a_table([(3, FAR, 1, 0.9)]), faint(count, frame=48))
+    assert alone == words.removeprefix("; ").replace(" more", "")
+    assert "not drawn" not in sentence(a_table([(3, FAR, 1, 0.9)]), faint(count), index=48)
+
+
+def test_boxes_outside_the_picture_are_not_drawn_and_not_named():
+    away = [300, 10, 320, 30]
+    table = a_table([(49, away, 1, 0.6), (49, FAR, 2, 0.7)])
+    here = said([0, 1], [UNSURE, UNSURE], [0.9, 0.8], [(49, away, 1, 0.0, 0.9)])
+    assert sentence(table, here).startswith("1 unsure box: bus (.70) far right")
 
 
 def evidence(detections, candidates):

@@ -10,9 +10,15 @@ import numpy as np
 from vidal.query.cost import duration
 from vidal.report import charts, figures
 from vidal.report.campaign.story import CampaignStory
+from vidal.types import ScoreArray
 from vidal.words import counted
 
-_BOX = (72.0, 14.0, 900.0, 300.0)
+_BOX = (56.0, 14.0, 900.0, 300.0)
+Corners = tuple[float, float, float, float]
+_WIDTH, _HEIGHT, _DOT = 58.0, 13.0, 6.0
+"""Of labels with some air, and half the width of a point."""
+_SIDES = {"above": (-4.0, -9.0, "end"), "below": (6.0, 19.0, "start")}
+"""From a point to where its label begins or ends, right and down, and which of the two."""
 
 
 def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
@@ -35,6 +41,7 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
         right = max(right, min(told.low * 1.15, 8 * float(labelled[-1])))
     frame = charts.Frame((0.0, right or 1.0), (max(0.0, low - room), min(1.0, high + room)), *_BOX)
     x, y = frame.across(labelled), frame.down(values)
+    named = _named(x, y)
     band = ""
     if len(spans) == len(points) > 1:
         top = frame.down(np.array([hi for _, hi in ends]))
@@ -52,8 +59,8 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
             {
                 "x": figures.number(float(a)),
                 "y": figures.number(float(b)),
-                "label": "start" if each.round is None else f"round {each.round}",
-                "above": at % 2 == 0 or at == len(points) - 1,
+                "label": _label(each.round) if at in named else "",
+                "side": _SIDES[named.get(at, "above")],
                 "bar": None
                 if not math.isfinite(each.ap.low)
                 else (
@@ -66,6 +73,46 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
         ],
         "ahead": _ahead(story, frame) if ahead else None,
     }
+
+
+def _label(number: int | None) -> str:
+    return "start" if number is None else f"round {number}"
+
+
+def _named(x: ScoreArray, y: ScoreArray) -> dict[int, str]:
+    """Points with room for a label -> the side it stands on; the others tell on hover.
+
+    Rising curves leave room above to the left of a point, and below to the right. The newest and
+    the first point are named before those between them, and neighbours take turns.
+    """
+    order = [len(x) - 1, *range(len(x) - 1)]
+    named: dict[int, str] = {}
+    taken: list[Corners] = []
+    for at in order:
+        sides = list(_SIDES) if at == len(x) - 1 or at % 2 == 0 else list(_SIDES)[::-1]
+        for side in sides:
+            here = label_corners(float(x[at]), float(y[at]), side)
+            others = [_around(float(x[n]), float(y[n])) for n in range(len(x)) if n != at]
+            if here[0] >= _BOX[0] and not any(_cover(here, each) for each in (*taken, *others)):
+                named[at] = side
+                taken.append(here)
+                break
+    return named
+
+
+def label_corners(x: float, y: float, side: str) -> Corners:
+    """Of the label of a point, x1, y1, x2, y2, with some air."""
+    shift, rise, anchor = _SIDES[side]
+    left = x + shift - (_WIDTH if anchor == "end" else 0.0)
+    return left, y + rise - _HEIGHT, left + _WIDTH, y + rise + 3.0
+
+
+def _around(x: float, y: float) -> Corners:
+    return x - _DOT, y - _DOT, x + _DOT, y + _DOT
+
+
+def _cover(a: Corners, b: Corners) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _detail(number: int | None, labelled: int, ap: Any) -> str:

@@ -148,7 +148,9 @@ def _tiles(story: CampaignStory) -> list[tuple[str, str]]:
         tiles.append((duration(spent.seconds), "of annotation, by the rates"))
     known = [each for each in story.curve if math.isfinite(each.ap.value)]
     if known:
-        tiles.append((f"{known[-1].ap.value:.3f}", f"AP50 after round {known[-1].round}"))
+        number = known[-1].round
+        when = "before any training" if number is None else f"after round {number}"
+        tiles.append((f"{known[-1].ap.value:.3f}", f"AP50 {when}"))
     return tiles
 
 

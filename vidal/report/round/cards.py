@@ -106,9 +106,11 @@ def _badges(marks: Marks) -> list[tuple[str, str, int, str]]:
 
 
 def _parts(result: SelectionResult, at: int) -> str:
-    """The parts of a score in one line: ``false alarms 2, misses 1``."""
-    parts = []
-    for name, values in result.query.explanation.parts.items():
+    """The parts of a score in one line, ``false positives 2, misses 1``, without rough ones."""
+    parts, told = [], result.query.explanation
+    for name, values in told.parts.items():
+        if name in told.rough:
+            continue
         value = plain(np.asarray(values)[at])
         text = figures.short(float(value)) if isinstance(value, int | float) else str(value)
         parts.append(f"{name.replace('_', ' ')} {'–' if value is None else text}")

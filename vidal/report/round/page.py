@@ -99,6 +99,7 @@ def _context(
         "tiles": _tiles(result, evidence),
         "detected": evidence.detected,
         "estimated": evidence.estimated,
+        "alarms": evidence.calls_alarms,
         "styles": legend(evidence),
         "all_styles": STYLES,
         "styles_json": json.dumps(
@@ -208,7 +209,8 @@ def _tiles(result: SelectionResult, evidence: Evidence) -> list[tuple[str, str]]
         if evidence.estimated:
             if counts[UNSURE]:
                 tiles.append(figures.tile(counts[UNSURE], "unsure detection"))
-            tiles.append(figures.tile(counts[ALARM], "likely false alarm"))
+            if evidence.calls_alarms:
+                tiles.append(figures.tile(counts[ALARM], "likely false alarm"))
             tiles.append(figures.tile(counts[MISS], "likely miss", "likely misses"))
         if counts[LIKELY_UNKNOWN]:
             tiles.append(figures.tile(counts[LIKELY_UNKNOWN], "likely unknown object"))

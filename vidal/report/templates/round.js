@@ -153,7 +153,12 @@
     stage.replaceChildren(frame);
     if (seat) { frame.appendChild(element("span", "when", Math.abs(seat) + (Math.abs(seat) === 1 ? " frame " : " frames ") + (seat < 0 ? "before" : "after"))); }
     tags();
-    Array.prototype.forEach.call(strip.children, function (button) { button.setAttribute("aria-current", String(+button.dataset.seat === seat)); });
+    Array.prototype.forEach.call(strip.children, function (button) {
+      var here = +button.dataset.seat === seat;
+      button.setAttribute("aria-current", String(here));
+      // on a phone the strip is wider than the page
+      if (here) { strip.scrollLeft = button.offsetLeft - strip.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2; }
+    });
   }
 
   function filmstrip(card) {

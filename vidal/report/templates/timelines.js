@@ -62,7 +62,8 @@
     lines.push(["b", "frame " + point.frame + ", " + seconds(point.time)]);
     if (point.score !== "" && point.score !== undefined) { lines.push(["span", "score " + point.score]); }
     if (canvas.querySelector(".errors")) {
-      lines.push(["span", many(errors[0], "likely false alarm", "likely false alarms") + ", " + errors[1] + " unsure, " + many(errors[2], "likely miss", "likely misses")]);
+      var alarms = document.querySelector(".key-line .up") ? many(errors[0], "likely false alarm", "likely false alarms") + ", " : "";
+      lines.push(["span", alarms + errors[1] + " unsure, " + many(errors[2], "likely miss", "likely misses")]);
     }
     if (told.labelled.some(function (span) { return share >= span[0] && share < span[1]; })) { lines.push(["span", "labelled before"]); }
     if (pick) { lines.push(["strong", pick.title.split(":")[0] + (pick.hash ? ": click to open" : "")]); }
@@ -86,7 +87,10 @@
       var box = canvas.getBoundingClientRect();
       tell(canvas, Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)), event.clientX, event.clientY);
     });
-    canvas.addEventListener("pointerleave", function () { hide(canvas); });
+    canvas.addEventListener("pointerleave", function () {
+      // A page that scrolls to a focused marker moves away from under the pointer.
+      if (!canvas.contains(document.activeElement)) { hide(canvas); }
+    });
     canvas.addEventListener("click", function (event) {
       if (event.target.closest("a")) { hide(canvas); return; }
       var box = canvas.getBoundingClientRect(), near = pickAt(canvas, (event.clientX - box.left) / box.width);
