@@ -193,7 +193,7 @@ def unknown_boxes(
     for ref in frames:
         table = tables[ref.clip]
         for label in _objects(table, ref).tolist():
-            name = "unknown" if label == UNKNOWN else table.classes[label]
+            name = NOBODYS if label == UNKNOWN else table.classes[label]
             if label == UNKNOWN or class_at(name, classes) == UNKNOWN:
                 counts[name] += 1
     return dict(sorted(counts.items()))
@@ -225,8 +225,9 @@ def check_classes(
         LabelsMismatch: names the classes, and the way out.
     """
     own = f"Its classes are: {', '.join(classes)}."
-    if strict and unknown:
-        why = f"classes that the campaign does not have: {', '.join(unknown)}"
+    strange = [name for name in unknown if name != NOBODYS]
+    if strict and strange:
+        why = f"classes that the campaign does not have: {', '.join(strange)}"
         raise LabelsMismatch(file.path, why, hint=own)
     tables = file.match.annotations
     others = unknown_boxes(tables, said, classes)

@@ -89,7 +89,7 @@ _WHY = {
     "--unknown",
     type=click.Choice(["ok", "refuse"]),
     default=None,
-    help="ok: the same as --unknown-ok.",
+    help="ok: the same as --unknown-ok. [default: refuse]",
 )
 @click.option(
     "--skipped",
@@ -98,7 +98,9 @@ _WHY = {
     help="A frame that cannot be labelled: the name of its picture, or clip@000123.",
 )
 @click.option("--skip-rest", is_flag=True, help="Skip all frames that the file does not answer.")
-@click.option("--strict", is_flag=True, help="Refuse classes that the campaign does not have.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse classes that the campaign does not have, but unknown."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 def command(**given: Any) -> None:
     """Give the frames that wait in campaign DIR their labels.
@@ -118,7 +120,10 @@ def command(**given: Any) -> None:
     from vidal.assemble.imports import give_labels
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
+    from vidal.errors import UsageError
 
+    if given["unknown_ok"] and given["unknown"] == "refuse":
+        raise UsageError("--unknown refuse and --unknown-ok contradict each other.")
     dry = given["dry_run"]
     given["unknown_ok"] = given["unknown_ok"] or given["unknown"] == "ok"
     with open_campaign(given["folder"], lock=not dry, migrates=not dry) as campaign:
@@ -201,9 +206,8 @@ def _not_taken(done: Imported, split: str) -> list[str]:
     lines = []
     for name, boxes in done.unknown.items():
         number = counted(boxes, "box", "boxes")
-        lines.append(
-            f"  class {printable(name)!r} is not the campaign's: {number} kept as unknown objects"
-        )
+        kept = f"class {printable(name)!r} is not the campaign's: {number} kept as unknown objects"
+        lines.append(f"  {number} of unknown objects" if name == "unknown" else f"  {kept}")
     if done.others:
         some = ", ".join(map(printable, done.others[:_LISTED]))
         number = counted(len(done.others), "name")
