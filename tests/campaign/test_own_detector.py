@@ -266,6 +266,28 @@ def test_status_and_train_name_the_step_that_is_ones_own(capsys, project):
     assert f"vidal export {work} --to yolo --labelled" in said
 
 
+def test_corrected_answers_ask_for_a_training_of_ones_own_and_the_next_detections_end_that(
+    capsys, project
+):
+    work = init(capsys, project)
+    select(capsys, work)
+    answer(capsys, work)
+    select(capsys, work, "--detections", detect(project / "det1", false=1))
+    file = work.parent / "answers.json"
+    value = json.loads(file.read_text())
+    for each in value["annotations"]:
+        each["bbox"][2] -= 2
+    file.write_text(json.dumps(value))
+    said = done(capsys, "import", work, "--from", file, "--replace", "--empty-ok")
+    assert "the model of round 0 had the former answers: train yours anew" in said
+    assert "vidal train" not in said
+    answer(capsys, work)
+    said = done(capsys, "undo", work, "--round", "1", "--dry-run")
+    assert "vidal train" not in said
+    select(capsys, work, "--detections", detect(project / "det2", false=0))
+    assert [each["stale"] for each in state_of(capsys, work)["rounds"]] == [False] * 3
+
+
 def test_a_query_that_was_taken_back_asks_for_nothing(capsys, project):
     work = init(capsys, project)
     select(capsys, work)

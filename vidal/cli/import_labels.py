@@ -12,6 +12,7 @@ import click
 from vidal.campaign.config_data import FORMATS
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
+from vidal.cli.stale import told_stale
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def command(**given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(_summary(done, state), indent=2))
         return
-    for line in _lines(done, given["split"]):
+    for line in _lines(done, given["split"], own=state["detections"] is not None):
         click.echo(line)
     if dry:
         click.echo("nothing was changed: this was a dry run")
@@ -152,7 +153,7 @@ def _summary(done: Imported, state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lines(done: Imported, split: str) -> list[str]:
+def _lines(done: Imported, split: str, *, own: bool) -> list[str]:
     labelled = f"{counted(done.labelled, 'frame')} labelled ({done.empty} of them empty)"
     if split != "train":
         lines = [f"{split} clips: {labelled}; read as {done.format}"]
@@ -171,7 +172,7 @@ def _lines(done: Imported, split: str) -> list[str]:
             waits = split == "train" and done.round is not None
             verb = ("waits" if len(refs) == 1 else "wait") if waits else "not taken"
             lines.append(f"  {counted(len(refs), 'frame')} {verb}: {_some(refs)}: {words}")
-    lines += _before(done)
+    lines += _before(done, own=own)
     if done.not_asked:
         lines.append(f"  {_were(done.not_asked)} not asked for and not imported")
     if done.pictures:
@@ -181,15 +182,13 @@ def _lines(done: Imported, split: str) -> list[str]:
     return lines + _not_taken(done, split)
 
 
-def _before(done: Imported) -> list[str]:
+def _before(done: Imported, *, own: bool) -> list[str]:
     """Of frames that were answered before."""
     lines = []
     if done.replaced:
         lines.append(f"  {_were(done.replaced)} answered before; the answer is replaced")
     if done.stale:
-        some = " and ".join(map(str, done.stale))
-        model = "the model of round" if len(done.stale) == 1 else "the models of rounds"
-        lines.append(f"  {model} {some} had the former answers: `vidal train` fits anew")
+        lines.append(f"  {told_stale(done.stale, 'the former', own=own)}")
     if done.again:
         lines.append(f"  {_were(done.again)} answered before and {_stay(done.again)}")
     if done.differ:
