@@ -288,6 +288,18 @@ def test_corrected_answers_ask_for_a_training_of_ones_own_and_the_next_detection
     assert [each["stale"] for each in state_of(capsys, work)["rounds"]] == [False] * 3
 
 
+def test_mot_of_chosen_frames_is_refused_for_it_numbers_them_anew(capsys, project):
+    work = init(capsys, project)
+    select(capsys, work)
+    done(capsys, "export", work, "--to", "mot", "--out", project / "mot")
+    for folder in sorted((project / "mot").iterdir()):
+        if folder.is_dir():
+            more = ("--format", "mot", "--unchanged-ok")
+            said = refused(capsys, "import", work, "--from", folder.parent / folder.name, *more)
+            assert "MOT does not say which" in said
+    assert state_of(capsys, work)["frames"]["waiting"] == 4
+
+
 def test_a_query_that_was_taken_back_asks_for_nothing(capsys, project):
     work = init(capsys, project)
     select(capsys, work)
