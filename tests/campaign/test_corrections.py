@@ -329,7 +329,8 @@ def test_what_cannot_be_taken_back_is_refused_by_name(capsys, root, work, option
 def test_labels_of_clips_set_aside_are_taken_back_too(capsys, root, work):
     done(capsys, "import", work, "--from", root / "wrong_test.json", "--split", "test")
     first = rows(work, *COUNTED, *HISTORY)
-    done(capsys, "import", work, "--from", root / "wrong_test.json", "--split", "test")
+    said = done(capsys, "import", work, "--from", root / "wrong_test.json", "--split", "test")
+    assert "test clips: 0 frames labelled" in said
     assert rows(work, *COUNTED, *HISTORY) == first
     done(capsys, "import", work, "--from", root / "right_test.json", "--split", "test")
     assert len(rows(work, "held_boxes")["held_boxes"]) == FRAMES

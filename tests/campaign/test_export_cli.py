@@ -231,6 +231,44 @@ def test_of_an_open_round_what_waits_goes_out_and_of_an_answered_one_its_labels(
     assert any("1 skipped frame" in note for note in done["notes"])
 
 
+@pytest.mark.parametrize("to", WAYS_BACK)
+def test_answers_go_out_to_be_corrected_and_are_the_same_answers_when_they_come_back(
+    capsys, work, rendered, tmp_path, to
+):
+    truth = json.loads((rendered / "labels.coco.json").read_text())
+    for each in truth["annotations"]:  # parts of a pixel, of which tools write a hundredth
+        each["bbox"] = [*each["bbox"][:2], *(side - 0.12347 for side in each["bbox"][2:])]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    given = summary(capsys, "import", work, "--from", tmp_path / "truth.json", "--empty-ok")
+    assert (given["waiting"], bool(given["unknown"])) == (0, True)
+    done = summary(capsys, "export", work, "--to", to)
+    assert done["classes"]["unknown"] == sum(given["unknown"].values())
+    path = answered(to, Path(done["path"]), tmp_path / "there")
+    said = json.loads(path.read_text()) if to in ("coco", "fiftyone") else None
+    if said is not None:  # a tool orders boxes as it likes, and knows no tracks
+        said["annotations"].reverse()
+        said["annotations"] = [
+            {k: v for k, v in each.items() if k != "instance_id"} for each in said["annotations"]
+        ]
+        path.write_text(json.dumps(said))
+    back = summary(capsys, "import", work, "--from", path, "--replace", "--empty-ok")
+    assert (back["again"], back["replaced"], back["differ"]) == (4, 0, [])
+    edit(to, path)
+    back = summary(capsys, "import", work, "--from", path, "--empty-ok")
+    assert (back["again"], len(back["differ"])) == (4, 1)
+
+
+def test_unknown_objects_that_are_left_out_are_counted_wherever_they_are(
+    capsys, work, rendered, tmp_path
+):
+    given = summary(capsys, "import", work, "--from", rendered / "labels.coco.json", "--empty-ok")
+    lost = sum(given["unknown"].values())
+    for more in ((), ("--labelled",)):
+        done = summary(capsys, "export", work, "--to", "coco", "--unknown", "drop", *more)
+        assert "unknown" not in done["classes"]
+        assert any(f"{lost} unknown object" in note for note in done["notes"])
+
+
 def test_a_withdrawn_round_and_one_that_is_not_there_are_refused(capsys, work):
     code, said = vidal(capsys, "export", work, "--to", "cvat", "--round", "3")
     assert (code, "no round 3" in said) == (2, True)

@@ -224,6 +224,21 @@ def test_unknown_ok_takes_them_in_both_spellings(capsys, work, tmp_path):
     assert summary(capsys, work, source, "--unknown-ok")["unknown"] == {"van": 4}
 
 
+def test_ok_and_refuse_do_not_go_together(capsys, work, tmp_path):
+    source = cvat(work, tmp_path / "a.xml", "van", {})
+    said = refused(capsys, work, source, "--unknown", "refuse", "--unknown-ok")
+    assert "--unknown refuse and --unknown-ok contradict each other" in said
+
+
+@pytest.mark.parametrize(("label", "rule"), [("unknown", ()), ("van", ("--map", "van=unknown"))])
+def test_strict_takes_what_is_called_unknown_on_purpose(capsys, work, tmp_path, label, rule):
+    source = cvat(work, tmp_path / "a.xml", label, {})
+    done = summary(capsys, work, source, "--strict", "--dry-run", *rule)
+    assert (done["labelled"], done["unknown"]) == (4, {"unknown": 4})
+    said = refused(capsys, work, cvat(work, tmp_path / "b.xml", "tram", {}), "--strict")
+    assert "classes that the campaign does not have: tram" in said
+
+
 # -- empty -----------------------------------------------------------------------------------
 
 

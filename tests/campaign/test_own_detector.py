@@ -266,6 +266,40 @@ def test_status_and_train_name_the_step_that_is_ones_own(capsys, project):
     assert f"vidal export {work} --to yolo --labelled" in said
 
 
+def test_corrected_answers_ask_for_a_training_of_ones_own_and_the_next_detections_end_that(
+    capsys, project
+):
+    work = init(capsys, project)
+    select(capsys, work)
+    answer(capsys, work)
+    select(capsys, work, "--detections", detect(project / "det1", false=1))
+    file = work.parent / "answers.json"
+    value = json.loads(file.read_text())
+    for each in value["annotations"]:
+        each["bbox"][2] -= 2
+    file.write_text(json.dumps(value))
+    said = done(capsys, "import", work, "--from", file, "--replace", "--empty-ok")
+    assert "the model of round 0 had the former answers: train yours anew" in said
+    assert "vidal train" not in said
+    answer(capsys, work)
+    said = done(capsys, "undo", work, "--round", "1", "--dry-run")
+    assert "vidal train" not in said
+    select(capsys, work, "--detections", detect(project / "det2", false=0))
+    assert [each["stale"] for each in state_of(capsys, work)["rounds"]] == [False] * 3
+
+
+def test_mot_of_chosen_frames_is_refused_for_it_numbers_them_anew(capsys, project):
+    work = init(capsys, project)
+    select(capsys, work)
+    done(capsys, "export", work, "--to", "mot", "--out", project / "mot")
+    for folder in sorted((project / "mot").iterdir()):
+        if folder.is_dir():
+            more = ("--format", "mot", "--unchanged-ok")
+            said = refused(capsys, "import", work, "--from", folder.parent / folder.name, *more)
+            assert "MOT does not say which" in said
+    assert state_of(capsys, work)["frames"]["waiting"] == 4
+
+
 def test_a_query_that_was_taken_back_asks_for_nothing(capsys, project):
     work = init(capsys, project)
     select(capsys, work)

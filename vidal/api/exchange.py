@@ -41,7 +41,7 @@ class Exchange:
         context: str | None = None,
         labelled: bool = False,
         split: Split | None = None,
-        unknown: str = "drop",
+        unknown: str | None = None,
         progress: bool = True,
     ) -> Exported:
         """Write frames into an archive that an annotation tool, or a training, takes as it is.
@@ -59,7 +59,8 @@ class Exchange:
             context: neighbours that are only shown: ``"2s"``, or a number of frames as text.
             labelled: all frames that are labelled; whole clips to train, val and test.
             split: with ``labelled``: of these clips only.
-            unknown: unknown objects that people labelled: ``"drop"``, or ``"class"``.
+            unknown: unknown objects that people labelled: ``"drop"``, or ``"class"``. Default:
+                drop with ``labelled``, class for the answers of a round.
             progress: show how far it is.
 
         Raises:

@@ -51,7 +51,7 @@ def export(
     folder = path_of("query", query)
     if recorded(folder):
         raise UsageError(f"{folder} is a campaign.", hint="Use vidal.Campaign(...).export(...).")
-    order = _order(to, out, boxes, context, "drop")
+    order = _order(to, out, boxes, context, None)
     with Console(quiet=not progress) as console:
         return export_query(query_folder(folder), order, console.writing)
 
@@ -100,7 +100,7 @@ def export_folder(
     context: str | None,
     labelled: bool,
     split: str | None,
-    unknown: str,
+    unknown: str | None,
     quiet: bool,
 ) -> Exported:
     """What `vidal export` does: a campaign's folder, or that of a query."""
@@ -119,7 +119,7 @@ def export_folder(
 
 
 def _order(
-    to: str, out: PathLike | None, boxes: str | None, context: str | None, unknown: str
+    to: str, out: PathLike | None, boxes: str | None, context: str | None, unknown: str | None
 ) -> Order:
     place = None if out is None else path_of("out", out)
     return Order.of(to, out=place, boxes=boxes, context=context, unknown=unknown)

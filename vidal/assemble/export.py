@@ -151,7 +151,7 @@ def ready_round(
         bundle = _with_tracks(campaign, number, bundle, there.clips, order, watcher)
     else:
         tables = answers(campaign, {ref.clip for ref in wanted})
-        bundle = builder.answered(title_of(out), shots, tables, order.label)
+        bundle = builder.answered(title_of(out), shots, tables, order.label("class"))
     bundle = bundle.saying(
         *_told(states, waits), *(f"{e.path.name}: {e.reason}." for e in there.skipped)
     )

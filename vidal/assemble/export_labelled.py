@@ -25,8 +25,7 @@ from vidal.exports.write import Exported
 from vidal.report.frames import FOLDER, frame_names
 from vidal.report.place import PICTURES, QUERY
 from vidal.report.query_files import QueryFrame, portable, read_content, read_query
-from vidal.types import UNKNOWN, Annotations, Clip, FrameRef
-from vidal.words import counted
+from vidal.types import Annotations, Clip, FrameRef
 
 PARTS: Mapping[Split, str] = {"train": "train", "validation": "val", "test": "test"}
 """A campaign's splits as trainings call them."""
@@ -82,7 +81,7 @@ def export_labelled(
     job = _Job(campaign, tables, parts, _written(campaign), clips)
     decoded = decoded_beside(out, known)
     files = _decode(job.to_decode(), clips, decoded, progress)
-    bundle = job.bundle(title_of(out), order.label, files, decoded)
+    bundle = job.bundle(title_of(out), order.label("drop"), files, decoded)
     if order.to == "yolo" and "validation" not in parts.values():
         bundle = bundle.saying(
             "data.yaml has to name pictures for val, and no validation clip is labelled: it names"
@@ -221,18 +220,9 @@ class _Job:
             )
             shots.append(shot if given is None else _picked(shot, given.frame))
         facts = {name: self._facts(name, stems[name]) for name in self.tables}
-        bundle = Bundle(
+        return Bundle(
             title, self.campaign.record.classes, facts, tuple(shots), judged=False, unknown=unknown
         )
-        return bundle.saying(*self._notes(unknown))
-
-    def _notes(self, unknown: str | None) -> list[str]:
-        notes = []
-        count = sum(int((t.labels == UNKNOWN).sum()) for t in self.tables.values())
-        if count and unknown is None:
-            objects = counted(count, "unknown object")
-            notes.append(f"{objects} left out (--unknown class takes them along).")
-        return notes
 
     def _stems(self) -> dict[str, str]:
         """What stands for each clip in the names of pictures: as queries have it, else alike."""

@@ -111,6 +111,7 @@ def read_answers(
 
     request = Request(path, classes, found.clips, named, skipped, relabel)
     met: set[str] = set()
+    lengths: dict[str, int] = {}
     refused: list[tuple[str, tuple[int, ...]]] = []
 
     def entries() -> Iterator[LabelledClip]:
@@ -120,6 +121,7 @@ def read_answers(
         for entry in read:
             met.update(entry.annotations.classes)
             refused.append((entry.name, entry.refused))
+            lengths[entry.name] = entry.annotations.frames
             yield entry
 
     match = match_labels(
@@ -129,10 +131,24 @@ def read_answers(
         absent=ghosts,
         skipped=skipped,
     )
+    if kind == "mot":
+        _check_whole(path, match, lengths, found)
     class_map.check_used(path, met, relabel)
     return AnswerFile(
         path, kind, match, skipped, named, frame_map, relabel, _refused(match, refused)
     )
+
+
+def _check_whole(path: Path, match: LabelMatch, lengths: Mapping[str, int], found: Found) -> None:
+    """Refuse sequences of chosen frames: MOT numbers them anew, and does not say which they are."""
+    for name, clip in match.entries.items():
+        frames = found.clips[clip].frames if clip in found.clips else lengths[name]
+        if lengths[name] != frames:
+            raise LabelsMismatch(
+                path,
+                f"{name} has {lengths[name]} frames and its clip {frames}: MOT does not say which",
+                hint="Export as CVAT, COCO, YOLO or Label Studio.",
+            )
 
 
 def _refused(
@@ -193,7 +209,7 @@ def unknown_boxes(
     for ref in frames:
         table = tables[ref.clip]
         for label in _objects(table, ref).tolist():
-            name = "unknown" if label == UNKNOWN else table.classes[label]
+            name = NOBODYS if label == UNKNOWN else table.classes[label]
             if label == UNKNOWN or class_at(name, classes) == UNKNOWN:
                 counts[name] += 1
     return dict(sorted(counts.items()))
@@ -225,8 +241,9 @@ def check_classes(
         LabelsMismatch: names the classes, and the way out.
     """
     own = f"Its classes are: {', '.join(classes)}."
-    if strict and unknown:
-        why = f"classes that the campaign does not have: {', '.join(unknown)}"
+    strange = [name for name in unknown if name != NOBODYS]
+    if strict and strange:
+        why = f"classes that the campaign does not have: {', '.join(strange)}"
         raise LabelsMismatch(file.path, why, hint=own)
     tables = file.match.annotations
     others = unknown_boxes(tables, said, classes)

@@ -104,7 +104,7 @@ def import_held(campaign: Campaign, found: Found, asking: Asking, split: str) ->
     if not asking.dry_run and (new or other):
         hold(campaign.record, tables, source=source_of(read, asking.path, split))
     return replace(
-        _told(read, tables, unknown, held.items()),
+        _told(read, read.tables([*new, *other], campaign.record.classes), unknown, held.items()),
         again=len(kept) - len(new) - len(other),
         replaced=len(other),
         pictures=compared,

@@ -8,6 +8,7 @@ import numpy as np
 
 from vidal.campaign._sql import rows_of, table_of
 from vidal.campaign.record import Record
+from vidal.campaign.same import same_answer
 from vidal.campaign.versions import Source, enter_held
 from vidal.types import Annotations, FrameRef
 
@@ -54,7 +55,7 @@ def held_changes(
             ref = FrameRef(name, index)
             if not known.labelled[index]:
                 new.append(ref)
-            elif rows_of({name: known}, ref) != rows_of(tables, ref):
+            elif not same_answer(known, table, index):
                 other.append(ref)
     return new, other
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vidal.campaign._sql import rows_of
 from vidal.campaign.answer_files import AnswerFile, check_classes, count_rows, unknown_boxes
 from vidal.campaign.asking import CONTEXT, EMPTY, LOST, SURE, UNANSWERED, UNCHANGED, Asking, Rules
 from vidal.campaign.clips import Found
@@ -15,6 +14,7 @@ from vidal.campaign.entries import FrameStates
 from vidal.campaign.folder import Campaign
 from vidal.campaign.pictures import Pictures, check_pictures
 from vidal.campaign.proposals import Proposals
+from vidal.campaign.same import same_answer
 from vidal.errors import CampaignError, UsageError
 from vidal.types import Annotations, FrameRef
 
@@ -131,7 +131,7 @@ class _Record:
         if name not in self._tables:
             self._tables[name] = record.annotations(name, self.found.clips[name].frames)
         said = read.tables([ref], record.classes)
-        return rows_of(said, ref) != rows_of(self._tables, ref)
+        return not same_answer(self._tables[name], said[name], ref.index)
 
 
 def _before(record: _Record, read: AnswerFile) -> tuple[list[FrameRef], int]:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.campaign.same import NEAR, paired
 from vidal.errors import FormatError, InputError
 from vidal.formats._notes import VERDICT
 from vidal.types import UNKNOWN, Annotations, FrameRef
 
-NEAR = 0.01
-"""Pixels between a box and its copy after an annotation tool has read and written it."""
 SURE = 0.8
 """Score from which the detector is sure of an object that no estimate calls a false alarm."""
 MISS, ALARM = "likely_miss", "likely_false_alarm"
@@ -126,19 +125,6 @@ def _variants(rows: list[tuple[str, list[float], str]]) -> tuple[_Frame, ...]:
 
 def _same(mine: list[str | None], boxes: _Boxes, theirs: list[str], given: _Boxes) -> bool:
     """Whether every box has one twin of its class; a class that is not known fits any."""
-    if len(boxes) != len(given):
-        return False
-    left = list(range(len(given)))
-    for name, box in zip(mine, boxes, strict=True):
-        twin = next(
-            (
-                at
-                for at in left
-                if name in (None, theirs[at]) and np.abs(box - given[at]).max() <= NEAR
-            ),
-            None,
-        )
-        if twin is None:
-            return False
-        left.remove(twin)
-    return True
+    near = np.abs(boxes[:, None] - given.reshape(-1, 4)[None]).max(axis=2, initial=0) <= NEAR
+    alike = np.array([[name in (None, other) for other in theirs] for name in mine], np.bool_)
+    return paired(near & alike.reshape(near.shape))

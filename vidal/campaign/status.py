@@ -91,6 +91,17 @@ def _detections(campaign: Campaign) -> dict[str, Any] | None:
     return {"path": str(given.path), "digest": given.digest}
 
 
+def _renewed(campaign: Campaign) -> int:
+    """The newest round with a model of one's own that no correction came after; -1 where none is.
+
+    That model was trained on the corrected answers of the rounds before, whose own models are not
+    fitted anew: nothing is left to do about them.
+    """
+    if not is_own(campaign):
+        return -1
+    return max((e.number for e in campaign.record.rounds() if e.state == "trained"), default=-1)
+
+
 def describe(campaign: Campaign) -> dict[str, Any]:
     """The state of a campaign as JSON values."""
     record = campaign.record
@@ -103,6 +114,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
     for clip in record.clips():
         splits[clip.split] += 1
     told = {n: short(each) for n, each in models(campaign).items()} if is_own(campaign) else {}
+    renewed = _renewed(campaign)
     taken = counts["labelled"] + counts["queried"] + counts["skipped"]
     return {
         "name": campaign.config.name,
@@ -127,7 +139,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
                 "waiting": tally[each.number]["queried"],
                 "skipped": tally[each.number]["skipped"],
                 "model": told.get(each.number, each.model),
-                "stale": each.stale,
+                "stale": each.stale and each.number > renewed,
                 "asked_about": counts_dict(answered.get(each.number)),
             }
             for each in record.rounds()

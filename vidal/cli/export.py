@@ -53,10 +53,10 @@ _HEADINGS = {
 )
 @click.option(
     "--unknown",
-    default="drop",
-    show_default=True,
+    default=None,
     type=click.Choice(["drop", "class"]),
-    help="Unknown objects that people labelled: left out, or a class of their own.",
+    help="Unknown objects that people labelled: left out, or a class of their own. [default: drop"
+    " with --labelled; class for the answers of a round]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")

@@ -12,6 +12,7 @@ import click
 from vidal.campaign.config_data import FORMATS
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
+from vidal.cli.stale import told_stale
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ _WHY = {
     "--unknown",
     type=click.Choice(["ok", "refuse"]),
     default=None,
-    help="ok: the same as --unknown-ok.",
+    help="ok: the same as --unknown-ok. [default: refuse]",
 )
 @click.option(
     "--skipped",
@@ -98,7 +99,9 @@ _WHY = {
     help="A frame that cannot be labelled: the name of its picture, or clip@000123.",
 )
 @click.option("--skip-rest", is_flag=True, help="Skip all frames that the file does not answer.")
-@click.option("--strict", is_flag=True, help="Refuse classes that the campaign does not have.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse classes that the campaign does not have, but unknown."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 def command(**given: Any) -> None:
     """Give the frames that wait in campaign DIR their labels.
@@ -118,7 +121,10 @@ def command(**given: Any) -> None:
     from vidal.assemble.imports import give_labels
     from vidal.campaign.status import describe
     from vidal.cli.opened import open_campaign
+    from vidal.errors import UsageError
 
+    if given["unknown_ok"] and given["unknown"] == "refuse":
+        raise UsageError("--unknown refuse and --unknown-ok contradict each other.")
     dry = given["dry_run"]
     given["unknown_ok"] = given["unknown_ok"] or given["unknown"] == "ok"
     with open_campaign(given["folder"], lock=not dry, migrates=not dry) as campaign:
@@ -128,7 +134,7 @@ def command(**given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(_summary(done, state), indent=2))
         return
-    for line in _lines(done, given["split"]):
+    for line in _lines(done, given["split"], own=state["detections"] is not None):
         click.echo(line)
     if dry:
         click.echo("nothing was changed: this was a dry run")
@@ -147,7 +153,7 @@ def _summary(done: Imported, state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lines(done: Imported, split: str) -> list[str]:
+def _lines(done: Imported, split: str, *, own: bool) -> list[str]:
     labelled = f"{counted(done.labelled, 'frame')} labelled ({done.empty} of them empty)"
     if split != "train":
         lines = [f"{split} clips: {labelled}; read as {done.format}"]
@@ -166,7 +172,7 @@ def _lines(done: Imported, split: str) -> list[str]:
             waits = split == "train" and done.round is not None
             verb = ("waits" if len(refs) == 1 else "wait") if waits else "not taken"
             lines.append(f"  {counted(len(refs), 'frame')} {verb}: {_some(refs)}: {words}")
-    lines += _before(done)
+    lines += _before(done, own=own)
     if done.not_asked:
         lines.append(f"  {_were(done.not_asked)} not asked for and not imported")
     if done.pictures:
@@ -176,15 +182,13 @@ def _lines(done: Imported, split: str) -> list[str]:
     return lines + _not_taken(done, split)
 
 
-def _before(done: Imported) -> list[str]:
+def _before(done: Imported, *, own: bool) -> list[str]:
     """Of frames that were answered before."""
     lines = []
     if done.replaced:
         lines.append(f"  {_were(done.replaced)} answered before; the answer is replaced")
     if done.stale:
-        some = " and ".join(map(str, done.stale))
-        model = "the model of round" if len(done.stale) == 1 else "the models of rounds"
-        lines.append(f"  {model} {some} had the former answers: `vidal train` fits anew")
+        lines.append(f"  {told_stale(done.stale, 'the former', own=own)}")
     if done.again:
         lines.append(f"  {_were(done.again)} answered before and {_stay(done.again)}")
     if done.differ:
@@ -201,9 +205,8 @@ def _not_taken(done: Imported, split: str) -> list[str]:
     lines = []
     for name, boxes in done.unknown.items():
         number = counted(boxes, "box", "boxes")
-        lines.append(
-            f"  class {printable(name)!r} is not the campaign's: {number} kept as unknown objects"
-        )
+        kept = f"class {printable(name)!r} is not the campaign's: {number} kept as unknown objects"
+        lines.append(f"  {number} of unknown objects" if name == "unknown" else f"  {kept}")
     if done.others:
         some = ", ".join(map(printable, done.others[:_LISTED]))
         number = counted(len(done.others), "name")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidal.cli.once import Once
+from vidal.cli.stale import told_stale
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command(
         }
         click.echo(json.dumps(summary, indent=2))
         return
-    for line in _lines(done):
+    for line in _lines(done, own=state["detections"] is not None):
         click.echo(line)
     if dry_run:
         click.echo("nothing was changed: this was a dry run")
@@ -109,7 +110,7 @@ def _told(found: list[Import]) -> str:
     return "\n".join(lines)
 
 
-def _lines(done: Undone) -> list[str]:
+def _lines(done: Undone, *, own: bool) -> list[str]:
     name = printable(done.what)
     lines = []
     if done.frames:
@@ -125,9 +126,7 @@ def _lines(done: Undone) -> list[str]:
         verb = "has" if len(done.held) == 1 else "have"
         lines.append(f"{name} is taken back: {frames} of clips set aside {verb} no labels any more")
     if done.stale:
-        model = "the model of round" if len(done.stale) == 1 else "the models of rounds"
-        some = " and ".join(map(str, done.stale))
-        lines.append(f"  {model} {some} had these answers: `vidal train` fits anew")
+        lines.append(f"  {told_stale(done.stale, 'these', own=own)}")
     if done.later:
         rounds = "round" if len(done.later) == 1 else "rounds"
         verb = "was" if len(done.later) == 1 else "were"

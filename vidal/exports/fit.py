@@ -24,7 +24,9 @@ def fitted(bundle: Bundle, exporter: Exporter) -> Bundle:
     if not exporter.ignore:
         regions = sum(int(shot.boxes.ignore.sum()) for shot in bundle.shots)
         bundle = _keeping(bundle, lambda found: ~found.ignore)
+    nameless = 0
     if bundle.unknown is None:
+        nameless = sum(int((shot.boxes.labels == UNKNOWN).sum()) for shot in bundle.shots)
         bundle = _keeping(bundle, lambda found: found.labels != UNKNOWN)
     cut = 0
     if exporter.shares:
@@ -37,6 +39,9 @@ def fitted(bundle: Bundle, exporter: Exporter) -> Bundle:
     return bundle.saying(
         f"{counted(regions, 'region')} to be ignored left out: the format has no place for them."
         if regions
+        else "",
+        f"{counted(nameless, 'unknown object')} left out (--unknown class takes them along)."
+        if nameless
         else "",
         f"{counted(cut, 'box', 'boxes')} cut to the picture." if cut else "",
     )

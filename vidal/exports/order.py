@@ -35,14 +35,15 @@ class Order:
         out: ``*.zip`` or a folder; None = an archive in ``exports``.
         boxes: which proposals; None = all where the format tells verdicts, else those kept.
         context: how far neighbours go; None = none.
-        unknown: unknown objects of labelled frames.
+        unknown: unknown objects of labelled frames; None = left out of training sets, and a class
+            where answers of a round go out: corrected, they have to come back whole.
     """
 
     to: str
     out: Path | None = None
     boxes: Kept | None = None
     context: Reach | None = None
-    unknown: Unknown = "drop"
+    unknown: Unknown | None = None
 
     @staticmethod
     def of(
@@ -51,7 +52,7 @@ class Order:
         out: Path | None = None,
         boxes: str | None = None,
         context: str | None = None,
-        unknown: str = "drop",
+        unknown: str | None = None,
     ) -> Order:
         """From what users write.
 
@@ -67,17 +68,20 @@ class Order:
         reach = None if context is None else Reach.parse(context)
         if reach is not None and EXPORTERS[to].context is None:
             raise UsageError(f"--context does not go with --to {to}: whole clips are shown.")
-        return Order(to, out, cast(Kept | None, boxes), reach, cast(Unknown, unknown))
+        return Order(to, out, cast(Kept | None, boxes), reach, cast(Unknown | None, unknown))
 
     @property
     def kept(self) -> Kept:
         """Which proposals go out."""
         return self.boxes or ("all" if EXPORTERS[self.to].tells else "kept")
 
-    @property
-    def label(self) -> str | None:
-        """Of unknown objects of labelled frames; None = they are left out."""
-        return NAMELESS if self.unknown == "class" else None
+    def label(self, suits: Unknown) -> str | None:
+        """Of unknown objects of labelled frames; None = they are left out.
+
+        Args:
+            suits: what becomes of them where the user has not said.
+        """
+        return NAMELESS if (self.unknown or suits) == "class" else None
 
     def place(self, folder: Path, name: str) -> Path:
         """Where it goes: what the user named, else an archive in ``exports``.

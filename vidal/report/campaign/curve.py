@@ -13,7 +13,7 @@ from vidal.report.campaign.story import CampaignStory
 from vidal.types import ScoreArray
 from vidal.words import counted
 
-_BOX = (56.0, 14.0, 900.0, 300.0)
+_BOX = (72.0, 14.0, 900.0, 300.0)
 Corners = tuple[float, float, float, float]
 _WIDTH, _HEIGHT, _DOT = 58.0, 13.0, 6.0
 """Of labels with some air, and half the width of a point."""
