@@ -138,7 +138,10 @@ def _first_versions(db: sqlite3.Connection) -> None:
     ).fetchall()
     db.executemany(
         "INSERT INTO answers (clip, frame, state, boxes) VALUES (?, ?, ?, ?)",
-        [(*row, json.dumps(boxes.get(row[:2], []), separators=(",", ":"))) for row in rows],
+        [
+            (*row, json.dumps(boxes.get(row[:2], []), separators=(",", ":"), allow_nan=False))
+            for row in rows
+        ],
     )
 
 

@@ -173,7 +173,7 @@ def add_version(
         state: ``labelled``, ``skipped``, ``queried`` or ``free``.
         rows: of the table ``boxes``.
     """
-    text = json.dumps([row[2:] for row in rows], separators=(",", ":"))
+    text = json.dumps([row[2:] for row in rows], separators=(",", ":"), allow_nan=False)
     db.execute(
         "INSERT INTO answers (import, clip, frame, state, boxes) VALUES (?, ?, ?, ?, ?)",
         (number, ref.clip, ref.index, state, text),

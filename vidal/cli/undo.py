@@ -71,7 +71,9 @@ def command(
         if listed:
             found = imports(campaign.record)
             click.echo(
-                json.dumps([asdict(e) for e in found], indent=2) if as_json else _told(found)
+                json.dumps([asdict(e) for e in found], indent=2, allow_nan=False)
+                if as_json
+                else _told(found)
             )
             return
         done = undo(campaign.record, number=number, file=file, dry_run=dry_run)
@@ -84,7 +86,7 @@ def command(
             "dry_run": dry_run,
             "next": state["next"],
         }
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
         return
     for line in _lines(done, own=state["detections"] is not None):
         click.echo(line)
