@@ -96,7 +96,7 @@ def test_without_videos_missing_boxes_are_found_by_the_detections_alone(rendered
     assert [row["file"] for row in query["frames"]] == [""] * 6
     assert not (out / "frames").exists()
     page = (out / "report.html").read_text()
-    assert "data:image" not in page
+    assert 'src="data:image' not in page
     marks = page.count('class="mark miss"')
     assert marks > 6
     assert f"<b>{marks}</b><span>likely misses</span>" in page

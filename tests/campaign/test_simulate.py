@@ -328,7 +328,7 @@ def test_the_report_of_a_campaign_draws_the_curve_of_its_models(done, tmp_path, 
     assert (point["round"], point["labelled"]) == (1, last.labelled)
     assert point["ap50"] == pytest.approx(last.ap50, abs=1e-9)
     # The first model of a simulation lies with the other strategies' beginning.
-    assert "The model of round 0 is not there: it is not in the curve." in told["notes"]
+    assert "The model of round 0 is not in the curve: it is not there." in told["notes"]
     assert told["curve"][0]["low"] is None
     assert "An interval needs 3 test clips with labels; there is one." in told["notes"]
     assert "needs models of 4 rounds" in told["outlook"]["refused"]
