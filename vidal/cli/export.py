@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _TARGETS = ("cvat", "cvat-video", "label-studio", "coco", "yolo", "mot", "fiftyone", "csv")
 _HEADINGS = {
     "What": ("number", "labelled", "split", "unknown"),
-    "How": ("to", "out", "boxes", "context"),
+    "How": ("to", "boxes", "context"),
+    "Output": ("out", "as_json", "quiet"),
 }
 
 

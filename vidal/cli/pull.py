@@ -11,13 +11,22 @@ from typing import Any
 
 import click
 
-from vidal.cli.groups import Grouped
+from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.import_labels import command as import_command
 from vidal.cli.push import target_options
 from vidal.words import counted, printable
 
 _OWN = ("folder", "source", "format_")
 """Parameters of ``vidal import`` that pull decides itself; it has all the others too."""
+
+
+_HEADINGS = {
+    "Which project": ("url", "project", "timeout"),
+    **{
+        heading: tuple(each for each in names if each not in _OWN)
+        for heading, names in HEADINGS["import"].items()
+    },
+}
 
 
 @click.group("pull")
@@ -28,9 +37,7 @@ def command() -> None:
     """
 
 
-@click.command(
-    "label-studio", cls=Grouped, headings={"Which project": ("url", "project", "timeout")}
-)
+@click.command("label-studio", cls=Grouped, headings=_HEADINGS)
 @click.argument("folder", metavar="WORK", type=click.Path(path_type=Path))
 @target_options
 def label_studio(
