@@ -164,6 +164,9 @@ def test_an_interrupt_while_workers_start_is_one_line_and_no_traceback(rendered,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # also where tests ignore it
     )
     ends = time.monotonic() + 60
     while len(children(process.pid)) < 2 and time.monotonic() < ends:  # the tracker, one worker

@@ -35,10 +35,16 @@ def work(tmp_path_factory):
     return home / "work"
 
 
+def heeding():
+    """A child heeds interrupts, also where the tests were started to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def watched(folder, until: str, seconds: float = 60.0, **environment) -> tuple[str, int]:
     """What a terminal has shown when ``until`` was seen (or time is up), and the exit status."""
     pid, terminal = pty.fork()
     if pid == 0:
+        heeding()
         os.execvpe(VIDAL[0], [*VIDAL, "status", str(folder), "--watch"],
                    {**os.environ, "TERM": "xterm", "COLUMNS": "100", **environment})  # fmt: skip
     shown, end = "", time.monotonic() + seconds
@@ -92,7 +98,7 @@ def test_it_waits_where_nothing_runs_and_shows_no_colours_where_none_are_wanted(
 
 def test_it_prints_lines_into_a_pipe_and_ends_cleanly(work):
     ran = subprocess.Popen([*VIDAL, "status", str(work), "--watch"], stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, text=True)  # fmt: skip
+                           stderr=subprocess.PIPE, text=True, preexec_fn=heeding)  # fmt: skip
     lines = [ran.stdout.readline()]
     while not lines[-1].startswith("next:"):
         lines.append(ran.stdout.readline())

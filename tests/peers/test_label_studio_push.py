@@ -45,7 +45,6 @@ def asked(server, rendered, tmp_path_factory):
         [
             *("init", str(work), "--videos", str(rendered / "clips"), "--initial", str(FRAMES)),
             *("--detector", "scenes-tiny", "--set", "selection.initial_strategy=entropy"),
-            *("--set", "selection.gap=0"),
             *("--set", "workers=1", "--set", "selection.gap=0", "--device", "cpu"),
             *("--classes", ",".join(CLASSES)),
         ]
