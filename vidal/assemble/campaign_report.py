@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vidal.assemble.campaign import engines_of, plan_round
+from vidal.assemble.campaign import engines_of
+from vidal.assemble.evaluation import round_forecasts
 from vidal.assemble.own_evaluation import UNCHECKED, judge_with, refuse_missing
 from vidal.assemble.truth import set_aside
 from vidal.campaign.accuracy import refuse_leak
 from vidal.campaign.costs import RoundCost, round_costs
 from vidal.campaign.folder import Campaign
-from vidal.campaign.judged import judge_rounds
 from vidal.campaign.outcome import objects_by_round
 from vidal.campaign.own import is_own, models
 from vidal.campaign.status import describe
@@ -25,7 +25,7 @@ from vidal.evaluate.intervals import Interval
 from vidal.evaluate.outlook import Outlook, outlook
 from vidal.evidence.watch import Watcher
 from vidal.report.campaign import CampaignStory, Point, RoundStory, write_campaign_report
-from vidal.selection.forecast import Forecast, forecasts
+from vidal.selection.forecast import Forecast
 from vidal.selection.notes import versions
 from vidal.types import Annotations, Clip, ScoreArray
 from vidal.words import counted
@@ -73,7 +73,7 @@ def tell_campaign(
                 f"What was expected of rounds is not told: {lost[0].path}: {lost[0].reason}."
             )
         else:
-            told = _forecasts(campaign, watcher)
+            told = round_forecasts(campaign, watcher)
     return CampaignStory(
         name=campaign.config.name,
         classes=campaign.record.classes,
@@ -248,22 +248,3 @@ def _rounds(campaign: Campaign, out: Path) -> tuple[RoundStory, ...]:
             )
         )
     return tuple(told)
-
-
-def _forecasts(campaign: Campaign, watcher: Watcher) -> tuple[Forecast, ...]:
-    """Expected against found errors of every round that earlier rounds taught something about."""
-    if not is_own(campaign) and not any(each.model for each in campaign.record.rounds()):
-        return ()
-    job = plan_round(campaign)
-    options = job.plan.evidence.expected
-    if options is None:
-        return ()
-    judged = judge_rounds(
-        campaign,
-        job.plan.evidence,
-        campaign.clips(job.engines),
-        before=len(campaign.record.rounds()),
-        engines=job.engines,
-        watcher=watcher,
-    )
-    return tuple(forecasts(judged, campaign.config.seed, options))

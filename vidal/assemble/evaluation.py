@@ -131,7 +131,7 @@ def evaluate_campaign(
         f" {counted(quality.frames, 'labelled frame')}",
         quality=quality,
         queries=_queries(campaign, watcher) if judged else (),
-        forecasts=_forecasts(campaign, watcher) if judged else (),
+        forecasts=round_forecasts(campaign, watcher) if judged else (),
         notes=notes,
         cost=campaign.config.selection.cost,
         costs=tuple(round_costs(campaign)),
@@ -268,7 +268,7 @@ def _queries(campaign: Campaign, watcher: Watcher) -> tuple[tuple[int, str, Pick
     return tuple(found)
 
 
-def _forecasts(campaign: Campaign, watcher: Watcher) -> tuple[Forecast, ...]:
+def round_forecasts(campaign: Campaign, watcher: Watcher) -> tuple[Forecast, ...]:
     """Expected against found errors of every round that earlier rounds taught something about."""
     if not is_own(campaign) and not any(each.model for each in campaign.record.rounds()):
         return ()

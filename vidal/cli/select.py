@@ -390,11 +390,8 @@ def _print_summary(result: SelectionResult, files: dict[str, Path], *, as_json: 
     click.echo(
         f"chose {counted(len(result.query), 'frame')} ({result.budget_words}) by {result.strategy}"
     )
-    for line in [
-        *cost_lines(result),
-        *map(printable, result.notes),
-        *_skipped_lines(result.skipped),
-    ]:
+    told = [*cost_lines(result), *map(printable, result.notes), *_skipped_lines(result.skipped)]
+    for line in told:
         click.echo(f"  {line}")
     width = max(len(name) for name in files)
     for name, path in files.items():
