@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import connection
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,22 @@ def test_fewer_than_one_worker_or_thread_is_refused(workers, threads):
         ProcessEngine(workers, threads)
 
 
+def test_an_interrupt_just_before_the_wait_for_workers_is_heeded(work, monkeypatch):
+    """It has been handled when the wait begins, so that nothing ends the wait but its time."""
+    waits = []
+
+    def wait(channels, timeout=None):
+        if all(isinstance(each, connection.Connection) for each in channels):
+            waits.append(timeout)  # for workers' words, not for their end
+        return real(channels, timeout)
+
+    real = connection.wait
+    monkeypatch.setattr("vidal.engine.process.connection.wait", wait)
+    assert list(ProcessEngine(2).map(work.double, range(4))) == [0, 2, 4, 6]
+    assert waits
+    assert all(timeout is not None and timeout <= 1 for timeout in waits)
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {here!r})
@@ -208,7 +225,7 @@ def test_no_worker_outlives_its_parent(tmp_path, number, status):
         workers = [int(note.read_text()) for note in notes]
         assert all(map(running, workers))
         parent.send_signal(number)
-        assert parent.wait(10) == status
+        assert parent.wait(30) == status
         assert within(5, lambda: not any(map(running, workers)))
     finally:
         parent.kill()

@@ -20,6 +20,10 @@ from vidal.engine.progress import Listener
 from vidal.errors import UsageError, WorkerLost
 from vidal.protocols import Item, Result
 
+HEED = 0.5
+"""Seconds between looks at interrupts: one that arrives just before the wait begins does not end
+it, and would be heeded only when a worker says something."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessEngine:
@@ -117,9 +121,9 @@ class _Crew(Generic[Item]):
             worker_.channel.send((self.function, item))
 
     def answers(self) -> dict[int, _Answer]:
-        """Wait until a worker says something; answers by position of their item."""
+        """What workers say within a moment; answers by position of their item."""
         found = {}
-        for ready in connection.wait(list(self.busy)):
+        for ready in connection.wait(list(self.busy), HEED):
             worker_ = self.busy[ready]  # type: ignore[index]
             try:
                 kind, *content = worker_.channel.recv()
