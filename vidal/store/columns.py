@@ -177,7 +177,7 @@ def _head(entry: Entry) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _sum(array: NDArray[Any]) -> int:

@@ -143,6 +143,7 @@ class Index:
         shards: their names by age; ``shard`` counts them.
         shard, group, row: (n,) where an entry lies.
         made, size: (n,) int64, ns since 1970 and bytes of its arrays in memory.
+        start, stop: (n,) int64, frames of its clip.
         alive: (n,) bool: not dead, and no later copy.
         order: positions of those alive, by key.
         ids, every: (.., 2) the keys of those alive, sorted, and of all.
@@ -154,6 +155,8 @@ class Index:
     row: IntArray
     made: IntArray
     size: IntArray
+    start: IntArray
+    stop: IntArray
     alive: BoolArray
     order: IntArray
     ids: NDArray[np.uint64]
@@ -183,6 +186,8 @@ class Index:
             row=places & ((1 << _ROW_BITS) - 1),
             made=made,
             size=_joined([_column(part, "bytes") for part in kept]),
+            start=_joined([_column(part, "start") for part in kept]),
+            stop=_joined([_column(part, "stop") for part in kept]),
             alive=alive,
             order=order,
             ids=ids[order],
@@ -233,12 +238,6 @@ class Index:
     @cached_property
     def _starts(self) -> IntArray:
         return np.cumsum([0, *(len(table) for table in self._tables)])[:-1]
-
-    @cached_property
-    def stages(self) -> NDArray[np.object_]:
-        """(n,) the stage of each."""
-        parts = [_coded(table, "stage") for table in self._tables]
-        return np.concatenate([np.zeros(0, object), *parts])
 
     def table(self) -> pa.Table:
         """The entries that are alive, as one part lists them."""
