@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,37 @@ KALMAN = {"tracker": "kalman", "version": 1}
 """Key of motion without pixels."""
 
 
+SHOWN = 3
+"""Frames each way that boxes are carried at least: reports show so many neighbours of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which detections are carried, and how far.
+
+    Attributes:
+        score: those that score higher (strictly).
+        window: frames each way.
+    """
+
+    score: float
+    window: int
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """For content keys."""
+        return {"score": self.score, "window": self.window}
+
+
+def reach_of(coherence: CoherenceOptions, expected: ExpectedErrorsOptions | None) -> Reach:
+    """What the estimate, the evidence of expected errors and reports ask for, in one."""
+    score, window = coherence.score_threshold, max(coherence.window, SHOWN)
+    if expected is not None:
+        carried = max(expected.least_score, min(expected.carry, expected.threshold))
+        score, window = min(score, carried), max(window, expected.window)
+    return Reach(score, window)
+
+
 def tracks_key(
     detections: str,
     tracker: Tracker,
@@ -31,19 +63,8 @@ def tracks_key(
     expected: ExpectedErrorsOptions | None,
 ) -> str:
     """The content key of a tracker's steps in a clip whose detections have that key."""
-    options = {"tracker": dict(tracker.key), **_reach(coherence, expected)}
+    options = {"tracker": dict(tracker.key), **reach_of(coherence, expected).key}
     return content_key("tracks", VERSION, [detections], options)
-
-
-def _reach(
-    coherence: CoherenceOptions, expected: ExpectedErrorsOptions | None
-) -> Mapping[str, Any]:
-    """Which detections have to be tracked (score above), and how far."""
-    score, window = coherence.score_threshold, coherence.window
-    if expected is not None:
-        carried = max(expected.least_score, min(expected.carry, expected.threshold))
-        score, window = min(score, carried), max(window, expected.window)
-    return {"score": score, "window": window}
 
 
 def tracked_motion(
@@ -61,12 +82,12 @@ def tracked_motion(
     arrays = store.get(key)
     if arrays is not None:
         return PixelMotion.from_arrays(arrays)
-    reach = _reach(coherence, expected)
+    reach = reach_of(coherence, expected)
     motion = record_motion(
-        detections.keep(np.flatnonzero(detections.scores > reach["score"])),
+        detections.keep(np.flatnonzero(detections.scores > reach.score)),
         read_frames(clip),
         tracker,
-        window=reach["window"],
+        window=reach.window,
         size=clip.size,
         report=report,
     )
