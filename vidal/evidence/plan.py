@@ -10,7 +10,7 @@ from typing import Any
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.evidence.given import GivenDetections
-from vidal.evidence.motion import KALMAN, MotionSource, reach_of, tracks_key
+from vidal.evidence.motion import KALMAN, MotionSource, reach_of
 from vidal.evidence.scan import gaps_after
 from vidal.evidence.summary import VERSION as SUMMARY_VERSION
 from vidal.evidence.summary import SummaryOptions
@@ -18,6 +18,7 @@ from vidal.evidence.windows import WINDOW, Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.store import content_key
 from vidal.track import FlowOptions
+from vidal.track.pixel_motion import VERSION as STEPS
 from vidal.types import Clip
 
 VERSIONS = {
@@ -93,11 +94,11 @@ class EvidencePlan:
 
     def windows(self, clip: Clip) -> tuple[Window, ...]:
         """The windows that a clip is worked on in."""
-        return cut_windows(clip.frames, self.window, self.batch)
+        given = isinstance(self.detector, GivenDetections)
+        return cut_windows(clip.frames, self.window, 1 if given else self.batch)
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """The content keys of one clip's evidence."""
-        windows = self.windows(clip)
         detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
         keys = EvidenceKeys(
             detections,
@@ -105,7 +106,7 @@ class EvidencePlan:
             None,
             features=self._beside(FEATURES, "features", detections),
             embeddings=self._beside(EMBEDDING, "embeddings", detections),
-            windows=windows if len(windows) > 1 else (),
+            windows=self.windows(clip),
         )
         if self.flow is not None and self.coherence is not None:
             keys = self._estimated(clip, keys)
@@ -124,27 +125,24 @@ class EvidencePlan:
         """With the keys of motion and of what is estimated by it."""
         assert self.flow is not None
         assert self.coherence is not None
-        flow, tracks, moves = None, None, dict(KALMAN)
+        flow, moves = None, dict(KALMAN)
         if clip.pixels and self.tracker == "flow":
             # Only clips with gaps have other keys than before gaps were seen.
             gaps = {"gaps": ends.tolist()} if len(ends := gaps_after(clip)) else {}
             flow = content_key("flow", VERSIONS["flow"], [clip.id], {**self.flow.key, **gaps})
             moves = dict(self.flow.motion_key)
         elif clip.pixels and not isinstance(self.tracker, str):
-            tracks = tracks_key(keys.detections, self.tracker, self.coherence, self.expected)
             moves = dict(self.tracker.key)
         options: dict[str, Any] = {"coherence": self.coherence.key, "motion": moves}
         detections = keys.detections
         estimate = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
-        reach = {"motion": moves, **reach_of(self.coherence, self.expected).key}
+        reach = {"motion": moves, "steps": STEPS, **reach_of(self.coherence, self.expected).key}
         carried = content_key("carried", VERSIONS["carried"], [detections, flow], reach)
         expected = None
         if self.expected is not None:
             how = self.expected.evidence_key
             expected = content_key("expected", VERSIONS["expected"], [estimate], how)
-        return replace(
-            keys, flow=flow, tracks=tracks, carried=carried, estimate=estimate, expected=expected
-        )
+        return replace(keys, flow=flow, carried=carried, estimate=estimate, expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ class EvidenceKeys:
     """Where the evidence of a clip, or of one window of it, lies in the store; None = not wanted.
 
     Attributes:
-        windows: of the clip, where it has more than one: each has keys of its own (``of``), and
+        windows: of the clip. Where there are more than one, each has keys of its own (``of``), and
             nothing lies under the keys of the clip.
     """
 
@@ -160,7 +158,6 @@ class EvidenceKeys:
     flow: str | None
     estimate: str | None
     expected: str | None = None
-    tracks: str | None = None
     carried: str | None = None
     features: str | None = None
     embeddings: str | None = None
@@ -169,13 +166,13 @@ class EvidenceKeys:
 
     def of(self, window: Window | None) -> EvidenceKeys:
         """The keys of one of the windows; of a clip that has one window, those of the clip."""
-        if window is None or not self.windows:
+        if window is None or len(self.windows) < 2:
             return self
         own = {
             name: content_key("window", 1, [key, window.start, window.stop], {})
             for name, key in self.by_stage().items()
         }
-        return replace(self, **own, windows=())
+        return replace(self, **own, windows=(window,))
 
     def parts(self) -> tuple[EvidenceKeys, ...]:
         """The keys of every window, in order."""
