@@ -56,7 +56,8 @@ def no_more_work(monkeypatch):
         def refused(*_, **__):
             raise AssertionError("evidence was computed")
 
-        monkeypatch.setattr("vidal.evidence.gathered.gather", refused)
+        for step in ("first_step", "gather_window"):
+            monkeypatch.setattr(f"vidal.evidence.gathering.{step}", refused)
 
     return forbid
 
