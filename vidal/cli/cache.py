@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidal.words import counted
+from vidal.words import counted, printable, size_words
 
 if TYPE_CHECKING:
     from vidal.store.usage import Removed, Usage
@@ -144,9 +144,6 @@ def _tell(root: Path, found: Usage, as_json: bool) -> None:
 
 
 def _lines(root: Path, found: Usage) -> list[str]:
-    from vidal.cli.watching import size_words
-    from vidal.words import printable
-
     lines = [f"{printable(root)}: {size_words(found.bytes)}"]
     if found.stages:
         lines += ["", f"{'stage':<14} {'size':>8} {'entries':>9} {'frames':>11} {'files':>7}"]
@@ -174,8 +171,6 @@ def _lines(root: Path, found: Usage) -> list[str]:
 
 
 def _removed(removed: Removed, dry_run: bool) -> str:
-    from vidal.cli.watching import size_words
-
     word = "would remove" if dry_run else "removed"
     what = f"{counted(removed.entries, 'entry', 'entries')}, {size_words(removed.bytes)}"
     return f"{word} {what}; {size_words(removed.left)} left"

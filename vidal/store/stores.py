@@ -136,8 +136,8 @@ class FileStore:
             InputError: a file is there and cannot be read.
         """
         if self.corrupt:
-            left = [key for key in keys if key not in self._read_whole]
-            self._read_whole.update(left[at] for at, _ in self.scan(left))
+            unread = [key for key in keys if key not in self._read_whole]
+            self._read_whole.update(unread[at] for at, _ in self.scan(unread))
         fresh = self._there(self.fresh, keys)
         told = {at: found for at in fresh if (found := self.fresh.told(keys[at])) is not None}
         index, positions = self._found(keys)
