@@ -59,7 +59,8 @@ def show(folder: Path, as_json: bool) -> None:
 @command.command("pack")
 @_FOLDER
 @_JSON
-def pack(folder: Path, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def pack(folder: Path, as_json: bool, quiet: bool) -> None:
     """Put entries that have a file of their own together, those of an earlier version too.
 
     Runs do that by themselves with what they add, once it is much.
@@ -67,7 +68,7 @@ def pack(folder: Path, as_json: bool) -> None:
     from vidal.api.caches import cache
 
     kept = cache(folder)
-    _tell(kept.root, kept.pack(), as_json)
+    _tell(kept.root, kept.pack(progress=not quiet), as_json)
 
 
 @command.command("prune")
