@@ -96,6 +96,11 @@ class Packed:
         return list(self._tables)
 
     @property
+    def scattered(self) -> int:
+        """How many parts there are now."""
+        return len(_names(self.parts, manifest.NAME))
+
+    @property
     def orphans(self) -> list[pa.Table]:
         """Entries of shards that no part lists: a packer was killed, or a part was lost."""
         return list(self._orphans.values())

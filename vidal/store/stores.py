@@ -62,6 +62,7 @@ class FileStore:
         self.read_only = read_only
         self.opened = time.time()
         self.over_budget = 0
+        self._read_whole: set[str] = set()
         self.fresh = Folder(self.root / "fresh", self.corrupt, read_only=read_only)
         self.earlier = Folder(self.root, self.corrupt, read_only=read_only)
         if read_only:
@@ -128,9 +129,15 @@ class FileStore:
     def known(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """What is there, None where nothing is; shards are not opened.
 
+        But once something was found damaged, each of these entries is read, once: it is seldom the
+        only one, and whoever is told that an entry is there will not compute it anew.
+
         Raises:
             InputError: a file is there and cannot be read.
         """
+        if self.corrupt:
+            unread = [key for key in keys if key not in self._read_whole]
+            self._read_whole.update(unread[at] for at, _ in self.scan(unread))
         fresh = self._there(self.fresh, keys)
         told = {at: found for at in fresh if (found := self.fresh.told(keys[at])) is not None}
         index, positions = self._found(keys)
