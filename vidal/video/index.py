@@ -9,7 +9,8 @@ was cut off). Where there are no usable times, one pass of decoding counts the f
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -41,36 +42,33 @@ _MOST_UNRECEIVED = 10**9
 """Damaged headers may announce any duration."""
 
 
-def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fraction(10)) -> Clip:
+def open_clip(
+    path: Path,
+    *,
+    root: Path | None = None,
+    image_rate: Fraction = Fraction(10),
+    name: str | None = None,
+) -> Clip:
     """The clip at a path, with its table of presentation times.
 
-    Reads the whole file once and decodes its first frames and its last group of pictures.
+    Reads the whole file once and, where its packets leave a doubt, decodes its first frames and its
+    last group of pictures.
 
     Args:
         path: a video file, or a folder of numbered images.
         root: the folder that was searched; makes the id tell clips of one name apart.
         image_rate: frames a second of a folder of images; consecutive numbers are 1/rate apart.
+        name: the clip's id where ``identify`` has told it.
 
     Raises:
         UnreadableClip: it cannot be read, or not one of its frames decodes; with the cause.
     """
     path = Path(path)
-    try:
+    with _refusals(path):
         if path.is_dir():
-            return folder.open_folder(path, root, image_rate)
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
-        if status.st_size == 0:
-            raise UnreadableClip(path, "is an empty file")
-        name = clip_id(path, [path], root)
+            return folder.open_folder(path, root, image_rate, name)
+        name = identify(path, root=root) if name is None else name
         table = _index(path)
-    except FFmpegError as error:
-        raise UnreadableClip(path, error.strerror or str(error)) from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        raise UnreadableClip(
-            path, (getattr(error, "strerror", None) or str(error)).lower()
-        ) from error
     return Clip(
         id=name,
         path=path,
@@ -82,6 +80,37 @@ def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fr
         keyframes=table.keyframes,
         reader=table.reader,
     )
+
+
+def identify(path: Path, *, root: Path | None = None) -> str:
+    """The id of the clip at a path, which rests on its content (see ``open_clip``).
+
+    Raises:
+        UnreadableClip: it cannot be read, or holds no clip; with the cause.
+    """
+    path = Path(path)
+    with _refusals(path):
+        if path.is_dir():
+            return clip_id(path, folder.images_of(path)[0], root)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
+        if status.st_size == 0:
+            raise UnreadableClip(path, "is an empty file")
+        return clip_id(path, [path], root)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Whatever reading meets, in vidal's words."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise UnreadableClip(path, error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UnreadableClip(
+            path, (getattr(error, "strerror", None) or str(error)).lower()
+        ) from error
 
 
 @dataclass(frozen=True)
