@@ -145,7 +145,7 @@ def _store(root: Path, keep: bool) -> FileStore:
 
 def _clip(arrays: Mapping[str, NDArray[Any]], path: Path) -> Clip:
     """A clip of the store, where it lies in this run."""
-    return replace(from_arrays(Clip, arrays), path=path)
+    return from_arrays(Clip, arrays, path=path)
 
 
 def _key(name: str, job: OpenJob, *, folder: bool) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -45,10 +46,11 @@ def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
+def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **given: Any) -> T:
     """The table that ``to_arrays`` took apart; its constructor checks it again.
 
     A field with a default may be missing: the table was stored before there was such a field.
+    Fields that are ``given`` are not what was stored.
 
     Raises:
         ValueError: the arrays are not those of a ``cls``.
@@ -58,12 +60,15 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
     plain = json.loads(arrays[PLAIN].tobytes())
     if plain.pop("@type") != cls.__name__:
         raise ValueError(f"not a stored {cls.__name__}")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
         name = field.name
-        inner = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
-        if name in arrays:
+        inside = f"{name}."
+        inner = {k[len(inside) :]: v for k, v in arrays.items() if k.startswith(inside)}
+        if name in given:
+            values[name] = given[name]
+        elif name in arrays:
             values[name] = arrays[name]
         elif inner:
             values[name] = from_arrays(_table_type(hints[name]), inner)
@@ -72,6 +77,12 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
     return cls(**values)
+
+
+@lru_cache(maxsize=64)
+def _hints(cls: type) -> Mapping[str, Any]:
+    """Types of fields; working them out takes longer than reading a small table."""
+    return get_type_hints(cls)
 
 
 def plain_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
