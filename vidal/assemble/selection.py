@@ -91,6 +91,9 @@ def plan_selection(
     cost: object = None,
     cache: Path | None = None,
     workers: int = 0,
+    engine: str | None = None,
+    ray_address: str | None = None,
+    ray_gpus: float | None = None,
     image_rate: str = "10",
     detections: Path | GivenDetections | None = None,
     detections_images: Path | None = None,
@@ -180,7 +183,16 @@ def plan_selection(
     )
     detects = bool(query.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
-    return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
+    engines = Engines(
+        workers,
+        device,
+        detects=detects,
+        modules=modules,
+        engine=engine or "auto",  # type: ignore[arg-type]
+        ray_address=ray_address,
+        ray_gpus=ray_gpus,
+    )
+    return SelectionJob(plan, engines)
 
 
 def turns_of(turns: str | None, balance: object = None) -> Turns | None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vidal.errors import WorkerLost
 from vidal.evidence.gather import gather
 from vidal.evidence.known import known_clips
 from vidal.evidence.load import (
@@ -132,8 +133,13 @@ def gather_jobs(
             detector.fetch()
         watcher.begin([job.clip for job in work], len(wanted) - len(work))
     engine = engines(len(work), heavy=True, listener=watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, work)):
+    for item, outcome in enumerate(engine.map(gather, work, lost=_given_up)):
         outcomes[missing[item]] = outcome
         remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
         watcher.finish(item, remark)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _given_up(job: EvidenceJob, error: WorkerLost) -> SkippedClip:
+    """A clip that has cost several workers; the others are worth having."""
+    return SkippedClip(job.clip.path, error.why, passing=True)
