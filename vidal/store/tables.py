@@ -64,19 +64,22 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **given: Any) 
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
         name = field.name
-        inside = f"{name}."
-        inner = {k[len(inside) :]: v for k, v in arrays.items() if k.startswith(inside)}
         if name in given:
             values[name] = given[name]
         elif name in arrays:
             values[name] = arrays[name]
-        elif inner:
-            values[name] = from_arrays(_table_type(hints[name]), inner)
         elif name in plain:
             values[name] = _from_json(plain[name], hints[name])
+        elif inner := _inside(f"{name}.", arrays):
+            values[name] = from_arrays(_table_type(hints[name]), inner)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
     return cls(**values)
+
+
+def _inside(start: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a table within a table."""
+    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
 
 @lru_cache(maxsize=64)
