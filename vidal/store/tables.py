@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **given: Any) 
     plain = json.loads(arrays[PLAIN].tobytes())
     if plain.pop("@type") != cls.__name__:
         raise ValueError(f"not a stored {cls.__name__}")
-    hints = _hints(cls)
+    hints = _hints(cast("Any", cls))
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
         name = field.name
@@ -83,7 +83,7 @@ def _inside(start: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
 
 
 @lru_cache(maxsize=64)
-def _hints(cls: type) -> Mapping[str, Any]:
+def _hints(cls: Any) -> Mapping[str, Any]:
     """Types of fields; working them out takes longer than reading a small table."""
     return get_type_hints(cls)
 
