@@ -234,7 +234,8 @@ def _both_ways(name: str, values: NDArray[Any], seen: BoolArray, window: int) ->
             for side in (window - d, window + d)
         )
         least = np.fmin(one, two)  # of one side alone, that one
-        columns[f"{name} {d} mean"] = (np.fmax(one, two) + least) / 2
+        mean = np.multiply(np.fmax(one, two) + least, np.float32(0.5), dtype=np.float32)
+        columns[f"{name} {d} mean"] = mean
         columns[f"{name} {d} least"] = least
     return columns
 

@@ -163,8 +163,8 @@ def _growth(wide: HalfArray, boxes: FloatArray) -> FloatArray:
     # Only what lies on two sides of the middle, along x for dx and along y for dy, is read.
     for axis, lines in enumerate((grid, grid.T)):
         low, high = lines[:, :half].ravel(), lines[:, ::-1][:, :half].ravel()
-        for number, (one, two) in enumerate(zip(high.tolist(), low.tolist(), strict=True)):
-            rise = np.subtract(known[one, :, axis], known[two, :, axis], out=slopes[number, axis])
+        for number, (far, near) in enumerate(zip(high.tolist(), low.tolist(), strict=True)):
+            rise = np.subtract(known[far, :, axis], known[near, :, axis], out=slopes[number, axis])
             np.divide(rise, distance[number], out=rise)
     finite = np.isfinite(slopes).all(axis=0)
     middle = (len(distance) - 1) // 2, len(distance) // 2
