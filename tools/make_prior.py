@@ -33,7 +33,8 @@ from vidal.evaluate.average_precision import evaluate_detections
 from vidal.evaluate.matching import match_clip
 from vidal.evidence.gather import VERSIONS, estimate_errors
 from vidal.expected_errors import ExpectedErrorsOptions, Judged
-from vidal.expected_errors.prior import PRIOR, Prior, Trees
+from vidal.expected_errors.prior import PRIOR, Prior
+from vidal.expected_errors.trees import Trees
 from vidal.protocols import Motion
 from vidal.scenes import CLASSES, SceneSpec, plan, render
 from vidal.store import FileStore, content_key, from_arrays, to_arrays

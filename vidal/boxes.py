@@ -142,11 +142,14 @@ class _Side(NamedTuple):
         begin: (N,) float64, left edge.
         until: (N,) float64: one that overlaps this box enough, and does not begin before it, begins
             before here.
+        top, bottom: (N,) float32 edges.
     """
 
     row: IntArray
     begin: NDArray[np.float64]
     until: NDArray[np.float64]
+    top: FloatArray
+    bottom: FloatArray
 
 
 def _sides(tables: Sequence[Boxes], above: float) -> list[_Side]:
@@ -162,7 +165,7 @@ def _sides(tables: Sequence[Boxes], above: float) -> list[_Side]:
         # Their common part is wider than ``above`` of either one's width.
         until = frame * span + (right - low) - 0.999 * above * (right - left) + slack
         row = np.argsort(begin)
-        return _Side(row, begin[row], until[row])
+        return _Side(row, begin[row], until[row], boxes[row, 1], boxes[row, 3])
 
     return [side(*table) for table in tables]
 
@@ -196,8 +199,18 @@ class _Begun(NamedTuple):
         return cls(side, side, low, np.maximum(high - low, 0))
 
     def pairs(self, first: int, last: int) -> tuple[IntArray, IntArray]:
-        """Rows of both sides, for the places ``first`` to ``last - 1`` of the own side."""
-        place, begun = _ranges(self.low[first:last], self.many[first:last])
+        """Rows of both sides, for the places ``first`` to ``last - 1`` of the own side.
+
+        Those that do not overlap from top to bottom, which are most, are left out.
+        """
+        many = self.many[first:last]
+        place, begun = _ranges(self.low[first:last], many)
+        low = np.minimum(
+            np.repeat(self.own.bottom[first:last], many), self.other.bottom.take(begun)
+        )
+        high = np.maximum(np.repeat(self.own.top[first:last], many), self.other.top.take(begun))
+        near = np.flatnonzero(low > high)
+        place, begun = place.take(near), begun.take(near)
         return self.own.row[first:last].take(place), self.other.row.take(begun)
 
 

@@ -1,42 +1,77 @@
-"""The clips of a run: found, opened, and remembered, so that a second run opens them at once."""
+"""The clips of a run: found, opened, and remembered, so that a second run opens them at once.
+
+The table of a clip lies in the store under its content (its id rests on it), so that it is found
+again under another mount, after a copy or a new time stamp. What spares reading a file to learn its
+content is a hint: a path with this size and these times held the clip of that id.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from vidal.errors import NoClips, UnreadableClip, WorkerLost
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.evidence.shards import WHOLE, Shard, size_of
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
-from vidal.types import Clip, SkippedClip
-from vidal.video import discover, open_clip
+from vidal.types import Clip, SkippedClip, Stored
+from vidal.video import discover, identify, open_clip
 
-VERSION = 2
+VERSION = 3
 """Raise it when the table of presentation times is computed differently."""
+
+_HINTS = 1
+"""Raise it when ids are computed differently."""
+
+_SETTLED = 2.0
+"""Seconds after a change before a file's times tell it from its next state: clocks of file systems
+tick slowly, and what is being written changes within a tick."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """One path to open; ``store`` is the root of the evidence store, None = it is not kept."""
+    """One path to open.
+
+    Attributes:
+        store: root of the evidence store.
+        keep: what is found is remembered there; else nothing is written.
+    """
 
     path: Path
     root: Path
     image_rate: Fraction
-    store: Path | None
+    store: Path
+    keep: bool = True
 
 
 def open_new(job: OpenJob) -> Clip | SkippedClip:
-    """Open a clip and remember it. Runs wherever the engine wants."""
+    """Open a clip, unless its content is known, and remember it. Runs wherever the engine wants."""
+    store, before = _store(job.store, job.keep), _state(job)
     try:
-        clip = open_clip(job.path, root=job.root, image_rate=job.image_rate)
+        name = identify(job.path, root=job.root)
+        key = _key(name, job, folder=before.folder)
+        arrays = store.get(key)
+        if arrays is not None:
+            clip = _clip(arrays, job.path)
+        else:
+            clip = open_clip(job.path, root=job.root, image_rate=job.image_rate, name=name)
     except UnreadableClip as error:
         return SkippedClip(job.path, error.why)
-    if job.store is not None:
-        store_at(job.store).put(_key(job), to_arrays(clip))
+    if not job.keep:
+        return clip
+    if arrays is None:
+        table = to_arrays(replace(clip, path=Path(clip.path.name)))
+        store.put(key, table, Stored("clip", clip=name, rows=clip.frames))
+    if before.hint is not None and before.settled and _state(job).hint == before.hint:
+        store.put(before.hint, {}, Stored("clip-hint", clip=name))
     return clip
 
 
@@ -112,49 +147,119 @@ def open_paths(
 
     ``keep``: others are remembered there; else nothing is written.
     """
-    to = store if keep else None
-    jobs = [OpenJob(_placed(path, root), root.resolve(), image_rate, to) for path, root in paths]
-    kept = store_at(store) if keep else FileStore(store, read_only=True)
-    known = [kept.get(_key(job)) for job in jobs]
-    new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
+    roots = {root: _Root.of(root) for root in {root for _, root in paths}}
+    jobs = [
+        OpenJob(roots[root].placed(path), roots[root].real, image_rate, store, keep)
+        for path, root in paths
+    ]
+    found: list[Clip | SkippedClip | None] = list(_known(_store(store, keep), jobs))
+    new = [job for job, clip in zip(jobs, found, strict=True) if clip is None]
     opened = iter(engines(len(new), heavy=False).map(open_new, new, lost=_given_up))
-    return [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
+    return [next(opened) if clip is None else clip for clip in found]
 
 
 def _given_up(job: OpenJob, error: WorkerLost) -> SkippedClip:
     return SkippedClip(job.path, error.why, passing=True)
 
 
-def _key(job: OpenJob) -> str:
-    return content_key("clip", VERSION, _identity(job), {"rate": str(job.image_rate)})
+def _known(store: FileStore, jobs: Sequence[OpenJob]) -> list[Clip | None]:
+    """The clips whose files are as they were: a look at the file, and none into it."""
+    states = [_state(job) for job in jobs]
+    asked = [(n, state.hint) for n, state in enumerate(states) if state.hint is not None]
+    told = store.known([hint for _, hint in asked])
+    hinted = [(n, hint.clip) for (n, _), hint in zip(asked, told, strict=True) if hint is not None]
+    keys = [_key(name, jobs[n], folder=states[n].folder) for n, name in hinted]
+    clips: list[Clip | None] = [None] * len(jobs)
+    for place, arrays in store.scan(keys):
+        n = hinted[place][0]
+        clips[n] = _clip(arrays, jobs[n].path)
+    return clips
 
 
-def _identity(job: OpenJob) -> Sequence[str]:
-    """What tells that a path still holds the same: names, sizes and times of its files."""
+def _store(root: Path, keep: bool) -> FileStore:
+    return store_at(root) if keep else FileStore(root, read_only=True)
+
+
+def _clip(arrays: Mapping[str, NDArray[Any]], path: Path) -> Clip:
+    """A clip of the store, where it lies in this run."""
+    return from_arrays(Clip, arrays, path=path)
+
+
+def _key(name: str, job: OpenJob, *, folder: bool) -> str:
+    """Where the table of a clip lies; images have no times but those of their rate."""
+    rate = str(job.image_rate) if folder else None
+    return content_key("clip", VERSION, [name, job.path.suffix.lower()], {"rate": rate})
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How a path stands: the key of its hint (None: there is none), and when it changed last."""
+
+    hint: str | None
+    changed: int
+    folder: bool
+
+    @property
+    def settled(self) -> bool:
+        return time.time_ns() - self.changed > _SETTLED * 1e9
+
+
+def _state(job: OpenJob) -> _State:
+    """What tells that a path still holds the same: names, sizes and times of its files.
+
+    The time of the last change of any kind (``ctime``) is among them: programs can set the others
+    back. Numbers of files are not: some network mounts give new ones each time.
+    """
     try:
-        files = sorted(job.path.iterdir()) if job.path.is_dir() else [job.path]
-    except OSError:
-        files = [job.path]
-    return [str(job.path), str(job.root), *(_state(file) for file in files)]
+        status = job.path.stat()
+        folder = stat.S_ISDIR(status.st_mode)
+        if folder:
+            with os.scandir(job.path) as entries:
+                files = [_of_image(entry) for entry in sorted(entries, key=lambda each: each.name)]
+        else:
+            files = [_of_file(job.path.name, job.path, status)]
+    except (OSError, ValueError):  # opening it says what is wrong
+        return _State(None, 0, folder=False)
+    where = [os.fspath(job.path), os.fspath(job.root), [line for line, _ in files]]
+    hint = content_key("clip-hint", _HINTS, where, {})
+    return _State(hint, max((changed for _, changed in files), default=0), folder)
 
 
-def _state(file: Path) -> str:
+def _of_image(entry: os.DirEntry[str]) -> tuple[str, int]:
     try:
-        status = file.stat()
-    except OSError as error:  # a link that leads nowhere: opening it says what is wrong
-        return f"{file.name}|{error.errno}"
-    readable = "" if os.access(file, os.R_OK) else "|unreadable"
-    return f"{file.name}|{status.st_size}|{status.st_mtime_ns}{readable}"
+        return _of_file(entry.name, entry.path, entry.stat())
+    except OSError as error:  # a link that leads nowhere
+        return f"{entry.name}|{error.errno}", 0
 
 
-def _placed(path: Path, root: Path) -> Path:
-    """An absolute path below the real root in which the clip's own links keep their names."""
-    if ".." in path.parts:
-        return path.resolve()
-    whole, base = path.absolute(), root.absolute()
-    if whole.is_relative_to(base):
-        return root.resolve() / whole.relative_to(base)
-    return whole.parent.resolve() / whole.name
+def _of_file(name: str, path: str | Path, status: os.stat_result) -> tuple[str, int]:
+    """A line for a file, and when it changed last."""
+    times = status.st_mtime_ns, status.st_ctime_ns
+    readable = "" if os.access(path, os.R_OK) else "|unreadable"
+    return f"{name}|{status.st_size}|{times[0]}|{times[1]}{readable}", max(times)
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder that was searched: as it is called, with a separator at its end, and in truth."""
+
+    called: str
+    real: Path
+
+    @classmethod
+    def of(cls, root: Path) -> _Root:
+        return cls(f"{str(root.absolute()).rstrip(os.sep)}{os.sep}", root.resolve())
+
+    def placed(self, path: Path) -> Path:
+        """An absolute path below the real root in which the clip's own links keep their names."""
+        if ".." in path.parts:
+            return path.resolve()
+        whole = str(path.absolute())
+        if whole.startswith(self.called):
+            return self.real / whole[len(self.called) :]
+        if f"{whole}{os.sep}" == self.called:
+            return self.real
+        return Path(whole).parent.resolve() / path.name
 
 
 def _distinct(clips: Sequence[Clip], skipped: list[SkippedClip]) -> list[Clip]:

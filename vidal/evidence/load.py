@@ -104,7 +104,7 @@ def put_clip(
 
 
 def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
-    """Puts tables that were given where the plan's detections are looked for.
+    """Puts tables that were given where the plan looks for detections, if they are not there.
 
     Features that were given are kept whoever asks for them: no detector can be asked again.
     """
@@ -115,7 +115,10 @@ def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
         if not table.features.shape[1]:
             keys = replace(keys, features=plan.keys(clip).features)
         keys = replace(keys, embeddings=plan.keys(clip).embeddings)
-        put_clip(store, keys, clip, table, given=True)
+        parts = [(each.detections, each.features, each.embeddings) for each in keys.parts()]
+        asked = [key for part in parts for key in part if key is not None]
+        if None in list(store.known(asked)):
+            put_clip(store, keys, clip, table, given=True)
 
     return keep
 

@@ -227,12 +227,16 @@ def _mean(values: NDArray[Any], mask: BoolArray) -> FloatArray:
 def _both_ways(name: str, values: NDArray[Any], seen: BoolArray, window: int) -> Columns:
     """Mean and lesser of the two directions at every distance."""
     columns: Columns = {}
+    nan = np.float32(np.nan)
     for d in range(1, window + 1):
-        sides = [window - d, window + d]
-        both, known = values[:, sides].astype(np.float32), seen[:, sides]
-        columns[f"{name} {d} mean"] = _mean(both, known)
-        known_only = np.where(known, both, np.float32(np.nan))
-        columns[f"{name} {d} least"] = np.fmin(known_only[:, 0], known_only[:, 1])
+        one, two = (
+            np.where(seen[:, side], values[:, side].astype(np.float32, copy=False), nan)
+            for side in (window - d, window + d)
+        )
+        least = np.fmin(one, two)  # of one side alone, that one
+        mean = np.multiply(np.fmax(one, two) + least, np.float32(0.5), dtype=np.float32)
+        columns[f"{name} {d} mean"] = mean
+        columns[f"{name} {d} least"] = least
     return columns
 
 

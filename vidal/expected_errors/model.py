@@ -22,9 +22,10 @@ from vidal.expected_errors.estimator import Estimator
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.features import Evidence, Rows
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.expected_errors.prior import HasProbability, Priors, Shrunk, Trees, prior_for
+from vidal.expected_errors.prior import HasProbability, Priors, Shrunk, prior_for
 from vidal.expected_errors.smoothing import blend
 from vidal.expected_errors.totals import Totals, learn_totals
+from vidal.expected_errors.trees import Trees
 from vidal.types import FloatArray, IntArray, ScoreArray
 
 FOLDS = 5

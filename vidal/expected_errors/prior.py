@@ -1,77 +1,32 @@
 """What other detectors teach about errors before there are labels: a model that comes with vidal.
 
-Boosted trees, fitted to judged rows of detectors of different strength on rendered clips
-(``tools/make_prior.py``) and kept as plain arrays. They say how many errors to expect of a frame
-when nothing is labelled yet; that was not learned from the user's labels, and everything that rests
-on it is marked as a prior.
+Boosted trees (``trees``), fitted to judged rows of detectors of different strength on rendered
+clips (``tools/make_prior.py``) and kept as plain arrays. They say how many errors to expect of a
+frame when nothing is labelled yet; that was not learned from the user's labels, and everything that
+rests on it is marked as a prior.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidal.expected_errors.examples import Examples, Judged
 from vidal.expected_errors.options import ExpectedErrorsOptions
-from vidal.types import BoolArray, FloatArray, IntArray, ScoreArray
+from vidal.expected_errors.trees import Trees
+from vidal.types import FloatArray, ScoreArray
 
 VANISHES = 9
 """Own errors, in those that the prior is worth, from which on the prior is not asked."""
 PRIOR = Path(__file__).with_name("prior.npz")
 """The model that comes with the package."""
-_AT_ONCE = 256
-"""Rows that go down all trees together: what they need stays in the processor's cache."""
-
-
-class Trees(NamedTuple):
-    """P(error) of rows, by boosted trees whose nodes lie in one table of M; a leaf leads to itself.
-
-    Attributes:
-        roots: (T,) int64 node at which each tree begins.
-        feature: (M,) int64 column that a node asks about.
-        threshold: (M,) float32: values up to it go left.
-        left, right: (M,) int64 the nodes below.
-        unknown_left: (M,) bool: NaN goes left.
-        value: (M,) float64, what a leaf adds to the log-odds.
-        base: log-odds before any tree.
-        depth: steps from a root to the farthest leaf.
-    """
-
-    roots: IntArray
-    feature: IntArray
-    threshold: FloatArray
-    left: IntArray
-    right: IntArray
-    unknown_left: BoolArray
-    value: ScoreArray
-    base: float
-    depth: int
-
-    def probability(self, evidence: FloatArray) -> ScoreArray:
-        """(R,) in [0, 1]."""
-        parts = [self._some(evidence[at : at + _AT_ONCE]) for at in _starts(len(evidence))]
-        return np.concatenate(parts) if parts else np.zeros(0)
-
-    def _some(self, evidence: FloatArray) -> ScoreArray:
-        row = np.arange(len(evidence))[:, None]
-        node = np.broadcast_to(self.roots, (len(evidence), len(self.roots)))
-        for _ in range(self.depth):
-            asked = evidence[row, self.feature[node]]
-            left = np.where(np.isnan(asked), self.unknown_left[node], asked <= self.threshold[node])
-            node = np.where(left, self.left[node], self.right[node])
-        odds = self.base + self.value[node].sum(axis=1)
-        return np.asarray(1 / (1 + np.exp(-odds)))
-
-
-def _starts(count: int) -> Iterator[int]:
-    return iter(range(0, count, _AT_ONCE))
 
 
 Priors = tuple[Trees, Trees]

@@ -16,6 +16,7 @@ from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.load import keeper
 from vidal.evidence.places import EngineMaker
+from vidal.evidence.shards import WHOLE, Shard
 from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget

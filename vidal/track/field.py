@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vidal.track.medians import ranked
 from vidal.track.options import Mode
 from vidal.types import BoolArray, FloatArray, HalfArray, IntArray
 
@@ -129,30 +130,48 @@ class FlowField:
         self, flow: HalfArray, pair: IntArray, boxes: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Shift (N, 2) in pixels and growth (N,) of boxes."""
-        still = np.zeros(len(boxes), dtype=np.float32)
-        if self.mode == "centre":
-            centre = _samples(flow, self.size, pair, boxes, np.zeros(1, dtype=np.float32))
-            return centre[:, 0].astype(np.float32), still
-        shift = _half_median(_samples(flow, self.size, pair, boxes, _ticks(CENTRAL)))
-        return shift, self._growth(flow, pair, boxes) if self.scale else still
+        shift = np.empty((len(boxes), 2), dtype=np.float32)
+        growth = np.zeros(len(boxes), dtype=np.float32)
+        for first in range(0, len(boxes), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            where = flow, self.size, pair[some], boxes[some].T.copy()
+            if self.mode == "centre":
+                shift[some] = _samples(*where, np.zeros(1, dtype=np.float32))[0]
+                continue
+            shift[some] = _half_median(_samples(*where, _ticks(CENTRAL)))
+            if self.scale:
+                growth[some] = _growth(_samples(*where, _ticks(SPREAD)), where[-1])
+        return shift, growth
 
-    def _growth(self, flow: HalfArray, pair: IntArray, boxes: FloatArray) -> FloatArray:
-        """(N,) relative change of size: mean of the median slopes of dx along x, dy along y."""
-        ticks = _ticks(SPREAD)
-        wide = _samples(flow, self.size, pair, boxes, ticks)
-        grid = np.arange(GRID * GRID).reshape(GRID, GRID)
-        distance = np.tile(ticks[::-1][: GRID // 2] - ticks[: GRID // 2], GRID)
-        slopes = np.empty((len(boxes), 2, len(distance)), dtype=np.float32)
-        # Only what lies on two sides of the middle, along x for dx and along y for dy, is read:
-        # half of the time here goes into widening numbers.
-        for axis, lines in enumerate((grid, grid.T)):
-            low, high = lines[:, : GRID // 2].ravel(), lines[:, ::-1][:, : GRID // 2].ravel()
-            values = wide[..., axis].take(np.concatenate([high, low]), axis=1).astype(np.float32)
-            rise = values[:, : len(high)] - values[:, len(high) :]
-            np.divide(rise, distance, out=slopes[:, axis])
-        sides = boxes[:, 2:] - boxes[:, :2]
-        each = _median(slopes) / sides
-        return np.clip((each[:, 0] + each[:, 1]) / 2, -LARGEST_GROWTH, LARGEST_GROWTH)
+
+_AT_ONCE = 2048
+"""Boxes that are read together: what they need stays in the processor's cache."""
+
+
+def _growth(wide: HalfArray, boxes: FloatArray) -> FloatArray:
+    """(N,) relative change of size: mean of the median slopes of dx along x, dy along y.
+
+    Args:
+        wide: (GRID * GRID, N, 2) flow over the ``SPREAD`` part of the boxes.
+        boxes: (4, N).
+    """
+    ticks, half = _ticks(SPREAD), GRID // 2
+    grid = np.arange(GRID * GRID).reshape(GRID, GRID)
+    distance = np.tile(ticks[::-1][:half] - ticks[:half], GRID)
+    slopes = np.empty((len(distance), 2, boxes.shape[1]), dtype=np.float32)
+    known = wide.astype(np.float32)
+    # Only what lies on two sides of the middle, along x for dx and along y for dy, is read.
+    for axis, lines in enumerate((grid, grid.T)):
+        low, high = lines[:, :half].ravel(), lines[:, ::-1][:, :half].ravel()
+        for number, (far, near) in enumerate(zip(high.tolist(), low.tolist(), strict=True)):
+            rise = np.subtract(known[far, :, axis], known[near, :, axis], out=slopes[number, axis])
+            np.divide(rise, distance[number], out=rise)
+    finite = np.isfinite(slopes).all(axis=0)
+    middle = (len(distance) - 1) // 2, len(distance) // 2
+    one, two = ranked(slopes, middle) if middle[0] < middle[1] else 2 * ranked(slopes, middle[:1])
+    sides = boxes[2:] - boxes[:2]
+    each = np.where(finite, (one + two) / 2, np.float32(np.nan)) / sides
+    return np.clip((each[0] + each[1]) / 2, -LARGEST_GROWTH, LARGEST_GROWTH)
 
 
 def _ticks(part: float) -> FloatArray:
@@ -167,25 +186,25 @@ def _samples(
     boxes: FloatArray,
     ticks: FloatArray,
 ) -> HalfArray:
-    """(N, T * T, 2) flow at a grid of points of every box, row by row.
+    """(T * T, N, 2) flow at a grid of points of every box (4, N), row by row.
 
     The nearest value is taken: at a quarter of the resolution interpolation mixes in the
     background (IoU .7743 against .7771 after three frames). Points outside the image are moved to
     its border.
     """
     _, height, width, _ = flow.shape
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    points = centre[:, :, None] + (boxes[:, 2:] - boxes[:, :2])[:, :, None] * ticks
+    corner, opposite = boxes[:2], boxes[2:]
+    points = (opposite - corner)[:, None] * ticks[:, None]
+    points += ((corner + opposite) / 2)[:, None]
     # Pixel i of the kept field covers [i, i + 1) of its own scale; boxes are in the same sense.
-    scale = np.array([[width / size[1]], [height / size[0]]], dtype=np.float32)
-    last = np.array([[width - 1], [height - 1]], dtype=np.float32)
-    cells = np.minimum(np.maximum(np.floor(points * scale), 0), last).astype(np.int64)
-    column, row = cells[:, 0], cells[:, 1]
-    place = ((pair[:, None] * height + row) * width)[:, :, None] + column[:, None, :]
-    place = place.reshape(len(boxes), -1)
+    points *= np.array([[[width / size[1]]], [[height / size[0]]]], dtype=np.float32)
+    for axis, last in enumerate((width - 1, height - 1)):
+        np.clip(points[axis], 0, np.float32(last), out=points[axis])
+    column, row = points.astype(np.int64)  # rounds down: nothing is below 0
+    place = ((pair * height + row) * width)[:, None] + column
     # Both halves of a value in one read.
-    both = flow.view(np.uint32).reshape(-1).take(place)
-    return both.view(np.float16).reshape(len(boxes), -1, 2)
+    both = flow.view(np.uint32).reshape(-1).take(place.reshape(len(ticks) ** 2, -1))
+    return both.view(np.float16).reshape(len(ticks) ** 2, -1, 2)
 
 
 _INFINITE = 0x7C00
@@ -193,31 +212,21 @@ _INFINITE = 0x7C00
 
 
 def _half_median(values: HalfArray) -> FloatArray:
-    """(N, 2) median of an odd number of values (N, P, 2); NaN where a value is not finite.
+    """(N, 2) median of an odd number of values (P, N, 2); NaN where a value is not finite.
 
-    The bits of float16 are sorted as integers, which is several times as fast as to widen and sort
-    numbers: those of negative ones, turned round, rise with the number.
+    The bits of float16 are compared as integers, which is several times as fast as to widen and
+    sort numbers: those of negative ones, turned round, rise with the number.
     """
-    keys = _sortable(values.view(np.int16)).transpose(0, 2, 1).copy()
-    keys.sort(axis=-1)
-    middle = _sortable(keys[..., keys.shape[-1] // 2]).view(np.float16).astype(np.float32)
-    finite = (keys[..., 0] > -_INFINITE - 1) & (keys[..., -1] < _INFINITE)
-    return np.where(finite, middle, np.float32(np.nan))
+    keys = _sortable(values.view(np.int16))
+    finite = (keys.min(axis=0) > -_INFINITE - 1) & (keys.max(axis=0) < _INFINITE)
+    (middle,) = ranked(keys, (len(keys) // 2,))
+    median = _sortable(middle).view(np.float16).astype(np.float32)
+    return np.where(finite, median, np.float32(np.nan))
 
 
 def _sortable(bits: NDArray[np.int16]) -> NDArray[np.int16]:
     """Bits of float16 as integers that rise with the number; applied twice, the bits again."""
     return bits ^ ((bits >> 15) & np.int16(0x7FFF))
-
-
-def _median(values: FloatArray) -> FloatArray:
-    """Median over the last axis; NaN where a value is not finite."""
-    count = values.shape[-1]
-    ordered = np.sort(values, axis=-1)
-    middle = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
-    # NaN is sorted behind infinity: the ends tell of all values.
-    finite = np.isfinite(ordered[..., 0]) & np.isfinite(ordered[..., -1])
-    return np.where(finite, middle, np.float32(np.nan))
 
 
 def _move(boxes: FloatArray, shift: FloatArray, growth: FloatArray) -> FloatArray:

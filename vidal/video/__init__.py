@@ -3,7 +3,7 @@
 from vidal.video.decode import read_frame, read_frames
 from vidal.video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, discover, find_clips
 from vidal.video.images import encode_jpeg, read_image, resize, save_jpeg, thumbnail
-from vidal.video.index import open_clip
+from vidal.video.index import identify, open_clip
 from vidal.video.write import VideoWriter, write_video
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "discover",
     "encode_jpeg",
     "find_clips",
+    "identify",
     "open_clip",
     "read_frame",
     "read_frames",

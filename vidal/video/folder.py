@@ -16,16 +16,20 @@ from vidal.video.images import read_image, why_unreadable
 from vidal.words import counted
 
 
-def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
+def open_folder(path: Path, root: Path | None, rate: Fraction, name: str | None = None) -> Clip:
     """The clip; its times are the numbers in the names, its size that of the first good image.
+
+    Args:
+        path: the folder.
+        root: the folder that was searched.
+        rate: images a second.
+        name: the clip's id where it is known.
 
     Raises:
         UnreadableClip: no numbered images, two share a number, or none decodes.
         OSError: the folder cannot be read.
     """
-    files, numbers = numbered_images(path)
-    if not files:
-        raise UnreadableClip(path, "holds no numbered images")
+    files, numbers = images_of(path)
     image = next((found for found in map(read_image, files) if found is not None), None)
     if image is None:
         why = why_unreadable(files[0])
@@ -35,7 +39,7 @@ def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
             f" {why}",
         )
     return Clip(
-        id=clip_id(path, files, root),
+        id=clip_id(path, files, root) if name is None else name,
         path=path,
         pts=np.array(numbers, np.int64),
         time_base=1 / Fraction(rate),
@@ -44,6 +48,19 @@ def open_folder(path: Path, root: Path | None, rate: Fraction) -> Clip:
         keyframes=np.arange(len(files)),
         reader="images",
     )
+
+
+def images_of(path: Path) -> tuple[list[Path], list[int]]:
+    """The numbered images of a folder, at least one, and their numbers.
+
+    Raises:
+        UnreadableClip: there are none, or two share a number.
+        OSError: the folder cannot be read.
+    """
+    files, numbers = numbered_images(path)
+    if not files:
+        raise UnreadableClip(path, "holds no numbered images")
+    return files, numbers
 
 
 def read(clip: Clip, wanted: IntArray) -> Iterator[tuple[int, Image]]:

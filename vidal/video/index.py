@@ -1,15 +1,16 @@
 """From a file or folder to a ``Clip``: which frames there are, and when each is shown.
 
-The table of presentation times is read from the packets, without decoding, and is checked by
-decoding where it may be wrong: the first frames (a recording that starts between keyframes, times
-that a container guessed) and the last ones (a recording that was cut off). Where there are no
-usable times, one pass of decoding counts the frames.
+The table of presentation times is read from the packets, without decoding. Where the packets do not
+prove it (``plain``), it is checked by decoding where it may be wrong: the first frames (a recording
+that starts between keyframes, times that a container guessed) and the last ones (a recording that
+was cut off). Where there are no usable times, one pass of decoding counts the frames.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -17,17 +18,15 @@ from pathlib import Path
 
 import numpy as np
 from av.error import FFmpegError
-from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vidal.errors import UnreadableClip
 from vidal.types import Clip, IntArray
 from vidal.video import folder, opencv
 from vidal.video.headers import breaks_off
 from vidal.video.identity import clip_id
-from vidal.video.keyframes import whole
+from vidal.video.packets import Packets, demux
+from vidal.video.plain import known
 from vidal.video.source import NoVideo, Source
 
 _HEAD = 32
@@ -36,14 +35,6 @@ _HEAD = 32
 _BACK = 8
 """Keyframes to go further back before a frame at the end counts as lost."""
 
-_REORDERED = 32
-"""More places than a frame can be stored away from where it is shown (16 frames or 32 fields in
-H.264 and HEVC): beyond that, the clock of a recording has jumped."""
-
-_TIMES_BY_SEQUENCE = ("mpeg",)
-"""Containers (MPEG program streams) that store a time for some frames only: FFmpeg works the others
-out from those before, and to other times after a seek."""
-
 _DEFAULT_RATE = Fraction(25)
 AV_TIME_BASE = 1_000_000  # FFmpeg's ticks a second of the durations of containers
 
@@ -51,36 +42,33 @@ _MOST_UNRECEIVED = 10**9
 """Damaged headers may announce any duration."""
 
 
-def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fraction(10)) -> Clip:
+def open_clip(
+    path: Path,
+    *,
+    root: Path | None = None,
+    image_rate: Fraction = Fraction(10),
+    name: str | None = None,
+) -> Clip:
     """The clip at a path, with its table of presentation times.
 
-    Reads the whole file once and decodes its first frames and its last group of pictures.
+    Reads the whole file once and, where its packets leave a doubt, decodes its first frames and its
+    last group of pictures.
 
     Args:
         path: a video file, or a folder of numbered images.
         root: the folder that was searched; makes the id tell clips of one name apart.
         image_rate: frames a second of a folder of images; consecutive numbers are 1/rate apart.
+        name: the clip's id where ``identify`` has told it.
 
     Raises:
         UnreadableClip: it cannot be read, or not one of its frames decodes; with the cause.
     """
     path = Path(path)
-    try:
+    with _refusals(path):
         if path.is_dir():
-            return folder.open_folder(path, root, image_rate)
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
-        if status.st_size == 0:
-            raise UnreadableClip(path, "is an empty file")
-        name = clip_id(path, [path], root)
+            return folder.open_folder(path, root, image_rate, name)
+        name = identify(path, root=root) if name is None else name
         table = _index(path)
-    except FFmpegError as error:
-        raise UnreadableClip(path, error.strerror or str(error)) from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        raise UnreadableClip(
-            path, (getattr(error, "strerror", None) or str(error)).lower()
-        ) from error
     return Clip(
         id=name,
         path=path,
@@ -92,6 +80,37 @@ def open_clip(path: Path, *, root: Path | None = None, image_rate: Fraction = Fr
         keyframes=table.keyframes,
         reader=table.reader,
     )
+
+
+def identify(path: Path, *, root: Path | None = None) -> str:
+    """The id of the clip at a path, which rests on its content (see ``open_clip``).
+
+    Raises:
+        UnreadableClip: it cannot be read, or holds no clip; with the cause.
+    """
+    path = Path(path)
+    with _refusals(path):
+        if path.is_dir():
+            return clip_id(path, folder.images_of(path)[0], root)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableClip(path, "is a pipe, a socket or a device, not a file")
+        if status.st_size == 0:
+            raise UnreadableClip(path, "is an empty file")
+        return clip_id(path, [path], root)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Whatever reading meets, in vidal's words."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise UnreadableClip(path, error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UnreadableClip(
+            path, (getattr(error, "strerror", None) or str(error)).lower()
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +128,7 @@ class _Table:
 
 def _index(path: Path) -> _Table:
     try:
-        return _by_time(path) or _by_order(path)
+        return _by_packets(path) or _by_time(path) or _by_order(path)
     except (FFmpegError, NoVideo) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
@@ -126,83 +145,20 @@ def _counted(
     return _Table(np.arange(frames), np.zeros(0, np.int64), 1 / rate, rate, size, truncated, reader)
 
 
-@dataclass(frozen=True)
-class _Packets:
-    """The shown packets of a file in decoding order, and how many the file had announced.
-
-    ``begins``: the file marks its first packet as a keyframe, so no earlier ones were cut away.
-    """
-
-    pts: IntArray
-    key: NDArray[np.bool_]
-    announced: int
-    missing: int
-    begins: bool
-
-    @property
-    def one_clock(self) -> bool:
-        """Whether the times give the order: none twice, and none far from its place in the file.
-
-        Recordings joined end to end may begin their times anew.
-        """
-        rank = np.empty(len(self.pts), np.int64)
-        rank[np.argsort(self.pts, kind="stable")] = np.arange(len(self.pts))
-        moved = np.abs(rank - np.arange(len(rank)))
-        return len(np.unique(self.pts)) == len(self.pts) and bool((moved <= _REORDERED).all())
-
-    def at_end(self, lost: IntArray) -> IntArray:
-        """Those of the ``lost`` times behind which nothing else is stored, or nothing is shown.
-
-        What was lost before is damage: it keeps its place, with no picture.
-        """
-        found = ~np.isin(self.pts, lost)
-        if not found.any():
-            return lost
-        tail = self.pts[np.flatnonzero(found)[-1] + 1 :]
-        return lost[np.isin(lost, tail) | (lost > self.pts[found].max())]
-
-    @property
-    def table(self) -> IntArray:
-        """Presentation times in order."""
-        return np.sort(self.pts)
-
-    @property
-    def keys(self) -> IntArray:
-        """Presentation times of the keyframes in order."""
-        return np.sort(self.pts[self.key])
-
-
-def _demux(source: Source) -> _Packets | None:
-    """The packets that are shown (not cut away by an edit list); None where one has no time."""
-    codec = source.stream.codec_context.name
-    total, pts, key, begins = 0, [], [], False
-    sought = source.container.format.name not in _TIMES_BY_SEQUENCE
-    for packet in source.packets():
-        total += 1
-        begins = _begins(source, packet) if total == 1 else begins
-        if packet.is_discard:
-            continue
-        if packet.pts is None:
+def _by_packets(path: Path) -> _Table | None:
+    """The table of a file whose packets prove what decoding would show; None of any other."""
+    with known(path) as plain:
+        if plain is None:
             return None
-        pts.append(packet.pts)
-        key.append(sought and packet.is_keyframe and whole(packet, codec))
-    missing = max(len(source.stream.index_entries) - total, 0)
-    announced = max(source.stream.frames - total, 0)
-    return _Packets(np.array(pts, np.int64), np.array(key, np.bool_), announced, missing, begins)
-
-
-def _begins(source: Source, first: Packet[VideoStream]) -> bool:
-    """Whether the first packet is a keyframe, by itself or (where it is damaged) by the index."""
-    entry = next(iter(source.stream.index_entries), None)
-    if first.is_keyframe or entry is None:
-        return first.is_keyframe
-    return entry.is_keyframe and entry.timestamp in (first.dts, first.pts)
+        source, packets = plain.source, plain.packets
+        lost = np.zeros(0, np.int64) if plain.ends else _lost_at_end(source, packets)
+        return None if lost is None else _without(lost, source, path, packets, plain.size)
 
 
 def _by_time(path: Path) -> _Table | None:
     """The table by presentation time; None where the times cannot be trusted."""
     with Source(path) as source:
-        packets = _demux(source)
+        packets = demux(source)
         if packets is None or not packets.one_clock:
             return None
         frames = source.restart()
@@ -210,7 +166,6 @@ def _by_time(path: Path) -> _Table | None:
         image = None if opening is None else source.image(opening)
         if opening is None or image is None:
             return None
-        size = image.shape
         head = _times(chain([opening], islice(frames, _HEAD)))
         first = None if head is None else _first_shown(head, packets.table)
         if first is None:
@@ -220,20 +175,33 @@ def _by_time(path: Path) -> _Table | None:
         lost = _lost_at_end(source, packets)
         if lost is None:
             return None
-        lost = packets.at_end(lost[lost >= first])
-        kept = np.setdiff1d(packets.table[packets.table >= first], lost)
-        if not len(kept):
-            return None
-        time_base = source.stream.time_base or 1 / _DEFAULT_RATE
-        return _Table(
-            pts=kept,
-            keyframes=np.flatnonzero(np.isin(kept, packets.keys)),
-            time_base=time_base,
-            rate=_rate(source, kept, time_base),
-            size=(size[0], size[1]),
-            truncated=_truncated(packets, len(lost)) or _unreceived(source, path, kept),
-            reader="pts",
-        )
+        lost, size = lost[lost >= first], (image.shape[0], image.shape[1])
+        return _without(lost, source, path, packets, size, first)
+
+
+def _without(
+    lost: IntArray,
+    source: Source,
+    path: Path,
+    packets: Packets,
+    size: tuple[int, int],
+    first: int | None = None,
+) -> _Table | None:
+    """The table from ``first`` on, without what is lost at the end; None if nothing is left."""
+    lost, kept = packets.at_end(lost), packets.table
+    kept = np.setdiff1d(kept if first is None else kept[kept >= first], lost)
+    if not len(kept):
+        return None
+    time_base = source.stream.time_base or 1 / _DEFAULT_RATE
+    return _Table(
+        pts=kept,
+        keyframes=np.flatnonzero(np.isin(kept, packets.keys)),
+        time_base=time_base,
+        rate=_rate(source, kept, time_base),
+        size=size,
+        truncated=_truncated(packets, len(lost)) or _unreceived(source, path, kept),
+        reader="pts",
+    )
 
 
 def _times(frames: Iterable[VideoFrame]) -> IntArray | None:
@@ -255,7 +223,7 @@ def _first_shown(decoded: IntArray, table: IntArray) -> int | None:
     return int(decoded[0]) if 2 * len(decoded) >= expected else None
 
 
-def _lost_at_end(source: Source, packets: _Packets) -> IntArray | None:
+def _lost_at_end(source: Source, packets: Packets) -> IntArray | None:
     """Times in the last groups of pictures that do not decode; None on disagreement.
 
     Goes back over 1, 2, 4, ... groups until one decodes (a download that stopped may have left a
@@ -285,7 +253,7 @@ def _lost_at_end(source: Source, packets: _Packets) -> IntArray | None:
         back *= 2
 
 
-def _tail_keys(packets: _Packets) -> IntArray:
+def _tail_keys(packets: Packets) -> IntArray:
     """Keyframes to verify the tail from: what follows the last one in the file comes after it."""
     where = np.flatnonzero(packets.key)
     if len(where) and (packets.pts[where[-1] :] < packets.pts[where[-1]]).any():
@@ -293,7 +261,7 @@ def _tail_keys(packets: _Packets) -> IntArray:
     return packets.keys
 
 
-def _truncated(packets: _Packets, lost: int) -> int:
+def _truncated(packets: Packets, lost: int) -> int:
     """Packets missing at the end. What a header announced counts only where the end is cut."""
     cut = packets.missing + lost
     return max(cut, packets.announced + lost) if cut else 0

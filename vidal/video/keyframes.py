@@ -10,6 +10,8 @@ from __future__ import annotations
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from vidal.video.bits import HEADER, Bits, unescaped
+
 _START = b"\0\0\1"
 _MOST = 16
 """Units looked at: parameter sets and messages stand before the first slice."""
@@ -42,13 +44,13 @@ def _whole_h264(units: list[bytes]) -> bool:
         if kind == _H264_IDR:
             return True
         if kind == _H264_SEI:
-            frames = _recovery(_unescaped(unit[1:]))
+            frames = _recovery(unescaped(unit[1:]))
             if frames is not None:
                 return frames == 0
         if kind in (_H264_SLICE, _H264_DATA_A):
-            bits = _Bits(_unescaped(unit[1:]))
-            bits.ue()  # first_mb_in_slice
-            return bits.ue() in _INTRA
+            bits = Bits(unescaped(unit[1:HEADER]))
+            _number(bits)  # first_mb_in_slice
+            return _number(bits) in _INTRA
     return True
 
 
@@ -64,7 +66,7 @@ def _recovery(data: bytes) -> int | None:
         kind, at = _sum(data, at)
         size, at = _sum(data, at)
         if kind == _RECOVERY_POINT:
-            return _Bits(data[at : at + size]).ue()
+            return _number(Bits(data[at : at + size]))
         at += size
     return None
 
@@ -89,22 +91,9 @@ def _units(data: bytes) -> list[bytes]:
     return [unit for unit in found if unit]
 
 
-def _unescaped(unit: bytes) -> bytes:
-    return unit.replace(b"\0\0\3", b"\0\0")
-
-
-class _Bits:
-    """Exp-Golomb codes (ITU-T H.264, 9.1)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._text = "".join(f"{byte:08b}" for byte in data[:32])
-        self._at = 0
-
-    def ue(self) -> int:
-        """The next unsigned number; 0 at the end."""
-        one = self._text.find("1", self._at)
-        if one < 0:
-            return 0
-        zeros = one - self._at
-        self._at = one + zeros + 1
-        return int(self._text[one : self._at] or "1", 2) - 1
+def _number(bits: Bits) -> int:
+    """The next Exp-Golomb code; 0 at the end of what is there."""
+    try:
+        return bits.ue()
+    except ValueError:
+        return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, dropwhile
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +43,8 @@ class Source:
     Args:
         path: the file.
         threads: threads of the decoder; they change nothing in the output.
+        quick: for times and sizes alone: what the container states is not completed by decoding,
+            and decoded pictures are not smoothed.
 
     Raises:
         FFmpegError: the file cannot be opened.
@@ -52,9 +54,10 @@ class Source:
         cut: 1 once ``counted`` has left out the last packet of the file, as damaged.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, *, quick: bool = False) -> None:
         self._path = path
         self._threads = threads
+        self._quick = quick
         self._used = False
         self.cut = 0
         self._turn: _Turn | None = None
@@ -71,6 +74,10 @@ class Source:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self.container.close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
@@ -80,7 +87,7 @@ class Source:
             container = av.open(
                 str(self._path.absolute()),
                 "r",
-                options=_LIMITS,
+                options={**_LIMITS, "skip_frame": "all"} if self._quick else _LIMITS,
                 container_options={"protocol_whitelist": "file"},
                 metadata_errors="replace",
             )
@@ -96,7 +103,8 @@ class Source:
                 raise NoVideo("no decoder for its video codec")
             stream.codec_context.thread_count = self._threads
             stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
-            stream.codec_context.options = _LIMITS
+            smooth = {"skip_loop_filter": "all"} if self._quick else {}
+            stream.codec_context.options = _LIMITS | smooth
         except BaseException:
             container.close()
             raise
@@ -241,6 +249,18 @@ class Source:
                     self.cut = 1
         self.cut = max(self.cut, int(last in lost))
         yield from [None] * sum(number != last for number in lost)
+
+    def given(self, packets: Sequence[Packet[VideoStream]]) -> list[VideoFrame]:
+        """What the decoder shows of these packets and no others, whole or not.
+
+        Decoding can go on after it only from a seek.
+        """
+        return [frame for packet in (*packets, None) for frame in self._frames(packet) or ()]
+
+    def upright(self, frame: VideoFrame) -> tuple[int, int]:
+        """(height, width) of a frame by the file's display matrix."""
+        turned = _Turn.of(frame).transpose
+        return (frame.width, frame.height) if turned else (frame.height, frame.width)
 
     def image(self, frame: VideoFrame) -> Image | None:
         """The frame as RGB uint8 (H, W, 3), upright by the file's display matrix.
