@@ -279,12 +279,9 @@ def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     """Remove from the store what depends on the model; flow stays, it does not age."""
-    store = store_at(plan.store)
-    for each, clip in product((plan, *plan.again), clips.values()):
-        keys = each.keys(clip)
-        for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
-            if key is not None:
-                store.path(key).unlink(missing_ok=True)
+    keys = (each.keys(clip) for each, clip in product((plan, *plan.again), clips.values()))
+    every = [(one.detections, one.tracks, one.estimate, one.expected) for one in keys]
+    store_at(plan.store).drop([key for some in every for key in some if key is not None])
 
 
 @contextmanager

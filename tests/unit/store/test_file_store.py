@@ -14,7 +14,8 @@ import pytest
 
 from vidal.errors import InputError, OutputError
 from vidal.store.atomic import DAY, SUFFIX
-from vidal.store.stores import FileStore, _seal
+from vidal.store.npz import seal as _seal
+from vidal.store.stores import FileStore
 
 KEY, OTHER = "ab" * 16, "cd" * 16
 ENTRY = {"boxes": np.arange(40, dtype=np.float32).reshape(10, 4), "labels": np.arange(10)}
@@ -189,7 +190,8 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from vidal.store.stores import FileStore, _seal
+from vidal.store.npz import seal as _seal
+from vidal.store.stores import FileStore
 store = FileStore(Path(sys.argv[1]))
 print("ready", flush=True)
 version = 0
