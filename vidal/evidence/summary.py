@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidal.evidence.objects import expected_objects, object_mass
 from vidal.evidence.verdicts import by_chances, by_cut, count_detections, count_verdicts
@@ -74,25 +75,52 @@ def summarise(
         options: how.
     """
     shape = (detections.frames, len(detections.classes))
-    use = np.flatnonzero(detections.scores > options.threshold)
-    mass = np.zeros(shape, np.float32)
-    np.add.at(mass, detections.frame[use], detections.probs[use, :-1])
     prior, judgeable, said = _expected(evidence, estimate, shape, options)
+    none = np.zeros((*shape, 3), np.int64)
     return FrameSummary(
-        scanned=detections.scanned,
-        by_class=count_detections(detections, options.threshold),
-        class_mass=mass,
-        mass=object_mass(detections, options.threshold),
-        objects=expected_objects(
-            detections, shape, threshold=options.threshold, told=None, estimate=estimate
-        ),
-        signals=signals(detections, estimate, threshold=options.threshold, floor=options.floor),
-        doubts=(
-            np.zeros((*shape, 3), np.int64) if said is None else count_verdicts(said, detections)
-        ),
+        **{name: summed(name, detections, estimate, options) for name in _SUMMED},
+        doubts=none if said is None else count_verdicts(said, detections),
         prior=prior,
         judgeable=judgeable,
     )
+
+
+def summed(
+    name: str, detections: Detections, estimate: ErrorEstimate | None, options: SummaryOptions
+) -> NDArray[Any]:
+    """One field of a ``FrameSummary`` that needs no rows of evidence.
+
+    Raises:
+        KeyError: another field.
+    """
+    shape = (detections.frames, len(detections.classes))
+    threshold = options.threshold
+    match name:
+        case "scanned":
+            return detections.scanned
+        case "by_class":
+            return count_detections(detections, threshold)
+        case "class_mass":
+            return _class_mass(detections, threshold)
+        case "mass":
+            return object_mass(detections, threshold)
+        case "objects":
+            return expected_objects(
+                detections, shape, threshold=threshold, told=None, estimate=estimate
+            )
+        case "signals":
+            return signals(detections, estimate, threshold=threshold, floor=options.floor)
+    raise KeyError(name)
+
+
+_SUMMED = ("scanned", "by_class", "class_mass", "mass", "objects", "signals")
+
+
+def _class_mass(detections: Detections, threshold: float) -> FloatArray:
+    mass = np.zeros((detections.frames, len(detections.classes)), np.float32)
+    rows = np.flatnonzero(detections.scores > threshold)
+    np.add.at(mass, detections.frame[rows], detections.probs[rows, :-1])
+    return mass
 
 
 def _expected(
