@@ -8,10 +8,25 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from vidal.protocols import Store
 from vidal.store import FileStore, MemoryStore
+from vidal.store.packing import pack_all
 from vidal.types import Stored
 
 KEY, OTHER = "0" * 32, "f" * 32
-STORES = {"file": lambda path: FileStore(path / "store"), "memory": lambda _: MemoryStore()}
+
+
+class Packing(FileStore):
+    """Packs whatever it is given, at once."""
+
+    def put(self, key, arrays, about=None):
+        super().put(key, arrays, about)
+        pack_all(self)
+
+
+STORES = {
+    "file": lambda path: FileStore(path / "store"),
+    "packed": lambda path: Packing(path / "store"),
+    "memory": lambda _: MemoryStore(),
+}
 DTYPES = st.sampled_from([np.bool_, np.uint8, np.int64, np.float16, np.float32, np.float64])
 
 

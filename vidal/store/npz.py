@@ -87,16 +87,39 @@ def told(file: IO[bytes]) -> Stored:
     return from_json(text.decode()) if text else Stored("")
 
 
+def head(file: IO[bytes]) -> tuple[Stored, list[tuple[str, str]], int]:
+    """What is said about the entry; names and dtypes of its arrays; bytes of all of them.
+
+    Raises:
+        DAMAGE: the file is damaged.
+    """
+    about = told(file)
+    layout, size = [], 0
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                _, _, dtype = _header(member)
+                layout.append((info.filename.removesuffix(".npy"), dtype.str))
+                size += info.file_size - member.tell()
+    return about, layout, size
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, dtype."""
+    version = np.lib.format.read_magic(member)
+    reading = _HEADERS.get(version)
+    if reading is None:
+        raise ValueError(f"npy version {version}")
+    shape, fortran, dtype = reading(member)
+    if dtype.hasobject:
+        raise ValueError("an array of objects")
+    return shape, fortran, dtype
+
+
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     """One member; a header that claims another size than the sealed one is not believed."""
     with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        header = _HEADERS.get(version)
-        if header is None:
-            raise ValueError(f"npy version {version}")
-        shape, fortran, dtype = header(member)
-        if dtype.hasobject:
-            raise ValueError("an array of objects")
+        shape, fortran, dtype = _header(member)
         size = math.prod(shape) * dtype.itemsize
         if member.tell() + size != info.file_size:
             raise ValueError("the header does not fit the member")

@@ -33,7 +33,7 @@ def test_an_entry_is_one_npz_file_that_numpy_reads(tmp_path):
     store = a_store(tmp_path)
     store.put(KEY, ENTRY)
     assert files(store.root) == [f"{KEY}.npz"]
-    assert store.path(KEY) == tmp_path / "store" / "ab" / f"{KEY}.npz"
+    assert store.path(KEY) == tmp_path / "store" / "fresh" / "ab" / f"{KEY}.npz"
     with np.load(store.path(KEY), allow_pickle=False) as loaded:
         np.testing.assert_array_equal(loaded["boxes"], ENTRY["boxes"])
 
@@ -140,7 +140,7 @@ def test_an_entry_that_cannot_be_read_is_an_error_and_not_absent(tmp_path):
 
 def test_a_pickle_in_an_entry_is_not_loaded(tmp_path):
     store = a_store(tmp_path)
-    store.path(KEY).parent.mkdir()
+    store.path(KEY).parent.mkdir(parents=True)
     np.savez(store.path(KEY), a=np.array([{}], dtype=object))
     assert store.get(KEY) is None
     assert store.corrupt == [store.path(KEY)]
