@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidal.evidence.gathered import Gathered
-from vidal.evidence.load import first_rows
-from vidal.evidence.places import store_at
 from vidal.selection.again import columns_of
 from vidal.selection.boxes import EMBEDDING, BoxSide
 from vidal.selection.clip_frames import ClipFrames
@@ -117,10 +115,10 @@ def _add_boxes(
             verdicts = gathered.estimate(clip.id) if "verdict" in needs else None
             more = _voted(lookup, clip, found)
             if expected.false_alarm:
-                more["false_alarm"] = _alarms(gathered, clip, len(found), expected, entry)
+                more["false_alarm"] = _alarms(gathered, clip, found, expected, entry)
             part = replace(part, detections=found, estimate=verdicts, row_columns=more)
         side.add(part)
-        entry += len(gathered.evidence[clip.id].keys.parts()) if gathered.evidence else 0
+        entry += len(gathered.windows(clip.id))
 
 
 def _voted(lookup: Lookup, clip: Clip, detections: Detections) -> dict[str, NDArray[Any]]:
@@ -133,12 +131,12 @@ def _voted(lookup: Lookup, clip: Clip, detections: Detections) -> dict[str, NDAr
 
 
 def _alarms(
-    gathered: Gathered, clip: Clip, rows: int, expected: Expectation, entry: int
+    gathered: Gathered, clip: Clip, detections: Detections, expected: Expectation, entry: int
 ) -> FloatArray:
     """(N,) P(false alarm) of a clip's detections, whose evidence begins with that entry."""
-    keys = gathered.evidence[clip.id].keys
-    chance = np.zeros(rows, np.float32)
-    for shift, first in enumerate(first_rows(store_at(gathered.store), keys)):
+    chance = np.zeros(len(detections), np.float32)
+    starts = [window.start for window in gathered.windows(clip.id)]
+    for shift, first in enumerate(np.searchsorted(detections.frame, starts).tolist()):
         mine, values = expected.false_alarm[entry + shift]
         chance[mine + first] = values
     return chance
