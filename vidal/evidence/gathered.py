@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidal.evidence.gather import gather
-from vidal.evidence.known import known_clips
+from vidal.evidence.gathering import gather_jobs
 from vidal.evidence.load import (
     ALL,
     load_detections,
@@ -24,6 +23,8 @@ from vidal.evidence.windows import Window
 from vidal.expected_errors import Evidence
 from vidal.types import Clip, Detections, ErrorEstimate, FrameSummary, SkippedClip
 from vidal.video.prints import Prints
+
+__all__ = ["Gathered", "gather_clips", "gather_jobs"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,23 +118,3 @@ def gather_clips(
     evidence = {clip.id: found for clip, found in pairs if isinstance(found, ClipEvidence)}
     used = {clip.id: clip for clip in clips if clip.id in evidence}
     return Gathered(used, evidence, skipped, plan.store)
-
-
-def gather_jobs(
-    jobs: Iterable[EvidenceJob], *, store: Path, engines: EngineMaker, watcher: Watcher
-) -> list[ClipEvidence | SkippedClip]:
-    """What became of each job, in order; those that the store knows already cost nothing."""
-    wanted = list(jobs)
-    outcomes = known_clips(wanted, store_at(store))
-    missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    work = [wanted[number] for number in missing]
-    if work:
-        for detector in dict.fromkeys(job.plan.detector for job in work):
-            detector.fetch()
-        watcher.begin([job.clip for job in work], len(wanted) - len(work))
-    engine = engines(len(work), heavy=True, listener=watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, work)):
-        outcomes[missing[item]] = outcome
-        remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
-        watcher.finish(item, remark)
-    return [outcome for outcome in outcomes if outcome is not None]

@@ -8,6 +8,7 @@ from typing import Any
 
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.plan import ClipEvidence, EvidenceJob, EvidenceKeys
+from vidal.evidence.windows import Window
 from vidal.protocols import Store
 from vidal.store import PLAIN, plain_fields
 from vidal.types import SkippedClip, Stored
@@ -32,6 +33,25 @@ def known_clips(
         _outcome(job, mine, list(islice(told, len(windows))), store)
         for job, mine, windows in zip(jobs, keys, asked, strict=True)
     ]
+
+
+def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
+    """Windows of a clip that have to be looked at: something is missing that pixels tell."""
+    keys = job.plan.keys(job.clip)
+    stages = ["detections", "features", "embeddings"]
+    stages += ["carried"] if keys.flow is not None else []
+    left = []
+    for window, part in zip(keys.windows, keys.parts(), strict=True):
+        asked = [key for stage in stages if (key := getattr(part, stage)) is not None]
+        told = list(store.known(asked))
+        if None in told or not _counted(job, told[0]):
+            left.append(window)
+    return left
+
+
+def _counted(job: EvidenceJob, told: Stored | None) -> bool:
+    """Whether detections tell how many boxes they stand for, where that is wanted."""
+    return not job.plan.counts_suppressed or (told is not None and told.facts["suppressed"])
 
 
 def _asked(keys: EvidenceKeys) -> list[str]:
