@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.errors import FormatError, OutputError
-from vidal.report.frames import FOLDER
+from vidal.report.frames import FOLDER, Written
 from vidal.report.query_files import FORMAT, content_digest, read_content
 from vidal.store import atomic, lock
 
@@ -107,18 +107,21 @@ def publish(work: Path, out: Path) -> None:
     (work / _MOVING).unlink()  # done: nothing is to be undone any more
 
 
-def manifest(new: Path) -> dict[str, Any]:
+def manifest(new: Path, pictures: Written) -> dict[str, Any]:
     """What ``query.json`` says of the other files of a run: digests, and the sizes of pictures.
 
     Exports compare the SHA-256 of pictures; where only folders are looked over, sizes have to do.
+
+    Args:
+        new: the folder with all files.
+        pictures: those in its folder ``frames``, as they were made.
     """
     files: dict[str, Any] = {
         name: _digest(new / name) for name in FILES if (new / name).is_file() and name != QUERY
     }
     if (new / FOLDER).is_dir():
-        pictures = sorted((new / FOLDER).iterdir())
-        files[FOLDER] = {path.name: path.stat().st_size for path in pictures}
-        files[PICTURES] = {path.name: _sha256(path) for path in pictures}
+        files[FOLDER] = dict(sorted(pictures.sizes.items()))
+        files[PICTURES] = dict(sorted(pictures.digests.items()))
     return files
 
 
@@ -203,11 +206,6 @@ def _is_plain(path: Path) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _clear_up(out: Path) -> None:
