@@ -35,12 +35,14 @@ def frame_names(frames: Sequence[FrameRef]) -> dict[FrameRef, str]:
     """
     stems: dict[str, str] = {}
     taken: set[str] = set()
+    last: dict[str, int] = {}  # number that a name has got last: smaller ones are taken
     for clip in dict.fromkeys(ref.clip for ref in frames):
         base = stem = _cut(clip, _UNSAFE.sub("_", clip).lstrip(".-") or "clip")
-        number = 1
+        number = last.get(base.casefold(), 1)
         while stem.casefold() in taken:
             number += 1
             stem = f"{base}-{number}"
+        last[base.casefold()] = number
         taken.add(stem.casefold())
         stems[clip] = stem
     return {ref: f"{stems[ref.clip]}_{ref.index:06d}.jpg" for ref in frames}

@@ -9,10 +9,11 @@ from pathlib import Path
 from vidal.errors import OutputError
 from vidal.evidence.places import EngineMaker
 from vidal.report import place, preannotations, query_files
+from vidal.report.clip_files import write_clips
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
 from vidal.report.place import Place, claimed
-from vidal.report.round import MOST_CARDS, Pictures, other_bytes, write_report
+from vidal.report.round import Pictures, cards_that_fit, other_bytes, write_report
 from vidal.report.round.pictures import MOST_SHARP
 from vidal.selection.result import SelectionResult
 
@@ -58,7 +59,7 @@ def write_outputs(
             raise OutputError(here.out, place.cause(error)) from error
         except OutputError as error:
             raise OutputError(here.out, error.why) from error
-    return {name: here.out / name for name in place.FILES if (here.out / name).exists()}
+    return {name: here.out / name for name in place.ALL if (here.out / name).exists()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class _Told:
 def _build(result: SelectionResult, evidence: Evidence, work: Path, out: Path, told: _Told) -> None:
     new, pictures = work / "new", None
     if told.report:
-        cards = min(MOST_CARDS, len(result.query))
+        cards = cards_that_fit(result, evidence)
         other = other_bytes(result, evidence, cards)
         pictures = Pictures(work / "thumbnails", result, cards, other)
     written = write_frames(
@@ -95,5 +96,7 @@ def _build(result: SelectionResult, evidence: Evidence, work: Path, out: Path, t
     preannotations.write_coco(result, evidence.marks, names, coco, out)
     if pictures is not None:
         write_report(result, evidence, names, pictures, new / "report.html")
+        if len(evidence.clips) < len(result.clips):
+            write_clips(result, evidence, new, out)
     files = place.manifest(new, written)
     query_files.write_json(result, table, new / place.QUERY, out, files=files)

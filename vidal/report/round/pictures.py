@@ -1,14 +1,13 @@
 """The pictures inside a report: small ones of every card, sharp ones and neighbours of the first.
 
-A report may take ``MOST_BYTES`` for each thousand selected frames, so that it can be mailed. Small
-pictures come first, then as many ranks as fit get a sharp picture and a strip of their neighbours.
-Everything is encoded while the clips are decoded for ``frames/``: one pass a clip.
+A report has a size that can be mailed, however much was selected. Small pictures come first, then
+as many ranks as fit get a sharp picture and a strip of their neighbours. Everything is encoded
+while the clips are decoded for ``frames/``: one pass a clip.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,9 @@ from vidal.types import FrameRef, Image
 from vidal.video.images import encode_webp, thumbnail
 
 MOST_BYTES = 4_800_000
-"""Of a report, for each thousand selected frames that it may have."""
+"""Of a report of few frames, so that it can be mailed."""
+MOST_BYTES_OF_MANY, MANY = 2_800_000, 500
+"""Of a report of more selected frames than these: it is looked through, not at each of them."""
 MOST_SHARP = 48
 """Ranks that may have a sharp picture and a strip, where the bytes suffice."""
 
@@ -51,7 +52,7 @@ _SHARE = 0.85
 
 def allowed(frames: int) -> int:
     """Bytes that a report of so many selected frames may have."""
-    return MOST_BYTES * max(1, math.ceil(frames / 1000))
+    return MOST_BYTES if frames <= MANY else MOST_BYTES_OF_MANY
 
 
 @dataclass(frozen=True, slots=True)
