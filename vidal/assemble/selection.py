@@ -18,6 +18,7 @@ from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import Frames, GivenDetections
+from vidal.evidence.load import ALL
 from vidal.evidence.places import DETECTING, GATHERING, Engines
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
@@ -161,6 +162,8 @@ def plan_selection(
         expected=learning if expects else None,
         tracker=carrier,
         suppressed="suppressed" in selector.needs,
+        columns=query.needs & ALL,
+        keep_flow=motion.keep,
     )
     plan = SelectionPlan(
         inputs=Inputs(videos, labels, rate_of(image_rate)),
@@ -256,7 +259,9 @@ def _settings(
     if evidence.coherence is not None and evidence.flow is not None:
         settings["coherence"] = asdict(evidence.coherence)
         if evidence.tracker == "flow":
-            settings["flow"] = asdict(evidence.flow)
+            settings["flow"] = {
+                name: value for name, value in asdict(evidence.flow).items() if name != "keep"
+            }
         else:
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:

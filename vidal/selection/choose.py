@@ -20,8 +20,8 @@ from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
-from vidal.selection.pool import build_pool
 from vidal.selection.readable import Looked
+from vidal.selection.stored_pool import stored_pool
 from vidal.selection.trained import Trainer
 from vidal.types import Annotations, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
 
@@ -75,7 +75,7 @@ def choose(
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
             None = as many as the budget pays for.
-        truth: for the oracles of a simulation only; see ``build_pool``.
+        truth: for the oracles of a simulation only; see ``stored_pool``.
         trainer: makes columns that are not stored; None = none are needed.
         history: what the answers to earlier queries say.
         engines: where frames are decoded that nobody has decoded yet; None = here.
@@ -117,8 +117,8 @@ def recall(
         trainer, history: as for ``choose``.
     """
     pool = _pool(plan, lookup, None, trainer, history)
-    where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
-    positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
+    found = pool.frames.find(frames)
+    positions = found[found >= 0]
     made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
     if not isinstance(plan.selector, Balanced):
         return made
@@ -153,14 +153,7 @@ def _pool(
     trainer: Trainer | None,
     history: History,
 ) -> Pool:
-    pool = build_pool(
-        lookup.parts(),
-        classes=lookup.gathered.classes,
-        needs=plan.needs,
-        threshold=plan.threshold,
-        floor=plan.floor,
-        truth=truth,
-    )
+    pool = stored_pool(lookup, needs=plan.needs, threshold=plan.threshold, truth=truth)
     pool = history.told_to(pool, plan.selector.needs, plan.strategy)
     return with_known(pool if trainer is None else trainer.complete(pool), history)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.verdicts import by_chances
 from vidal.expected_errors import ErrorModel, Totals
-from vidal.selection.again import columns_of
-from vidal.selection.pool import PoolClip
+from vidal.selection.clip_frames import ClipFrames
+from vidal.selection.parts import PoolClip
 from vidal.selection.result import ClipResult
 from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
 from vidal.types.verdicts import Verdicts
@@ -54,10 +54,12 @@ class Lookup:
             known[clip] = known.get(clip, frozenset()) | frames
         return replace(self, unreadable=known)
 
-    def parts(self) -> Iterator[PoolClip]:
-        """All clips, one at a time, with what is expected of them."""
-        parts = (self._expecting(self.part(clip)) for clip in self.gathered.clips.values())
-        return (self._voted(part) for part in parts)
+    def masks(self, frames: ClipFrames) -> tuple[BoolArray, BoolArray]:
+        """(N,) bool each of all frames in a row: may be chosen, if they decode; labelled."""
+        tables = {} if self.labels is None else self.labels.annotations
+        labelled = frames.mask({name: table.labelled for name, table in tables.items()})
+        barred = frames.mask(self.unreadable, frames.mask(self.barred, labelled.copy()))
+        return ~barred, labelled
 
     def part(self, clip: Clip) -> PoolClip:
         """A clip's evidence, and which of its frames may be chosen."""
@@ -88,34 +90,6 @@ class Lookup:
             self.model.missed(rows.candidates),
             learned=self.ranks,
         )
-
-    def _voted(self, part: PoolClip) -> PoolClip:
-        """With what the snapshots say of its detections."""
-        if not self.snapshots or part.detections is None:
-            return part
-        # A clip that was read a moment ago is skipped by none of them.
-        earlier = [each.detections(part.clip.id) for each in self.snapshots]
-        found = [table for table in earlier if table is not None]
-        more = {**part.row_columns, **columns_of(part.detections, found)}
-        return replace(part, row_columns=more)
-
-    def _expecting(self, part: PoolClip) -> PoolClip:
-        if self.model is None or part.detections is None:
-            return part
-        rows = self.gathered.rows(part.clip.id)
-        if rows is None:
-            return part
-        expected = self.model.counts(rows, len(part.detections.classes))
-        told = expected
-        if self.totals is not None:
-            told = self.totals.told(expected, self.numbers.get(part.clip.id))
-        prior = 1 - min(self.model.own_share)
-        more = dict(part.row_columns)
-        if self.by_region:
-            more["false_alarm"] = np.zeros(len(part.detections), np.float32)
-            more["false_alarm"][rows.rows] = self.model.false_positive(rows.detections)
-        ranked = expected if self.ranks else None
-        return replace(part, expected=ranked, told=told, prior=prior, row_columns=more)
 
 
 class Scored:

@@ -45,7 +45,7 @@ def run_selection(
         prepared: from what.
         engines: where the work is done.
         watcher: told how far it is.
-        truth: for the oracles of a simulation only; see ``build_pool``.
+        truth: for the oracles of a simulation only; see ``stored_pool``.
         judged: what earlier rounds taught, which expected errors are learned from.
             None = the labels judge the detector of this run.
 
@@ -205,7 +205,10 @@ def _reasoned(
         return query, ()
     chosen = query.frames[: len(query) - choice.drawn]
     said: dict[FrameRef, str] = {}
-    for name in dict.fromkeys(ref.clip for ref in chosen):
+    picked: dict[str, list[int]] = {}
+    for ref in chosen:
+        picked.setdefault(ref.clip, []).append(ref.index)
+    for name, indices in picked.items():
         loaded = choice.scored(name)
         if loaded.verdicts is None or loaded.detections is None:
             continue
@@ -216,7 +219,7 @@ def _reasoned(
             lost.append(name)
         told = box_sentences(
             loaded,
-            [ref.index for ref in chosen if ref.clip == name],
+            indices,
             motion,
             threshold=plan.query.threshold,
             window=evidence.coherence.window,

@@ -37,6 +37,8 @@ class FlowOptions:
             half of the box. ``centre``: the flow at its centre; the size never changes
             (Zolfaghari Bengar et al. 2019).
         scale: robust mode only: the box also grows and shrinks with the divergence of the flow.
+        keep: the flow stays in the store, 71 kB a frame, so that another detector need not have it
+            measured again; else only the boxes do that it carried. The result is the same.
     """
 
     height: int = 300
@@ -47,6 +49,7 @@ class FlowOptions:
     cuts: bool = True
     mode: Mode = "robust"
     scale: bool = True
+    keep: bool = False
 
     def __post_init__(self) -> None:
         if self.preset not in get_args(Preset):

@@ -16,11 +16,14 @@ from vidal.types.arrays import (
     ScoreArray,
     frozen,
 )
+from vidal.types.deferred import Deferred
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
 from vidal.types.gap import AnyGap, Gap
 from vidal.types.items import BACKGROUND, Items
 from vidal.types.open_set import Course, HeadSpec, Learned, Looked, Seen, Side
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
+from vidal.types.stored import Stored
+from vidal.types.summary import FrameSummary
 from vidal.types.tables import Annotations, Detections, LabelledClip, Skipped
 from vidal.types.verdicts import Carried, ErrorEstimate, Links
 
@@ -33,6 +36,7 @@ __all__ = [
     "Carried",
     "Clip",
     "Course",
+    "Deferred",
     "Detections",
     "ErrorEstimate",
     "Explanation",
@@ -40,6 +44,7 @@ __all__ = [
     "Frame",
     "FrameRef",
     "FrameSet",
+    "FrameSummary",
     "Gap",
     "HalfArray",
     "HeadSpec",
@@ -59,5 +64,6 @@ __all__ = [
     "Side",
     "Skipped",
     "SkippedClip",
+    "Stored",
     "frozen",
 ]

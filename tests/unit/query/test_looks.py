@@ -11,7 +11,7 @@ from vidal.assemble import build_strategy
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.looks import Looks, look_groups, most_rewarding
 from vidal.query.select import RoundRobin, lift
-from vidal.types import Explanation, FrameSet, Pool
+from vidal.types import Deferred, Explanation, FrameSet, Pool
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ def a_pool(values, looks, clips=None):
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def grouped(looks, count):
+    """(F,) the group of each row."""
+    everything = np.arange(len(looks))
+    return look_groups(looks, everything, count, rng()).of(looks, everything)
 
 
 def test_a_rare_look_comes_before_a_third_frame_of_a_common_one():
@@ -79,18 +85,18 @@ def test_every_choice_is_the_one_that_adds_most(rows, budget):
 
 def test_groups_are_of_frames_that_look_alike():
     looks = [[0, 0], [10, 10], [0.1, 0], [10, 9.9], [0, 0.2], [-10, 10]]
-    groups = look_groups(np.array(looks), 3, rng())
+    groups = grouped(np.array(looks), 3)
     assert groups[0] == groups[2] == groups[4]
     assert groups[1] == groups[3]
     assert len(set(groups.tolist())) == 3
-    assert (look_groups(np.array(looks), 3, rng()) == groups).all()
+    assert (grouped(np.array(looks), 3) == groups).all()
 
 
 @pytest.mark.parametrize(
     "looks", [np.zeros((4, 0)), np.zeros((4, 3)), np.zeros((0, 3)), np.array([[1.0, 2.0]])]
 )
 def test_looks_that_tell_nothing_apart_are_one_group(looks):
-    assert look_groups(looks, 5, rng()).tolist() == [0] * len(looks)
+    assert grouped(looks, 5).tolist() == [0] * len(looks)
 
 
 def test_of_many_frames_a_sample_finds_the_groups_and_the_others_join_them(monkeypatch):
@@ -98,14 +104,54 @@ def test_of_many_frames_a_sample_finds_the_groups_and_the_others_join_them(monke
     monkeypatch.setattr("vidal.query.looks._CHUNK", 7)
     kinds = rng(1).integers(0, 3, 200)
     looks = kinds[:, None] * [[5.0, -9.0]] + rng(2).normal(0, 0.1, (200, 2))
-    groups = look_groups(looks.astype(np.float32), 3, rng())
+    groups = grouped(looks.astype(np.float32), 3)
     for kind in range(3):
         assert len(set(groups[kinds == kind].tolist())) == 1
     assert len(set(groups.tolist())) == 3
 
 
+def kinds_of_looks(frames=600, seed=1):
+    """Frames of three kinds, four of each clip, and what they look like."""
+    kinds = np.repeat(rng(seed).integers(0, 3, frames // 4), 4)
+    noise = rng(seed + 1).normal(0, 0.1, (frames, 2))
+    return kinds, (kinds[:, None] * [[5.0, -9.0]] + noise).astype(np.float32)
+
+
+def test_a_column_that_is_not_held_is_grouped_as_one_that_is_and_read_where_it_has_to_be(
+    monkeypatch,
+):
+    monkeypatch.setattr("vidal.query.looks.LARGEST_SAMPLE", 200)
+    monkeypatch.setattr("vidal.query.looks._READ", 64)
+    monkeypatch.setattr("vidal.query.looks._CHUNK", 16)
+    kinds, looks = kinds_of_looks()
+    read = []
+
+    def some(rows):
+        read.append(rows)
+        return looks[rows]
+
+    deferred, clip = Deferred(np.arange(600), 2, some), np.repeat(np.arange(150), 4)
+    grouping = look_groups(deferred, clip, 3, rng())
+    assert len(np.unique(clip[np.concatenate(read)])) <= 50  # of 150 clips
+    wanted = rng(5).permutation(600)[:300]
+    groups = grouping.of(deferred, wanted)
+    for kind in range(3):
+        assert len(set(groups[kinds[wanted] == kind].tolist())) == 1
+    assert len(set(groups.tolist())) == 3
+    assert sum(len(rows) for rows in read) < 600
+
+
+def test_picks_are_the_same_whether_looks_are_held_or_read_when_asked_for():
+    _, looks = kinds_of_looks()
+    clips = np.repeat(np.arange(150), 4)
+    held = a_pool(rng(3).random(600), looks, clips)
+    unread = held.with_columns(embedding=Deferred(np.arange(600), 2, lambda rows: looks[rows]))
+    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, unread)]
+    assert chosen[0].tolist() == chosen[1].tolist()
+
+
 def test_there_are_no_more_groups_than_different_looks():
-    assert set(look_groups(np.array([[0.0], [1.0]] * 3), 5, rng()).tolist()) == {0, 1}
+    assert set(grouped(np.array([[0.0], [1.0]] * 3), 5).tolist()) == {0, 1}
 
 
 def test_a_look_without_many_errors_is_asked_about_too():
