@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vidal.evidence.places import EngineMaker
 from vidal.openset.known import unknown_of
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
@@ -19,10 +20,10 @@ from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
 from vidal.selection.lookup import Lookup, Scored
 from vidal.selection.plan import QueryPlan
+from vidal.selection.readable import Looked
 from vidal.selection.stored_pool import stored_pool
 from vidal.selection.trained import Trainer
-from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
-from vidal.video import read_frames
+from vidal.types import Annotations, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
 
 _DRAWN = "drawn at random, as a sample of all frames"
 
@@ -61,6 +62,7 @@ def choose(
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
     history: History = NO_HISTORY,
+    engines: EngineMaker | None = None,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -76,14 +78,16 @@ def choose(
         truth: for the oracles of a simulation only; see ``stored_pool``.
         trainer: makes columns that are not stored; None = none are needed.
         history: what the answers to earlier queries say.
+        engines: where frames are decoded that nobody has decoded yet; None = here.
 
     Raises:
         BudgetError: a budget in boxes or time that pays for no frame, or that nothing uses up.
     """
+    looked = Looked(lookup.gathered.clips, engines)
     while True:
         pool = _pool(plan, lookup, truth, trainer, history)
         positions, drawn, told = _selected(plan, pool, number, wanted)
-        lost = {} if plan.needs else _unreadable(pool, positions, lookup.gathered.clips)
+        lost = {} if plan.needs else looked.unreadable(pool, positions)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
             return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
@@ -216,20 +220,3 @@ def _explained(explanation: Explanation, drawn: int) -> Explanation:
         return explanation
     words = explanation.words[: len(explanation.words) - drawn]
     return replace(explanation, words=(*words, *(_DRAWN,) * drawn))
-
-
-def _unreadable(
-    pool: Pool, positions: IntArray, clips: Mapping[str, Clip]
-) -> dict[str, frozenset[int]]:
-    """Clip id -> chosen frames that do not decode."""
-    chosen: dict[str, set[int]] = {}
-    for pos in positions.tolist():
-        ref = pool.frames.ref(pos)
-        if clips[ref.clip].pixels:
-            chosen.setdefault(ref.clip, set()).add(ref.index)
-    lost = {}
-    for name, frames in chosen.items():
-        decoded = {frame.ref.index for frame in read_frames(clips[name], sorted(frames))}
-        if frames - decoded:
-            lost[name] = frozenset(frames - decoded)
-    return lost

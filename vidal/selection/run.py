@@ -65,6 +65,7 @@ def run_selection(
         truth=truth,
         trainer=trainer,
         history=prepared.history,
+        engines=engines,
     )
     return _result(plan, prepared, found, lesson, choice)
 
