@@ -47,8 +47,6 @@ from vidal.selection.notes import versions
 from vidal.selection.plan import Inputs, Prepared, QueryPlan, SelectionPlan
 
 RESULT = Path(__file__).parent / "results" / "scale.json"
-SHARE = 0.002
-"""Of the frames that is asked for."""
 GAP = 3
 
 
@@ -104,10 +102,10 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def plan_of(store: Path, frames: int, spread: str) -> SelectionPlan:
+def plan_of(store: Path, picks: int, spread: str) -> SelectionPlan:
     """As ``vidal select`` plans the default strategy."""
     selector = build_strategy("expected-errors", gap=GAP, options={"spread": spread})
-    budget = Budget.parse(str(max(1, int(SHARE * frames))))
+    budget = Budget.parse(str(picks))
     query = QueryPlan(budget, "expected-errors", selector, 0, 0.5, 0.05, gap=GAP, cost=Cost())
     evidence = made.plan_of(store, embedding=spread == "looks")
     return SelectionPlan(Inputs(Path("clips"), None, Fraction(25)), evidence, query)
@@ -116,7 +114,7 @@ def plan_of(store: Path, frames: int, spread: str) -> SelectionPlan:
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """One measurement, in this process."""
     start, meter = _now(), Meter()
-    plan = plan_of(arguments.store, arguments.frames, arguments.spread)
+    plan = plan_of(arguments.store, arguments.picks, arguments.spread)
     clips = made.clips_of(arguments.frames)
     match = None
     if arguments.labelled:
@@ -217,6 +215,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="made where it is not there")
     parser.add_argument("--boxes", type=int, default=25, help="a frame")
     parser.add_argument("--spread", choices=("looks", "clips"), default="looks")
+    parser.add_argument("--picks", type=int, default=200)
     parser.add_argument("--labelled", type=int, default=0, help="frames")
     parser.add_argument("--sums", action="store_true", help="store sums and embeddings only")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -226,7 +225,7 @@ def main() -> None:
         print(json.dumps(measured(arguments)))
         return
     if not (arguments.store / "manifest").is_dir():
-        plan = plan_of(arguments.store, arguments.frames, "looks").evidence
+        plan = plan_of(arguments.store, 1, "looks").evidence
         start = time.perf_counter()
         made.make(
             arguments.store,
@@ -241,7 +240,8 @@ def main() -> None:
     size = sum(path.stat().st_size for path in (arguments.store / "shards").iterdir())
     told["store_bytes_a_frame"] = round(size / arguments.frames)
     kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"runs": {}}
-    name = f"{arguments.frames} frames, {arguments.spread}, {arguments.labelled} labelled"
+    name = f"{arguments.frames} frames, {arguments.picks} picks, {arguments.spread}"
+    name += f", {arguments.labelled} labelled" if arguments.labelled else ""
     kept["runs"][name + (", sums only" if arguments.sums else "")] = told
     kept |= {"machine": machine(), "versions": versions()}
     arguments.out.write_text(json.dumps(kept, indent=1) + "\n")
