@@ -70,18 +70,13 @@ def by_chances(
         missed: (M,) P(missed object) of its candidates.
         learned: from labels of one's own; else from the shipped prior alone.
     """
-    kind = np.where(alarm <= CORRECT_UP_TO, CORRECT, UNSURE)
-    if learned:
-        kind = np.where(alarm >= ALARM_FROM, ALARM, kind)
     places = evidence.candidates
-    likely = np.flatnonzero(missed >= MISS_FROM[learned])
-    first = _likeliest(places.frame[likely], places.boxes[likely], missed[likely])
-    likely = likely[first]
+    likely = likely_misses(places.frame, places.boxes, missed, learned=learned)
     score = places.column("score") * (places.column("is detection") > 0)
     return Verdicts(
         BY_EXPECTED,
         evidence.rows,
-        kind.astype(np.int64),
+        kinds_of(alarm, learned=learned),
         alarm.astype(np.float32),
         places.frame[likely],
         places.boxes[likely],
@@ -89,6 +84,29 @@ def by_chances(
         score[likely],
         missed[likely].astype(np.float32),
     )
+
+
+def kinds_of(alarm: ScoreArray, *, learned: bool) -> IntArray:
+    """(N,) int64 what is said of detections, by P(false alarm); ``learned`` as above."""
+    kind = np.where(alarm <= CORRECT_UP_TO, CORRECT, UNSURE)
+    if learned:
+        kind = np.where(alarm >= ALARM_FROM, ALARM, kind)
+    return kind.astype(np.int64)
+
+
+def likely_misses(
+    frame: IntArray, boxes: FloatArray, missed: ScoreArray, *, learned: bool
+) -> IntArray:
+    """Numbers of the candidates that are likely misses, by (M,) P(missed object).
+
+    Args:
+        frame, boxes: (M,) and (M, 4) of the candidates.
+        missed: their chances.
+        learned: as above.
+    """
+    likely = np.flatnonzero(missed >= MISS_FROM[learned])
+    first = _likeliest(frame[likely], boxes[likely], missed[likely])
+    return likely[first]
 
 
 def _likeliest(frame: IntArray, boxes: FloatArray, chance: ScoreArray) -> BoolArray:

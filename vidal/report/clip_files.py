@@ -92,7 +92,7 @@ def _with_curves(
     result: SelectionResult, rows: Sequence[dict[str, Any]], picks: Picks
 ) -> Iterator[dict[str, Any]]:
     """With rank and index of the selected frames, and (second, score) of the curve."""
-    look = loader_of(result.load, result.clips, result.threshold)
+    look = loader_of(result)
     points = points_of(result)
     for name, row in zip(result.clips, rows, strict=True):
         x, y = curve(look.bare(name), points)

@@ -8,16 +8,27 @@ and of the clips that the page has room for a downsampled score.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vidal.errors import EvidenceLost
+from vidal.protocols import Motion
 from vidal.report import figures
 from vidal.report.marks import ALARM, CORRECT, MISS, PLAIN, Marks, marks_on
 from vidal.report.near import REACH, Neighbour, neighbours
-from vidal.report.overview import ALARMS, DOUBTS, Overview, Picks, Tally, most_picked
-from vidal.selection.loads import Loader, loader_of
+from vidal.report.overview import (
+    ALARMS,
+    DOUBTS,
+    MISSES,
+    Overview,
+    Picks,
+    Tally,
+    by_class,
+    most_picked,
+)
+from vidal.selection.loads import Loader, counted, loader_of
 from vidal.selection.result import ClipResult, SelectionResult
 from vidal.types import BoolArray, Clip, FrameRef, IntArray, ScoreArray
 
@@ -92,9 +103,10 @@ def gather(
     result: SelectionResult, progress: Progress | None = None, *, beside: int = 0
 ) -> Evidence:
     """What is shown of a selection; ``beside``: ranks whose neighbours are shown, too."""
-    look = loader_of(result.load, result.clips, result.threshold)
+    look = loader_of(result)
     picks = picks_of(result)
     overview, shown = _overview(result, look, picks, progress)
+    selected = np.zeros_like(overview.pool)
     marks: dict[FrameRef, Marks] = {}
     near: dict[FrameRef, tuple[Neighbour, ...]] = {}
     for done, (name, mine) in enumerate(picks.items(), start=1):
@@ -103,14 +115,34 @@ def gather(
         for index, each in zip(indices, marks_on(loaded, indices, result), strict=True):
             marks[FrameRef(name, index)] = each
         first = [index for rank, index in mine if rank <= beside]
+        selected += _selected(loaded, indices, result.threshold)
         if first:
-            motion = None if loaded.detections is None else result.motion(name)
+            motion = _motion(look, loaded, first)
             drawn = {index: marks[FrameRef(name, index)] for index in first}
             there = neighbours(loaded, drawn, motion, result.threshold)
             near |= {FrameRef(name, index): each for index, each in there.items()}
         if progress is not None:
             progress("boxes", done, len(picks))
+    overview = replace(overview, selected=selected)
     return Evidence(marks, shown, overview, look.estimated, near)
+
+
+def _motion(look: Loader, loaded: ClipResult, frames: Sequence[int]) -> Motion | None:
+    """How the boxes near some frames move; None where that is not known."""
+    if loaded.detections is None:
+        return None
+    try:
+        return look.motion(loaded, frames, REACH)
+    except EvidenceLost:
+        return None
+
+
+def _selected(loaded: ClipResult, frames: Sequence[int], threshold: float) -> IntArray:
+    """(3, K) detections, likely false alarms and likely misses on selected frames, by class."""
+    if loaded.detections is None:
+        return np.zeros((3, 1), np.int64)
+    part = counted(loaded, threshold)
+    return by_class(part, np.array(frames, np.int64))
 
 
 def picks_of(result: SelectionResult) -> Picks:
@@ -168,10 +200,12 @@ def _overview(
             progress("clips", number + 1, len(names))
     chosen = np.array([len(picks.get(name, ())) for name in names], np.int64)
     shown = [names[number] for number in most_picked(chosen, peak, MOST_CLIPS)]
-    tally = Tally.of(picks, masks, shown, len(result.classes))
+    tally = Tally.of(masks, shown, len(result.classes))
     numbers = {name: number for number, name in enumerate(names)}
     for part in look.counts():
         tally.add(part, numbers[part.clip])
+    if look.doubts_by_class is not None:
+        tally.pool[1:] = look.doubts_by_class[:, (ALARMS, MISSES)].T
     overview = Overview(
         names,
         chosen,
@@ -180,7 +214,7 @@ def _overview(
         tally.detections,
         tally.doubts,
         tally.pool,
-        tally.selected,
+        np.zeros_like(tally.pool),
         tally.scanned,
         selectable,
         tally.said,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidal.selection.loads import FrameCounts
 from vidal.types import BoolArray, IntArray, ScoreArray
@@ -72,51 +71,38 @@ class Tally:
     """Adds up what is counted of frames, part by part, in any order.
 
     Attributes:
-        picks: of every clip that has any.
         masks: clip id -> (F,) bool, its selectable and selected frames.
-        kept: clip id -> rows of ``errors_of`` so far, of the clips that are shown.
+        kept: clip id -> rows of ``errors_of`` so far, of the clips that are drawn.
+        detections, doubts, pool, said, scanned, detected: as of ``Overview``.
     """
 
-    picks: Picks
     masks: Mapping[str, BoolArray]
     kept: dict[str, list[IntArray]]
     detections: IntArray
     doubts: IntArray
     pool: IntArray
-    selected: IntArray
     said: IntArray
     scanned: int = 0
     detected: bool = False
 
     @staticmethod
-    def of(
-        picks: Picks, masks: Mapping[str, BoolArray], shown: Iterable[str], classes: int
-    ) -> Tally:
+    def of(masks: Mapping[str, BoolArray], drawn: Iterable[str], classes: int) -> Tally:
         """Nothing yet."""
-        count = len(masks)
-        return Tally(
-            picks,
-            masks,
-            {name: [] for name in shown},
-            np.zeros(count, np.int64),
-            np.zeros((count, 3), np.int64),
-            np.zeros((3, classes), np.int64),
-            np.zeros((3, classes), np.int64),
-            np.zeros(3, np.int64),
-        )
+        count, kept = len(masks), dict[str, list[IntArray]]()
+        for name in drawn:
+            kept[name] = []
+        none = [np.zeros(shape, np.int64) for shape in ((count,), (count, 3), (3, classes), (3,))]
+        return Tally(masks, kept, none[0], none[1], none[2], none[3])
 
     def add(self, part: FrameCounts, number: int) -> None:
         """Frames of the clip of that number."""
-        start, stop = part.start, part.start + len(part.scanned)
-        mask = self.masks[part.clip][start:stop]
-        by_class, doubts = _sums(part, np.flatnonzero(mask))
-        self.detections[number] += by_class.sum()
-        self.doubts[number] += doubts.sum(axis=0)
-        self.pool += _three(by_class, doubts)
-        mine = [at - start for _, at in self.picks.get(part.clip, ()) if start <= at < stop]
-        if mine:
-            self.selected += _three(*_sums(part, np.array(mine, np.int64)))
-        self.said += part.doubts.sum(axis=(0, 1), dtype=np.int64)
+        mask = self.masks[part.clip][part.start : part.start + len(part.scanned)]
+        frames = np.flatnonzero(mask)
+        self.pool += by_class(part, frames)
+        self.detections[number] += part.by_class[frames].sum(dtype=np.int64)
+        totals = _by_frame(part)
+        self.doubts[number] += totals[frames].sum(axis=0)
+        self.said += totals.sum(axis=0)
         self.scanned += int(np.count_nonzero(mask & part.scanned))
         self.detected = True
         if part.clip in self.kept:
@@ -131,16 +117,24 @@ class Tally:
 
 def errors_of(part: FrameCounts) -> IntArray:
     """(n, 4) frame, likely false alarms, unsure detections, likely misses; where there is any."""
-    counts = part.doubts.sum(axis=1, dtype=np.int64)
+    counts = _by_frame(part)
     frames = np.flatnonzero(counts.any(axis=1))
     return np.concatenate([frames[:, None] + part.start, counts[frames]], axis=1)
 
 
-def _sums(part: FrameCounts, frames: IntArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(K,) detections and (K, 3) doubts on these frames."""
-    by_class = part.by_class[frames].sum(axis=0, dtype=np.int64)
-    return by_class, part.doubts[frames].sum(axis=0, dtype=np.int64)
+def by_class(part: FrameCounts, frames: IntArray) -> IntArray:
+    """(3, K) detections, likely false alarms and likely misses on these frames, by class.
+
+    Of doubts only where the part tells their classes.
+    """
+    found = part.by_class[frames].sum(axis=0, dtype=np.int64)
+    doubts = np.zeros((len(found), 3), np.int64)
+    if part.doubts.ndim == 3:
+        doubts = part.doubts[frames].sum(axis=0, dtype=np.int64)
+    return np.stack([found, doubts[:, ALARMS], doubts[:, MISSES]])
 
 
-def _three(by_class: NDArray[np.int64], doubts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.stack([by_class, doubts[:, ALARMS], doubts[:, MISSES]])
+def _by_frame(part: FrameCounts) -> IntArray:
+    """(n, 3) doubts of all classes together."""
+    doubts = part.doubts.sum(axis=1, dtype=np.int64) if part.doubts.ndim == 3 else part.doubts
+    return doubts.astype(np.int64)

@@ -18,9 +18,10 @@ from vidal.selection.afford import afforded, expected_cost, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
-from vidal.selection.lookup import Lookup, Scored
+from vidal.selection.lookup import Lookup
 from vidal.selection.plan import QueryPlan
 from vidal.selection.readable import Looked
+from vidal.selection.scored import Scored
 from vidal.selection.stored_pool import stored_pool
 from vidal.selection.trained import Trainer
 from vidal.types import Annotations, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
@@ -189,7 +190,7 @@ def _choice(
     )
     remarks = _remarks(plan.selector, pool)
     unknown = _unknown(pool, positions)
-    scored = Scored(lookup, pool.frames, scores)
+    scored = Scored(lookup, pool.frames, scores, plan.threshold)
     spent = expected_cost(plan.cost, pool, positions)
     return Choice(query, scored, drawn, spent=spent, remarks=remarks, unknown=unknown)
 

@@ -16,6 +16,7 @@ from vidal.expected_errors import ErrorModel, Totals
 from vidal.expected_errors.prior import shipped_prior
 from vidal.expected_errors.smoothing import blend_clips
 from vidal.selection.clip_frames import ClipFrames
+from vidal.selection.doubts import Doubts
 from vidal.selection.stored import Entries, Sums
 from vidal.store import PLAIN, plain_fields
 from vidal.types import BoolArray, FloatArray, IntArray
@@ -66,6 +67,7 @@ def expect(
     numbers: Mapping[str, int],
     ranks: bool,
     by_region: bool = False,
+    doubts: Doubts | None = None,
 ) -> Expectation:
     """Ask a model of all frames.
 
@@ -80,6 +82,7 @@ def expect(
         numbers: clip id -> its number in what was judged.
         ranks: whether the model puts frames in order by itself.
         by_region: whether P(false alarm) of every detection is wanted, too.
+        doubts: counts what the model says of boxes, where its rows are read.
 
     Raises:
         EvidenceLost: rows are not there, or damaged.
@@ -99,6 +102,8 @@ def expect(
         for batch in _batches(gathered, entries):
             said = batch.ask(model)
             _add(batch, said, counts, known)
+            if doubts is not None:
+                batch.count(said, doubts, ranks)
             if by_region:
                 alarms |= batch.alarms(said[0])
     settled, width = model.options.settled, model.options.width
@@ -163,6 +168,21 @@ class _Batch:
         first, second = (self.rows(kind, "evidence") for kind in _KINDS)
         return model.chances(first.astype(np.float32), second.astype(np.float32))
 
+    def count(
+        self,
+        said: tuple[NDArray[np.float64], NDArray[np.float64]],
+        doubts: Doubts,
+        learned: bool,
+    ) -> None:
+        """Count what ``ask`` said of boxes."""
+        (frame, label), (at, missed) = (
+            [self.rows(kind, name).astype(np.int64) for name in ("frame", "labels")]
+            for kind in _KINDS
+        )
+        boxes = self.rows("candidates", "boxes").astype(np.float32)
+        found, gone = (frame, label, said[0]), (at, missed, said[1], boxes)
+        doubts.add(self.frames(), found, gone, learned=learned)
+
     def alarms(self, chance: NDArray[np.float64]) -> dict[int, tuple[IntArray, FloatArray]]:
         """Number of an entry -> rows of detections and their P(false positive)."""
         lengths = [len(arrays["rows"]) for arrays in self.arrays]
@@ -193,6 +213,7 @@ def _batches(gathered: Gathered, entries: Entries) -> Iterator[_Batch]:
         EvidenceLost: one is not there, or damaged.
     """
     names = [f"{kind}.{name}" for kind in _KINDS for name in ("frame", "labels", "evidence")]
+    names.append("candidates.boxes")
     numbers: list[int] = []
     held: list[Arrays] = []
     rows = seen = 0

@@ -9,12 +9,13 @@ import numpy as np
 
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
+from vidal.evidence.plan import EvidencePlan
 from vidal.evidence.verdicts import by_chances
-from vidal.expected_errors import ErrorModel, Totals
+from vidal.expected_errors import ErrorModel, Evidence, Totals
 from vidal.selection.clip_frames import ClipFrames
+from vidal.selection.doubts import Doubts
 from vidal.selection.parts import PoolClip
-from vidal.selection.result import ClipResult
-from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
+from vidal.types import BoolArray, Clip
 from vidal.types.verdicts import Verdicts
 
 
@@ -34,6 +35,8 @@ class Lookup:
         unreadable: clip id -> frames that turned out not to decode.
         by_region: whether P(false alarm) of every detection is told, too.
         snapshots: what earlier states of the detector found, oldest first.
+        plan: how the evidence was gathered; None = nobody asks how boxes move.
+        doubts: what ``model`` says of boxes, once a pool was built.
     """
 
     gathered: Gathered
@@ -46,6 +49,8 @@ class Lookup:
     unreadable: Mapping[str, frozenset[int]] = field(default_factory=dict)
     snapshots: tuple[Gathered, ...] = ()
     by_region: bool = False
+    plan: EvidencePlan | None = None
+    doubts: Doubts = field(default_factory=Doubts)
 
     def without(self, unreadable: Mapping[str, frozenset[int]]) -> Lookup:
         """The same, but these frames do not decode either."""
@@ -77,11 +82,14 @@ class Lookup:
         told = None if self.labels is None else self.labels.annotations.get(clip.id)
         return PoolClip(clip, selectable, labelled, detections, estimate, annotations=told)
 
-    def verdicts(self, part: PoolClip) -> Verdicts | None:
-        """What the model says of a clip's boxes; None where it says nothing."""
+    def verdicts(self, part: PoolClip, rows: Evidence | None = None) -> Verdicts | None:
+        """What the model says of a clip's boxes; None where it says nothing.
+
+        ``rows``: of the detections of ``part``; None = those of the whole clip.
+        """
         if self.model is None or part.detections is None:
             return None
-        rows = self.gathered.rows(part.clip.id)
+        rows = self.gathered.rows(part.clip.id) if rows is None else rows
         if rows is None:
             return None
         return by_chances(
@@ -89,37 +97,4 @@ class Lookup:
             self.model.false_positive(rows.detections),
             self.model.missed(rows.candidates),
             learned=self.ranks,
-        )
-
-
-class Scored:
-    """The report's view of a run: its clips, with the score of every frame that could be chosen."""
-
-    def __init__(self, lookup: Lookup, frames: FrameSet, scores: ScoreArray) -> None:
-        """
-        Args:
-            lookup: the clips.
-            frames: the pool's.
-            scores: (F,) float64, one a frame.
-        """
-        self._lookup = lookup
-        self._frames = frames
-        self._scores = scores
-        self._number = {clip: number for number, clip in enumerate(frames.clips)}
-
-    def __call__(self, clip_id: str) -> ClipResult:
-        """One clip; hold one at a time."""
-        part = self._lookup.part(self._lookup.gathered.clips[clip_id])
-        number = self._number[clip_id]
-        first, last = np.searchsorted(self._frames.clip, (number, number + 1))
-        scores = np.full(part.clip.frames, np.nan)
-        scores[self._frames.index[first:last]] = self._scores[first:last]
-        return ClipResult(
-            part.clip,
-            part.detections,
-            part.estimate,
-            scores,
-            part.selectable,
-            part.labelled,
-            self._lookup.verdicts(part),
         )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vidal.errors import EvidenceLost, NoClips
-from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.labels import labelled_objects
@@ -171,6 +170,7 @@ def _lookup(
         lesson.ranks,
         snapshots=_snapshots(plan, found, engines, watcher),
         by_region="false_alarm" in plan.query.selector.needs,
+        plan=plan.evidence,
     )
 
 
@@ -190,9 +190,7 @@ def _lesson(
     )
 
 
-def _reasoned(
-    plan: SelectionPlan, found: Gathered, choice: Choice
-) -> tuple[Query, tuple[str, ...]]:
+def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ...]]:
     """The query with reasons that name boxes, where an estimate says anything of them.
 
     Frames that were drawn at random keep their words: no box had a part in it.
@@ -209,12 +207,12 @@ def _reasoned(
     for ref in chosen:
         picked.setdefault(ref.clip, []).append(ref.index)
     for name, indices in picked.items():
-        loaded = choice.scored(name)
+        loaded = choice.scored.near(name, indices, evidence.coherence.window)
         if loaded.verdicts is None or loaded.detections is None:
             continue
         motion = None
         try:
-            motion = stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections)
+            motion = choice.scored.motion(loaded, indices, evidence.coherence.window)
         except EvidenceLost:
             lost.append(name)
         told = box_sentences(
@@ -234,7 +232,7 @@ def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
-    query, lost = _reasoned(plan, found, choice)
+    query, lost = _reasoned(plan, choice)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))

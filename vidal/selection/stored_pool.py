@@ -46,6 +46,8 @@ def stored_pool(
     sums = _sums(lookup, frames, needs)
     if gathered.evidence:
         selectable &= sums.pop("scanned")
+    if lookup.model is not None and not prior_alone(lookup.model):
+        lookup.doubts.begin(selectable, len(classes))
     expected = _expected(lookup, frames, sums, needs)
     looks = beside = None
     if EMBEDDING in needs:
@@ -90,6 +92,7 @@ def _expected(lookup: Lookup, frames: ClipFrames, sums: Sums, needs: frozenset[s
         numbers=lookup.numbers,
         ranks=lookup.ranks,
         by_region=lookup.by_region and "false_alarm" in needs,
+        doubts=None if lookup.doubts.by_frame is None else lookup.doubts,
     )
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from vidal.errors import OutputError
+from vidal.errors import EvidenceLost, OutputError
 from vidal.report import clip_files
 from vidal.report.evidence import MOST_CLIPS, gather
 from vidal.report.place import claimed
 from vidal.report.query_files import read_query
 from vidal.report.write import write_outputs
-from vidal.selection.loads import FrameCounts, Loader, Whole
+from vidal.selection.loads import FrameCounts, Loader
 from vidal.selection.result import ClipResult
 from vidal.types import (
     Clip,
@@ -41,6 +41,7 @@ class Made:
     clips: dict[str, Clip]
     asked: list[str]
     estimated: bool = True
+    doubts_by_class: None = None
 
     def __call__(self, clip: str) -> ClipResult:
         raise AssertionError(f"all of {clip} was loaded")
@@ -76,6 +77,9 @@ class Made:
         labelled = np.zeros(FRAMES, bool)
         labelled[0] = number % 2
         return ClipResult(self.clips[clip], None, None, scores, ~labelled, labelled)
+
+    def motion(self, loaded, frames, reach):
+        raise EvidenceLost
 
     def counts(self):
         for name in reversed(self.clips):  # as they lie in a store: in any order, in windows
@@ -209,7 +213,7 @@ def test_a_loader_of_whole_clips_tells_the_same(build, video):
     def load(name):
         return replace(look.near(name, range(FRAMES), 0), labelled=look.bare(name).labelled)
 
-    whole = gather(replace(result, load=Whole(load, result.clips, 0.5)))
+    whole = gather(replace(result, load=load))
     parts = gather(result)
     for name in ("picks", "labelled", "peak", "detections", "doubts", "pool", "selected", "said"):
         np.testing.assert_array_equal(
