@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -58,7 +59,7 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
     plain = json.loads(arrays[PLAIN].tobytes())
     if plain.pop("@type") != cls.__name__:
         raise ValueError(f"not a stored {cls.__name__}")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
         name = field.name
@@ -78,6 +79,12 @@ def plain_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """The fields of a stored table that are no arrays, as JSON has them; needs the array ``@``."""
     fields_: dict[str, Any] = json.loads(arrays[PLAIN].tobytes())
     return fields_
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """What the fields of a table are; reckoned once, it takes as long as a small table."""
+    return get_type_hints(cls)
 
 
 def _to_json(value: Any) -> Any:
