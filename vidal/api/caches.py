@@ -112,7 +112,8 @@ class Cache:
 
     def as_dict(self) -> dict[str, Any]:
         """``usage``, as JSON values."""
-        return {"store": str(self.root), **asdict(self.usage())}
+        found = asdict(self.usage())
+        return {"store": str(self.root), **found, "stages": list(found["stages"])}
 
 
 def cache(folder: PathLike) -> Cache:
