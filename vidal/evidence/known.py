@@ -29,13 +29,25 @@ def known_clips(
     jobs: Sequence[EvidenceJob], store: Store
 ) -> list[ClipEvidence | SkippedClip | None]:
     """What the store holds of clips, where that is all that is wanted; else None."""
-    keys = [job.plan.keys(job.clip) for job in jobs]
+    keys = _keys(jobs)
     asked = [_asked(each) for each in keys]
     told = iter(store.known([key for windows in asked for key in windows]))
     return [
         _outcome(job, mine, list(islice(told, len(windows))), store)
         for job, mine, windows in zip(jobs, keys, asked, strict=True)
     ]
+
+
+def _keys(jobs: Sequence[EvidenceJob]) -> list[EvidenceKeys]:
+    """Of every job, plan by plan."""
+    by_plan: dict[int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        by_plan.setdefault(id(job.plan), []).append(number)
+    found: dict[int, EvidenceKeys] = {}
+    for numbers in by_plan.values():
+        plan = jobs[numbers[0]].plan
+        found |= dict(zip(numbers, plan.keys_of([jobs[n].clip for n in numbers]), strict=True))
+    return [found[number] for number in range(len(jobs))]
 
 
 def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
