@@ -81,7 +81,7 @@ class Scored:
     def near(self, clip: str, frames: Sequence[int], reach: int) -> ClipResult:
         """A clip with the boxes of the windows that hold these frames and their neighbours."""
         gathered, plain = self._lookup.gathered, self.bare(clip)
-        if clip not in gathered.evidence:
+        if clip not in gathered.evidence or not len(frames):
             return plain
         near = _Near(gathered, plain.clip, stretches(gathered, clip, frames, reach))
         found = near.detections()
