@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidal.api.caches import cache
     from vidal.api.campaigns import Campaign
     from vidal.api.exports import export
     from vidal.api.labels import read_labels
@@ -18,6 +19,7 @@ __all__ = [
     "Campaign",
     "SelectedFrame",
     "Selection",
+    "cache",
     "export",
     "push",
     "read_labels",
@@ -29,6 +31,7 @@ _PLACES = {
     "Campaign": "campaigns",
     "SelectedFrame": "selections",
     "Selection": "selections",
+    "cache": "caches",
     "export": "exports",
     "push": "servers",
     "read_labels": "labels",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vidal.evidence.summary import VERSION as SUMMARY_VERSION
 from vidal.evidence.summary import SummaryOptions
 from vidal.evidence.windows import WINDOW, Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.store import content_key
+from vidal.store import KeyMaker, content_key
 from vidal.track import FlowOptions
 from vidal.track.pixel_motion import VERSION as STEPS
 from vidal.types import Clip
@@ -98,51 +98,87 @@ class EvidencePlan:
         return cut_windows(clip.frames, self.window, 1 if given else self.batch)
 
     def keys(self, clip: Clip) -> EvidenceKeys:
-        """The content keys of one clip's evidence."""
-        detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
-        keys = EvidenceKeys(
-            detections,
-            None,
-            None,
-            features=self._beside(FEATURES, "features", detections),
-            embeddings=self._beside(EMBEDDING, "embeddings", detections),
-            windows=self.windows(clip),
-        )
-        if self.flow is not None and self.coherence is not None:
-            keys = self._estimated(clip, keys)
-        if self.summary is not None:
-            inputs = [keys.detections, keys.estimate, keys.expected]
-            key = content_key("summary", SUMMARY_VERSION, inputs, self.summary.key)
-            keys = replace(keys, summary=key)
-        return keys
+        """The content keys of one clip's evidence; of many clips better ``keys_of``."""
+        return self.keys_of((clip,))[0]
 
-    def _beside(self, column: str, stage: str, detections: str) -> str | None:
-        if column not in self.columns:
-            return None
-        return content_key(stage, VERSIONS[stage], [detections], {})
+    def keys_of(self, clips: Sequence[Clip]) -> list[EvidenceKeys]:
+        """The content keys of each of many clips, in order."""
+        makers = _Makers(self)
+        return [makers.keys(clip) for clip in clips]
 
-    def _estimated(self, clip: Clip, keys: EvidenceKeys) -> EvidenceKeys:
-        """With the keys of motion and of what is estimated by it."""
-        assert self.flow is not None
-        assert self.coherence is not None
-        flow, moves = None, dict(KALMAN)
-        if clip.pixels and self.tracker == "flow":
+
+class _Makers:
+    """Makes the keys of clips: what options say is put into words once."""
+
+    def __init__(self, plan: EvidencePlan) -> None:
+        self._plan = plan
+        self._detections = _maker("detections", plan.detector.key)
+        self._beside = {
+            stage: _maker(stage, {}) for stage in _BESIDE if _BESIDE[stage] in plan.columns
+        }
+        self._moves: dict[bool, _Moves] = {}
+        self._summary = None
+        if plan.summary is not None:
+            self._summary = KeyMaker("summary", SUMMARY_VERSION, plan.summary.key)
+
+    def keys(self, clip: Clip) -> EvidenceKeys:
+        """Of one clip."""
+        plan, detections = self._plan, self._detections([clip.id])
+        more: dict[str, Any] = {stage: made([detections]) for stage, made in self._beside.items()}
+        if plan.flow is not None and plan.coherence is not None:
+            if clip.pixels not in self._moves:
+                self._moves[clip.pixels] = _Moves(plan, pixels=clip.pixels)
+            more |= self._moves[clip.pixels].keys(clip, detections)
+        more = {"flow": None, "estimate": None, **more}
+        keys = EvidenceKeys(detections, windows=plan.windows(clip), **more)
+        if self._summary is None:
+            return keys
+        summary = self._summary([keys.detections, keys.estimate, keys.expected])
+        return replace(keys, summary=summary)
+
+
+class _Moves:
+    """Makes the keys of motion, and of what is estimated by it, of clips with pixels or without."""
+
+    def __init__(self, plan: EvidencePlan, *, pixels: bool) -> None:
+        assert plan.flow is not None
+        assert plan.coherence is not None
+        self._flow = dict(plan.flow.key) if pixels and plan.tracker == "flow" else None
+        self._measured = None if self._flow is None else _maker("flow", self._flow)
+        moves: dict[str, Any] = dict(KALMAN)
+        if self._flow is not None:
+            moves = dict(plan.flow.motion_key)
+        elif pixels and not isinstance(plan.tracker, str):
+            moves = dict(plan.tracker.key)
+        self._estimate = _maker("estimate", {"coherence": plan.coherence.key, "motion": moves})
+        reach = reach_of(plan.coherence, plan.expected).key
+        self._carried = _maker("carried", {"motion": moves, "steps": STEPS, **reach})
+        self._expected = None
+        if plan.expected is not None:
+            self._expected = _maker("expected", plan.expected.evidence_key)
+
+    def keys(self, clip: Clip, detections: str) -> dict[str, str | None]:
+        """By stage."""
+        flow = None
+        if self._flow is not None and self._measured is not None:
             # Only clips with gaps have other keys than before gaps were seen.
-            gaps = {"gaps": ends.tolist()} if len(ends := gaps_after(clip)) else {}
-            flow = content_key("flow", VERSIONS["flow"], [clip.id], {**self.flow.key, **gaps})
-            moves = dict(self.flow.motion_key)
-        elif clip.pixels and not isinstance(self.tracker, str):
-            moves = dict(self.tracker.key)
-        options: dict[str, Any] = {"coherence": self.coherence.key, "motion": moves}
-        detections = keys.detections
-        estimate = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
-        reach = {"motion": moves, "steps": STEPS, **reach_of(self.coherence, self.expected).key}
-        carried = content_key("carried", VERSIONS["carried"], [detections, flow], reach)
-        expected = None
-        if self.expected is not None:
-            how = self.expected.evidence_key
-            expected = content_key("expected", VERSIONS["expected"], [estimate], how)
-        return replace(keys, flow=flow, carried=carried, estimate=estimate, expected=expected)
+            ends = gaps_after(clip)
+            made = self._measured
+            if len(ends):
+                made = _maker("flow", {**self._flow, "gaps": ends.tolist()})
+            flow = made([clip.id])
+        estimate = self._estimate([detections, flow])
+        expected = None if self._expected is None else self._expected([estimate])
+        carried = self._carried([detections, flow])
+        return {"flow": flow, "carried": carried, "estimate": estimate, "expected": expected}
+
+
+_BESIDE = {"features": FEATURES, "embeddings": EMBEDDING}
+"""Stage -> what a detector says beside its boxes."""
+
+
+def _maker(stage: str, options: Mapping[str, Any]) -> KeyMaker:
+    return KeyMaker(stage, VERSIONS[stage], options)
 
 
 @dataclass(frozen=True, slots=True)

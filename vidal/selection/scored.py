@@ -31,7 +31,16 @@ from vidal.selection.lookup import Lookup
 from vidal.selection.parts import PoolClip
 from vidal.selection.result import ClipResult
 from vidal.selection.stored import Entries
-from vidal.types import Carried, Clip, Detections, ErrorEstimate, FrameSet, IntArray, ScoreArray
+from vidal.types import (
+    BoolArray,
+    Carried,
+    Clip,
+    Detections,
+    ErrorEstimate,
+    FrameSet,
+    IntArray,
+    ScoreArray,
+)
 
 _Table = TypeVar("_Table")
 
@@ -79,7 +88,11 @@ class Scored:
         return ClipResult(own, None, None, self._scores_of(own), selectable, labelled)
 
     def near(self, clip: str, frames: Sequence[int], reach: int) -> ClipResult:
-        """A clip with the boxes of the windows that hold these frames and their neighbours."""
+        """A clip with the boxes of the windows that hold these frames and their neighbours.
+
+        Verdicts of a model are those on these frames: asking it of all boxes would take longer
+        than all else.
+        """
         gathered, plain = self._lookup.gathered, self.bare(clip)
         if clip not in gathered.evidence or not len(frames):
             return plain
@@ -87,6 +100,8 @@ class Scored:
         found = near.detections()
         part = PoolClip(plain.clip, plain.selectable, plain.labelled, found, None)
         rows = None if self._lookup.model is None else near.rows(found)
+        if rows is not None:
+            rows = rows.on(_about(frames, reach, plain.clip.frames))
         return replace(
             plain,
             detections=found,
@@ -179,6 +194,14 @@ def stretches(
         else:
             found.append(Window(windows[low].start, windows[high].stop))
     return tuple(found)
+
+
+def _about(frames: Sequence[int], reach: int, length: int) -> BoolArray:
+    """(F,) bool, these frames and their neighbours."""
+    mask = np.zeros(length, np.bool_)
+    for frame in frames:
+        mask[max(0, frame - reach) : frame + reach + 1] = True
+    return mask
 
 
 class _Near:
