@@ -23,8 +23,9 @@ from vidal.evidence.places import store_at
 from vidal.evidence.tables import frames_of
 from vidal.evidence.windows import Window
 from vidal.selection.loads import Loader, counted
+from vidal.selection.near import stretches
 from vidal.selection.reasons import box_sentences
-from vidal.selection.scored import Scored, stretches
+from vidal.selection.scored import Scored
 from vidal.selection.stored_pool import stored_pool
 
 NEEDS = EVERYTHING - {"embedding"}
