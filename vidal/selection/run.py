@@ -207,7 +207,7 @@ def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ..
     for ref in query.frames:  # also those that were drawn: the report will ask for all
         picked.setdefault(ref.clip, []).append(ref.index)
     drawn = set(query.frames[len(chosen) :])
-    for name, indices in picked.items():
+    for name, indices in sorted(picked.items()):  # about as they lie in the store
         mine = [index for index in indices if FrameRef(name, index) not in drawn]
         if not mine:
             continue

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vidal.errors import EvidenceLost
-from vidal.evidence.motion import CarriedMotion, reach_of
+from vidal.evidence.motion import SHOWN, CarriedMotion, reach_of
 from vidal.evidence.places import store_at
 from vidal.evidence.plan import EvidenceJob
 from vidal.evidence.stored_motion import stored_motion
@@ -46,6 +46,8 @@ class Scored:
         self._scores = scores
         self._threshold = threshold
         self._held = Held()
+        coherence = None if lookup.plan is None else lookup.plan.coherence
+        self._reach = SHOWN if coherence is None else max(SHOWN, coherence.window)
         self._number = {clip: number for number, clip in enumerate(frames.clips)}
         self._first = np.searchsorted(frames.clip, np.arange(len(frames.clips) + 1))
 
@@ -72,7 +74,11 @@ class Scored:
         return ClipResult(own, None, None, self._scores_of(own), selectable, labelled)
 
     def near(self, clip: str, frames: Sequence[int], reach: int) -> ClipResult:
-        """A clip with the boxes of these frames and of their neighbours, and no others."""
+        """A clip with the boxes of these frames and of their neighbours, and no others.
+
+        What else will be asked about these frames is read at once, and held for a while.
+        """
+        reach = max(reach, self._reach)
         gathered = self._lookup.gathered
         if clip not in gathered.evidence or not len(frames):
             return self.bare(clip)

@@ -137,7 +137,7 @@ def test_only_windows_with_picks_are_read(run):
     look = scored(run)
     long = run.clips[3].id
     assert look.near(long, [], 2).detections is None
-    near = look.near(long, [18], 2)
+    near = look.near(long, [20], 2)
     assert set(near.detections.frame.tolist()) <= set(range(16, 32))
     assert not near.detections.scanned[:16].any()
     assert not near.detections.scanned[32:].any()
