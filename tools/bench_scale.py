@@ -212,7 +212,12 @@ def _bare(store: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=100_000)
-    parser.add_argument("--store", type=Path, required=True, help="made where it is not there")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        required=True,
+        help="made where it is not there, with embeddings if --spread looks",
+    )
     parser.add_argument("--boxes", type=int, default=25, help="a frame")
     parser.add_argument("--spread", choices=("looks", "clips"), default="looks")
     parser.add_argument("--picks", type=int, default=200)
@@ -225,7 +230,7 @@ def main() -> None:
         print(json.dumps(measured(arguments)))
         return
     if not (arguments.store / "manifest").is_dir():
-        plan = plan_of(arguments.store, 1, "looks").evidence
+        plan = plan_of(arguments.store, 1, arguments.spread).evidence
         start = time.perf_counter()
         made.make(
             arguments.store,

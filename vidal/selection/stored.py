@@ -158,11 +158,17 @@ class _Rows:
             found = arrays[_EMBEDDING]
             done += 1
             if found.shape[1]:
-                here = found[sought[mine] - self.entries.first[at]]
+                here = found[_within(sought[mine] - self.entries.first[at])]
                 values[mine if order is None else order[mine]] = here
         if done != len(keys):
             raise EvidenceLost
         return values
+
+
+def _within(rows: IntArray) -> IntArray | slice:
+    """Increasing rows; as a slice where they are all of a stretch, which copies nothing."""
+    whole = rows[-1] - rows[0] + 1 == len(rows)
+    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
 
 
 def _must(entries: Entries | None) -> Entries:
