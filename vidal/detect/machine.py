@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from vidal.detect.options import Precision
+from vidal.types.devices import Devices
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")
 _CPU_BF16 = frozenset(("avx512_bf16", "amx_bf16", "svebf16"))
@@ -24,20 +24,42 @@ class Machine:
     Attributes:
         gpu: torch finds a CUDA device.
         gpu_bf16, cpu_bf16: bf16 arithmetic is computed natively there, and is faster.
+        gpus: how many CUDA devices, where there is one.
     """
 
     gpu: bool
     gpu_bf16: bool
     cpu_bf16: bool
+    gpus: int = 1
 
     def device(self, wanted: str) -> str:
-        """``auto`` as ``cuda`` or ``cpu``; anything else as it is."""
-        if wanted != "auto":
-            return wanted
+        """The kind of what was asked for, ``cuda`` or ``cpu``: which GPU it is changes nothing.
+
+        Raises:
+            UsageError: no such kind of device.
+        """
+        kind = Devices.parse(wanted).kind
+        if kind != "auto":
+            return kind
         return "cuda" if self.gpu else "cpu"
 
-    def precision(self, wanted: Precision, device: str) -> Literal["fp32", "bf16"]:
-        """``auto`` as what is faster on a device that ``device`` has returned."""
+    def devices(self, wanted: str) -> tuple[str, ...]:
+        """Each device that was asked for by name; ``auto`` = every GPU, else the processor.
+
+        Raises:
+            UsageError: no such kind of device.
+        """
+        asked = Devices.parse(wanted)
+        if asked.kind != "auto":
+            return asked.names
+        if not self.gpu:
+            return ("cpu",)
+        return (
+            tuple(f"cuda:{number}" for number in range(self.gpus)) if self.gpus > 1 else ("cuda",)
+        )
+
+    def precision(self, wanted: Precision, device: str) -> str:
+        """``auto`` as what is faster on a kind of device that ``device`` has returned."""
         if wanted != "auto":
             return wanted
         native = self.cpu_bf16 if device == "cpu" else self.gpu_bf16
@@ -58,6 +80,7 @@ def this_machine() -> Machine:
         gpu=gpu,
         gpu_bf16=gpu and native_bf16(torch.device("cuda")),
         cpu_bf16=native_bf16(torch.device("cpu")),
+        gpus=torch.cuda.device_count() if gpu else 0,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,15 @@ from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
 from vidal.detect.other_models import refuse_other_models
 from vidal.errors import UsageError, WeightsError
+from vidal.types.devices import Devices, one_of
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
 
 VERSION = 1
 """Raise it when the same weights and options give other detections than before."""
+GPU_VERSION = 2
+"""The same for what GPUs alone compute. 2: exact suppression, fp32 without shortened products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class DetectorSpec:
         name: of ``DETECTORS``, or another package's.
         weights: checkpoint of one's own, or None.
         classes: class names to keep, or None.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, or ``cuda:0,1`` for several processes.
         options: how outputs become detections.
         config: of a model of detectron2's.
     """
@@ -44,6 +47,7 @@ class DetectorSpec:
 
     def __post_init__(self) -> None:
         find_detector(self.name)
+        Devices.parse(self.device)
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -73,12 +77,22 @@ class DetectorSpec:
             "weights": self._default_weights() if file is None else _digest(file, _stamp(file)),
             "classes": None if self.classes is None else list(self.classes),
             "device": self.resolved_device,
-            **asdict(self._resolved_options()),
+            **self._resolved_options().key,
+            **self._device_key(foreign is not None),
         }
+
+    def _device_key(self, foreign: bool) -> Mapping[str, Any]:
+        """What else the device decides; nothing on a processor for vidal's own detectors."""
+        if not foreign:
+            return {} if self.resolved_device == "cpu" else {"gpu_version": GPU_VERSION}
+        if self.options.precision != "auto":
+            return {}
+        # Another package decides what ``auto`` is: it may ask what this device computes natively.
+        return {"precision": f"auto/{this_machine().precision('auto', self.resolved_device)}"}
 
     @property
     def resolved_device(self) -> str:
-        """``cpu`` or ``cuda``, also where that was left to vidal."""
+        """``cpu`` or ``cuda``, also where that was left to vidal; never which GPU."""
         return this_machine().device(self.device)
 
     def _resolved_options(self) -> DetectOptions:
@@ -88,7 +102,7 @@ class DetectorSpec:
         if find_detector(self.name) is not None:
             return self.options  # what another package makes of ``auto`` is its own affair
         chosen = this_machine().precision(self.options.precision, self.resolved_device)
-        return replace(self.options, precision=chosen)
+        return replace(self.options, precision=chosen)  # type: ignore[arg-type]
 
     def _default_weights(self) -> str | None:
         """What stands for the weights where there is no file: another package brings its own."""
@@ -149,7 +163,7 @@ class DetectorSpec:
             self.name,
             weights=self.weights,
             classes=self.classes,
-            device=self.resolved_device,
+            device=one_of(this_machine().devices(self.device)),
             options=self._resolved_options(),
             config=self.config,
         )

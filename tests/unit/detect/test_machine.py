@@ -54,7 +54,9 @@ def test_machines_that_compute_otherwise_share_no_key(monkeypatch):
 def test_what_a_user_names_is_taken_on_every_machine():
     for machine in (PLAIN, SERVER, OLD_GPU, NEW_GPU):
         assert machine.device("cpu") == "cpu"
-        assert machine.device("cuda:1") == "cuda:1"
+        assert machine.device("cuda:1") == "cuda"
+        assert machine.devices("cuda:1") == ("cuda:1",)
+        assert machine.devices("cuda:0,2") == ("cuda:0", "cuda:2")
         assert machine.precision("fp32", "cuda") == "fp32"
         assert machine.precision("bf16", "cpu") == "bf16"
     assert NEW_GPU.precision("auto", "cpu") == "fp32"
