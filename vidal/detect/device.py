@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vidal.detect.options import Precision
+from vidal.detect.options import NO_TF32, Precision
 from vidal.errors import UsageError
 from vidal.types.devices import Devices, one_of
 
@@ -50,7 +50,13 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def resolved(precision: Precision, device: torch.device) -> str:
-    """``auto`` as what it means on this device; anything else as it is."""
+    """``auto`` as what it means on this device; anything else as it is.
+
+    Raises:
+        UsageError: tf32 on a processor.
+    """
+    if precision == "tf32" and device.type == "cpu":
+        raise UsageError(NO_TF32[0], hint=NO_TF32[1])
     if precision != "auto":
         return precision
     return "bf16" if native_bf16(device) else "fp32"

@@ -25,7 +25,6 @@ from vidal.detect.forward import TOGETHER, Forward
 from vidal.detect.options import DetectOptions, TrainOptions
 from vidal.detect.stream import Part, in_turn, overlapped, table_of
 from vidal.detect.training import Snapshots, TrainState
-from vidal.errors import UsageError
 from vidal.types import Detections, FloatArray, Frame, Sample
 
 
@@ -55,8 +54,7 @@ class FasterRCNNDetector:
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if self.options.precision == "tf32" and self.device.type == "cpu":
-            raise UsageError("tf32 is arithmetic of GPUs.", hint="Use --precision fp32.")
+        resolved(self.options.precision, self.device)  # refused here, and not at the first frame
         self.network.eval().to(memory_format=torch.channels_last)
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)

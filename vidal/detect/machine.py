@@ -5,12 +5,14 @@ torch is asked only where there may be a GPU: a run whose evidence is complete n
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from vidal.detect.options import Precision
+from vidal.detect.options import NO_TF32, Precision
+from vidal.errors import UsageError
 from vidal.types.devices import Devices
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")
@@ -59,7 +61,13 @@ class Machine:
         )
 
     def precision(self, wanted: Precision, device: str) -> str:
-        """``auto`` as what is faster on a kind of device that ``device`` has returned."""
+        """``auto`` as what is faster on a kind of device that ``device`` has returned.
+
+        Raises:
+            UsageError: tf32 on a processor.
+        """
+        if wanted == "tf32" and device == "cpu":
+            raise UsageError(NO_TF32[0], hint=NO_TF32[1])
         if wanted != "auto":
             return wanted
         native = self.cpu_bf16 if device == "cpu" else self.gpu_bf16
@@ -82,6 +90,20 @@ def this_machine() -> Machine:
         cpu_bf16=native_bf16(torch.device("cpu")),
         gpus=torch.cuda.device_count() if gpu else 0,
     )
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def loader_threads(kind: str) -> int:
+    """Threads that make training batches ahead of the network, on a kind of device."""
+    if kind == "cpu":
+        return 0  # the network has the cores
+    return max(1, min(8, cores() // max(1, this_machine().gpus) - 1))
 
 
 def _cpu_flags() -> frozenset[str]:

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 from vidal.errors import UsageError
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+NO_TF32 = ("precision tf32 is arithmetic of GPUs.", "Use --precision fp32 on a processor.")
+"""What is wrong where it is asked for on a processor, and the way out."""
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -86,6 +88,8 @@ class TrainOptions:
         rois: proposals an image that the box loss looks at; a quarter of them objects.
         precision: as in ``DetectOptions``; ``fp16`` scales the loss (and skips the steps in which
             a gradient is not finite).
+        loaders: threads that read and change images ahead of the network; None = none on a
+            processor, up to 8 of the cores beside a GPU. The weights do not depend on it.
     """
 
     epochs: int = 12
@@ -107,6 +111,7 @@ class TrainOptions:
     anchors: int = 128
     rois: int = 64
     precision: Precision = "auto"
+    loaders: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"epochs {self.epochs} is not positive")
@@ -116,6 +121,7 @@ class TrainOptions:
         _require(self.schedule in ("cosine", "steps"), f"unknown schedule {self.schedule!r}")
         _require(self.lr > 0, f"lr {self.lr} is not positive")
         _require(0 < self.drop <= 1, f"drop {self.drop} is not in (0, 1]")
+        _require((self.loaders or 0) >= 0, f"loaders {self.loaders} is negative")
         _require(self.clip_norm > 0, f"clip_norm {self.clip_norm} is not positive")
         _require(0 <= self.ema < 1, f"ema {self.ema} is not in [0, 1)")
         _require(0 <= self.flip <= 1, f"flip {self.flip} is not in [0, 1]")
