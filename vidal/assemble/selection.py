@@ -79,6 +79,7 @@ def plan_selection(
     device: str = "auto",
     precision: str = "auto",
     batch: int = 0,
+    compile: bool = False,  # noqa: A002
     coherence: Mapping[str, Any] | None = None,
     flow: Mapping[str, Any] | None = None,
     tracker: str = "auto",
@@ -124,7 +125,7 @@ def plan_selection(
         weights=weights,
         classes=names,
         device=device,
-        options=DetectOptions(precision=precision),  # type: ignore[arg-type]
+        options=DetectOptions(precision=precision, compile=compile),  # type: ignore[arg-type]
         config=config,
     )
     given = {
@@ -251,12 +252,13 @@ def _settings(
             **({} if detector.config is None else {"config": detector.config.name}),
             "classes": detector.classes,
             "device": detector.device,
-            **asdict(detector.options),
+            **detector.options.key,
         }
     if evidence.coherence is not None and evidence.flow is not None:
         settings["coherence"] = asdict(evidence.coherence)
         if evidence.tracker == "flow":
-            settings["flow"] = asdict(evidence.flow)
+            motion = asdict(evidence.flow)
+            settings["flow"] = {name: value for name, value in motion.items() if name != "threads"}
         else:
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:

@@ -113,8 +113,10 @@ class DetectorSpec:
 
         Raises:
             WeightsError, InputError: a file cannot be read.
-            UsageError: a configuration without its detector, or the other way round.
+            UsageError: a configuration without its detector, or the other way round; no such
+                device, or arithmetic that it does not have.
         """
+        self._check_device()
         if self.weights is not None:
             _stamp(self.weights)
             refuse_other_models(self.weights)
@@ -128,6 +130,17 @@ class DetectorSpec:
             )
         if self.name == "detectron2" and self.weights is None:
             raise UsageError("detectron2 needs weights.", hint="Give --weights FILE.pth.")
+
+    def _check_device(self) -> None:
+        machine, asked = this_machine(), Devices.parse(self.device)
+        if asked.kind == "cuda" and not machine.gpu:
+            wrong, hint = "torch finds no CUDA device here", "Use --device cpu."
+        elif any(number >= machine.gpus for number in asked.numbers):
+            wrong, hint = f"there are {machine.gpus}", "They count from 0."
+        else:
+            machine.precision(self.options.precision, self.resolved_device)
+            return
+        raise UsageError(f"device {self.device!r}: {wrong}.", hint=hint)
 
     def verify(self) -> None:
         """Refuse weights that cannot be used, and classes that they do not have; fetch nothing.
