@@ -15,7 +15,7 @@
     ├── OutputError           a place that cannot be written
     │   └── OutputBusy            another run is writing there
     ├── ServerError           an annotation server that does not do what it was asked for
-    ├── WorkerLost            a worker process ended with a clip at hand (killed, out of memory)
+    ├── WorkerLost            a clip has cost several worker processes (killed, out of memory)
     └── CampaignError         a campaign command at the wrong moment
         ├── AwaitingAnnotation    the last query is not answered yet
         ├── CampaignBusy          another process works on it
@@ -216,15 +216,20 @@ class ServerError(VidalError):
 
 
 class WorkerLost(VidalError):
-    """A worker process ended (``ending``) before it had finished ``item``."""
+    """Worker processes ended before they had finished ``item``, or before they had begun.
 
-    def __init__(self, item: str, ending: str) -> None:
+    Attributes:
+        item: in words; empty where no worker came to begin one.
+        why: what became of the workers: ``its worker was killed by SIGKILL three times (...)``.
+    """
+
+    def __init__(self, item: str, why: str) -> None:
         super().__init__(
-            f"{item}: the worker process {ending}.",
+            f"{item}: {why}." if item else f"{why}.",
             hint="If memory ran out, use fewer workers.",
         )
         self.item = item
-        self.ending = ending
+        self.why = why
 
 
 class CampaignError(VidalError):

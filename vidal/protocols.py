@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from vidal.errors import WorkerLost
 from vidal.types import (
     Annotations,
     Course,
@@ -246,8 +247,19 @@ class Engine(Protocol):
     function is importable by name, so that it can run in another process.
     """
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results in the order of the items; the first exception is raised where it is due."""
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        lost: Callable[[Item, WorkerLost], Result] | None = None,
+    ) -> Iterator[Result]:
+        """Results in the order of the items; the first exception is raised where it is due.
+
+        An item whose worker is killed is tried again on another one: an item may be worked on more
+        than once. One that has cost three workers is given up: its result is ``lost(item, error)``,
+        or the error is raised where it is due.
+        """
         ...
 
 

@@ -49,6 +49,62 @@ def leave(item):
     os._exit(7)
 
 
+def die_while_told(item):
+    """(value, folder, times): its worker kills itself so many times, then it is done."""
+    value, folder, times = item
+    note = Path(folder) / f"{value}-{time.monotonic_ns()}"
+    note.touch()
+    report(1, 2)
+    if len(list(Path(folder).glob(f"{value}-*"))) <= times:
+        time.sleep(0.1)  # progress leaves
+        os.kill(os.getpid(), signal.SIGKILL)
+    report(2, 2)
+    return value
+
+
+def busy(item):
+    """Some hundredths of a second of work that is told of."""
+    for done in range(1, 5):
+        time.sleep(0.005 + item % 3 / 200)
+        report(done, 4)
+    return item * item
+
+
+def alone_at_last(item):
+    """(value, folder): notes when it ran; item 0 kills its worker each time but the third."""
+    value, folder = item
+    began = time.monotonic()
+    tries = len(list(Path(folder).glob("try-*")))
+    if value == 0:
+        (Path(folder) / f"try-{tries}").touch()
+        time.sleep(0.2)
+        if tries < 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        time.sleep(0.1)
+    return value, began, time.monotonic(), os.getpid()
+
+
+def large(item):
+    """(where to note the process, seconds): a result that a pipe does not hold."""
+    note, seconds = item
+    Path(note).write_text(str(os.getpid()))
+    time.sleep(seconds)
+    return bytes(1 << 24)
+
+
+def change(item):
+    """Writes to an array that it was given."""
+    item[0] += 1
+    return item
+
+
+def die_at_start(notes, threads):
+    """Leaves a note of each start."""
+    (Path(notes) / str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def steps(item):
     for done in range(1, item + 1):
         report(done, item)

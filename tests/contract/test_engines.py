@@ -1,28 +1,38 @@
 """What every engine has to satisfy, and what only worker processes can get wrong."""
 
 import importlib
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
-from multiprocessing import connection
+from functools import partial
+from multiprocessing import active_children, connection
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vidal.assemble import ENGINES as REGISTERED
+from vidal.engine import ray_session
 from vidal.engine.local import LocalEngine
 from vidal.engine.process import ProcessEngine
 from vidal.engine.progress import report, throttled
+from vidal.engine.ray import RayEngine
 from vidal.errors import UnreadableClip, UsageError, WorkerLost
 from vidal.protocols import Engine
 
 HERE = Path(__file__).parent
 ENGINES = {
     "local": LocalEngine,
-    "one process": lambda **options: ProcessEngine(1, **options),
-    "two processes": lambda **options: ProcessEngine(2, **options),
+    "one process": partial(ProcessEngine, 1),
+    "two processes": partial(ProcessEngine, 2),
+    "two Ray actors": partial(RayEngine, 2),
 }
+KILLED = ("one process", "two processes", "two Ray actors")
+"""Engines whose workers can be killed."""
+RAY = importlib.util.find_spec("ray") is not None
 
 
 @pytest.fixture
@@ -31,9 +41,34 @@ def work(monkeypatch):
     return importlib.import_module("engine_work")
 
 
+@pytest.fixture(scope="session")
+def ray_runs():
+    """One local Ray for all tests of the file; workers of each test are its own."""
+    if not RAY:
+        pytest.skip("Ray is not installed (pip install vidal-al[ray])")
+    with ray_session.session(None, cpus=2, gpus=0) as ray:
+        yield ray
+
+
+def made(request, name):
+    if name == "two Ray actors":
+        request.getfixturevalue("ray_runs")
+    return ENGINES[name]
+
+
 @pytest.fixture(params=sorted(ENGINES))
 def engine(request):
-    return ENGINES[request.param]
+    return made(request, request.param)
+
+
+@pytest.fixture(params=KILLED)
+def killed_engine(request):
+    return made(request, request.param)
+
+
+def test_every_engine_of_vidal_is_in_this_suite():
+    made_of = {getattr(each, "func", each) for each in ENGINES.values()}
+    assert made_of == set(REGISTERED.values())
 
 
 def running(pid):
@@ -153,16 +188,131 @@ def test_a_result_that_cannot_travel_is_an_error_and_no_hang(work):
         list(ProcessEngine(1).map(work.return_what_cannot_travel, [5]))
 
 
-def test_a_killed_worker_is_named_with_its_item(work):
-    results = ProcessEngine(2).map(work.kill_self_on_two, range(6))
+def test_an_item_whose_worker_is_killed_is_done_by_another_one(killed_engine, work, tmp_path):
+    items = [(value, str(tmp_path), 2 if value == 1 else 0) for value in range(5)]
+    assert list(killed_engine().map(work.die_while_told, items)) == [0, 1, 2, 3, 4]
+    assert len(list(tmp_path.glob("1-*"))) == 3
+    assert len(list(tmp_path.iterdir())) == 7  # no other item was begun twice
+
+
+def test_the_progress_of_an_item_that_is_begun_again_begins_again(killed_engine, work, tmp_path):
+    heard = []
+    engine = killed_engine(listener=lambda *said: heard.append(said))
+    assert list(engine.map(work.die_while_told, [("a", str(tmp_path), 1)])) == ["a"]
+    assert heard == [(0, 1, 2), (0, 0, 2), (0, 1, 2), (0, 2, 2)]
+
+
+def test_an_item_that_costs_three_workers_is_named_and_those_before_it_are_given(
+    killed_engine, work
+):
+    results = killed_engine().map(work.kill_self_on_two, range(6))
     assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(WorkerLost, match="2: the worker process was killed by SIGKILL"):
+    with pytest.raises(WorkerLost, match=r"^2: its worker was killed .*three times") as lost:
         next(results)
+    assert lost.value.item == "2"
+    assert lost.value.why.endswith("three times (out of memory?)")
 
 
-def test_a_worker_that_leaves_is_named_with_its_status(work):
-    with pytest.raises(WorkerLost, match="'clip-a': the worker process ended with exit status 7"):
+def test_what_stands_for_a_lost_item_keeps_its_place_and_the_others_are_done(killed_engine, work):
+    told = []
+
+    def lost(item, error):
+        told.append((item, error.why))
+        return "lost"
+
+    results = list(killed_engine().map(work.kill_self_on_two, range(6), lost=lost))
+    assert results == [0, 1, "lost", 3, 4, 5]
+    ((item, why),) = told
+    assert item == 2
+    assert "killed" in why
+
+
+def test_where_every_item_costs_its_workers_the_run_ends(killed_engine, work):
+    asked = []
+    with pytest.raises(WorkerLost):
+        list(killed_engine().map(work.leave, range(50), lost=lambda item, _: asked.append(item)))
+    assert len(asked) == 2
+
+
+def test_workers_that_die_at_their_start_are_not_hired_for_ever(killed_engine, work, tmp_path):
+    start = partial(work.die_at_start, str(tmp_path))
+    with pytest.raises(WorkerLost, match="no worker could start: one after the other was killed"):
+        list(killed_engine(initializer=start).map(work.double, range(50)))
+    assert 3 <= len(list(tmp_path.iterdir())) <= 5
+
+
+def test_an_array_that_is_written_to_is_as_it_would_be_in_this_process(engine, work):
+    (found,) = engine().map(work.change, [np.zeros(3)])
+    assert found.tolist() == [1.0, 0.0, 0.0]
+    found[1] = 5  # and results may be written to as well
+
+
+def test_a_killed_process_is_named_by_its_signal_and_one_that_leaves_by_its_status(work):
+    with pytest.raises(WorkerLost, match=r"was killed by SIGKILL three times \(out of memory\?\)"):
+        list(ProcessEngine(1).map(work.kill_self_on_two, [2]))
+    with pytest.raises(
+        WorkerLost, match="'clip-a': its worker ended with exit status 7 three times"
+    ):
         list(ProcessEngine(1).map(work.leave, ["clip-a"]))
+
+
+def test_the_last_try_of_a_killed_item_has_the_machine_for_itself(work, tmp_path):
+    items = [(value, str(tmp_path)) for value in range(8)]
+    found = list(ProcessEngine(3).map(work.alone_at_last, items))
+    assert [value for value, *_ in found] == list(range(8))
+    (_, began, ended, pid), others = found[0], found[1:]
+    assert all(end <= began or begin >= ended for _, begin, end, _ in others)
+    assert pid not in {each[3] for each in others if each[2] <= began}  # nor an old worker
+
+
+def test_a_worker_killed_within_its_answer_costs_a_try_and_no_more(work, tmp_path):
+    note = tmp_path / "second"
+    items = [(str(tmp_path / "first"), 0.5), (str(note), 0.8)]
+    results = ProcessEngine(2).map(work.large, items)
+    assert len(next(results)) == 1 << 24
+    assert note.exists()
+    time.sleep(0.8)  # nobody reads: it waits within its answer, which no pipe holds
+    pid = int(note.read_text())
+    os.kill(pid, signal.SIGKILL)
+    assert len(next(results)) == 1 << 24
+    assert int(note.read_text()) != pid
+
+
+def workers_of(name):
+    """Process ids of an engine's workers."""
+    if name != "two Ray actors":
+        return [each.pid for each in active_children()]
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if place.read_bytes().startswith(b"ray::Hand"):
+                found.append(int(place.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    [
+        ("two processes", 20),
+        ("two Ray actors", 5),
+        pytest.param("two Ray actors", 20, marks=pytest.mark.slow),
+    ],
+)
+def test_workers_killed_at_random_moments_change_nothing(name, kills, request, work):
+    rng = np.random.default_rng(13)
+    engine, done, left, due = made(request, name), [], kills, 0.0
+    items = range(12 * kills)
+    for result in engine().map(work.busy, items):
+        done.append(result)
+        alive = sorted(workers_of(name))
+        if left and alive and time.monotonic() >= due:
+            os.kill(int(rng.choice(alive)), signal.SIGKILL)
+            left -= 1
+            due = time.monotonic() + rng.uniform(0.05, 0.2)
+    assert left == 0
+    assert done == [item * item for item in items]
 
 
 def test_workers_end_with_the_iteration(work, tmp_path):

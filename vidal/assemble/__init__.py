@@ -13,7 +13,7 @@ from typing import Any
 
 from vidal.assemble.formulas import OPEN_SET
 from vidal.detect.load import DETECTORS
-from vidal.engine import LocalEngine, ProcessEngine
+from vidal.engine import LocalEngine, ProcessEngine, RayEngine
 from vidal.errors import PluginError, UnknownName, UsageError
 from vidal.openset.bual import Bual
 from vidal.openset.ccal import Ccal
@@ -135,7 +135,11 @@ PROPAGATORS: Mapping[str, type] = {
 }
 """Trackers between two frames."""
 
-ENGINES: Mapping[str, type] = {"local": LocalEngine, "process": ProcessEngine}
+ENGINES: Mapping[str, type] = {
+    "local": LocalEngine,
+    "process": ProcessEngine,
+    "ray": RayEngine,
+}
 """Where clips are processed."""
 
 STORES: Mapping[str, type] = {"file": FileStore, "memory": MemoryStore}

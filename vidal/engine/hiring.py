@@ -35,12 +35,10 @@ class Terms(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """A worker process, and the item it has."""
+    """A worker process, and the way to talk to it."""
 
     process: Any
     channel: connection.Connection[Any, Any]
-    position: int = -1
-    item: Any = None
 
 
 def hire(terms: Terms, modules: Sequence[str] = ()) -> Worker:
@@ -126,11 +124,16 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def environment(threads: int) -> dict[str, str]:
+    """Variables of a worker's environment; libraries read them when they are loaded."""
+    kept = {name: os.environ.get(name, value) for name, value in _KEEP_MEMORY.items()}
+    return kept | dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
 @contextmanager
 def _inherited(threads: int) -> Iterator[None]:
-    """The environment that a new process inherits; libraries read it when they are loaded."""
-    wanted = {name: os.environ.get(name, value) for name, value in _KEEP_MEMORY.items()}
-    wanted |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    """The environment that a new process inherits."""
+    wanted = environment(threads)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from vidal.engine.progress import Listener, reporting_to
+from vidal.errors import WorkerLost
 from vidal.protocols import Item, Result
 
 
@@ -19,8 +20,17 @@ class LocalEngine:
 
     listener: Listener | None = None
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results in the order of the items; an exception is raised with the item as a note."""
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        lost: Callable[[Item, WorkerLost], Result] | None = None,
+    ) -> Iterator[Result]:
+        """Results in the order of the items; an exception is raised with the item as a note.
+
+        There is no worker to be lost but this process.
+        """
         for position, item in enumerate(items):
             yield self._call(function, position, item)
 

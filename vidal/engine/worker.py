@@ -1,7 +1,7 @@
 """What runs in a worker process: receives items, sends progress and results.
 
-Messages to a worker: ``(function, item)``, or None = no more. Messages from it:
-``("progress", done, total)``, ``("result", value)``, ``("error", exception, traceback)``.
+Messages to a worker: ``(function, item)``, or None = no more. Messages from it: ``("ready",)``
+once, ``("progress", done, total)``, ``("result", value)``, ``("error", exception, traceback)``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def serve(
 
     Args:
         channel: duplex connection to the parent.
-        initializer: called once with ``threads``; its exception is reported for the first item.
+        initializer: called once with ``threads``; its exception ends the run.
         threads: how many threads the numeric libraries of this process may use.
         modules: imported at once. What fails here fails again, and is told, where an item needs it.
     """
@@ -53,27 +53,26 @@ def serve(
     for name in modules:
         with suppress(Exception):
             import_module(name)
-    ready = initializer is None
     try:
+        if initializer is not None:
+            failed = attempt(lambda: initializer(threads))
+            if isinstance(failed, Failure):
+                channel.send(failed.parts)
+                return
+        channel.send(("ready",))
         while True:
             message = _received(channel)
             if message is None:
                 return
-            if isinstance(message, _Failure):
+            if isinstance(message, Failure):
                 channel.send(message.parts)
-                continue
-            if not ready and initializer is not None:
-                failed = _attempt(lambda: initializer(threads))
-                ready = not isinstance(failed, _Failure)
-                if isinstance(failed, _Failure):
-                    channel.send(failed.parts)
-                    continue
-            _answer(channel, message)
+            else:
+                channel.send_bytes(answer(*message, lambda *said: channel.send(said)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-class _Failure:
+class Failure:
     """An exception in a form that surely crosses the border between processes."""
 
     def __init__(self, error: BaseException) -> None:
@@ -89,30 +88,40 @@ class _Failure:
 def _received(channel: Any) -> Any:
     """The next message; a failure where the function or the item cannot be loaded here."""
     data = channel.recv_bytes()
-    return _attempt(lambda: ForkingPickler.loads(data))
+    return attempt(lambda: ForkingPickler.loads(data))
 
 
-def _attempt(call: Callable[[], Any]) -> Any:
+def attempt(call: Callable[[], Any]) -> Any:
+    """What a call returns, or its failure."""
     try:
         return call()
     except Exception as error:
-        return _Failure(error)
+        return Failure(error)
 
 
-def _answer(channel: Any, message: tuple[Callable[[Any], Any], Any]) -> None:
-    function, item = message
-    reporter = throttled(lambda done, total: channel.send(("progress", done, total)))
-    with reporting_to(reporter):
-        result = _attempt(lambda: function(item))
-    if isinstance(result, _Failure):
-        channel.send(result.parts)
-        return
+def answer(
+    function: Callable[[Any], Any],
+    item: Any,
+    say: Callable[[str, int, int], object],
+    *,
+    interval: float = 0.05,
+) -> bytes:
+    """The message with the result of an item, or with what went wrong.
+
+    Args:
+        function: called with the item.
+        item: picklable.
+        say: told ``("progress", done, total)``.
+        interval: seconds between two of these.
+    """
+    told = throttled(lambda done, total: say("progress", done, total), interval)
+    with reporting_to(told):
+        result = attempt(lambda: function(item))
+    if isinstance(result, Failure):
+        return bytes(ForkingPickler.dumps(result.parts))
     # Serialised before anything is sent, so that a result that cannot travel is reported too.
-    data = _attempt(lambda: ForkingPickler.dumps(("result", result)))
-    if isinstance(data, _Failure):
-        channel.send(data.parts)
-    else:
-        channel.send_bytes(data)
+    data = attempt(lambda: bytes(ForkingPickler.dumps(("result", result))))
+    return data if isinstance(data, bytes) else bytes(ForkingPickler.dumps(data.parts))
 
 
 def _follow_parent() -> None:
