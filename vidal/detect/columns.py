@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,16 @@ def giving(detector: Detector, columns: Collection[str]) -> Detector:
         return detector
     own = getattr(detector, "giving", None)
     return own(wanted) if own is not None else Narrowed(detector, wanted)
+
+
+def tables(detector: Detector, groups: Iterable[Sequence[Frame]]) -> Iterator[Detections]:
+    """What a detector gives of each group of frames, in order.
+
+    Detectors that can take more groups than they have given tables of do so: a GPU looks at some
+    frames while others are copied. At most a few groups are held.
+    """
+    own = getattr(detector, "stream", None)
+    return map(detector.detect, groups) if own is None else own(groups)
 
 
 def narrowed(table: Detections, columns: Collection[str]) -> Detections:

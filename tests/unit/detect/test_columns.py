@@ -10,7 +10,7 @@ import torch
 from numpy.random import default_rng
 
 from vidal.detect import DetectOptions, fresh_detector
-from vidal.detect.columns import WIDE, giving, narrowed
+from vidal.detect.columns import WIDE, giving, narrowed, tables
 from vidal.testing.detectors import a_frame
 
 FRAMES = [a_frame(n, (72, 112) if n % 3 else (96, 80)) for n in range(7)]
@@ -52,6 +52,13 @@ def test_what_is_not_asked_for_has_no_width_and_all_else_is_the_same(detector, w
     nothing = narrow.detect([])
     assert nothing.features.shape[1] == found.features.shape[1]
     assert nothing.embedding.shape[1] == found.embedding.shape[1]
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_tables_come_group_by_group_whoever_detects(detector, foreign):
+    groups = [FRAMES[:3], FRAMES[3:4], [], FRAMES[4:]]
+    found = list(tables(Foreign(detector) if foreign else detector, iter(groups)))
+    assert found == [detector.detect(group) for group in groups]
 
 
 def test_columns_are_no_part_of_a_detectors_key(detector):
