@@ -32,6 +32,7 @@ from vidal.evaluate.matching import ClipMatch, assign, match_clip, overlaps
 from vidal.evaluate.true_errors import true_errors
 from vidal.evidence.gather import clip_evidence, estimate_errors
 from vidal.evidence.judge import judge
+from vidal.evidence.verdicts import by_chances, by_cut
 from vidal.expected_errors import (
     ErrorModel,
     Evidence,
@@ -49,7 +50,6 @@ from vidal.scenes import plan
 from vidal.selection.notes import versions
 from vidal.selection.pool import PoolClip, build_pool
 from vidal.selection.sightings import sightings
-from vidal.selection.verdicts import by_chances, by_cut
 from vidal.types import UNKNOWN, BoolArray, Clip, ErrorEstimate, Pool
 from vidal.types.verdicts import ALARM, CORRECT, UNSURE, Verdicts
 

@@ -25,6 +25,7 @@ from vidal.types import (
     Sample,
     ScoreArray,
     Side,
+    Stored,
 )
 
 Item = TypeVar("Item")
@@ -234,8 +235,37 @@ class Store(Protocol):
         """Of these arrays only: cheap where they are small, however large the entry is."""
         ...
 
-    def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep arrays; afterwards they are there whole or, after a crash, not at all."""
+    def put(
+        self, key: str, arrays: Mapping[str, NDArray[Any]], about: Stored | None = None
+    ) -> None:
+        """Keep arrays; afterwards they are there whole or, after a crash, not at all.
+
+        ``about``: what ``known`` will say of them.
+        """
+        ...
+
+    def known(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """What is there, None where nothing is; no entry is read to learn it.
+
+        An entry that was put without ``about`` is a ``Stored("")``.
+        """
+        ...
+
+    def scan(
+        self, keys: Sequence[str], names: Collection[str] | None = None
+    ) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
+        """Entries (position in ``keys``, arrays as of ``peek``) in the order in which they lie.
+
+        Those that are not there, or damaged, are left out. ``names``: of these arrays; None = all.
+        """
+        ...
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget entries; those that are not there are no error."""
+        ...
+
+    def pack(self) -> None:
+        """Put what was added one by one together, so that much of it is read at once."""
         ...
 
 

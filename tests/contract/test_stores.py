@@ -7,10 +7,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from vidal.protocols import Store
-from vidal.store.stores import FileStore, MemoryStore
+from vidal.store import FileStore, MemoryStore
+from vidal.store.packing import pack_all
+from vidal.types import Stored
 
 KEY, OTHER = "0" * 32, "f" * 32
-STORES = {"file": lambda path: FileStore(path / "store"), "memory": lambda _: MemoryStore()}
+
+
+class Packing(FileStore):
+    """Packs whatever it is given, at once."""
+
+    def put(self, key, arrays, about=None):
+        super().put(key, arrays, about)
+        pack_all(self)
+
+
+STORES = {
+    "file": lambda path: FileStore(path / "store"),
+    "packed": lambda path: Packing(path / "store"),
+    "memory": lambda _: MemoryStore(),
+}
 DTYPES = st.sampled_from([np.bool_, np.uint8, np.int64, np.float16, np.float32, np.float64])
 
 
@@ -91,3 +107,40 @@ def test_any_plain_arrays_come_back(store, names, data):
     for name, array in entry.items():
         assert back[name].dtype == array.dtype
         np.testing.assert_array_equal(back[name], array)
+
+
+ABOUT = Stored("detections", "a-clip", 1024, 2048, 7, {"classes": ["car", "bus"], "share": 0.1})
+
+
+def test_what_was_said_of_an_entry_is_known_without_it(store):
+    store.put(KEY, {"a": np.ones(3)}, ABOUT)
+    store.put("1" * 32, {"a": np.ones(3)})
+    assert list(store.known([OTHER, KEY, "1" * 32])) == [None, ABOUT, Stored("")]
+    assert same(store.get(KEY), {"a": np.ones(3)})
+
+
+@pytest.mark.parametrize("about", [Stored("Detections"), Stored("x", facts={"a": float("nan")})])
+def test_what_cannot_be_said_of_an_entry_is_refused(store, about):
+    with pytest.raises(ValueError):
+        store.put(KEY, {}, about)
+    assert store.get(KEY) is None
+
+
+def test_many_entries_are_read_in_one_go(store):
+    keys = [f"{number:032x}" for number in range(9)]
+    for number, key in enumerate(keys[:7]):
+        store.put(key, {"a": np.full(2, number), "b": np.zeros(5)}, ABOUT)
+    found = dict(store.scan([*reversed(keys), keys[3]], ("a",)))
+    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert all(each.keys() == {"a"} for each in found.values())
+    assert [int(found[at]["a"][0]) for at in range(2, 10)] == [6, 5, 4, 3, 2, 1, 0, 3]
+    assert {len(arrays) for _, arrays in store.scan(keys)} == {2}
+
+
+def test_what_was_dropped_is_absent(store):
+    store.put(KEY, {"a": np.ones(3)}, ABOUT)
+    store.drop([OTHER, KEY])
+    assert store.get(KEY) is None
+    assert list(store.known([KEY])) == [None]
+    store.put(KEY, {"a": np.zeros(3)})
+    assert same(store.get(KEY), {"a": np.zeros(3)})

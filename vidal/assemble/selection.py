@@ -18,6 +18,7 @@ from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import Frames, GivenDetections
+from vidal.evidence.load import ALL
 from vidal.evidence.places import DETECTING, GATHERING, Engines
 from vidal.expected_errors import ExpectedErrorsOptions
 from vidal.formats.detections import Transform
@@ -162,6 +163,8 @@ def plan_selection(
         expected=learning if expects else None,
         tracker=carrier,
         suppressed="suppressed" in selector.needs,
+        columns=query.needs & ALL,
+        keep_flow=motion.keep,
     )
     plan = SelectionPlan(
         inputs=Inputs(videos, labels, rate_of(image_rate)),
@@ -258,7 +261,7 @@ def _settings(
         settings["coherence"] = asdict(evidence.coherence)
         if evidence.tracker == "flow":
             motion = asdict(evidence.flow)
-            settings["flow"] = {name: value for name, value in motion.items() if name != "threads"}
+            settings["flow"] = {k: v for k, v in motion.items() if k not in ("keep", "threads")}
         else:
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:

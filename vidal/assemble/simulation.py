@@ -269,7 +269,12 @@ def _first_evidence(plan: SimulationPlan, jobs: Sequence[RunJob]) -> list[tuple[
                         plans.append(job.planner(campaign, job.strategy))
         needy = [each.evidence for each in plans if each.query.needs]
         needy.sort(key=lambda evidence: (evidence.flow is None, evidence.expected is None))
-        found += [(seed, replace(each, store=plan.out / "evidence")) for each in needy[:1]]
+        columns = frozenset(name for each in needy for name in each.columns)
+        # Every round looks at the same frames again.
+        found += [
+            (seed, replace(each, store=plan.out / "evidence", columns=columns, keep_flow=True))
+            for each in needy[:1]
+        ]
     return found
 
 

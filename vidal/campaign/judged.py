@@ -31,6 +31,7 @@ from vidal.detect.spec import DetectorSpec
 from vidal.errors import InputError
 from vidal.evidence.gather import EvidenceJob, EvidenceKeys, EvidencePlan, load_evidence
 from vidal.evidence.gathered import gather_jobs
+from vidal.evidence.load import has_all
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.evidence.watch import Watcher
 from vidal.expected_errors import Evidence, Judged
@@ -242,8 +243,8 @@ def _pool_then(bench: _Bench, spec: DetectorSpec) -> list[Evidence] | None:
     """What the detector that selected a round had left of all clips; None where some is gone."""
     plan = replace(bench.plan, detector=spec)
     store = store_at(plan.store)
-    keys = [plan.keys(clip).expected for clip in bench.clips.values()]
-    if any(key is None or store.get(key) is None for key in keys):
+    keys = [plan.keys(clip) for clip in bench.clips.values()]
+    if not has_all(store, keys, "expected"):
         return None
     return pool_evidence(load_evidence(store, plan.keys(clip)) for clip in bench.clips.values())
 

@@ -13,6 +13,7 @@ from vidal.errors import InputError, NoClips
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import built, check_needs, take_in
+from vidal.evidence.load import adopt, has_all, keeper
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
@@ -73,8 +74,10 @@ def stock(root: Path, given: GivenDetections, clips: Sequence[Clip], *, rate: Fr
     kept = store.get(key)
     if kept is not None:
         known = from_arrays(Stock, kept)
-        keys = [plan.keys(clip).detections for clip in clips if clip.id in set(known.clips)]
-        if all(store.peek(each, ()) is not None for each in keys):
+        mine = [clip for clip in clips if clip.id in set(known.clips)]
+        adopt(store, [(plan.keys(clip), clip) for clip in mine])
+        keys = [plan.keys(clip) for clip in mine]
+        if has_all(store, keys, "detections"):
             return known
     _check_files(given)
     taken = take_in(
@@ -82,8 +85,7 @@ def stock(root: Path, given: GivenDetections, clips: Sequence[Clip], *, rate: Fr
         clips,
         needs=frozenset(),
         strategy="",
-        store=store,
-        key_of=lambda clip: plan.keys(clip).detections,
+        keep=keeper(plan),
         rate=rate,
         asked="data.classes (--classes)",
     )

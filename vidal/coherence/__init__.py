@@ -11,20 +11,24 @@ from vidal.coherence.estimate import build_graph, estimate, frame_counts, link_s
 from vidal.coherence.link import link
 from vidal.coherence.options import CoherenceOptions
 from vidal.coherence.prepare import Prepared, prepare
+from vidal.coherence.within import Part, estimate_part, least_halo
 
 __all__ = [
     "Candidates",
     "CoherenceOptions",
     "Cut",
     "Graph",
+    "Part",
     "Prepared",
     "Verdict",
     "build_graph",
     "candidates",
     "energy",
     "estimate",
+    "estimate_part",
     "four_label_energy",
     "frame_counts",
+    "least_halo",
     "link",
     "link_share",
     "minimum_cut",

@@ -34,7 +34,9 @@ class Cut:
     flow: int
 
 
-def minimum_cut(graph: Graph, *, tie: Tie = "bottom", solver: Solver = "auto") -> Cut:
+def minimum_cut(
+    graph: Graph, *, tie: Tie = "bottom", solver: Solver = "auto", held: IntArray | None = None
+) -> Cut:
     """The labelling of least energy.
 
     Components without a candidate need no solver: all their detections are right, at energy 0.
@@ -43,12 +45,15 @@ def minimum_cut(graph: Graph, *, tie: Tie = "bottom", solver: Solver = "auto") -
         graph: the nodes and edges.
         tie: which of several optimal labellings.
         solver: ``auto`` takes PyMaxflow if it is installed, else SciPy.
+        held: (N + M,) 1 and -1 where a node's label is given, with an object and without; else 0.
+            With these the energy is the same up to a constant.
 
     Raises:
         UsageError: ``maxflow`` was asked for and is not installed.
     """
     exists = ~graph.is_candidate
-    active = np.flatnonzero(_with_candidates(graph))
+    held = np.zeros(graph.nodes, np.int64) if held is None else held
+    active = np.flatnonzero(_with_candidates(graph, held))
     if not len(active):
         return Cut(exists, 0)
     place = np.full(graph.nodes, -1, dtype=np.int64)
@@ -58,6 +63,10 @@ def minimum_cut(graph: Graph, *, tie: Tie = "bottom", solver: Solver = "auto") -
     candidate = graph.is_candidate[active]
     source = np.where(candidate, graph.false_negative_cost, 0).astype(np.int64)
     sink = np.where(candidate, 0, graph.false_positive_cost).astype(np.int64)
+    # More than all that a node could save by another label.
+    most = graph.weight * _degree(graph)[active] + source + sink + 1
+    source = np.where(held[active] < 0, most, source)
+    sink = np.where(held[active] > 0, most, sink)
     ends = place[graph.src[inside]], place[graph.dst[inside]]
     exists[active], flow = solve(source, sink, ends, graph.weight, tie)
     return Cut(exists, flow)
@@ -75,14 +84,21 @@ def _choose(solver: Solver) -> Solver:
     return solver
 
 
-def _with_candidates(graph: Graph) -> BoolArray:
-    """(N + M,) bool: nodes of components that have a candidate."""
-    if not graph.candidates:
+def _with_candidates(graph: Graph, held: IntArray) -> BoolArray:
+    """(N + M,) bool: nodes of components that have a candidate, or a label that is given."""
+    if not graph.candidates and not held.any():
         return np.zeros(graph.nodes, dtype=np.bool_)
     component = components(graph.nodes, graph.src, graph.dst)
     touched = np.zeros(int(component.max()) + 1, dtype=np.bool_)
     touched[component[graph.detections :]] = True
+    touched[component[held != 0]] = True
     return touched[component]
+
+
+def _degree(graph: Graph) -> IntArray:
+    """(N + M,) number of edges of every node."""
+    ends = np.concatenate([graph.src, graph.dst])
+    return np.bincount(ends, minlength=graph.nodes).astype(np.int64)
 
 
 def _maxflow(

@@ -11,7 +11,7 @@ from vidal.coherence.cut import minimum_cut
 from vidal.coherence.energy import Graph, support
 from vidal.coherence.link import link
 from vidal.coherence.options import CoherenceOptions
-from vidal.types import Carried, Detections, ErrorEstimate, FloatArray, IntArray, Links
+from vidal.types import BoolArray, Carried, Detections, ErrorEstimate, FloatArray, IntArray, Links
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def estimate(
     found = candidates(detections, links, options, size=size)
     graph = build_graph(len(detections), links, found, options)
     cut = minimum_cut(graph, tie=options.tie, solver=options.solver)
-    wrong, missing = _confidences(graph, cut.exists)
+    wrong, missing = confidences(graph, cut.exists)
     share = link_share(links, len(detections))
     if share < FEW_LINKS and np.count_nonzero(detections.scanned) > 1:
         _log.warning(
@@ -105,7 +105,8 @@ def link_share(links: Links, rows: int) -> float:
     return len(np.unique(np.concatenate([links.src, links.dst]))) / rows
 
 
-def _confidences(graph: Graph, exists: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def confidences(graph: Graph, exists: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """(N,) and (M,) float32: local evidence of errors, see ``estimate``."""
     degree, present = support(graph, exists)
     n, w = graph.detections, graph.weight
     wrong = w * (degree - present)[:n] / (w * degree[:n] + graph.false_positive_cost)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidal.evidence.gather import (
-    ClipEvidence,
-    EvidenceJob,
-    EvidenceKeys,
-    EvidencePlan,
-    gather,
-    known_evidence,
+from vidal.evidence.gather import gather
+from vidal.evidence.known import known_clips
+from vidal.evidence.load import (
+    ALL,
     load_detections,
     load_estimate,
     load_evidence,
+    load_summary,
+    own_windows,
 )
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.plan import ClipEvidence, EvidenceJob, EvidenceKeys, EvidencePlan
 from vidal.evidence.prints import known_prints
 from vidal.evidence.watch import Watcher
+from vidal.evidence.windows import Window
 from vidal.expected_errors import Evidence
-from vidal.types import Clip, Detections, ErrorEstimate, SkippedClip
+from vidal.types import Clip, Detections, ErrorEstimate, FrameSummary, SkippedClip
 from vidal.video.prints import Prints
 
 
@@ -51,20 +52,48 @@ class Gathered:
         """Clip id -> where its evidence lies."""
         return {name: each.keys for name, each in self.evidence.items()}
 
-    def detections(self, clip: str) -> Detections | None:
-        """A clip's detections; None where no detector ran."""
-        known = self.evidence.get(clip)
-        return None if known is None else load_detections(store_at(self.store), known.keys)
+    def windows(self, clip: str) -> tuple[Window, ...]:
+        """The windows that a clip was worked on in, in order; at least one."""
+        known, frames = self.evidence.get(clip), self.clips[clip].frames
+        return (Window(0, frames),) if known is None else own_windows(known.keys, frames)
 
-    def estimate(self, clip: str) -> ErrorEstimate | None:
-        """The verdicts on a clip; None where none were wanted."""
-        known = self.evidence.get(clip)
-        return None if known is None else load_estimate(store_at(self.store), known.keys)
+    def detections(
+        self, clip: str, window: Window | None = None, *, columns: Collection[str] = ALL
+    ) -> Detections | None:
+        """A clip's detections; None where no detector ran.
 
-    def rows(self, clip: str) -> Evidence | None:
-        """A clip's rows for expected errors; None where none were wanted."""
+        Args:
+            clip: its id.
+            window: one of its windows, or any other frames of it; frames then count from its
+                start. None = the whole clip: of a long one better a window at a time.
+            columns: of ``features`` and ``embedding`` those that are wanted here; they come where
+                the run asked for them.
+        """
         known = self.evidence.get(clip)
-        return None if known is None else load_evidence(store_at(self.store), known.keys)
+        if known is None:
+            return None
+        return load_detections(store_at(self.store), known.keys, window, columns=columns)
+
+    def estimate(self, clip: str, window: Window | None = None) -> ErrorEstimate | None:
+        """The verdicts on a clip, or on these frames of it; None where none were wanted.
+
+        ``rows`` count the detections of the same frames.
+        """
+        known = self.evidence.get(clip)
+        return None if known is None else load_estimate(store_at(self.store), known.keys, window)
+
+    def rows(self, clip: str, window: Window | None = None) -> Evidence | None:
+        """A clip's rows for expected errors, or those of these frames; None where none were wanted.
+
+        ``rows`` count the detections of the same frames.
+        """
+        known = self.evidence.get(clip)
+        return None if known is None else load_evidence(store_at(self.store), known.keys, window)
+
+    def summary(self, clip: str, window: Window | None = None) -> FrameSummary | None:
+        """The sums by frame of a clip, or of one of its windows; None where none were wanted."""
+        known = self.evidence.get(clip)
+        return None if known is None else load_summary(store_at(self.store), known.keys, window)
 
     def prints(self, clip: str) -> Prints | None:
         """How a clip's frames looked when they were scored; None where they were not."""
@@ -95,7 +124,7 @@ def gather_jobs(
 ) -> list[ClipEvidence | SkippedClip]:
     """What became of each job, in order; those that the store knows already cost nothing."""
     wanted = list(jobs)
-    outcomes = [known_evidence(job, store_at(store)) for job in wanted]
+    outcomes = known_clips(wanted, store_at(store))
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     work = [wanted[number] for number in missing]
     if work:

@@ -20,8 +20,6 @@ from vidal.errors import LabelsMismatch, NoClips, UnknownName, UsageError
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.names import ClipNames
 from vidal.formats.detections import DetectedClip, DetectionFiles, read
-from vidal.protocols import Store
-from vidal.store import to_arrays
 from vidal.types import BoolArray, Clip, Detections, IntArray, SkippedClip
 from vidal.words import counted
 
@@ -73,8 +71,7 @@ def take_in(
     *,
     needs: frozenset[str],
     strategy: str,
-    store: Store,
-    key_of: Callable[[Clip], str],
+    keep: Callable[[Clip, Detections], None],
     rate: Fraction,
     asked: str = "--classes",
 ) -> TakenIn:
@@ -84,7 +81,7 @@ def take_in(
         given: the files.
         clips: of the run; None = the files describe them.
         needs, strategy: what the strategy needs, and its name.
-        store, key_of: where tables go, and the content key of a clip's.
+        keep: puts a clip's table where it belongs.
         rate: frames a second of clips without pixels, where the files do not state it.
         asked: where the classes were named, for messages.
 
@@ -104,7 +101,7 @@ def take_in(
         if table is None or not table.scanned.any():
             skipped.append(SkippedClip(clip.path, _UNUSED[table is None]))
             continue
-        store.put(key_of(clip), to_arrays(table))
+        keep(clip, table)
         kept.append(clip)
     if not kept:
         raise NoClips(given.path, "no clip with detections")

@@ -7,19 +7,16 @@ from dataclasses import dataclass, field
 
 from vidal.coherence import Prepared, link, prepare
 from vidal.errors import EvidenceLost
-from vidal.evidence.gather import (
-    EvidenceJob,
-    EvidencePlan,
-    load_detections,
-    load_estimate,
-    load_evidence,
-    stored_motion,
-)
+from vidal.evidence.estimates import only
+from vidal.evidence.load import load_carried, load_detections, load_estimate, load_evidence, must
 from vidal.evidence.places import store_at
+from vidal.evidence.plan import EvidenceJob, EvidencePlan
+from vidal.evidence.stored_motion import stored_motion
+from vidal.evidence.windows import Window
 from vidal.expected_errors import Evidence
 from vidal.protocols import Motion
 from vidal.track import propagate
-from vidal.types import Clip, Detections, ErrorEstimate, Links
+from vidal.types import Carried, Clip, Detections, ErrorEstimate, Links
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +39,7 @@ class Linked:
 
 
 def load_linked(job: EvidenceJob) -> Linked:
-    """What ``gather`` has put into the store; links are made again, from the stored motion.
+    """What ``gather`` has put into the store; links are made again, from the carried boxes.
 
     Args:
         job: its plan estimates errors and gathers evidence for expected ones.
@@ -58,14 +55,20 @@ def load_linked(job: EvidenceJob) -> Linked:
     assert estimate is not None
     assert evidence is not None
     judged = prepare(detections, plan.coherence)
-    carried = propagate(
-        judged.detections,
-        stored_motion(job, detections),
-        window=plan.coherence.window,
-        size=clip.size,
-    )
+    carried = _carried(job, detections, judged)
     links = link(judged.detections, carried, plan.coherence, size=clip.size)
     return Linked(detections, judged, links, estimate, evidence)
+
+
+def _carried(job: EvidenceJob, detections: Detections, judged: Prepared) -> Carried:
+    plan = job.plan
+    assert plan.coherence is not None
+    try:
+        found = must(load_carried(store_at(plan.store), plan.keys(job.clip)))
+        return only(found, detections, judged.rows, plan.coherence.window)
+    except EvidenceLost:  # an earlier version kept the motion, not the boxes
+        motion, window = stored_motion(job, detections), plan.coherence.window
+        return propagate(judged.detections, motion, window=window, size=job.clip.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,15 @@ class MotionOf:
     plan: EvidencePlan
     clips: Mapping[str, Clip] = field(default_factory=dict)
 
-    def __call__(self, clip: str) -> Motion | None:
-        """Of one clip; None where none was measured, or it is not kept any more."""
+    def __call__(self, clip: str, window: Window | None = None) -> Motion | None:
+        """Of one clip, or of some frames of it, counted from the first of these; None where no
+        motion was measured, or it is not kept any more."""
         if self.plan.coherence is None or clip not in self.clips:
             return None
         job = EvidenceJob(self.clips[clip], self.plan)
         try:
-            detections = load_detections(store_at(self.plan.store), self.plan.keys(job.clip))
-            return stored_motion(job, detections)
+            keys = self.plan.keys(job.clip)
+            store = store_at(self.plan.store)
+            return stored_motion(job, load_detections(store, keys, window, columns=()), window)
         except EvidenceLost:
             return None

@@ -7,14 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
 from vidal.evidence.channel import Channel, ChannelCancelled
+from vidal.evidence.windows import Window
 from vidal.protocols import Detector
 from vidal.track import FlowField, FlowMeter
-from vidal.types import Clip, Detections, Frame, IntArray
+from vidal.types import Clip, Detections, Frame, FrameRef, IntArray
 
 DETECTION_WAITS = 2
 """Batches that may wait for the detector."""
@@ -33,10 +33,23 @@ def gaps_after(clip: Clip) -> IntArray:
 
 
 def batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Lists of ``size`` frames; the last may be shorter."""
-    stream = iter(frames)
-    while batch := list(islice(stream, size)):
-        yield batch
+    """Frames in groups of ``size`` indices, counted from the clip's first frame.
+
+    Where frames are missing a group is smaller: so a detector sees the same groups, whichever
+    frame a clip is read from.
+    """
+    group: list[Frame] = []
+    for frame in frames:
+        index = frame.ref.index
+        if group and index // size != group[0].ref.index // size:
+            yield group
+            group = []
+        group.append(frame)
+        if index % size == size - 1:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def scan_clip(
@@ -47,58 +60,68 @@ def scan_clip(
     meter: FlowMeter | None,
     batch: int,
     report: Callable[[int, int], None],
+    window: Window | None = None,
+    margin: int = 0,
 ) -> tuple[Detections | None, FlowField | None]:
-    """Detections and flow of a clip, in one pass with bounded memory.
+    """Detections and flow of a clip or a window of it, in one pass with bounded memory.
 
     Args:
         clip: the clip.
-        frames: its frames in order, each decoded once.
+        frames: those of the window and the margins, in order, each decoded once.
         detector: None = not wanted.
         meter: measures the flow between neighbours; None = not wanted.
         batch: frames the detector sees at once.
-        report: called with (frames done, frames in all).
+        report: called with (frames of the window done, frames in all).
+        window: None = the whole clip.
+        margin: more frames on both sides (where the clip has them) that only the meter sees; it
+            counts frames from the first of them.
 
     Returns:
-        What was wanted; ``scanned`` is False for frames that did not decode.
+        What was wanted; detections count frames from the window's start; ``scanned`` is False for
+        frames that did not decode.
     """
+    window = window or Window(0, clip.frames)
+    first = window.grown(margin, clip.frames).start
     to_detector: Channel[Frame] = Channel(batch * DETECTION_WAITS)
     to_meter: Channel[Frame] = Channel(FLOW_WAITS)
-    open_to = [
-        channel
-        for channel, user in ((to_detector, detector), (to_meter, meter))
-        if user is not None
-    ]
+    open_to: list[tuple[Channel[Frame], Window | None]] = []
+    open_to += [(to_detector, window)] if detector is not None else []
+    open_to += [(to_meter, None)] if meter is not None else []
     with ThreadPoolExecutor(2, thread_name_prefix="scan") as threads:
         tasks = [threads.submit(_decode, frames, open_to)]
         if meter is not None:
             # Only one branch reports: the detector where there is one, being the slower.
             ticks = report if detector is None else None
-            measure = partial(_measure, meter, to_meter, clip, ticks)
+            measure = partial(_measure, meter, to_meter, clip, (first, window), ticks)
             tasks.append(threads.submit(copy_context().run, measure))
         try:
             found = None
             if detector is not None:
-                found = _detect(clip, detector, batches(to_detector, batch), report)
+                found = _detect(window, detector, batches(to_detector, batch), report)
             _finish(tasks)
         except BaseException:
-            for channel in open_to:
+            for channel, _ in open_to:
                 channel.cancel()
             raise
     return found, None if meter is None else meter.finish()
 
 
-def _decode(frames: Iterable[Frame], channels: Sequence[Channel[Frame]]) -> None:
+def _decode(
+    frames: Iterable[Frame], channels: Sequence[tuple[Channel[Frame], Window | None]]
+) -> None:
+    """``channels``: each with the frames that go through it; None = all."""
     try:
         for frame in frames:
-            for channel in channels:
-                channel.put(frame)
+            for channel, window in channels:
+                if window is None or window.start <= frame.ref.index < window.stop:
+                    channel.put(frame)
     except BaseException as error:
-        for channel in channels:
+        for channel, _ in channels:
             channel.cancel()
         if not isinstance(error, ChannelCancelled):
             raise
     else:
-        for channel in channels:
+        for channel, _ in channels:
             channel.close()
 
 
@@ -106,23 +129,28 @@ def _measure(
     meter: FlowMeter,
     frames: Channel[Frame],
     clip: Clip,
+    place: tuple[int, Window],
     report: Callable[[int, int], None] | None,
 ) -> None:
+    """``place``: the frame that the meter counts from, and the window whose frames are told."""
     gaps = set(gaps_after(clip).tolist())
+    first, window = place
     try:
-        for done, frame in enumerate(frames, start=1):
-            meter.push(frame)
-            if frame.ref.index in gaps:
+        for frame in frames:
+            index = frame.ref.index
+            meter.push(Frame(FrameRef(frame.ref.clip, index - first), frame.image))
+            if index in gaps:
                 meter.forget()
-            if report is not None and done % 8 == 0:
-                report(done, clip.frames)
+            done = index + 1 - window.start
+            if report is not None and 0 < done <= window.frames and done % 8 == 0:
+                report(done, window.frames)
     except BaseException:
         frames.cancel()
         raise
 
 
 def _detect(
-    clip: Clip,
+    window: Window,
     detector: Detector,
     groups: Iterable[list[Frame]],
     report: Callable[[int, int], None],
@@ -131,9 +159,10 @@ def _detect(
     indices: list[int] = []
     for group in groups:
         parts.append(detector.detect(group))
-        indices.extend(frame.ref.index for frame in group)
-        report(len(indices), clip.frames)
-    return Detections.gather(parts, indices, frames=clip.frames, classes=tuple(detector.classes))
+        indices.extend(frame.ref.index - window.start for frame in group)
+        report(len(indices), window.frames)
+    classes = tuple(detector.classes)
+    return Detections.gather(parts, indices, frames=window.frames, classes=classes)
 
 
 def _finish(tasks: Sequence[Future[None]]) -> None:

@@ -262,10 +262,10 @@ def _along_track(
     begin = end - length[mine]
     score = detections.scores.astype(np.float64)
     tables = {"score": score, "square": score**2, "strong": strong.astype(np.float64)}
-    sums = {name: np.append(0.0, np.cumsum(values[order])) for name, values in tables.items()}
+    sums = {name: _between(values[order], low, high) for name, values in tables.items()}
     inside = np.maximum(high - low, 1)
-    mean = (sums["score"][high] - sums["score"][low]) / inside
-    variance = (sums["square"][high] - sums["square"][low]) / inside - mean**2
+    mean = sums["score"] / inside
+    variance = sums["square"] / inside - mean**2
     ends = (
         np.stack(
             [
@@ -283,9 +283,25 @@ def _along_track(
         "track score": mean.astype(np.float32),
         "track spread": np.sqrt(np.maximum(variance, 0)).astype(np.float32),
         "track dip": (nodes.scores - mean).astype(np.float32),
-        "track strong": ((sums["strong"][high] - sums["strong"][low]) / inside).astype(np.float32),
+        "track strong": (sums["strong"] / inside).astype(np.float32),
         "track seen": (high - low).astype(np.float32),
     }
+
+
+_UNIT = 2.0**56
+"""Squares of float32 from 1/32 on are whole numbers of its parts."""
+
+
+def _between(values: NDArray[np.float64], low: IntArray, high: IntArray) -> NDArray[np.float64]:
+    """Sums of ``values[low:high]``, at most 2 FAR + 1 of them in [0, 1].
+
+    Differences of running sums, in whole numbers: as floats they would be rounded by what lies
+    before, and the same track would have another spread in a longer clip. The running sum may
+    overflow; no difference does.
+    """
+    whole = np.rint(values * _UNIT).astype(np.uint64)
+    sums = np.append(np.uint64(0), np.cumsum(whole, dtype=np.uint64))
+    return (sums[high] - sums[low]).astype(np.float64) / _UNIT
 
 
 def _nearest(anyone: IntArray, scores: FloatArray, window: int) -> IntArray:

@@ -9,11 +9,11 @@ import numpy as np
 
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
+from vidal.evidence.verdicts import by_chances
 from vidal.expected_errors import ErrorModel, Totals
 from vidal.selection.again import columns_of
 from vidal.selection.pool import PoolClip
 from vidal.selection.result import ClipResult
-from vidal.selection.verdicts import by_chances
 from vidal.types import BoolArray, Clip, FrameSet, ScoreArray
 from vidal.types.verdicts import Verdicts
 

@@ -14,7 +14,8 @@ from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
-from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.load import keeper
+from vidal.evidence.places import EngineMaker
 from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
@@ -167,8 +168,7 @@ def _find_clips(
         clips,
         needs=plan.query.selector.needs,
         strategy=plan.query.strategy,
-        store=store_at(store),
-        key_of=lambda clip: plan.evidence.keys(clip).detections,
+        keep=keeper(plan.evidence),
         rate=inputs.image_rate,
     )
     return taken.clips, [*skipped, *taken.skipped], taken.notes

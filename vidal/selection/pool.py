@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from vidal.evaluate.matching import match_clip
 from vidal.evaluate.true_errors import true_errors
+from vidal.evidence.objects import expected_objects
 from vidal.expected_errors import SIGNALS, fuse, fuse_with, signals
 from vidal.selection.labelled import LabelledSide
-from vidal.selection.objects import expected_objects
 from vidal.types import (
     Annotations,
     BoolArray,

@@ -1,6 +1,6 @@
 """Why a frame was chosen, in a sentence that names the boxes that its picture shows.
 
-The verdicts are those of the picture (``vidal.selection.verdicts``), so that whatever is counted
+The verdicts are those of the picture (``vidal.evidence.verdicts``), so that whatever is counted
 here is drawn there: likely misses first, then likely false alarms, then detections that are unsure.
 What the estimate counts and the picture does not show is told, too.
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 from vidal.evaluate.curves import Picks
 from vidal.evaluate.intervals import Interval
+from vidal.evidence.verdicts import by_cut
 from vidal.protocols import Motion
 from vidal.query.balance_told import BalanceTold
 from vidal.query.budget import Unit, budget_words
@@ -15,7 +16,6 @@ from vidal.query.cost import Spent
 from vidal.selection.asked import Asked
 from vidal.selection.forecast import Forecast
 from vidal.selection.history import NO_HISTORY, History
-from vidal.selection.verdicts import by_cut
 from vidal.types import (
     BoolArray,
     Clip,

@@ -20,7 +20,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,8 @@ class _Run:
     def _select(self, done: int) -> None:
         job = self._job
         plan = job.planner(self._campaign, job.strategy)
+        # Every round looks at the same frames again, with another model.
+        plan = replace(plan, evidence=replace(plan.evidence, keep_flow=True))
         truth = self._truth if job.truth else None
         with _quiet(PER_ROUND * done, PER_ROUND * job.rounds):
             select_round(
@@ -279,12 +281,9 @@ def _l1_score(tables: Sequence[Annotations], classes: int) -> float:
 
 def forget(plan: EvidencePlan, clips: Mapping[str, Clip]) -> None:
     """Remove from the store what depends on the model; flow stays, it does not age."""
-    store = store_at(plan.store)
-    for each, clip in product((plan, *plan.again), clips.values()):
-        keys = each.keys(clip)
-        for key in (keys.detections, keys.tracks, keys.estimate, keys.expected):
-            if key is not None:
-                store.path(key).unlink(missing_ok=True)
+    keys = (each.keys(clip) for each, clip in product((plan, *plan.again), clips.values()))
+    every = [replace(part, flow=None).by_stage() for one in keys for part in one.parts()]
+    store_at(plan.store).drop([key for some in every for key in some.values()])
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Evidence on disk: content keys and crash-safe writes."""
 
 from vidal.store.keys import content_key
-from vidal.store.stores import FileStore, MemoryStore
+from vidal.store.memory import MemoryStore
+from vidal.store.stores import FileStore
 from vidal.store.tables import PLAIN, from_arrays, plain_fields, to_arrays
 
 __all__ = [

@@ -1,54 +1,42 @@
-"""Two stores: files on disk, and memory for tests and throw-away runs."""
+"""The store on disk."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import math
-import re
-import struct
-import zipfile
-import zlib
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.errors import InputError
 from vidal.store import atomic
+from vidal.store.about import checked_key
+from vidal.store.fresh import Folder
+from vidal.types import BoolArray, IntArray, Stored
 
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_CHUNK = 1 << 18
-_KEY = re.compile(r"[0-9a-f]{8,128}")
+if TYPE_CHECKING:
+    from vidal.store.manifest import Index
+    from vidal.store.packed import Packed
 
-# What zipfile and NumPy raise over damaged bytes: wrong checksum or structure, a member cut short,
-# a compression or encryption flag that was never set.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    ValueError,
-    EOFError,
-    KeyError,
-    IndexError,
-    NotImplementedError,
-    RuntimeError,
-    OverflowError,
-)
+_FEW = 64
+"""Keys that are looked for one by one; for more of them folders are listed."""
 
 
 class FileStore:
-    """One uncompressed npz file per key, below a root folder.
+    """Entries below a root folder: files that were put one by one, and shards of many.
 
-    Several processes may use one root: an entry is written under a temporary name and renamed, and
-    equal keys mean equal content. A damaged entry (wrong checksum, cut short) counts as absent and
-    is removed, so that it is computed anew, and is listed in ``corrupt``.
+    ```
+    ROOT/fresh/ab/KEY.npz                an entry that was put, until ``pack``
+    ROOT/shards/STAGE-HASH.parquet       many entries of one stage; never changes
+    ROOT/manifest/entries-HASH.parquet   what the shards hold
+    ROOT/manifest/dead-HASH.parquet      what of it counts no more
+    ROOT/ab/KEY.npz                      an entry of an earlier version of vidal, read where it is
+    ```
+
+    Several processes, on several machines, may use one root: everything is written under a
+    temporary name and renamed, and equal keys mean equal content. A damaged entry (wrong checksum,
+    cut short) counts as absent, so that it is computed anew, and its file is listed in ``corrupt``.
 
     Attributes:
         root: the folder.
@@ -67,7 +55,9 @@ class FileStore:
         """
         self.root = Path(root)
         self.corrupt: list[Path] = []
-        self._read_only = read_only
+        self.read_only = read_only
+        self.fresh = Folder(self.root / "fresh", self.corrupt, read_only=read_only)
+        self.earlier = Folder(self.root, self.corrupt, read_only=read_only)
         if read_only:
             return
         with atomic.reporting(self.root):
@@ -77,21 +67,31 @@ class FileStore:
         atomic.write_bytes(probe, b"")
         probe.unlink(missing_ok=True)
 
+    @cached_property
+    def packed(self) -> Packed:
+        """The shards; Arrow is imported when they are first looked at."""
+        from vidal.store.packed import Packed
+
+        return Packed(self.root, self.corrupt, read_only=self.read_only)
+
+    @property
+    def _packs(self) -> bool:
+        """Whether something is packed: Arrow takes 40 MB, and small stores do without it."""
+        return "packed" in self.__dict__ or (self.root / "shards").is_dir()
+
     def path(self, key: str) -> Path:
-        """Where the entry of a key lies.
+        """Where ``put`` writes the entry of a key; it may have been packed since.
 
         Raises:
             ValueError: not a key: 8 to 128 lower-case hexadecimal digits.
         """
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"not a store key: {key!r}")
-        return self.root / key[:2] / f"{key}.npz"
+        return self.fresh.path(checked_key(key))
 
     def get(self, key: str) -> Mapping[str, NDArray[Any]] | None:
         """The arrays put under a key; None where there are none, or they are damaged.
 
         Raises:
-            InputError: the file is there and cannot be read.
+            InputError: a file is there and cannot be read.
         """
         return self._read(key, None)
 
@@ -102,121 +102,139 @@ class FileStore:
         (but once an entry was found damaged, whole entries are read: it is seldom the only one).
 
         Raises:
-            InputError: the file is there and cannot be read.
+            InputError: a file is there and cannot be read.
         """
         return self._read(key, names)
 
-    def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
-        path = self.path(key)
-        try:
-            with path.open("rb") as file:
-                arrays = _parsed(file, None if self.corrupt else names)
-                return {n: a for n, a in arrays.items() if names is None or n in names}
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # what seeking to a damaged place says
-                raise InputError(path, (error.strerror or str(error)).lower()) from error
-        except _DAMAGE:
-            pass
-        if path not in self.corrupt:
-            self.corrupt.append(path)
-        if not self._read_only:
-            with suppress(OSError):  # else whoever only asks whether it is there would believe it
-                path.unlink()
-        return None
-
-    def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def put(
+        self, key: str, arrays: Mapping[str, NDArray[Any]], about: Stored | None = None
+    ) -> None:
         """Keep arrays; afterwards they are on disk whole or, after a crash, not at all.
 
         Raises:
             OutputError: the disk is full, or the root cannot be written.
-            ValueError: an array of objects.
+            ValueError: an array of objects, or an ``about`` that cannot be kept.
         """
-        path = self.path(key)
-        with atomic.open_new(path) as file:
-            _write(file, arrays)
-        if path in self.corrupt:
-            self.corrupt.remove(path)
+        checked_key(key)
+        self.fresh.put(key, arrays, Stored("") if about is None else about)
+        self.earlier.drop(key)
 
-
-class MemoryStore:
-    """A store that forgets everything with the process; for tests and throw-away runs."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, dict[str, NDArray[Any]]] = {}
-
-    def get(self, key: str) -> Mapping[str, NDArray[Any]] | None:
-        """Copies of the arrays put under a key, or None."""
-        entry = self._entries.get(key)
-        return None if entry is None else {name: array.copy() for name, array in entry.items()}
-
-    def peek(self, key: str, names: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
-        """Copies of some arrays of an entry, or None."""
-        entry = self._entries.get(key)
-        return None if entry is None else {n: a.copy() for n, a in entry.items() if n in names}
-
-    def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep copies of arrays.
+    def known(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """What is there, None where nothing is; shards are not opened.
 
         Raises:
-            ValueError: a key or an array that a ``FileStore`` would not take.
+            InputError: a file is there and cannot be read.
         """
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"not a store key: {key!r}")
-        if any(array.dtype.hasobject for array in arrays.values()):
-            raise ValueError("arrays of objects cannot be stored")
-        self._entries[key] = {name: np.array(array) for name, array in arrays.items()}
+        fresh = self._there(self.fresh, keys)
+        told = {at: found for at in fresh if (found := self.fresh.told(keys[at])) is not None}
+        index, positions = self._found(keys)
+        left = [at for at in np.flatnonzero(positions < 0).tolist() if at not in told]
+        for at in self._there(self.earlier, [keys[each] for each in left]):
+            told[left[at]] = Stored("")
+        return Known(told, index, positions)
+
+    def scan(
+        self, keys: Sequence[str], names: Collection[str] | None = None
+    ) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
+        """Entries (position in ``keys``, arrays as of ``peek``) in the order in which they lie.
+
+        Each shard is opened once. Entries that are not there, or damaged, are left out.
+
+        Raises:
+            InputError: a file is there and cannot be read.
+        """
+        for key in keys:
+            checked_key(key)
+        fresh = set(self._there(self.fresh, keys))
+        rest = [at for at in range(len(keys)) if at not in fresh]
+        again = set(rest)
+        packed = self.packed.scan([keys[at] for at in rest], names) if self._packs else ()
+        for place, arrays in packed:
+            if arrays is not None:
+                again.discard(rest[place])
+                yield rest[place], arrays
+        for at in sorted(fresh | again, key=lambda at: keys[at]):
+            arrays = self._read(keys[at], names)
+            if arrays is not None:
+                yield at, arrays
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget entries; those that are not there are no error.
+
+        Raises:
+            OutputError: they cannot be removed.
+        """
+        for key in keys:
+            checked_key(key)
+        if self._packs:
+            self.packed.refresh()
+            index = self.packed.index
+            self.packed.bury(index.place(int(at)) for at in index.copies(keys))
+        for folder in (self.fresh, self.earlier):
+            for at in self._there(folder, keys):
+                folder.drop(keys[at])
+
+    def pack(self) -> None:
+        """Put what was added one by one together into shards, if it is much; see ``packing``.
+
+        Raises:
+            OutputError: the disk is full, or the root cannot be written.
+            InputError: a file is there and cannot be read.
+        """
+        from vidal.store.packing import pack_if_much
+
+        pack_if_much(self)
+
+    def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
+        checked_key(key)
+        arrays = self.fresh.get(key, names)
+        if arrays is None and self._packs:
+            arrays = self.packed.read(key, names)
+        return self.earlier.get(key, names) if arrays is None else arrays
+
+    def _found(self, keys: Sequence[str]) -> tuple[Index | None, IntArray]:
+        """The positions of keys in the index of what is packed."""
+        if self._packs:
+            return self.packed.find(keys)
+        return None, np.full(len(keys), -1, np.int64)
+
+    def _there(self, folder: Folder, keys: Sequence[str]) -> list[int]:
+        """Positions of the keys that have a file in a folder."""
+        if len(keys) <= _FEW:
+            return [at for at, key in enumerate(keys) if folder.path(checked_key(key)).exists()]
+        found = set(folder.keys())
+        return [at for at, key in enumerate(keys) if key in found] if found else []
 
 
-def _write(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """As ``numpy.savez``, which has names it does not take (``file``) and stamps the time."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, array in arrays.items():
-            info = zipfile.ZipInfo(f"{name}.npy")
-            with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-        archive.comment = _seal(archive)
+class Known(Sequence[Stored | None]):
+    """What a store holds of some keys; a ``Stored`` is made when it is asked for."""
 
+    def __init__(
+        self, told: Mapping[int, Stored], index: Index | None, positions: IntArray
+    ) -> None:
+        self._told = told
+        self._index = index
+        self._positions = positions
 
-def _parsed(file: IO[bytes], names: Collection[str] | None) -> dict[str, NDArray[Any]]:
-    """The arrays of these names, or all; memory for the arrays themselves, and for nothing else."""
-    arrays = {}
-    with zipfile.ZipFile(file) as archive:
-        if archive.comment != _seal(archive):
-            raise zipfile.BadZipFile("the list of members is damaged")
-        for info in archive.infolist():
-            name = info.filename.removesuffix(".npy")
-            if names is None or name in names:
-                arrays[name] = _array(archive, info)
-    return arrays
+    @property
+    def there(self) -> BoolArray:
+        """(n,) which are there."""
+        found: BoolArray = self._positions >= 0
+        found[list(self._told)] = True
+        return found
 
+    def __len__(self) -> int:
+        return len(self._positions)
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """One member; a header that claims another size than the sealed one is not believed."""
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        header = _HEADERS.get(version)
-        if header is None:
-            raise ValueError(f"npy version {version}")
-        shape, fortran, dtype = header(member)
-        if dtype.hasobject:
-            raise ValueError("an array of objects")
-        size = math.prod(shape) * dtype.itemsize
-        if member.tell() + size != info.file_size:
-            raise ValueError("the header does not fit the member")
-        data = np.empty(size, np.uint8)
-        at = 0
-        while chunk := member.read(_CHUNK):  # to the end, where the checksum is verified
-            data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
-            at += len(chunk)
-    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _seal(archive: zipfile.ZipFile) -> bytes:
-    """Digest of the members' names, sizes and checksums.
-
-    A zip file guards each member, but not its directory: one changed bit there can hide a member.
-    """
-    members = [(info.filename, info.file_size, info.CRC) for info in archive.infolist()]
-    return hashlib.blake2b(repr(members).encode(), digest_size=16).hexdigest().encode()
+    @overload
+    def __getitem__(self, at: int) -> Stored | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Stored | None]: ...
+    def __getitem__(self, at: int | slice) -> Stored | Sequence[Stored | None] | None:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        where = range(len(self))[at]
+        if where in self._told:
+            return self._told[where]
+        position = int(self._positions[where])
+        return None if position < 0 or self._index is None else self._index.stored(position)

@@ -37,6 +37,8 @@ class FlowOptions:
             half of the box. ``centre``: the flow at its centre; the size never changes
             (Zolfaghari Bengar et al. 2019).
         scale: robust mode only: the box also grows and shrinks with the divergence of the flow.
+        keep: the flow stays in the store, 71 kB a frame, so that another detector need not have it
+            measured again; else only the boxes do that it carried. The result is the same.
         threads: that measure a clip; 0 = one beside a detector on the processor, and those of the
             cores beside a GPU that decoding leaves. The flow does not depend on it.
     """
@@ -49,6 +51,7 @@ class FlowOptions:
     cuts: bool = True
     mode: Mode = "robust"
     scale: bool = True
+    keep: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ class PixelMotion:
         }
         for name, (dtype, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), dtype, shape, name))
-        names = _names(self.frame, self.toward, self.boxes)
+        names = step_names(self.frame, self.toward, self.boxes)
         order = np.argsort(names, kind="stable")
         object.__setattr__(self, "_known", names[order])
         object.__setattr__(self, "_rows", order)
@@ -72,7 +72,7 @@ class PixelMotion:
             raise ValueError("step: frames that are not neighbours")
         if not len(before):
             return boxes.astype(np.float32), np.zeros(0, dtype=np.float32)
-        asked = _names(before, toward, boxes)
+        asked = step_names(before, toward, boxes)
         place = np.minimum(np.searchsorted(self._known, asked), len(self._known) - 1)
         if not len(self._known) or (self._known[place] != asked).any():
             raise ValueError("step: a box that was not tracked in that frame")
@@ -94,7 +94,7 @@ class PixelMotion:
         return cls(**{each.name: arrays[each.name] for each in fields(cls) if each.init})
 
 
-def _names(frame: IntArray, toward: IntArray, boxes: FloatArray) -> NDArray[Any]:
+def step_names(frame: IntArray, toward: IntArray, boxes: FloatArray) -> NDArray[Any]:
     """(N,) sortable name of each step: frame, direction and the bits of the box."""
     bits = np.ascontiguousarray(boxes, dtype=np.float32).view(np.uint32).astype(np.int64)
     whole = np.column_stack([frame, toward, bits]).astype(np.int64)

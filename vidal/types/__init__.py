@@ -21,6 +21,8 @@ from vidal.types.gap import AnyGap, Gap
 from vidal.types.items import BACKGROUND, Items
 from vidal.types.open_set import Course, HeadSpec, Learned, Looked, Seen, Side
 from vidal.types.pool import Explanation, FrameSet, Pool, Query, Regions
+from vidal.types.stored import Stored
+from vidal.types.summary import FrameSummary
 from vidal.types.tables import Annotations, Detections, LabelledClip, Skipped
 from vidal.types.verdicts import Carried, ErrorEstimate, Links
 
@@ -40,6 +42,7 @@ __all__ = [
     "Frame",
     "FrameRef",
     "FrameSet",
+    "FrameSummary",
     "Gap",
     "HalfArray",
     "HeadSpec",
@@ -59,5 +62,6 @@ __all__ = [
     "Side",
     "Skipped",
     "SkippedClip",
+    "Stored",
     "frozen",
 ]

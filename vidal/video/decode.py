@@ -130,7 +130,7 @@ def _run(
         if frames is None:
             tried = back
             continue
-        for index, frame in _indexed(clip, frames):
+        for index, frame in indexed(clip, frames):
             while done < len(run) and run[done] < index and _settled(clip, run[done], key):
                 done += 1
             if done == len(run) or run[done] < index:
@@ -167,8 +167,8 @@ def _settled(clip: Clip, index: int, key: int | None) -> bool:
     return key is None or _keyframes_between(clip, index, key) >= _BACK[-1]
 
 
-def _indexed(clip: Clip, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
-    """Frames with their index; those whose time is not in the clip's table are dropped."""
+def indexed(clip: Clip, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+    """Decoded frames with their index; those whose time is not in the clip's table are dropped."""
     for frame in frames:
         if frame.pts is None:
             continue

@@ -34,10 +34,13 @@ def frame_print(image: Image) -> int:
     return int.from_bytes(blake2b(sample, digest_size=8).digest()) or 1
 
 
-def printed(frames: Iterable[Frame], prints: Prints) -> Iterator[Frame]:
-    """The same frames; their fingerprints are written into ``prints`` as they pass."""
+def printed(frames: Iterable[Frame], prints: Prints, first: int = 0) -> Iterator[Frame]:
+    """The same frames; their fingerprints are written into ``prints`` as they pass.
+
+    ``first``: the frame that ``prints`` begins with.
+    """
     for frame in frames:
-        prints[frame.ref.index] = frame_print(frame.image)
+        prints[frame.ref.index - first] = frame_print(frame.image)
         yield frame
 
 

@@ -22,7 +22,7 @@ CLIP = Clip("a", Path("a"), np.arange(4), Fraction(1, 25), Fraction(25), (48, 64
     ("tracker", "gone", "kept"),
     [
         ("flow", {"detections", "estimate", "expected"}, {"flow"}),
-        (SparseFlowPropagator(), {"detections", "estimate", "expected", "tracks"}, set()),
+        (SparseFlowPropagator(), {"detections", "estimate", "expected", "carried"}, set()),
     ],
 )
 def test_what_depends_on_the_model_is_forgotten_and_flow_is_not(tmp_path, tracker, gone, kept):

@@ -21,7 +21,7 @@ from vidal.errors import (
 )
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import take_in
-from vidal.store import MemoryStore, from_arrays
+from vidal.store import MemoryStore, from_arrays, to_arrays
 from vidal.types import Clip, Detections
 
 LINE = "{n},2,3,10,12,0.5\n"
@@ -50,8 +50,7 @@ def take(path, clips, *, needs=("regions",), **options):
         clips,
         needs=frozenset(needs),
         strategy="entropy",
-        store=store,
-        key_of=key_of,
+        keep=lambda clip, table: store.put(key_of(clip), to_arrays(table)),
         rate=Fraction(10),
     )
     return taken, {

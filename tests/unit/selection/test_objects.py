@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.unit.selection.test_pool import CLASSES, a_part, estimate
-from vidal.selection.objects import expected_objects
+from vidal.evidence.objects import expected_objects
 from vidal.selection.pool import build_pool
 
 ROWS = [(0, 0, 0.8), (0, 1, 0.6), (1, 0, 0.9), (1, 0, 0.3)]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidal.evidence.verdicts import by_chances, by_cut
 from vidal.expected_errors import Evidence, Rows
 from vidal.selection.reasons import box_sentences, with_boxes
 from vidal.selection.result import ClipResult
 from vidal.selection.sightings import sightings, spans
-from vidal.selection.verdicts import by_chances, by_cut
 from vidal.track.kalman import KalmanMotion
 from vidal.types import Clip, Detections, ErrorEstimate, Explanation, FrameRef
 from vidal.types.verdicts import ALARM, CORRECT, UNSURE, Verdicts

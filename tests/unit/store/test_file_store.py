@@ -14,7 +14,8 @@ import pytest
 
 from vidal.errors import InputError, OutputError
 from vidal.store.atomic import DAY, SUFFIX
-from vidal.store.stores import FileStore, _seal
+from vidal.store.npz import seal as _seal
+from vidal.store.stores import FileStore
 
 KEY, OTHER = "ab" * 16, "cd" * 16
 ENTRY = {"boxes": np.arange(40, dtype=np.float32).reshape(10, 4), "labels": np.arange(10)}
@@ -32,7 +33,7 @@ def test_an_entry_is_one_npz_file_that_numpy_reads(tmp_path):
     store = a_store(tmp_path)
     store.put(KEY, ENTRY)
     assert files(store.root) == [f"{KEY}.npz"]
-    assert store.path(KEY) == tmp_path / "store" / "ab" / f"{KEY}.npz"
+    assert store.path(KEY) == tmp_path / "store" / "fresh" / "ab" / f"{KEY}.npz"
     with np.load(store.path(KEY), allow_pickle=False) as loaded:
         np.testing.assert_array_equal(loaded["boxes"], ENTRY["boxes"])
 
@@ -139,7 +140,7 @@ def test_an_entry_that_cannot_be_read_is_an_error_and_not_absent(tmp_path):
 
 def test_a_pickle_in_an_entry_is_not_loaded(tmp_path):
     store = a_store(tmp_path)
-    store.path(KEY).parent.mkdir()
+    store.path(KEY).parent.mkdir(parents=True)
     np.savez(store.path(KEY), a=np.array([{}], dtype=object))
     assert store.get(KEY) is None
     assert store.corrupt == [store.path(KEY)]
@@ -189,7 +190,8 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from vidal.store.stores import FileStore, _seal
+from vidal.store.npz import seal as _seal
+from vidal.store.stores import FileStore
 store = FileStore(Path(sys.argv[1]))
 print("ready", flush=True)
 version = 0

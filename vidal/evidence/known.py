@@ -1,0 +1,104 @@
+"""What the store holds of clips, learned from its manifest: no entry is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.plan import ClipEvidence, EvidenceJob, EvidenceKeys
+from vidal.protocols import Store
+from vidal.store import PLAIN, plain_fields
+from vidal.types import SkippedClip, Stored
+
+_NEEDED = ("detections", "features", "embeddings", "estimate", "expected", "summary")
+"""Stages without which a window is not known. ``carried`` is not: nothing is computed for it."""
+
+
+def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
+    """What the store holds of a clip, if that is all that is wanted; else None."""
+    return known_clips([job], store)[0]
+
+
+def known_clips(
+    jobs: Sequence[EvidenceJob], store: Store
+) -> list[ClipEvidence | SkippedClip | None]:
+    """What the store holds of clips, where that is all that is wanted; else None."""
+    keys = [job.plan.keys(job.clip) for job in jobs]
+    asked = [_asked(each) for each in keys]
+    told = iter(store.known([key for windows in asked for key in windows]))
+    return [
+        _outcome(job, mine, list(islice(told, len(windows))), store)
+        for job, mine, windows in zip(jobs, keys, asked, strict=True)
+    ]
+
+
+def _asked(keys: EvidenceKeys) -> list[str]:
+    """The keys that have to be there, window by window."""
+    return [
+        key
+        for part in keys.parts()
+        for stage in _NEEDED
+        if (key := getattr(part, stage)) is not None
+    ]
+
+
+def _outcome(
+    job: EvidenceJob, keys: EvidenceKeys, told: Sequence[Stored | None], store: Store
+) -> ClipEvidence | SkippedClip | None:
+    if any(each is None for each in told):
+        return None
+    there = [each for each in told if each is not None]
+    stages = [stage for stage in _NEEDED if getattr(keys, stage) is not None]
+    by_stage = {stage: there[at :: len(stages)] for at, stage in enumerate(stages)}
+    seen = list(_seen(keys, by_stage["detections"], store))
+    frames = sum(each["frames"] for each in seen)
+    if frames != job.clip.frames:
+        return None
+    if job.plan.counts_suppressed and not all(each["suppressed"] for each in seen):
+        return None
+    if not any(each["scanned"] for each in seen):
+        return SkippedClip(job.clip.path, "no frame could be decoded")
+    judged = linked = 0
+    for each in _judged(keys, by_stage.get("estimate", ()), store):
+        judged, linked = judged + each[0], linked + each[1]
+    given = isinstance(job.plan.detector, GivenDetections)
+    return ClipEvidence(
+        keys=keys,
+        classes=tuple(seen[0]["classes"]),
+        lost=0 if given else frames - sum(each["scanned"] for each in seen),
+        link_share=linked / judged if judged else 1.0,
+        judged=judged,
+    )
+
+
+def _seen(keys: EvidenceKeys, told: Sequence[Stored], store: Store) -> Iterator[dict[str, Any]]:
+    """The facts of detections; an earlier version put them into the entry."""
+    for part, each in zip(keys.parts(), told, strict=True):
+        if "scanned" in each.facts:
+            yield dict(each.facts)
+            continue
+        found = store.peek(part.detections, (PLAIN, "scanned", "suppressed"))
+        if found is None:
+            yield {"frames": 0, "scanned": 0, "suppressed": False, "classes": ()}
+        else:
+            yield {
+                "frames": len(found["scanned"]),
+                "scanned": int(found["scanned"].sum()),
+                "suppressed": "suppressed" in found,
+                "classes": plain_fields(found)["classes"],
+            }
+
+
+def _judged(keys: EvidenceKeys, told: Sequence[Stored], store: Store) -> Iterator[tuple[int, int]]:
+    """How many detections were judged, and how many of them are linked."""
+    for part, each in zip(keys.parts(), told, strict=False):
+        if "judged" in each.facts:
+            yield each.facts["judged"], each.facts["linked"]
+            continue
+        assert part.estimate is not None
+        found = store.peek(part.estimate, (PLAIN, "rows"))
+        if found is not None:
+            judged = len(found["rows"])
+            yield judged, round(plain_fields(found)["link_share"] * judged)

@@ -1,0 +1,280 @@
+"""Files of single entries into shards, and shards into better ones.
+
+The order makes it safe to be killed, and to run beside readers, writers and other packers: a shard
+is written and renamed, then a part of the manifest lists it, then the files that it replaces go. A
+shard that no part lists yet is read itself. Two packers may write an entry twice: the copies are
+equal, and the next to pack removes one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from vidal.errors import OutputBusy, OutputError
+from vidal.store import atomic, npz
+from vidal.store.columns import Damaged, Entry, Layout, packable
+from vidal.store.fresh import File, Folder, state_of
+from vidal.store.lock import locked
+from vidal.store.manifest import entries_of, write_part
+from vidal.store.packed import Packed
+from vidal.store.shard import write_shard
+from vidal.store.sniff import stage_of
+from vidal.types import Stored
+
+if TYPE_CHECKING:
+    from vidal.store.stores import FileStore
+
+MUCH = 128
+"""Fresh entries, and"""
+MUCH_BYTES = 32 << 20
+"""bytes of them, either of which are worth a shard."""
+SHARD = 1 << 28
+"""Bytes of arrays in a shard, about."""
+ENTRIES = 8192
+"""Entries in a shard at most."""
+SMALL = 16 << 20
+"""Bytes: shards below are put together when there are"""
+MANY = 8
+"""of them in a stage, and parts of a manifest when there are as many."""
+_LOCK = ".vidal-packing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """An entry's file, and what its head says."""
+
+    file: File
+    about: Stored
+    layout: Layout
+    bytes: int
+
+
+def pack_if_much(store: FileStore) -> None:
+    """Pack where there are many or large fresh entries; else they stay as they are.
+
+    Entries of an earlier version are left where they are.
+
+    Raises:
+        OutputError, InputError: as of ``pack_all``.
+    """
+    if store.read_only:
+        return
+    files = list(store.fresh.files())
+    if len(files) >= MUCH or sum(file.size for file in files) >= MUCH_BYTES:
+        _pack(store, [(store.fresh, files)])
+
+
+def pack_all(store: FileStore) -> None:
+    """Pack every entry that has a file of its own, those of an earlier version too.
+
+    What a shard cannot hold exactly (more than 256 MB, or arrays of texts) stays as it is.
+
+    Raises:
+        OutputError: the disk is full, or the root cannot be written; nothing is lost.
+        InputError: a file is there and cannot be read.
+    """
+    if not store.read_only:
+        _pack(store, [(each, list(each.files())) for each in (store.earlier, store.fresh)])
+
+
+def _pack(store: FileStore, work: Sequence[tuple[Folder, Sequence[File]]]) -> None:
+    """Where another process packs already, it does."""
+    try:
+        with _alone(store.root):
+            for folder, files in work:
+                _pack_files(store.packed, folder, files)
+            tidy(store.packed)
+    except OutputBusy:
+        return
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Without other packers where the file system has locks: two only do the same work twice."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(root, _LOCK))
+        except OutputBusy:
+            raise
+        except OutputError:  # no locks there
+            pass
+        yield
+
+
+def _pack_files(packed: Packed, folder: Folder, files: Sequence[File]) -> None:
+    """Shard after shard, so that a kill costs one."""
+    by_stage: defaultdict[str, list[_Single]] = defaultdict(list)
+    for file in sorted(files, key=lambda file: (file.made, file.key)):
+        found = _head(folder, file)
+        if found is not None and packable(found.layout, found.bytes):
+            by_stage[found.about.stage].append(found)
+    for stage in sorted(by_stage):
+        singles = by_stage[stage]
+        for some in _batches([each.bytes for each in singles]):
+            _pack_some(packed, folder, stage, singles[some])
+
+
+def _head(folder: Folder, file: File) -> _Single | None:
+    """What can be known of an entry without its arrays; None where it is damaged, or gone."""
+    found = folder.read(file.key, npz.head)
+    if found is None:
+        return None
+    about, layout, size = found
+    if not about.stage:
+        about = Stored(stage_of(layout))
+    return _Single(file, about, layout, size)
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[slice]:
+    """Entries of these sizes, in their order, shard by shard."""
+    start, size = 0, 0
+    for at, each in enumerate(sizes):
+        size += each
+        if size >= SHARD or at + 1 - start >= ENTRIES or at + 1 == len(sizes):
+            yield slice(start, at + 1)
+            start, size = at + 1, 0
+
+
+def _pack_some(packed: Packed, folder: Folder, stage: str, singles: Sequence[_Single]) -> None:
+    """One shard: written, listed, its files removed."""
+    taken: list[_Single] = []
+
+    def entries() -> Iterator[Entry]:
+        for single in singles:
+            arrays = folder.get(single.file.key, None)
+            if arrays is not None:
+                taken.append(single)
+                yield Entry(single.file.key, single.about, single.file.made, arrays)
+
+    made = write_shard(packed.shards, stage, [each.layout for each in singles], entries())
+    if made is None:
+        return
+    path, about = made
+    write_part(packed.parts, entries_of(path.name, about))
+    index = packed.index
+    before = index.copies([each.file.key for each in taken])
+    packed.refresh()
+    packed.bury(index.place(int(at)) for at in before)
+    for single in taken:
+        with atomic.reporting(single.file.path), suppress(FileNotFoundError):
+            if state_of(single.file.path) == single.file.state:  # else it was put anew meanwhile
+                single.file.path.unlink()
+
+
+def tidy(packed: Packed) -> None:
+    """Remove shards of which nothing is alive, put small ones together, and the manifest.
+
+    Raises:
+        OutputError: the disk is full, or the root cannot be written; nothing is lost.
+        InputError: a file is there and cannot be read.
+    """
+    packed.refresh()
+    for stage, names in _worth_rewriting(packed):
+        _rewrite(packed, stage, names)
+    packed.refresh()
+    _remove_empty(packed)
+    _merge_parts(packed)
+
+
+def _alive(packed: Packed) -> dict[str, tuple[int, int]]:
+    """Shard -> entries that are alive, and of how many."""
+    index = packed.index
+    every = np.bincount(index.shard, minlength=len(index.shards))
+    alive = np.bincount(index.shard[index.alive], minlength=len(index.shards))
+    return {name: (int(alive[at]), int(every[at])) for at, name in enumerate(index.shards)}
+
+
+def _worth_rewriting(packed: Packed) -> Iterator[tuple[str, list[str]]]:
+    """Stages with shards that are put together: small ones if many, those half dead."""
+    by_stage: defaultdict[str, list[str]] = defaultdict(list)
+    half_dead = set()
+    for name, (alive, every) in _alive(packed).items():
+        if not alive:
+            continue
+        try:
+            size = (packed.shards / name).stat().st_size
+        except FileNotFoundError:
+            continue
+        if 2 * alive < every:
+            half_dead.add(name)
+        if size < SMALL or name in half_dead:
+            by_stage[name.rpartition("-")[0]].append(name)
+    for stage, names in sorted(by_stage.items()):
+        if len(names) >= MANY:
+            yield stage, names
+        elif half_dead & set(names):
+            yield stage, sorted(half_dead & set(names))
+
+
+def _rewrite(packed: Packed, stage: str, names: Sequence[str]) -> None:
+    """The entries of shards that are alive, in one shard (or more, where they are large)."""
+    index = packed.index
+    chosen = np.isin(index.shard, [index.shards.index(name) for name in names]) & index.alive
+    positions = np.flatnonzero(chosen)
+    positions = positions[np.lexsort((index.row[positions], index.made[positions]))]
+    layouts = _layouts(packed, names)
+    for some in _batches(index.size[positions].tolist()):
+        places = [index.place(position) for position in positions[some].tolist()]
+        entries = (entry for place in places if (entry := packed.entry(place)) is not None)
+        made = write_shard(packed.shards, stage, layouts, entries)
+        if made is not None:
+            write_part(packed.parts, entries_of(made[0].name, made[1]))
+            _keep_time(packed, names, made[0])
+    for name in names:
+        _remove(packed, name)
+    packed.refresh()
+
+
+def _keep_time(packed: Packed, names: Iterable[str], path: Path) -> None:
+    """A shard was needed when the last of those that it replaces was."""
+    with suppress(OSError):
+        latest = max((packed.shards / name).stat().st_mtime for name in names)
+        os.utime(path, (latest, latest))
+
+
+def _layouts(packed: Packed, names: Sequence[str]) -> list[Layout]:
+    found: list[Layout] = []
+    for name in names:
+        with suppress(Damaged, FileNotFoundError):
+            found += packed.opened(name).layouts()
+    return found
+
+
+def _remove_empty(packed: Packed) -> None:
+    for name, (alive, _) in _alive(packed).items():
+        if not alive:
+            _remove(packed, name)
+
+
+def _remove(packed: Packed, name: str) -> None:
+    path = packed.shards / name
+    with atomic.reporting(path):
+        path.unlink(missing_ok=True)
+
+
+def _merge_parts(packed: Packed) -> None:
+    """A part for shards that none lists, and one part for many."""
+    packed.refresh()
+    if packed.orphans:
+        write_part(packed.parts, pa.concat_tables(packed.orphans))
+        packed.refresh()
+    before = packed.part_names
+    if len(before) < MANY:
+        return
+    table = packed.index.table()
+    made = write_part(packed.parts, table) if len(table) else None
+    for name in before:
+        path = packed.parts / name
+        if path != made:
+            with atomic.reporting(path):
+                path.unlink(missing_ok=True)
+    packed.refresh()
