@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidal.api.campaigns import Campaign
     from vidal.api.exports import export
+    from vidal.api.gathering import gather
     from vidal.api.labels import read_labels
     from vidal.api.selections import SelectedFrame, Selection, select
     from vidal.api.servers import push
@@ -19,6 +20,7 @@ __all__ = [
     "SelectedFrame",
     "Selection",
     "export",
+    "gather",
     "push",
     "read_labels",
     "select",
@@ -30,6 +32,7 @@ _PLACES = {
     "SelectedFrame": "selections",
     "Selection": "selections",
     "export": "exports",
+    "gather": "gathering",
     "push": "servers",
     "read_labels": "labels",
     "select": "selections",

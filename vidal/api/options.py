@@ -46,7 +46,13 @@ class SelectOptions(TypedDict, total=False):
         tracker: what carries boxes to neighbouring frames. Default ``"auto"``.
         tracker_options: of the tracker, by name.
         cache: where evidence is kept between runs. Default: ``.vidal`` in ``out``, or here.
-        workers: processes; 0 = one a core on a CPU, one on a GPU.
+        workers: processes; 0 = one a core on a CPU, one to three a GPU.
+        engine: where the work is done: ``"local"`` (this process), ``"process"`` (worker processes)
+            or ``"ray"`` (Ray actors; ``pip install vidal-al[ray]``). Default: worker processes
+            where more than one is worth while.
+        ray_address: of a Ray cluster: ``"auto"`` or ``"HOST:PORT"``. Default: what ``RAY_ADDRESS``
+            names, else a local Ray that ends with the run.
+        ray_gpus: GPUs of each Ray actor, such as 0.25. Default: 1 where the detector runs on a GPU.
         image_rate: frames a second of folders of images. Default 10.
         detections: your own detections instead of a detector: a file, a folder or a pattern.
         detections_images: the file with ``images`` and ``categories`` of COCO results.
@@ -82,6 +88,9 @@ class SelectOptions(TypedDict, total=False):
     tracker_options: Mapping[str, Any]
     cache: PathLike | None
     workers: int
+    engine: Literal["auto", "local", "process", "ray"] | None
+    ray_address: str | None
+    ray_gpus: float | None
     image_rate: str | float
     detections: PathLike | None
     detections_images: PathLike | None

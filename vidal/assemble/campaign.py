@@ -255,7 +255,7 @@ def plan_round(
         class_weights=None if initial else chosen.class_weights,
         cost=chosen.cost,
         cache=campaign.evidence,
-        workers=config.workers,
+        **config.place,
         image_rate=config.data.image_rate,
         detections=own,
     )
@@ -358,7 +358,7 @@ def _snapshots(
 
 def engines_of(config: CampaignConfig) -> Engines:
     """Where the work of a campaign is done."""
-    return Engines(config.workers, config.detector.device)
+    return Engines(device=config.detector.device, **config.place)
 
 
 def _detector_settings(plan: SelectionPlan) -> dict[str, object]:

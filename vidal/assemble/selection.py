@@ -92,6 +92,9 @@ def plan_selection(
     cost: object = None,
     cache: Path | None = None,
     workers: int = 0,
+    engine: str | None = None,
+    ray_address: str | None = None,
+    ray_gpus: float | None = None,
     image_rate: str = "10",
     detections: Path | GivenDetections | None = None,
     detections_images: Path | None = None,
@@ -148,6 +151,8 @@ def plan_selection(
     )
     if query.needs or weights is not None or config is not None:
         spec.check()
+    if query.needs and detections is None and engine != "ray":
+        spec.check_device()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
     carrier = build_tracker(tracker, tracker_options or {}, flow=flow, pixels=videos is not None)
@@ -181,7 +186,16 @@ def plan_selection(
     )
     detects = bool(query.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
-    return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
+    engines = Engines(
+        workers,
+        device,
+        detects=detects,
+        modules=modules,
+        engine=engine or "auto",  # type: ignore[arg-type]
+        ray_address=ray_address,
+        ray_gpus=ray_gpus,
+    )
+    return SelectionJob(plan, engines)
 
 
 def turns_of(turns: str | None, balance: object = None) -> Turns | None:

@@ -29,6 +29,7 @@ from vidal.campaign.config_simulation import SimulationConfig
 from vidal.coherence.pseudo_labels import PseudoLabelOptions
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.evidence.places import EngineName
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
@@ -245,6 +246,7 @@ class CampaignConfig(Model):
         rounds: how many are planned; ``vidal status`` says when they are done.
         seed: root of all randomness.
         workers: processes; 0 = one a core, or one on a GPU.
+        engine, ray_address, ray_gpus: see ``vidal.evidence.places.Engines``.
     """
 
     name: str = "campaign"
@@ -257,6 +259,9 @@ class CampaignConfig(Model):
     rounds: int = Field(default=6, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
+    engine: EngineName = "auto"
+    ray_address: str | None = None
+    ray_gpus: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:
@@ -301,12 +306,19 @@ class CampaignConfig(Model):
                 plain[name] = value
         return parse_config(plain, "config")
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the work is done, as ``vidal.evidence.places.Engines`` takes it."""
+        return {name: getattr(self, name) for name in PLACE}
+
     def single(self) -> CampaignConfig:
         """The same as the configuration of one campaign: without what only simulations read."""
         return self.model_copy(update={"simulation": SimulationConfig()})
 
 
 Value = TypeVar("Value")
+PLACE = ("workers", "engine", "ray_address", "ray_gpus")
+"""Keys that say where the work is done."""
 
 
 def parse_config(values: Any, name: Path | str, *, base: Path | None = None) -> CampaignConfig:

@@ -12,6 +12,7 @@ from vidal import __version__
 
 COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
+    "gather": "Compute what `vidal select` needs, on one machine of many, into a common store.",
     "init": "Begin a campaign: rounds of selecting, annotating and training.",
     "export": "Write a query, or what is labelled, into an archive for an annotation tool.",
     "import": "Give the frames that a campaign has asked for their labels.",

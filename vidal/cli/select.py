@@ -15,6 +15,7 @@ from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.devices import device_option, precision_option
 from vidal.cli.groups import Grouped
+from vidal.cli.machine import PLACE, machine_options
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
 from vidal.errors import UsageError
@@ -47,7 +48,7 @@ HEADINGS = {
     ),
     "Tracker": ("tracker", "tracker_options", "flow"),
     "Output": ("out", "no_report", "dry_run", "as_json", "quiet"),
-    "Machine": ("device", "workers", "cache"),
+    "Machine": ("device", *PLACE, "cache"),
 }
 """Of the help: heading -> parameters."""
 
@@ -239,18 +240,7 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
     metavar=KEY_VALUE,
     help="Of the tracker: weights=FILE, device=cuda, ...",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Where evidence is kept between runs. [default: OUT/.vidal]",
-)
-@click.option(
-    "--workers",
-    default=0,
-    type=click.IntRange(min=0),
-    help="Processes. [default: one a core on CPU, one on GPU]",
-)
+@machine_options
 @click.option(
     "--image-rate",
     "--rate",
@@ -319,8 +309,9 @@ def command(**given: Any) -> None:
         from vidal.cli.select_campaign import new_detections, run
 
         new = new_detections(click.get_current_context())
-        own = ("workers", "no_report", "dry_run", "as_json", "quiet")
-        run(campaign, new, **{name: given[name] for name in own})
+        place = {name: given[name] for name in PLACE}
+        own = ("no_report", "dry_run", "as_json", "quiet")
+        run(campaign, new, place, **{name: given[name] for name in own})
         return
     if given.pop("same_detector"):
         raise click.UsageError("--same-detector needs a campaign (--campaign).")

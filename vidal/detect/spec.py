@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from vidal.detect.load import SHIPPED, find_detector, load_detector, shipped_checkpoint
 from vidal.detect.machine import this_machine
@@ -113,10 +113,8 @@ class DetectorSpec:
 
         Raises:
             WeightsError, InputError: a file cannot be read.
-            UsageError: a configuration without its detector, or the other way round; no such
-                device, or arithmetic that it does not have.
+            UsageError: a configuration without its detector, or the other way round.
         """
-        self._check_device()
         if self.weights is not None:
             _stamp(self.weights)
             refuse_other_models(self.weights)
@@ -131,7 +129,12 @@ class DetectorSpec:
         if self.name == "detectron2" and self.weights is None:
             raise UsageError("detectron2 needs weights.", hint="Give --weights FILE.pth.")
 
-    def _check_device(self) -> None:
+    def check_device(self) -> None:
+        """Refuse a device that this machine does not have, before anything is computed.
+
+        Raises:
+            UsageError: no such device, or arithmetic that it does not have.
+        """
         machine, asked = this_machine(), Devices.parse(self.device)
         if asked.kind == "cuda" and not machine.gpu:
             wrong, hint = "torch finds no CUDA device here", "Use --device cpu."
@@ -141,6 +144,16 @@ class DetectorSpec:
             machine.precision(self.options.precision, self.resolved_device)
             return
         raise UsageError(f"device {self.device!r}: {wrong}.", hint=hint)
+
+    def settled(self) -> Self:
+        """The same with what this machine makes of ``auto``; it has the same key here.
+
+        What travels to other machines is settled: they compute what the key says.
+        """
+        if find_detector(self.name) is not None or self.name == "detectron2":
+            return self if self.device != "auto" else replace(self, device=self.resolved_device)
+        device = self.resolved_device if self.device == "auto" else self.device
+        return replace(self, device=device, options=self._resolved_options())
 
     def verify(self) -> None:
         """Refuse weights that cannot be used, and classes that they do not have; fetch nothing.

@@ -69,7 +69,7 @@ def session(address: str | None, *, cpus: int, gpus: float) -> Iterator[Any]:
     check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = import_module("ray")
+    ray: Any = import_module("ray")
     if ray.is_initialized() and not _users:
         yield ray
         return
@@ -125,6 +125,6 @@ def _folder() -> str | None:
 def _silence() -> None:
     """Ray prints what becomes of workers, on stdout too; a crew tells what matters of that."""
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    worker = import_module("ray._private.worker")
+    worker: Any = import_module("ray._private.worker")
     if hasattr(worker, "_worker_logs_enabled"):  # as Ray's own debugger does it
         worker._worker_logs_enabled = False

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vidal.errors import NoClips, UnreadableClip
+from vidal.errors import NoClips, UnreadableClip, WorkerLost
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.shards import WHOLE, Shard, size_of
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
 from vidal.video import discover, open_clip
@@ -40,18 +41,30 @@ def open_new(job: OpenJob) -> Clip | SkippedClip:
 
 
 def open_clips(
-    videos: Path, *, engines: EngineMaker, store: Path, image_rate: Fraction
+    videos: Path,
+    *,
+    engines: EngineMaker,
+    store: Path,
+    image_rate: Fraction,
+    shard: Shard = WHOLE,
 ) -> tuple[list[Clip], list[SkippedClip]]:
     """All clips under a path, in natural order, and what could not be read.
 
-    A clip whose files have not changed since it was opened last is taken from the store.
+    A clip whose files have not changed since it was opened last is taken from the store. Clips are
+    dealt to shards by the size of their files and their names below ``videos``.
 
     Raises:
-        NoClips: nothing there, or nothing readable.
+        NoClips: nothing there, or nothing readable; a shard may be dealt none.
     """
     searched = discover(videos)
     paths = searched.clips
     root = videos if videos.is_dir() and videos not in paths else videos.parent
+    if shard != WHOLE:
+        names = {path: path.relative_to(root).as_posix() for path in paths}
+        mine = shard.share({names[path]: size_of(path) for path in paths})
+        paths = [path for path in paths if names[path] in mine]
+        if not paths:
+            return [], []
     found = open_paths(
         [(path, root) for path in paths], engines=engines, store=store, image_rate=image_rate
     )
@@ -63,7 +76,7 @@ def open_clips(
         if len(skipped) == 1:
             which = f"its one clip cannot be read: {first.path.name}"
         raise NoClips(videos, f"{which}: {first.reason}")
-    skipped += searched.skipped
+    skipped += searched.skipped if shard.number == 1 else []
     return _distinct(clips, skipped), skipped
 
 
@@ -84,8 +97,12 @@ def open_paths(
     kept = store_at(store) if keep else FileStore(store, read_only=True)
     known = [kept.get(_key(job)) for job in jobs]
     new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
-    opened = iter(engines(len(new), heavy=False).map(open_new, new))
+    opened = iter(engines(len(new), heavy=False).map(open_new, new, lost=_given_up))
     return [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
+
+
+def _given_up(job: OpenJob, error: WorkerLost) -> SkippedClip:
+    return SkippedClip(job.path, error.why, passing=True)
 
 
 def _key(job: OpenJob) -> str:

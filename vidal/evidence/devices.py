@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,12 @@ def share(gpus: Sequence[str], cores: int, *, workers: int, items: int) -> Share
     count = max(1, min(workers or each * len(gpus), items))
     places = tuple({BOUND: name} for name in gpus[:count])
     return Share(count, max(1, cores // count), places)
+
+
+def begin_on_ray(threads: int) -> None:
+    """The same in a Ray actor, which sees no GPUs but its own: the first of these is meant."""
+    os.environ.setdefault(BOUND, "cuda")
+    begin_beside_gpu(threads)
 
 
 def begin_beside_gpu(threads: int) -> None:

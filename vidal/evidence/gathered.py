@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vidal.errors import WorkerLost
 from vidal.evidence.gather import gather
 from vidal.evidence.known import known_clips
 from vidal.evidence.load import (
@@ -126,14 +127,24 @@ def gather_jobs(
     wanted = list(jobs)
     outcomes = known_clips(wanted, store_at(store))
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    work = [wanted[number] for number in missing]
+    work = [settled(wanted[number]) for number in missing]
     if work:
         for detector in dict.fromkeys(job.plan.detector for job in work):
             detector.fetch()
         watcher.begin([job.clip for job in work], len(wanted) - len(work))
     engine = engines(len(work), heavy=True, listener=watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, work)):
+    for item, outcome in enumerate(engine.map(gather, work, lost=_given_up)):
         outcomes[missing[item]] = outcome
         remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
         watcher.finish(item, remark)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def settled(job: EvidenceJob) -> EvidenceJob:
+    """For any machine: nothing is left to what that one makes of ``auto``."""
+    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
+
+
+def _given_up(job: EvidenceJob, error: WorkerLost) -> SkippedClip:
+    """A clip that has cost several workers; the others are worth having."""
+    return SkippedClip(job.clip.path, error.why, passing=True)

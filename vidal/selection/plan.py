@@ -16,6 +16,7 @@ from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.load import keeper
 from vidal.evidence.places import EngineMaker
+from vidal.evidence.shards import WHOLE, Shard
 from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
@@ -135,7 +136,7 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
         NoClips, LabelsMismatch, FormatError, BudgetError: as the input deserves.
     """
     given = plan.inputs
-    clips, skipped, notes = _find_clips(plan, engines)
+    clips, skipped, notes = find_clips(plan, engines)
     labels = None
     if given.labels is not None:
         beside = labels_beside(given.labels, clips)
@@ -150,16 +151,23 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     )
 
 
-def _find_clips(
-    plan: SelectionPlan, engines: EngineMaker
+def find_clips(
+    plan: SelectionPlan, engines: EngineMaker, shard: Shard = WHOLE
 ) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
-    """The clips, what cannot be used, and remarks; given detections are put into the store."""
+    """The clips, what cannot be used, and remarks; given detections are put into the store.
+
+    ``shard``: of given detections all clips are found, whatever it is.
+    """
     inputs, detector, store = plan.inputs, plan.evidence.detector, plan.evidence.store
     clips: Sequence[Clip] | None = None
     skipped: Sequence[SkippedClip] = ()
     if inputs.videos is not None:
         clips, skipped = open_clips(
-            inputs.videos, engines=engines, store=store, image_rate=inputs.image_rate
+            inputs.videos,
+            engines=engines,
+            store=store,
+            image_rate=inputs.image_rate,
+            shard=WHOLE if isinstance(detector, GivenDetections) else shard,
         )
     if not isinstance(detector, GivenDetections):
         return clips or (), skipped, ()

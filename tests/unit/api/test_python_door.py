@@ -31,6 +31,7 @@ def test_the_public_names_are_these():
         "VidalError",
         "__version__",
         "export",
+        "gather",
         "push",
         "read_labels",
         "select",

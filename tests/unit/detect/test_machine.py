@@ -111,9 +111,9 @@ def test_devices_that_are_not_there_are_refused_before_any_work(monkeypatch):
     ):
         monkeypatch.setattr(module, "this_machine", lambda machine=machine: machine)
         with pytest.raises(UsageError, match=why):
-            DetectorSpec("scenes-tiny", device=text).check()
-    DetectorSpec("scenes-tiny", device="cuda:0,1").check()
-    DetectorSpec("scenes-tiny", device="cpu").check()
+            DetectorSpec("scenes-tiny", device=text).check_device()
+    DetectorSpec("scenes-tiny", device="cuda:0,1").check_device()
+    DetectorSpec("scenes-tiny", device="cpu").check_device()
 
 
 def test_which_gpu_computes_is_no_part_of_a_key_but_that_one_does_is(monkeypatch):
@@ -166,9 +166,9 @@ def test_tf32_is_refused_on_a_processor_before_any_work(monkeypatch):
     monkeypatch.setattr(module, "this_machine", lambda: PLAIN)
     spec = DetectorSpec("scenes-tiny", options=DetectOptions(precision="tf32"))
     with pytest.raises(UsageError, match="tf32"):
-        spec.check()
+        spec.check_device()
     monkeypatch.setattr(module, "this_machine", lambda: NEW_GPU)
-    spec.check()
+    spec.check_device()
     assert spec.key["precision"] == "tf32"
 
 
@@ -192,3 +192,25 @@ def test_fp32_on_a_gpu_has_whole_products_and_what_was_set_comes_back():
             seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
     assert seen == [(False, False), (True, True)]
     assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_what_travels_is_settled_and_means_the_same_on_another_machine(monkeypatch):
+    monkeypatch.setattr(module, "this_machine", lambda: TWO_GPUS)
+    specs = [DetectorSpec("scenes-tiny", device=text) for text in ("auto", "cuda:0,1", "cpu")]
+    keys = [spec.key for spec in specs]
+    travelling = [spec.settled() for spec in specs]
+    assert [spec.device for spec in travelling] == ["cuda", "cuda:0,1", "cpu"]
+    for machine in (TWO_GPUS, PLAIN, SERVER):
+        monkeypatch.setattr(module, "this_machine", lambda machine=machine: machine)
+        assert [spec.key for spec in travelling] == keys
+
+
+def test_a_process_that_is_bound_to_a_gpu_loads_its_detector_there(monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "this_machine", lambda: TWO_GPUS)
+    monkeypatch.setattr(module, "load_detector", lambda name, device, **_: asked.append(device))
+    for bound in ("cuda:0", "cuda:1"):
+        monkeypatch.setenv(BOUND, bound)
+        for text in ("auto", "cuda", "cuda:0,1", "cpu"):
+            DetectorSpec("scenes-tiny", device=text).load()
+    assert asked == ["cuda:0"] * 3 + ["cpu"] + ["cuda:1"] * 3 + ["cpu"]
