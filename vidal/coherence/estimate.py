@@ -49,14 +49,8 @@ def estimate(
     cut = minimum_cut(graph, tie=options.tie, solver=options.solver)
     wrong, missing = confidences(graph, cut.exists)
     share = link_share(links, len(detections))
-    if share < FEW_LINKS and np.count_nonzero(detections.scanned) > 1:
-        _log.warning(
-            "only %.0f %% of %d detections are linked to another frame; "
-            "the motion or theta %g may not suit this clip",
-            100 * share,
-            len(detections),
-            options.theta,
-        )
+    if np.count_nonzero(detections.scanned) > 1:
+        warn_few_links(share, len(detections), options)
     return ErrorEstimate(
         rows=np.arange(len(detections), dtype=np.int64),
         false_positive=~cut.exists[: len(detections)],
@@ -69,6 +63,18 @@ def estimate(
         energy=float(cut.flow),
         link_share=share,
     )
+
+
+def warn_few_links(share: float, detections: int, options: CoherenceOptions) -> None:
+    """Say that an estimate is doubtful, where so few of a clip's detections are linked."""
+    if share < FEW_LINKS:
+        _log.warning(
+            "only %.0f %% of %d detections are linked to another frame; "
+            "the motion or theta %g may not suit this clip",
+            100 * share,
+            detections,
+            options.theta,
+        )
 
 
 def frame_counts(errors: ErrorEstimate, frame: IntArray, frames: int) -> FloatArray:

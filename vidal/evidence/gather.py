@@ -60,8 +60,9 @@ class WindowJob:
     Attributes:
         job: the clip.
         windows: that follow each other.
-        step: ``look`` at their frames, ``carry`` their detections (where looking has not done it),
-            or ``judge`` them; each needs the step before of all windows of the clip.
+        step: ``look`` at their frames, or look ``anew`` from the clip's first frame on; ``carry``
+            their detections (where looking has not done it), or ``judge`` them: each needs the step
+            before of all windows of the clip.
     """
 
     job: EvidenceJob
@@ -88,8 +89,8 @@ def gather_window(work: WindowJob) -> SkippedClip | None:
     """One step with some windows of a clip. Runs wherever the engine wants."""
     clip = Work.on(work.job)
     try:
-        if work.step == "look":
-            scan_windows(clip, work.windows)
+        if work.step in ("look", "anew"):
+            scan_windows(clip, work.windows, anew=work.step == "anew")
         else:
             step = carry_window if work.step == "carry" else judge_window
             for window in work.windows:

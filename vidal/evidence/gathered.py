@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidal.errors import WorkerLost
-from vidal.evidence.gather import gather
-from vidal.evidence.known import known_clips
+from vidal.evidence.gathering import gather_jobs
+from vidal.evidence.known import looks_again
 from vidal.evidence.load import (
     ALL,
     load_detections,
@@ -26,6 +25,8 @@ from vidal.expected_errors import Evidence
 from vidal.types import Clip, Detections, ErrorEstimate, FrameSummary, SkippedClip
 from vidal.video.prints import Prints
 
+__all__ = ["Gathered", "gather_clips", "gather_jobs"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
@@ -36,12 +37,14 @@ class Gathered:
         evidence: clip id -> what was done; empty where no evidence was wanted.
         skipped: clips that cannot be used, with the cause.
         store: root of the evidence store.
+        notes: remarks for the reader, one sentence each.
     """
 
     clips: Mapping[str, Clip]
     evidence: Mapping[str, ClipEvidence] = field(default_factory=dict)
     skipped: tuple[SkippedClip, ...] = ()
     store: Path = Path()
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -112,39 +115,10 @@ def gather_clips(
         CampaignError: evidence vanished while it was used.
     """
     jobs = [EvidenceJob(clip, plan) for clip in clips]
+    notes = looks_again(jobs, store_at(plan.store))
     outcomes = gather_jobs(jobs, store=plan.store, engines=engines, watcher=watcher)
     pairs = list(zip(clips, outcomes, strict=True))
     skipped = tuple(found for _, found in pairs if isinstance(found, SkippedClip))
     evidence = {clip.id: found for clip, found in pairs if isinstance(found, ClipEvidence)}
     used = {clip.id: clip for clip in clips if clip.id in evidence}
-    return Gathered(used, evidence, skipped, plan.store)
-
-
-def gather_jobs(
-    jobs: Iterable[EvidenceJob], *, store: Path, engines: EngineMaker, watcher: Watcher
-) -> list[ClipEvidence | SkippedClip]:
-    """What became of each job, in order; those that the store knows already cost nothing."""
-    wanted = list(jobs)
-    outcomes = known_clips(wanted, store_at(store))
-    missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    work = [settled(wanted[number]) for number in missing]
-    if work:
-        for detector in dict.fromkeys(job.plan.detector for job in work):
-            detector.fetch()
-        watcher.begin([job.clip for job in work], len(wanted) - len(work))
-    engine = engines(len(work), heavy=True, listener=watcher.advance)
-    for item, outcome in enumerate(engine.map(gather, work, lost=_given_up)):
-        outcomes[missing[item]] = outcome
-        remark = f"skipped: {outcome.reason}" if isinstance(outcome, SkippedClip) else ""
-        watcher.finish(item, remark)
-    return [outcome for outcome in outcomes if outcome is not None]
-
-
-def settled(job: EvidenceJob) -> EvidenceJob:
-    """For any machine: nothing is left to what that one makes of ``auto``."""
-    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
-
-
-def _given_up(job: EvidenceJob, error: WorkerLost) -> SkippedClip:
-    """A clip that has cost several workers; the others are worth having."""
-    return SkippedClip(job.clip.path, error.why, passing=True)
+    return Gathered(used, evidence, skipped, plan.store, notes)

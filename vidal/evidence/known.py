@@ -8,10 +8,14 @@ from typing import Any
 
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.plan import ClipEvidence, EvidenceJob, EvidenceKeys
+from vidal.evidence.windows import Window
 from vidal.protocols import Store
 from vidal.store import PLAIN, plain_fields
 from vidal.types import SkippedClip, Stored
+from vidal.words import counted
 
+_BESIDE = {"features": "features of detections", "embeddings": "embeddings of frames"}
+"""Stages that are kept only where they are asked for, in words."""
 _NEEDED = ("detections", "features", "embeddings", "estimate", "expected", "summary")
 """Stages without which a window is not known. ``carried`` is not: nothing is computed for it."""
 
@@ -32,6 +36,47 @@ def known_clips(
         _outcome(job, mine, list(islice(told, len(windows))), store)
         for job, mine, windows in zip(jobs, keys, asked, strict=True)
     ]
+
+
+def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
+    """Windows of a clip that have to be looked at: something is missing that pixels tell."""
+    keys = job.plan.keys(job.clip)
+    stages = ["detections", "features", "embeddings"]
+    stages += ["carried"] if keys.flow is not None else []
+    left = []
+    for window, part in zip(keys.windows, keys.parts(), strict=True):
+        asked = [key for stage in stages if (key := getattr(part, stage)) is not None]
+        told = list(store.known(asked))
+        if None in told or not _counted(job, told[0]):
+            left.append(window)
+    return left
+
+
+def looks_again(jobs: Sequence[EvidenceJob], store: Store) -> tuple[str, ...]:
+    """A remark where a detector has to look again, for what it was not asked for the first time."""
+    jobs = [job for job in jobs if job.plan.columns]
+    keys = [part for job in jobs for part in job.plan.keys(job.clip).parts()]
+    frames = [window.frames for job in jobs for window in job.plan.windows(job.clip)]
+    seen = store.known([part.detections for part in keys])
+    counts: dict[str, int] = {}
+    for stage, words in _BESIDE.items():
+        asked = [getattr(part, stage) for part in keys]
+        if None in asked:
+            continue
+        told = zip(frames, seen, store.known(asked), strict=True)
+        counts[words] = sum(n for n, one, two in told if one is not None and two is None)
+    missing = [words for words, count in counts.items() if count]
+    if not missing:
+        return ()
+    return (
+        f"The detector looked at {counted(max(counts.values()), 'frame')} once more: the strategy"
+        f" reads {' and '.join(missing)}, which are kept only where they are asked for.",
+    )
+
+
+def _counted(job: EvidenceJob, told: Stored | None) -> bool:
+    """Whether detections tell how many boxes they stand for, where that is wanted."""
+    return not job.plan.counts_suppressed or (told is not None and told.facts["suppressed"])
 
 
 def _asked(keys: EvidenceKeys) -> list[str]:

@@ -15,30 +15,31 @@ from vidal.video.prints import DECODERS, Prints
 _VERSION = 1
 
 
-def keep_prints(
-    store: Store,
-    clip: Clip,
-    prints: Prints,
-    window: Window | None = None,
-    windows: Sequence[Window] = (),
+def keep_prints(store: Store, clip: Clip, prints: Prints) -> None:
+    """Remember how the frames of a clip looked when they were scored."""
+    about = Stored("prints", clip.id, 0, clip.frames, len(prints))
+    store.put(_key(clip), {"prints": prints}, about)
+
+
+def keep_window_prints(
+    store: Store, clip: Clip, window: Window, prints: Prints, around: Window, all_: Sequence[Window]
 ) -> None:
-    """Remember how the frames of a clip, or of one of its windows, looked when they were scored.
+    """The same of one of several windows.
 
     Args:
         store: where.
         clip: the clip.
-        prints: of the window's frames.
-        window: None = the whole clip.
-        windows: of the clip.
+        window: the window.
+        prints: of the frames ``around`` it.
+        around: the window and the frames on both sides that were decoded with it.
+        all_: windows of the clip.
     """
-    window = window or Window(0, clip.frames)
-    about = Stored("prints", clip.id, window.start, window.stop, len(prints))
-    if len(windows) < 2:
-        store.put(_key(clip), {"prints": prints}, about)
-        return
-    store.put(_key(clip, window), {"prints": prints}, about)
+    first, last = window.start - around.start, window.stop - around.start
+    parts = {"before": prints[:first], "prints": prints[first:last], "after": prints[last:]}
+    about = Stored("prints", clip.id, window.start, window.stop, window.frames)
+    store.put(_key(clip, window), parts, about)
     # Who looks for them knows the clip, and not in which windows it was scored.
-    table = np.array([(each.start, each.stop) for each in windows], np.int64)
+    table = np.array([(each.start, each.stop) for each in all_], np.int64)
     found = store.get(_key(clip))
     if found is None or not np.array_equal(found.get("windows", ()), table):
         store.put(_key(clip), {"windows": table}, Stored("prints", clip.id, 0, clip.frames))
@@ -53,6 +54,27 @@ def known_prints(store: Store, clip: Clip) -> Prints | None:
     if arrays is None or arrays["prints"].shape != (clip.frames,):
         return None
     return arrays["prints"]
+
+
+def disagreeing(store: Store, clip: Clip, windows: Sequence[Window]) -> list[Window]:
+    """Neighbours whose common frames look otherwise in one than in the other, in order.
+
+    So it is where a decoder made up for damage in another way than if it had come from the clip's
+    first frame: in either of the two. Windows whose prints are not there agree.
+    """
+    found = [store.get(_key(clip, window)) for window in windows]
+    wrong: set[Window] = set()
+    for at in range(1, len(windows)):
+        one, two = found[at - 1], found[at]
+        if one is None or two is None or "after" not in one or "before" not in two:
+            continue
+        first = np.concatenate(
+            [one["prints"][len(one["prints"]) - len(two["before"]) :], one["after"]]
+        )
+        second = np.concatenate([two["before"], two["prints"][: len(one["after"])]])
+        if not np.array_equal(first, second):
+            wrong |= {windows[at - 1], windows[at]}
+    return sorted(wrong)
 
 
 def _joined(store: Store, clip: Clip, windows: Sequence[Window]) -> Prints | None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,17 @@ from vidal.evidence.load import (
     put_carried,
     put_detections,
 )
-from vidal.evidence.motion import carry, reach_of
+from vidal.evidence.motion import SHOWN, carry, reach_of
 from vidal.evidence.places import store_at
 from vidal.evidence.plan import EvidenceJob, EvidenceKeys
-from vidal.evidence.prints import keep_prints
+from vidal.evidence.prints import keep_prints, keep_window_prints
 from vidal.evidence.scan import scan_clip
 from vidal.evidence.tables import bare, moved
 from vidal.evidence.windows import Window
 from vidal.protocols import Detector, Motion, Store
 from vidal.track import FlowField, FlowMeter
 from vidal.types import Clip, Detections, Frame
+from vidal.video import read_frames
 from vidal.video.prints import printed
 from vidal.video.stretch import read_stretch
 
@@ -73,9 +75,14 @@ class Work:
 
     @property
     def margin(self) -> int:
-        """Frames beside a window that its detections are carried to."""
-        plan = self.job.plan
-        return 0 if plan.coherence is None else reach_of(plan.coherence, plan.expected).window
+        """Frames beside a window that are decoded with it.
+
+        Its detections are carried to them, and neighbouring windows are compared there.
+        """
+        plan, least = self.job.plan, SHOWN if len(self.windows) > 1 else 0
+        if plan.coherence is None:
+            return least
+        return reach_of(plan.coherence, plan.expected).window
 
     def remember(self, key: str, table: Any) -> None:
         """A table that will be asked for again soon."""
@@ -140,27 +147,46 @@ def has_detections(store: Store, keys: EvidenceKeys, window: Window, *, counted:
     return (not counted or "suppressed" in found) and None not in list(store.known(beside))
 
 
-def scan_windows(work: Work, windows: Sequence[Window]) -> None:
+def scan_windows(work: Work, windows: Sequence[Window], *, anew: bool = False) -> None:
     """Look at the frames of some windows, one after the other, where anything is missing of them.
+
+    Args:
+        work: the clip.
+        windows: in order.
+        anew: whatever is there, and by decoding from the clip's first frame on.
 
     Raises:
         UnreadableClip: the file cannot be opened any more.
         EvidenceLost: given detections are gone.
     """
+    if anew:
+        _forget(work, windows)
     look: list[tuple[Window, Missing]] = []
     for window in windows:
-        found = missing(work, window)
+        found = _all_of(work) if anew else missing(work, window)
         kept = _kept_flow(work, window) if found.carried and not found.detections else None
         if kept is not None:
             _carry(work, window, kept)
         elif found:
             look.append((window, found))
-    margin = work.margin if any(found.carried for _, found in look) else 0
-    frames = _Frames(work.clip, [window for window, _ in look], margin)
+    frames = _Frames(work.clip, [window for window, _ in look], work.margin, anew=anew)
     done, total = 0, sum(window.frames for window, _ in look)
     for window, found in look:
         _scan(work, window, found, frames, _ticks(done, total))
         done += window.frames
+
+
+def _forget(work: Work, windows: Sequence[Window]) -> None:
+    given = isinstance(work.job.plan.detector, GivenDetections)
+    stays = {"detections", "features"} if given else set()
+    gone = [work.keys.of(window).by_stage().items() for window in windows]
+    work.store.drop([key for stages in gone for stage, key in stages if stage not in stays])
+
+
+def _all_of(work: Work) -> Missing:
+    """All that pixels tell."""
+    given = isinstance(work.job.plan.detector, GivenDetections)
+    return Missing(not given, carried=work.keys.flow is not None)
 
 
 def _ticks(done: int, total: int) -> Callable[[int, int], None]:
@@ -190,8 +216,10 @@ def _scan(
         window=window,
         margin=frames.margin,
     )
-    own = prints[window.start - around.start :][: window.frames]
-    keep_prints(work.store, clip, own, window, work.windows)
+    if len(work.windows) == 1:
+        keep_prints(work.store, clip, prints)
+    else:
+        keep_window_prints(work.store, clip, window, prints, around, work.windows)
     if table is not None:
         put_detections(work.store, keys, clip, window, table)
         work.remember(keys.detections, bare(table))
@@ -229,36 +257,45 @@ def _kept_flow(work: Work, window: Window) -> FlowField | None:
 class _Frames:
     """The frames of windows and their margins; of windows that follow each other decoded once."""
 
-    def __init__(self, clip: Clip, windows: Sequence[Window], margin: int) -> None:
+    def __init__(
+        self, clip: Clip, windows: Sequence[Window], margin: int, *, anew: bool = False
+    ) -> None:
         self.margin = margin
-        self._clip, self._windows = clip, windows
+        self._clip, self._windows, self._anew = clip, windows, anew
         self._stream: Iterator[Frame] = iter(())
         self._next = -1  # where the window begins that the stream goes on with
         self._held: deque[Frame] = deque(maxlen=2 * margin + 1)
 
     def of(self, window: Window) -> Iterator[Frame]:
         """Of one of the windows, in order: read these to the end, and the windows in order."""
-        around = window.grown(self.margin, self._clip.frames)
-        if window.start != self._next:
+        around = self._around(window)
+        if window.start != self._next and not (self._anew and self._next >= 0):
             self._held.clear()
-            self._stream = read_stretch(self._clip, around.start, self._end(window))
+            self._stream = self._read(window)
         self._next = window.stop
         for frame in tuple(self._held):
             if around.start <= frame.ref.index < around.stop:
                 yield frame
         for frame in self._stream:
             self._held.append(frame)
-            if frame.ref.index < around.stop:
+            if around.start <= frame.ref.index < around.stop:
                 yield frame
             if frame.ref.index >= around.stop - 1:
                 return
 
-    def _end(self, window: Window) -> int:
-        """Where the stream has to end: behind the last of the windows that follow each other."""
+    def _around(self, window: Window) -> Window:
+        return window.grown(self.margin, self._clip.frames)
+
+    def _read(self, window: Window) -> Iterator[Frame]:
+        """From a window on, to the end of the last of those that follow each other."""
+        if self._anew:
+            spans = [range(w.start, w.stop) for w in map(self._around, self._windows)]
+            return read_frames(self._clip, chain.from_iterable(spans), seek=False)
+        first = self._around(window).start
         for each in self._windows:
             if each.start == window.stop:
                 window = each
-        return window.grown(self.margin, self._clip.frames).stop
+        return read_stretch(self._clip, first, self._around(window).stop)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,8 @@ For most files decoding may begin at any keyframe. Where a picture is damaged, t
 makes up what is missing from what it decoded before, so that pixels depend on where it began.
 Reading therefore begins a whole group of pictures early: damage in one group is made up from the
 group before it. If anything of that group does not decode either, the file is read from its start.
+What remains is damage in both that no decoder reports; ``vidal.evidence.prints.disagreeing`` finds
+it where stretches overlap.
 """
 
 from __future__ import annotations
