@@ -269,7 +269,10 @@ class CampaignConfig(Model):
         if self.data.detections is None:
             return self
         changed = self.detector.model_copy(update={"device": "auto"})
-        if changed.model_copy(update={"precision": "auto", "batch": 0}) != DetectorConfig():
+        if (
+            changed.model_copy(update={"precision": "auto", "batch": 0, "compile": False})
+            != DetectorConfig()
+        ):
             raise UsageError("both a detector and given detections.", hint="Drop one of them.")
         if self.training.pseudo_labels is not None:
             raise UsageError(

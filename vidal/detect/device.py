@@ -38,7 +38,10 @@ def choose_device(name: str, *, several: bool = True) -> torch.device:
         raise UsageError(f"device {name!r}: there are {count}.", hint="They count from 0.")
     if len(devices.numbers) > 1 and not several:
         raise UsageError(f"device {name!r}: this runs on one.", hint=f"Name one: cuda:{count - 1}.")
-    return torch.device(one_of(devices.names if devices.kind == "cuda" else ("cuda",)))
+    chosen = torch.device(one_of(devices.names if devices.kind == "cuda" else ("cuda",)))
+    if chosen.index is not None:
+        torch.cuda.set_device(chosen)  # nothing of this process lands on the first one
+    return chosen
 
 
 def native_bf16(device: torch.device) -> bool:

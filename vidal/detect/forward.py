@@ -70,8 +70,8 @@ class Forward:
     def __call__(self, pixels: Tensor) -> Batch:
         """Rows of images (B, H, W, 3) uint8 on the network's device; boxes in their pixels."""
         original, count = (pixels.shape[1], pixels.shape[2]), len(pixels)
-        least = TOGETHER[pixels.device.type] if self.options.compile else 0
-        if count < least:  # compiled for one shape: the last frame stands for those that lack
+        least = _filled(count) if self.options.compile else 0
+        if count < least:  # compiled for few shapes: the last frame stands for those that lack
             pixels = torch.cat([pixels, pixels[-1:].expand(least - count, -1, -1, -1)])
         heads = self.network.roi_heads
         batch, size = fit(pixels, self.network.transform)
@@ -148,6 +148,11 @@ class Forward:
         if name not in parts:
             parts[name] = torch.compile(part, dynamic=False)
         return parts[name]
+
+
+def _filled(count: int) -> int:
+    """4, 8, 16, ... frames: whatever came before, a group is filled up in the same way."""
+    return max(4, 1 << (count - 1).bit_length())
 
 
 def _among(regions: _Regions, count: int, whole: int) -> Tensor | None:

@@ -33,7 +33,7 @@ class DetectOptions:
         precision: ``bf16`` or ``fp16`` autocast, ``fp32``, ``tf32`` = fp32 with the shortened
             products of a GPU's tensor cores, or ``auto`` = bf16 where it is computed natively, else
             fp32. Results repeat exactly for one precision, and differ slightly between them.
-        compile: the network's parts are compiled by ``torch.compile`` for one shape of batch;
+        compile: the network's parts are compiled by ``torch.compile``, for batches of 4, 8, 16;
             worth its minute at the start on a GPU. Results differ slightly.
     """
 
@@ -128,6 +128,11 @@ class TrainOptions:
         _require(0 <= self.brightness < 1, f"brightness {self.brightness} is not in [0, 1)")
         _require(0 < self.scale[0] <= self.scale[1], f"scale {self.scale} is not a range")
         _require(self.precision in PRECISIONS, f"unknown precision {self.precision}")
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """The options that shape the weights: how many threads read samples does not."""
+        return {name: value for name, value in asdict(self).items() if name != "loaders"}
 
     def length(self, samples: int) -> tuple[int, int]:
         """Steps and passes (the last one perhaps a part) over so many samples, at least one."""

@@ -177,13 +177,12 @@ def greedy(covers: Tensor, usable: Tensor) -> Tensor:
         (G, k) bool.
     """
     weights = covers.to(torch.float16 if covers.is_cuda else torch.float32)
-    kept, done = usable, 0
-    while True:
-        before = kept
-        for _ in range(min(_ROUNDS, max(1, covers.shape[1]))):
-            before = kept
-            hit = torch.bmm(kept[:, None, :].to(weights.dtype), weights)[:, 0]
-            kept = usable & ~(hit > 0)
-            done += 1
-        if done > covers.shape[1] or torch.equal(before, kept):
-            return kept
+    kept = usable
+    with torch.autocast(covers.device.type, enabled=False):
+        while True:
+            for _ in range(_ROUNDS):
+                before = kept
+                hit = torch.bmm(kept[:, None, :].to(weights.dtype), weights)[:, 0]
+                kept = usable & (hit == 0)
+            if torch.equal(before, kept):
+                return kept

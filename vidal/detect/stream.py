@@ -139,12 +139,11 @@ class _Copies:
         cuda: Any = torch.cuda
         self._out = cuda.Stream(device) if self._gpu else None
         self._back = cuda.Stream(device) if self._gpu else None
-        self._event: Callable[[], Any] = cuda.Event
         self._ring: deque[tuple[Tensor, Any]] = deque()
 
     def send(self, images: Sequence[Image]) -> _Sent:
         """Start the copy of images of one size."""
-        with torch.cuda.device(self._device) if self._gpu else nullcontext():
+        with self._here():
             buffer = self._buffer((len(images), *images[0].shape))
         into = buffer.numpy()
         for row, image in enumerate(images):
@@ -152,12 +151,15 @@ class _Copies:
         if not self._gpu:
             self._ring.append((buffer, None))
             return _Sent(buffer.to(self._device, copy=True), None)
-        with torch.cuda.device(self._device), torch.cuda.stream(self._out):
+        with self._here(), torch.cuda.stream(self._out):
             pixels = buffer.to(self._device, non_blocking=True)
-            event = self._event()
-            event.record(self._out)
+            event = _event(self._out)
         self._ring.append((buffer, event))
         return _Sent(pixels, event)
+
+    def _here(self) -> Any:
+        """This thread's device, within the block: every thread begins with the first one."""
+        return torch.cuda.device(self._device) if self._gpu else nullcontext()
 
     def _buffer(self, shape: tuple[int, ...]) -> Tensor:
         """Pinned memory of this shape whose last copy is done; others are given up."""
@@ -181,9 +183,7 @@ class _Copies:
         """An event after all that was launched; None on a processor."""
         if not self._gpu:
             return None
-        event = self._event()
-        event.record(torch.cuda.current_stream(self._device))
-        return event
+        return _event(torch.cuda.current_stream(self._device))
 
     def fetch(self, batch: Batch, done: Any) -> Batch:
         """Rows in this process's memory; waits for ``done``, and not for what was launched after.
@@ -193,8 +193,16 @@ class _Copies:
         if done is None:
             return batch
         done.synchronize()
-        with torch.cuda.device(self._device), torch.cuda.stream(self._back):
+        with self._here(), torch.cuda.stream(self._back):
             return Batch(*(each.cpu() for each in batch))
+
+
+def _event(stream: Any) -> Any:
+    """After all that a stream was given; who waits for it leaves its core to others."""
+    cuda: Any = torch.cuda
+    event = cuda.Event(blocking=True)
+    event.record(stream)
+    return event
 
 
 def table_of(parts: Sequence[Part], count: int, classes: tuple[str, ...]) -> Detections:

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ def save_state(state: TrainState, path: Path) -> None:
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "average": state.average,
-        "options": _shaping(state.options),
+        "options": state.options.shaping,
         "seed": state.seed,
         "epoch": state.epoch,
         "step": state.step,
@@ -250,11 +250,6 @@ def save_state(state: TrainState, path: Path) -> None:
         raise OutputError(path, str(error)) from error
 
 
-def _shaping(options: TrainOptions) -> dict[str, Any]:
-    """The options that shape the weights: how many threads read samples does not."""
-    return {name: value for name, value in asdict(options).items() if name != "loaders"}
-
-
 def load_state(path: Path, network: Any, options: TrainOptions) -> TrainState:
     """Continue what ``save_state`` kept; ``network`` is filled and changed.
 
@@ -263,7 +258,7 @@ def load_state(path: Path, network: Any, options: TrainOptions) -> TrainState:
     """
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-        if kept["options"] != _shaping(options):
+        if kept["options"] != options.shaping:
             raise WeightsError(
                 path, "belongs to a training with other options", hint="Remove it to start anew."
             )
