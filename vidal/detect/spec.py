@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from vidal.detect.load import SHIPPED, find_detector, load_detector, shipped_checkpoint
+from vidal.detect.load import COCO, SHIPPED, find_detector, load_detector, shipped_checkpoint
 from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
 from vidal.detect.other_models import refuse_other_models
@@ -177,7 +177,14 @@ class DetectorSpec:
             WeightsError: they are neither in the cache nor to be had.
         """
         if self.weights is None and self.name not in SHIPPED:
-            self.load()
+            self._beside_gpu().load()
+
+    def _beside_gpu(self) -> Self:
+        """The network that a GPU would run, on the processor: only its files are looked at."""
+        if self.resolved_device == "cpu" or find_detector(self.name) is not None:
+            return self
+        name = COCO[self.resolved_device] if self.name == "auto" else self.name
+        return replace(self, name=name, device="cpu", options=DetectOptions())
 
     def load(self) -> FasterRCNNDetector:
         """The detector itself.

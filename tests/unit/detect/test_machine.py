@@ -214,3 +214,16 @@ def test_a_process_that_is_bound_to_a_gpu_loads_its_detector_there(monkeypatch):
         for text in ("auto", "cuda", "cuda:0,1", "cpu"):
             DetectorSpec("scenes-tiny", device=text).load()
     assert asked == ["cuda:0"] * 3 + ["cpu"] + ["cuda:1"] * 3 + ["cpu"]
+
+
+@pytest.mark.parametrize("name", ["auto", "fasterrcnn-resnet50-v2"])
+def test_weights_are_fetched_without_the_gpu(monkeypatch, name):
+    asked = []
+    monkeypatch.setattr(module, "this_machine", lambda: NEW_GPU)
+    monkeypatch.setattr(
+        module, "load_detector", lambda name, device, **_: asked.append((name, device))
+    )
+    DetectorSpec(name).fetch()
+    assert asked == [("fasterrcnn-resnet50-v2", "cpu")]
+    DetectorSpec("auto", device="cpu").fetch()
+    assert asked[1:] == [("auto", "cpu")]
