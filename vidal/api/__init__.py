@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidal.api.caches import cache
     from vidal.api.campaigns import Campaign
     from vidal.api.exports import export
     from vidal.api.gathering import gather
@@ -19,6 +20,7 @@ __all__ = [
     "Campaign",
     "SelectedFrame",
     "Selection",
+    "cache",
     "export",
     "gather",
     "push",
@@ -31,6 +33,7 @@ _PLACES = {
     "Campaign": "campaigns",
     "SelectedFrame": "selections",
     "Selection": "selections",
+    "cache": "caches",
     "export": "exports",
     "gather": "gathering",
     "push": "servers",

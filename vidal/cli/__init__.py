@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "Judge a model on clips with labels: average precision, and selection quality.",
     "simulate": "Compare query strategies on labelled clips: learning curves over seeds.",
     "images": "Compare query strategies on image classification, or choose pictures to label.",
+    "cache": "Say what is kept of evidence, and make it smaller.",
     "datasets": "List the data sets vidal reads; check whether a folder holds one.",
     "scenes": "Render procedural driving clips with exact ground truth.",
     "demo": "Render a handful of clips and select 2 % of their frames.",

@@ -25,7 +25,7 @@ from vidal.types import Stored
 
 LARGEST = 1 << 28
 """Bytes: a larger entry stays a file of its own, since an entry is in memory while it is moved."""
-_ITEM = "element"
+ITEM = "element"
 _LISTED = {
     "|b1": pa.bool_(),
     "<i2": pa.int16(),
@@ -50,7 +50,7 @@ ABOUT = pa.schema(
         pa.field("stop", pa.int64(), nullable=False),
         pa.field("rows", pa.int64(), nullable=False),
         # A fact is its name and its value as JSON: entries share most of them.
-        pa.field("facts", pa.list_(pa.field(_ITEM, pa.string(), nullable=False)), nullable=False),
+        pa.field("facts", pa.list_(pa.field(ITEM, pa.string(), nullable=False)), nullable=False),
         pa.field("made", pa.int64(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
@@ -60,13 +60,13 @@ is the right one; ``bytes``: of its arrays in memory."""
 GUARD = pa.schema(
     [
         pa.field("layout", _TEXT, nullable=False),
-        pa.field("shapes", pa.list_(pa.field(_ITEM, pa.int64(), nullable=False)), nullable=False),
-        pa.field("sums", pa.list_(pa.field(_ITEM, pa.uint32(), nullable=False)), nullable=False),
+        pa.field("shapes", pa.list_(pa.field(ITEM, pa.int64(), nullable=False)), nullable=False),
+        pa.field("sums", pa.list_(pa.field(ITEM, pa.uint32(), nullable=False)), nullable=False),
     ]
 )
 """Names and dtypes in their order, as JSON; dimensions and shape of each; CRC-32 of each, and one
 of all that is not an array."""
-DICTIONARIES = ["stage", "clip", f"facts.list.{_ITEM}", "layout"]
+DICTIONARIES = ["stage", "clip", f"facts.list.{ITEM}", "layout"]
 
 Layout = Sequence[tuple[str, str]]
 """Names and dtypes of the arrays of an entry."""
@@ -108,7 +108,7 @@ def column(name: str, code: str) -> str:
 
 def leaf(name: str, code: str) -> str:
     """The path of a column's values in Parquet."""
-    return column(name, code) if code in _BYTES else f"{column(name, code)}.list.{_ITEM}"
+    return column(name, code) if code in _BYTES else f"{column(name, code)}.list.{ITEM}"
 
 
 def schema(layouts: Sequence[Layout]) -> pa.Schema:
@@ -136,7 +136,7 @@ def _is(array: NDArray[Any] | None, code: str) -> bool:
 def _arrow(code: str) -> pa.DataType:
     if code in _BYTES:
         return pa.binary()
-    return pa.list_(pa.field(_ITEM, _LISTED[code], nullable=False))
+    return pa.list_(pa.field(ITEM, _LISTED[code], nullable=False))
 
 
 def _packed(arrays: Sequence[NDArray[Any] | None], code: str) -> pa.Array:
@@ -177,7 +177,7 @@ def _head(entry: Entry) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _sum(array: NDArray[Any]) -> int:

@@ -21,17 +21,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vidal.store import atomic
-from vidal.store.columns import ABOUT, DICTIONARIES, Damaged, stored
-from vidal.store.shard import noticing
+from vidal.store.columns import ABOUT, DICTIONARIES, ITEM, Damaged, stored
+from vidal.store.shard import age_of, noticing
 from vidal.types import BoolArray, IntArray, Stored
 
 NAME = re.compile(r"(entries|dead)-([0-9a-f]{32})\.parquet")
+_FACTS = pa.field(
+    "facts",
+    pa.list_(pa.field(ITEM, pa.dictionary(pa.int32(), pa.string()), nullable=False)),
+    nullable=False,
+)
 ENTRIES = pa.schema(
     [
         pa.field("shard", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("group", pa.int32(), nullable=False),
         pa.field("row", pa.int32(), nullable=False),
-        *ABOUT,
+        *(_FACTS if field.name == "facts" else field for field in ABOUT),
     ]
 )
 DEAD = pa.schema([*ENTRIES][:3])
@@ -75,8 +80,8 @@ def read_part(path: Path) -> pa.Table:
     if name is None or name[2] != _digest(data):
         raise Damaged
     with noticing():
-        facts = [each for each in DICTIONARIES if each.startswith("facts")]
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=facts)
+        facts = [f"facts.list.{ITEM}"] if name[1] == "entries" else []
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=facts, pre_buffer=False)
         table = file.read(use_threads=False)
         if not set(DEAD.names) <= set(table.column_names):
             raise Damaged
@@ -87,8 +92,19 @@ def entries_of(shard: str, about: pa.Table) -> pa.Table:
     """The entries of a shard as a part lists them."""
     code = np.zeros(len(about), np.int32)
     names = pa.DictionaryArray.from_arrays(pa.array(code), pa.array([shard]))
+    about = about.combine_chunks()
     columns = [about.column(name) for name in ENTRIES.names[1:]]
+    facts = _whole(about.column("facts"))
+    words = facts.values.dictionary_encode()
+    columns[ENTRIES.names.index("facts") - 1] = pa.ListArray.from_arrays(
+        facts.offsets, words, type=_FACTS.type
+    )
     return pa.Table.from_arrays([names, *columns], schema=ENTRIES)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    joined = column.combine_chunks()
+    return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
 
 
 def dead_at(places: Collection[Place]) -> pa.Table:
@@ -119,10 +135,15 @@ def _digest(data: bytes) -> str:
 class Index:
     """The entries of a store's shards, one row each; of copies under one key the latest counts.
 
+    The order of copies (when an entry was made, age of the shard) is the same for everybody, and a
+    copy is only removed where there is a later one: so whatever packers do at once, the last of all
+    stays.
+
     Attributes:
-        shards: their names, sorted; ``shard`` counts them.
+        shards: their names by age; ``shard`` counts them.
         shard, group, row: (n,) where an entry lies.
         made, size: (n,) int64, ns since 1970 and bytes of its arrays in memory.
+        start, stop: (n,) int64, frames of its clip.
         alive: (n,) bool: not dead, and no later copy.
         order: positions of those alive, by key.
         ids, every: (.., 2) the keys of those alive, sorted, and of all.
@@ -134,6 +155,8 @@ class Index:
     row: IntArray
     made: IntArray
     size: IntArray
+    start: IntArray
+    stop: IntArray
     alive: BoolArray
     order: IntArray
     ids: NDArray[np.uint64]
@@ -145,7 +168,7 @@ class Index:
         cls, tables: Iterable[pa.Table], dead: Iterable[pa.Table], shards: Collection[str]
     ) -> Index:
         """From the parts of a manifest; what they say of other shards than these is left out."""
-        names = tuple(sorted(shards))
+        names = tuple(sorted(shards, key=lambda name: (age_of(name), name)))
         code = {name: at for at, name in enumerate(names)}
         kept = [part for part in (_in(table, code) for table in tables) if len(part)]
         buried = [_places(part, code) for part in (_in(table, code) for table in dead)]
@@ -163,6 +186,8 @@ class Index:
             row=places & ((1 << _ROW_BITS) - 1),
             made=made,
             size=_joined([_column(part, "bytes") for part in kept]),
+            start=_joined([_column(part, "start") for part in kept]),
+            stop=_joined([_column(part, "stop") for part in kept]),
             alive=alive,
             order=order,
             ids=ids[order],
@@ -192,8 +217,9 @@ class Index:
         """The positions of all copies of keys, those that are not alive too."""
         wanted = identities(keys)
         some = np.flatnonzero(np.isin(self.every[:, 0], wanted[:, 0]))
-        low = {int(high): int(low) for high, low in wanted}
-        return some[[low[int(h)] == int(lo) for h, lo in self.every[some]]]
+        pairs = set(map(tuple, wanted.tolist()))
+        same = [tuple(pair) in pairs for pair in self.every[some].tolist()]
+        return some[np.array(same, np.bool_)]
 
     def place(self, position: int) -> Place:
         """Where an entry lies."""
@@ -212,12 +238,6 @@ class Index:
     @cached_property
     def _starts(self) -> IntArray:
         return np.cumsum([0, *(len(table) for table in self._tables)])[:-1]
-
-    @cached_property
-    def stages(self) -> NDArray[np.object_]:
-        """(n,) the stage of each."""
-        parts = [_coded(table, "stage") for table in self._tables]
-        return np.concatenate([np.zeros(0, object), *parts])
 
     def table(self) -> pa.Table:
         """The entries that are alive, as one part lists them."""
@@ -286,8 +306,7 @@ class _Told:
     def __init__(self, table: pa.Table) -> None:
         self._stage, self._clip = _coded(table, "stage"), _coded(table, "clip")
         self._numbers = [_column(table, name) for name in ("start", "stop", "rows")]
-        facts = table.column("facts").combine_chunks()
-        self._facts = facts.chunk(0) if isinstance(facts, pa.ChunkedArray) else facts
+        self._facts = _whole(table.column("facts"))
         self._ends = self._facts.offsets.to_numpy()
         words = self._facts.values
         self._codes, self._words = words.indices.to_numpy(), words.dictionary

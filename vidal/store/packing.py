@@ -24,10 +24,10 @@ from vidal.store import atomic, npz
 from vidal.store.columns import Damaged, Entry, Layout, packable
 from vidal.store.fresh import File, Folder, state_of
 from vidal.store.lock import locked
-from vidal.store.manifest import entries_of, write_part
+from vidal.store.manifest import Index, entries_of, write_part
 from vidal.store.packed import Packed
-from vidal.store.shard import write_shard
-from vidal.store.sniff import stage_of
+from vidal.store.shard import age_of, stage_of, write_shard
+from vidal.store.sniff import sniffed
 from vidal.types import Stored
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _head(folder: Folder, file: File) -> _Single | None:
         return None
     about, layout, size = found
     if not about.stage:
-        about = Stored(stage_of(layout))
+        about = Stored(sniffed(layout))
     return _Single(file, about, layout, size)
 
 
@@ -147,27 +147,38 @@ def _batches(sizes: Sequence[int]) -> Iterator[slice]:
 def _pack_some(packed: Packed, folder: Folder, stage: str, singles: Sequence[_Single]) -> None:
     """One shard: written, listed, its files removed."""
     taken: list[_Single] = []
+    packed.refresh()
+    before = _made(packed.index, [each.file.key for each in singles])
 
     def entries() -> Iterator[Entry]:
         for single in singles:
             arrays = folder.get(single.file.key, None)
             if arrays is not None:
                 taken.append(single)
-                yield Entry(single.file.key, single.about, single.file.made, arrays)
+                made = max(single.file.made, 1 + before.get(single.file.key, -1))
+                yield Entry(single.file.key, single.about, made, arrays)
 
-    made = write_shard(packed.shards, stage, [each.layout for each in singles], entries())
+    layouts = [each.layout for each in singles]
+    made = write_shard(packed.shards, stage, layouts, entries(), _age(packed))
     if made is None:
         return
     path, about = made
     write_part(packed.parts, entries_of(path.name, about))
-    index = packed.index
-    before = index.copies([each.file.key for each in taken])
-    packed.refresh()
-    packed.bury(index.place(int(at)) for at in before)
     for single in taken:
         with atomic.reporting(single.file.path), suppress(FileNotFoundError):
             if state_of(single.file.path) == single.file.state:  # else it was put anew meanwhile
                 single.file.path.unlink()
+
+
+def _made(index: Index, keys: Sequence[str]) -> dict[str, int]:
+    """When the packed entries of keys were made: what replaces them counts as later."""
+    found = index.find(keys)
+    return {key: int(index.made[at]) for key, at in zip(keys, found, strict=True) if at >= 0}
+
+
+def _age(packed: Packed) -> int:
+    """Of the youngest shard."""
+    return age_of(packed.index.shards[-1]) if packed.index.shards else 0
 
 
 def tidy(packed: Packed) -> None:
@@ -178,7 +189,7 @@ def tidy(packed: Packed) -> None:
         InputError: a file is there and cannot be read.
     """
     packed.refresh()
-    for stage, names in _worth_rewriting(packed):
+    for stage, names in list(_worth_rewriting(packed)):
         _rewrite(packed, stage, names)
     packed.refresh()
     _remove_empty(packed)
@@ -207,7 +218,7 @@ def _worth_rewriting(packed: Packed) -> Iterator[tuple[str, list[str]]]:
         if 2 * alive < every:
             half_dead.add(name)
         if size < SMALL or name in half_dead:
-            by_stage[name.rpartition("-")[0]].append(name)
+            by_stage[stage_of(name)].append(name)
     for stage, names in sorted(by_stage.items()):
         if len(names) >= MANY:
             yield stage, names
@@ -218,6 +229,7 @@ def _worth_rewriting(packed: Packed) -> Iterator[tuple[str, list[str]]]:
 def _rewrite(packed: Packed, stage: str, names: Sequence[str]) -> None:
     """The entries of shards that are alive, in one shard (or more, where they are large)."""
     index = packed.index
+    names = [name for name in names if name in index.shards]  # others may have been faster
     chosen = np.isin(index.shard, [index.shards.index(name) for name in names]) & index.alive
     positions = np.flatnonzero(chosen)
     positions = positions[np.lexsort((index.row[positions], index.made[positions]))]
@@ -225,7 +237,7 @@ def _rewrite(packed: Packed, stage: str, names: Sequence[str]) -> None:
     for some in _batches(index.size[positions].tolist()):
         places = [index.place(position) for position in positions[some].tolist()]
         entries = (entry for place in places if (entry := packed.entry(place)) is not None)
-        made = write_shard(packed.shards, stage, layouts, entries)
+        made = write_shard(packed.shards, stage, layouts, entries, _age(packed))
         if made is not None:
             write_part(packed.parts, entries_of(made[0].name, made[1]))
             _keep_time(packed, names, made[0])

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import struct
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,8 @@ from vidal.store.columns import (
     to_table,
 )
 
-NAME = re.compile(r"([a-z][a-z0-9-]{0,39})-([0-9a-f]{32})\.parquet")
+NAME = re.compile(r"([a-z][a-z0-9-]{0,39})-([0-9a-f]{16})-([0-9a-f]{32})\.parquet")
+"""Stage, age, digest of the footer."""
 OTHER = "other"
 """Stage in the name of a shard of entries of which none was said."""
 GROUP = 1 << 20
@@ -138,8 +140,18 @@ def _placed(about: pa.Table, group: int) -> pa.Table:
     )
 
 
+def stage_of(name: str) -> str:
+    """Of a shard of this name."""
+    return name.rsplit("-", 2)[0]
+
+
+def age_of(name: str) -> int:
+    """When a shard of this name was written, ns since 1970, and later than those it replaces."""
+    return int(name.rsplit("-", 2)[1], 16)
+
+
 def write_shard(
-    folder: Path, stage: str, layouts: Sequence[Layout], entries: Iterator[Entry]
+    folder: Path, stage: str, layouts: Sequence[Layout], entries: Iterator[Entry], after: int = 0
 ) -> tuple[Path, pa.Table] | None:
     """A new shard of all these entries, under its name; None where there was none.
 
@@ -148,6 +160,7 @@ def write_shard(
         stage: of all of them.
         layouts: of all of them, each once is enough.
         entries: taken one by one; at most a row group of them is in memory.
+        after: its age will be higher than that.
 
     Returns:
         Where it lies, and the columns ``ABOUT``, ``group`` and ``row`` of its entries.
@@ -170,7 +183,8 @@ def write_shard(
                 writer.close()
                 file.flush()
                 os.fsync(file.fileno())
-            path = folder / f"{stage or OTHER}-{_digest(_footer(hidden))}.parquet"
+            age = max(time.time_ns(), after + 1)
+            path = folder / f"{stage or OTHER}-{age:016x}-{_digest(_footer(hidden))}.parquet"
             hidden.replace(path)
         except BaseException:
             hidden.unlink(missing_ok=True)
@@ -213,12 +227,15 @@ class Shard:
         self.path = path
         footer = _footer(path)
         name = NAME.fullmatch(path.name)
-        if name is None or name[2] != _digest(footer):
+        if name is None or name[3] != _digest(footer):
             raise Damaged
         with noticing():
             told = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
             self._file = pq.ParquetFile(
-                pa.OSFile(str(path)), metadata=told, page_checksum_verification=True
+                pa.OSFile(str(path)),
+                metadata=told,
+                page_checksum_verification=True,
+                pre_buffer=False,  # no threads, which a forked worker would not have
             )
         self.groups: int = told.num_row_groups
         self._arrays = [each for each in self._file.schema_arrow.names if each not in _BESIDE]

@@ -14,7 +14,7 @@ _BY_ARRAYS = {
 }
 
 
-def stage_of(layout: Sequence[tuple[str, str]]) -> str:
+def sniffed(layout: Sequence[tuple[str, str]]) -> str:
     """By the names of its arrays; "" = not known."""
     names = {name for name, _ in layout}
     return next((stage for stage, due in _BY_ARRAYS.items() if due <= names), "")

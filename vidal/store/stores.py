@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,9 @@ class FileStore:
     Attributes:
         root: the folder.
         corrupt: files that were found damaged by this object, in the order met.
+        opened: seconds since 1970.
+        over_budget: bytes above the budget of the store that ``pack`` could not free, because runs
+            of the last day need them.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
@@ -56,6 +60,8 @@ class FileStore:
         self.root = Path(root)
         self.corrupt: list[Path] = []
         self.read_only = read_only
+        self.opened = time.time()
+        self.over_budget = 0
         self.fresh = Folder(self.root / "fresh", self.corrupt, read_only=read_only)
         self.earlier = Folder(self.root, self.corrupt, read_only=read_only)
         if read_only:
@@ -75,7 +81,7 @@ class FileStore:
         return Packed(self.root, self.corrupt, read_only=self.read_only)
 
     @property
-    def _packs(self) -> bool:
+    def has_shards(self) -> bool:
         """Whether something is packed: Arrow takes 40 MB, and small stores do without it."""
         return "packed" in self.__dict__ or (self.root / "shards").is_dir()
 
@@ -148,7 +154,7 @@ class FileStore:
         fresh = set(self._there(self.fresh, keys))
         rest = [at for at in range(len(keys)) if at not in fresh]
         again = set(rest)
-        packed = self.packed.scan([keys[at] for at in rest], names) if self._packs else ()
+        packed = self.packed.scan([keys[at] for at in rest], names) if self.has_shards else ()
         for place, arrays in packed:
             if arrays is not None:
                 again.discard(rest[place])
@@ -166,7 +172,7 @@ class FileStore:
         """
         for key in keys:
             checked_key(key)
-        if self._packs:
+        if self.has_shards:
             self.packed.refresh()
             index = self.packed.index
             self.packed.bury(index.place(int(at)) for at in index.copies(keys))
@@ -175,26 +181,28 @@ class FileStore:
                 folder.drop(keys[at])
 
     def pack(self) -> None:
-        """Put what was added one by one together into shards, if it is much; see ``packing``.
+        """Put what was added one by one together into shards, if it is much; keep to the budget.
 
         Raises:
             OutputError: the disk is full, or the root cannot be written.
             InputError: a file is there and cannot be read.
         """
         from vidal.store.packing import pack_if_much
+        from vidal.store.usage import keep_budget
 
         pack_if_much(self)
+        self.over_budget = 0 if self.read_only else keep_budget(self)
 
     def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
         checked_key(key)
         arrays = self.fresh.get(key, names)
-        if arrays is None and self._packs:
+        if arrays is None and self.has_shards:
             arrays = self.packed.read(key, names)
         return self.earlier.get(key, names) if arrays is None else arrays
 
     def _found(self, keys: Sequence[str]) -> tuple[Index | None, IntArray]:
         """The positions of keys in the index of what is packed."""
-        if self._packs:
+        if self.has_shards:
             return self.packed.find(keys)
         return None, np.full(len(keys), -1, np.int64)
 

@@ -30,6 +30,7 @@ def test_the_public_names_are_these():
         "Selection",
         "VidalError",
         "__version__",
+        "cache",
         "export",
         "gather",
         "push",

@@ -17,12 +17,15 @@ from vidal.engine import LocalEngine
 from vidal.evidence import estimates
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather, load_detections, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.linked import load_linked
+from vidal.evidence.load import keeper
 from vidal.evidence.places import store_at
 from vidal.evidence.prints import known_prints
 from vidal.evidence.summary import SummaryOptions
 from vidal.evidence.windows import Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
+from vidal.store import to_arrays
 from vidal.track import FlowMeter, FlowOptions, TemplatePropagator, propagate
 from vidal.types import Frame, FrameRef
 from vidal.video import open_clip, read_frames, write_video
@@ -300,3 +303,55 @@ def test_flow_is_measured_and_forgotten_unless_it_is_to_be_kept(
     store.drop([key for part in parts for key in (part.carried, part.estimate, part.expected)])
     monkeypatch.setattr("vidal.evidence.windowed.scan_clip", None)  # nothing is decoded
     assert_same(all_of(gathered(plan, broken_folder), broken_folder), whole)
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_detections_that_came_as_files_are_cut_into_windows(clip, stores, tmp_path, pixels):
+    whole, _ = both(clip, stores)
+    table = whole.detections(clip.id, columns=("features",))
+    looked = table.scanned.copy()
+    looked[[5, 39, 40, 41, 80]] = False  # frames that the files do not list
+    table = replace(table, scanned=table.scanned).keep(looked[table.frame])
+    table = replace(table, scanned=looked)
+    if not pixels:
+        clip = replace(clip, reader="none", keyframes=np.zeros(0, np.int64))
+    given = GivenDetections(name="detections", digest="of these")
+    options = {"detector": given, "columns": frozenset({"features"}), "batch": 7}
+    results = []
+    for folder, window in ((tmp_path / "whole", 1024), (tmp_path / "windows", 19)):
+        plan = plan_of(folder, window=window, **options)
+        keeper(plan)(clip, table)
+        results.append(gathered(plan, clip))
+    assert [len(each.windows(clip.id)) for each in results] == [1, 7]
+    assert_same(all_of(results[1], clip), all_of(results[0], clip))
+    assert results[1].evidence[clip.id].lost == 0
+    assert results[1].detections(clip.id) == table
+    assert results[1].estimate(clip.id).false_positive.any()
+
+
+def test_features_that_came_as_files_are_kept_whoever_asks(clip, stores, tmp_path):
+    whole, _ = both(clip, stores)
+    table = whole.detections(clip.id, columns=("features",))
+    given = GivenDetections(name="detections", digest="of these")
+    plan = plan_of(tmp_path, window=50, detector=given, columns=frozenset(), summary=None)
+    plan = replace(plan, coherence=None, flow=None, expected=None)
+    keeper(plan)(clip, table)
+    assert gathered(plan, clip).detections(clip.id).features.shape[1] == 0
+    later = gathered(replace(plan, columns=frozenset({"features"})), clip)
+    assert later.notes == ()
+    assert later.detections(clip.id) == table
+
+
+def test_a_table_that_an_earlier_version_kept_in_one_is_cut_and_not_made_anew(
+    clip, stores, tmp_path, monkeypatch
+):
+    whole, _ = both(clip, stores)
+    plain = {"columns": frozenset(), "summary": None}
+    plan = plan_of(tmp_path, window=20, **plain)
+    old = whole.detections(clip.id, columns=())
+    store_at(tmp_path).put(plan.keys(clip).detections, to_arrays(old))
+    monkeypatch.setattr("vidal.evidence.windowed._detector", None)
+    found = gathered(plan, clip)
+    assert found.detections(clip.id) == old
+    assert_same((found.rows(clip.id),), (whole.rows(clip.id),))
+    assert store_at(tmp_path).get(plan.keys(clip).detections) is None
