@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble.balance import parse_balance
@@ -178,7 +178,7 @@ def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig
         own: dict[str, object] = {"precision": config.detector.precision}
         if config.detector.start == "fresh":
             own["freeze_norm"] = False
-        given = {**asdict(suits.training), **own, **given}
+        given = {**suits.training.shaping, **own, **given}
     training = config.training.model_copy(update={"given": given})
     return config.model_copy(update={"data": data, "training": training})
 
@@ -244,6 +244,7 @@ def plan_round(
         device=config.detector.device,
         precision=config.detector.precision,
         batch=config.detector.batch,
+        compile=config.detector.compile,
         coherence=chosen.coherence,
         flow=chosen.flow,
         tracker=chosen.tracker,

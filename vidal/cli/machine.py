@@ -25,7 +25,7 @@ _OPTIONS = (
         "--workers",
         default=0,
         type=click.IntRange(min=0),
-        help="Processes. [default: one a core on CPU, one on GPU]",
+        help="Processes. [default: one a core; one to three a GPU, by the cores each has]",
     ),
     click.option(
         "--engine",

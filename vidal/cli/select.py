@@ -13,6 +13,7 @@ from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli.costs import cost_lines, told_budget
+from vidal.cli.devices import device_option, precision_option
 from vidal.cli.groups import Grouped
 from vidal.cli.machine import PLACE, machine_options
 from vidal.cli.once import Once
@@ -37,7 +38,10 @@ HEADINGS = {
         *("known_only", "gap", "turns", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
-    "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
+    "Detector": (
+        *("detector", "weights", "config", "classes", "precision", "batch"),
+        "compile",
+    ),
     "Your own detections instead of a detector": (
         *("detections", "detections_images", "detections_frames", "score_transform", "size"),
         "same_detector",
@@ -162,21 +166,18 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
     type=click.FloatRange(0, 1),
     help="Detections with a higher score count.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
-)
-@click.option(
-    "--precision",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    help="auto = bf16 where it is faster.",
-)
+@device_option(several=True)
+@precision_option()
 @click.option(
     "--batch",
     default=0,
     type=click.IntRange(min=0),
     help="Frames the detector sees at once. [default: 4 on CPU, 16 on GPU]",
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the network first (torch.compile): a minute or more, then a GPU is faster.",
 )
 @click.option(
     "--coherence",

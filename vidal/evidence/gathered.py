@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidal.evidence.gathering import gather_jobs
+from vidal.evidence.known import looks_again
 from vidal.evidence.load import (
     ALL,
     load_detections,
@@ -36,12 +37,14 @@ class Gathered:
         evidence: clip id -> what was done; empty where no evidence was wanted.
         skipped: clips that cannot be used, with the cause.
         store: root of the evidence store.
+        notes: remarks for the reader, one sentence each.
     """
 
     clips: Mapping[str, Clip]
     evidence: Mapping[str, ClipEvidence] = field(default_factory=dict)
     skipped: tuple[SkippedClip, ...] = ()
     store: Path = Path()
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -112,9 +115,10 @@ def gather_clips(
         CampaignError: evidence vanished while it was used.
     """
     jobs = [EvidenceJob(clip, plan) for clip in clips]
+    notes = looks_again(jobs, store_at(plan.store))
     outcomes = gather_jobs(jobs, store=plan.store, engines=engines, watcher=watcher)
     pairs = list(zip(clips, outcomes, strict=True))
     skipped = tuple(found for _, found in pairs if isinstance(found, SkippedClip))
     evidence = {clip.id: found for clip, found in pairs if isinstance(found, ClipEvidence)}
     used = {clip.id: clip for clip in clips if clip.id in evidence}
-    return Gathered(used, evidence, skipped, plan.store)
+    return Gathered(used, evidence, skipped, plan.store, notes)

@@ -74,7 +74,8 @@ def gather_jobs(
     outcomes = known_clips(wanted, shelf)
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     if missing:
-        done = _gather([wanted[number] for number in missing], len(wanted), shelf, engines, watcher)
+        left = [settled(wanted[number]) for number in missing]
+        done = _gather(left, len(wanted), shelf, engines, watcher)
         for number, outcome in zip(missing, done, strict=True):
             outcomes[number] = outcome
         shelf.pack()
@@ -95,7 +96,8 @@ def look_at(
     """
     shelf = store_at(store)
     clips: list[_Clip] = []
-    for job, part in parts:
+    for asked, part in parts:
+        job = settled(asked)
         left = [window for window in known_windows(job, shelf) if window in set(part)]
         if left:
             items: list[Item] = [WindowJob(job, each, "look") for each in stretches(job, left)]
@@ -111,6 +113,11 @@ def look_at(
         shelf.pack()
     found = {each.job.clip.id: each.skipped for each in clips}
     return [found.get(job.clip.id) for job, _ in parts]
+
+
+def settled(job: EvidenceJob) -> EvidenceJob:
+    """For any machine: nothing is left to what that one makes of ``auto``."""
+    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
 
 
 def _gather(

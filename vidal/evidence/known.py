@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from vidal.evidence.given import GivenDetections
@@ -12,7 +12,10 @@ from vidal.evidence.windows import Window
 from vidal.protocols import Store
 from vidal.store import PLAIN, plain_fields
 from vidal.types import SkippedClip, Stored
+from vidal.words import counted
 
+_BESIDE = {"features": "features of detections", "embeddings": "embeddings of frames"}
+"""Stages that are kept only where they are asked for, in words."""
 _NEEDED = ("detections", "features", "embeddings", "estimate", "expected", "summary")
 """Stages without which a window is not known. ``carried`` is not: nothing is computed for it."""
 
@@ -26,7 +29,7 @@ def known_clips(
     jobs: Sequence[EvidenceJob], store: Store
 ) -> list[ClipEvidence | SkippedClip | None]:
     """What the store holds of clips, where that is all that is wanted; else None."""
-    keys = [job.plan.keys(job.clip) for job in jobs]
+    keys = list(_keys(jobs))
     asked = [_asked(each) for each in keys]
     told = iter(store.known([key for windows in asked for key in windows]))
     return [
@@ -47,6 +50,35 @@ def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
         if None in told or not _counted(job, told[0]):
             left.append(window)
     return left
+
+
+def looks_again(jobs: Sequence[EvidenceJob], store: Store) -> tuple[str, ...]:
+    """A remark where a detector has to look again, for what it was not asked for the first time."""
+    jobs = [job for job in jobs if job.plan.columns]
+    keys = [part for each in _keys(jobs) for part in each.parts()]
+    frames = [window.frames for job in jobs for window in job.plan.windows(job.clip)]
+    seen = store.known([part.detections for part in keys])
+    counts: dict[str, int] = {}
+    for stage, words in _BESIDE.items():
+        asked = [getattr(part, stage) for part in keys]
+        if None in asked:
+            continue
+        told = zip(frames, seen, store.known(asked), strict=True)
+        counts[words] = sum(n for n, one, two in told if one is not None and two is None)
+    missing = [words for words, count in counts.items() if count]
+    if not missing:
+        return ()
+    return (
+        f"The detector looked at {counted(max(counts.values()), 'frame')} once more: the strategy"
+        f" reads {' and '.join(missing)}, which are kept only where they are asked for.",
+    )
+
+
+def _keys(jobs: Sequence[EvidenceJob]) -> Iterator[EvidenceKeys]:
+    """Of each job; those that share a plan share the work."""
+    for _, group in groupby(jobs, key=lambda job: id(job.plan)):
+        same = list(group)
+        yield from same[0].plan.keys_of([job.clip for job in same])
 
 
 def _counted(job: EvidenceJob, told: Stored | None) -> bool:

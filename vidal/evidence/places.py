@@ -13,6 +13,7 @@ from typing import Literal, Protocol, get_args
 from vidal.detect.machine import this_machine
 from vidal.engine import Listener, LocalEngine, ProcessEngine, RayEngine, Standby
 from vidal.errors import UnknownName, UsageError
+from vidal.evidence.devices import begin_beside_gpu, begin_on_ray, share
 from vidal.protocols import Engine
 from vidal.store import FileStore
 
@@ -55,9 +56,9 @@ class Engines:
     """Chooses an engine.
 
     Attributes:
-        workers: processes; 0 = one a core, or one where a GPU does the work; of Ray on a cluster 0
-            = as many as it has room for.
-        device: of the detector: auto, cpu or cuda.
+        workers: processes; 0 = one a core, or one to three a GPU where GPUs do the work (by the
+            cores each has); of Ray on a cluster 0 = as many as it has room for.
+        device: of the detector: auto, cpu, cuda, cuda:1, or cuda:0,1 for several.
         detects: a detector runs at all.
         modules: imported by workers that start early.
         standby: workers that start early; None = none do.
@@ -116,8 +117,9 @@ class Engines:
         """For as many items as make more than one worker worth while."""
         if self.engine == "ray" and (heavy or self.ray_address is not None):
             return self._ray(items, listener)
-        workers = self.workers or (cores() if not heavy or not self._on_gpu() else 1)
-        workers = max(1, min(workers, items))
+        if heavy and self._on_gpu():
+            return self._gpus(items, listener)
+        workers = max(1, min(self.workers or cores(), items))
         alone = workers == 1 and not (heavy and self.engine == "process")
         if alone or self.engine == "local":
             return LocalEngine(listener)
@@ -127,6 +129,21 @@ class Engines:
             initializer=_limit_opencv,
             listener=listener,
             standby=self.standby if heavy else None,
+        )
+
+    def _gpus(self, items: int, listener: Listener | None) -> Engine:
+        """Processes that share the GPUs; also one alone, which shares the cores in its own way."""
+        own = share(this_machine().devices(self.device), cores(), workers=self.workers, items=items)
+        if self.engine == "local":
+            begin_beside_gpu(cores())
+            return LocalEngine(listener)
+        return ProcessEngine(
+            own.workers,
+            threads=own.threads,
+            initializer=begin_beside_gpu,
+            listener=listener,
+            standby=self.standby,
+            places=own.places,
         )
 
     def _ray(self, items: int, listener: Listener | None) -> RayEngine:
@@ -141,7 +158,7 @@ class Engines:
             threads=1 if far else max(1, cores() // max(1, min(workers, items))),
             gpus=gpus,
             address=self.ray_address,
-            initializer=_limit_opencv,
+            initializer=begin_on_ray if gpus else _limit_opencv,
             listener=listener,
         )
 

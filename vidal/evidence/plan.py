@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vidal.evidence.summary import VERSION as SUMMARY_VERSION
 from vidal.evidence.summary import SummaryOptions
 from vidal.evidence.windows import WINDOW, Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.store import content_key
+from vidal.store import Keys, content_key
 from vidal.track import FlowOptions
 from vidal.track.pixel_motion import VERSION as STEPS
 from vidal.types import Clip
@@ -99,50 +99,94 @@ class EvidencePlan:
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """The content keys of one clip's evidence."""
-        detections = content_key("detections", VERSIONS["detections"], [clip.id], self.detector.key)
-        keys = EvidenceKeys(
-            detections,
-            None,
-            None,
-            features=self._beside(FEATURES, "features", detections),
-            embeddings=self._beside(EMBEDDING, "embeddings", detections),
-            windows=self.windows(clip),
+        return next(self.keys_of([clip]))
+
+    def keys_of(self, clips: Iterable[Clip]) -> Iterator[EvidenceKeys]:
+        """The same of many, for much less than one by one: options are looked at once."""
+        stages = _Stages.of(self)
+        return (stages.keys(clip, self.windows(clip)) for clip in clips)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """What keys are made by; None = not wanted.
+
+    Attributes:
+        flow: of optical flow.
+        flow_options: its options; clips with gaps have these as well.
+        estimate, carried: without and with pixels, which boxes are carried by.
+    """
+
+    detections: Keys
+    features: Keys | None
+    embeddings: Keys | None
+    flow: Keys | None
+    flow_options: Mapping[str, Any]
+    estimate: tuple[Keys, Keys] | None
+    carried: tuple[Keys, Keys] | None
+    expected: Keys | None
+    summary: Keys | None
+
+    @classmethod
+    def of(cls, plan: EvidencePlan) -> _Stages:
+        def stage(name: str, options: Mapping[str, Any]) -> Keys:
+            return Keys(name, VERSIONS[name], options)
+
+        flow, estimate, carried, expected, summary = None, None, None, None, None
+        if plan.flow is not None and plan.coherence is not None:
+            moves = dict(KALMAN)
+            if plan.tracker == "flow":
+                flow, moves = stage("flow", plan.flow.key), dict(plan.flow.motion_key)
+            elif not isinstance(plan.tracker, str):
+                moves = dict(plan.tracker.key)
+            both = (dict(KALMAN), moves)
+            key, reach = plan.coherence.key, reach_of(plan.coherence, plan.expected).key
+            first, second = (stage("estimate", {"coherence": key, "motion": m}) for m in both)
+            estimate = first, second
+            first, second = (stage("carried", {"motion": m, "steps": STEPS, **reach}) for m in both)
+            carried = first, second
+            if plan.expected is not None:
+                expected = stage("expected", plan.expected.evidence_key)
+        if plan.summary is not None:
+            summary = Keys("summary", SUMMARY_VERSION, plan.summary.key)
+        return cls(
+            stage("detections", plan.detector.key),
+            stage("features", {}) if FEATURES in plan.columns else None,
+            stage("embeddings", {}) if EMBEDDING in plan.columns else None,
+            flow,
+            {} if plan.flow is None else plan.flow.key,
+            estimate,
+            carried,
+            expected,
+            summary,
         )
-        if self.flow is not None and self.coherence is not None:
-            keys = self._estimated(clip, keys)
-        if self.summary is not None:
-            inputs = [keys.detections, keys.estimate, keys.expected]
-            key = content_key("summary", SUMMARY_VERSION, inputs, self.summary.key)
-            keys = replace(keys, summary=key)
-        return keys
 
-    def _beside(self, column: str, stage: str, detections: str) -> str | None:
-        if column not in self.columns:
-            return None
-        return content_key(stage, VERSIONS[stage], [detections], {})
-
-    def _estimated(self, clip: Clip, keys: EvidenceKeys) -> EvidenceKeys:
-        """With the keys of motion and of what is estimated by it."""
-        assert self.flow is not None
-        assert self.coherence is not None
-        flow, moves = None, dict(KALMAN)
-        if clip.pixels and self.tracker == "flow":
+    def keys(self, clip: Clip, windows: tuple[Window, ...]) -> EvidenceKeys:
+        """Of a clip."""
+        detections = self.detections([clip.id])
+        flow, estimate, carried, expected = None, None, None, None
+        if self.flow is not None and clip.pixels:
             # Only clips with gaps have other keys than before gaps were seen.
-            gaps = {"gaps": ends.tolist()} if len(ends := gaps_after(clip)) else {}
-            flow = content_key("flow", VERSIONS["flow"], [clip.id], {**self.flow.key, **gaps})
-            moves = dict(self.flow.motion_key)
-        elif clip.pixels and not isinstance(self.tracker, str):
-            moves = dict(self.tracker.key)
-        options: dict[str, Any] = {"coherence": self.coherence.key, "motion": moves}
-        detections = keys.detections
-        estimate = content_key("estimate", VERSIONS["estimate"], [detections, flow], options)
-        reach = {"motion": moves, "steps": STEPS, **reach_of(self.coherence, self.expected).key}
-        carried = content_key("carried", VERSIONS["carried"], [detections, flow], reach)
-        expected = None
-        if self.expected is not None:
-            how = self.expected.evidence_key
-            expected = content_key("expected", VERSIONS["expected"], [estimate], how)
-        return replace(keys, flow=flow, carried=carried, estimate=estimate, expected=expected)
+            flow = self.flow([clip.id])
+            if len(ends := gaps_after(clip)):
+                options = {**self.flow_options, "gaps": ends.tolist()}
+                flow = content_key("flow", VERSIONS["flow"], [clip.id], options)
+        if self.estimate is not None and self.carried is not None:
+            estimate = self.estimate[clip.pixels]([detections, flow])
+            carried = self.carried[clip.pixels]([detections, flow])
+            expected = None if self.expected is None else self.expected([estimate])
+        inputs = [detections, estimate, expected]
+        return EvidenceKeys(
+            detections,
+            flow,
+            estimate,
+            expected,
+            carried,
+            None if self.features is None else self.features([detections]),
+            None if self.embeddings is None else self.embeddings([detections]),
+            None if self.summary is None else self.summary(inputs),
+            windows,
+        )
 
 
 @dataclass(frozen=True, slots=True)

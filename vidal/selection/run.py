@@ -251,6 +251,7 @@ def _result(
         versions=versions(),
         notes=(
             *remarks,
+            *found.notes,
             *short,
             *lost_note(lost),
             *gap_note(plan.query.gap, found.clips.values()),

@@ -1,5 +1,6 @@
 """Which engine for how much work."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +12,12 @@ import pytest
 
 from vidal.assemble import selection
 from vidal.assemble.selection import plan_selection
+from vidal.detect.machine import Machine
 from vidal.engine import LocalEngine, ProcessEngine, RayEngine, ray_session
 from vidal.errors import UnknownName, UsageError
+from vidal.evidence import places
 from vidal.evidence.places import FEW, Engines, cores
+from vidal.track import flow
 
 
 def test_no_work_and_little_light_work_stay_in_this_process():
@@ -173,3 +177,32 @@ def test_early_workers_import_no_torch_for_another_packages_detector(monkeypatch
     other = plan_selection(detector="scenes-tiny", **given)
     assert own.engines.modules == ("vidal.evidence.gather", "vidal.detect.faster_rcnn")
     assert other.engines.modules == ("vidal.evidence.gather",)
+
+
+TWO_GPUS = Machine(gpu=True, gpu_bf16=True, cpu_bf16=False, gpus=2)
+
+
+def test_gpus_have_processes_that_are_bound_to_them(monkeypatch):
+    monkeypatch.setattr(places, "this_machine", lambda: TWO_GPUS)
+    monkeypatch.setattr(places, "cores", lambda: 16)
+    engine = Engines()(50, heavy=True)
+    assert (engine.workers, engine.threads) == (4, 4)
+    assert [dict(place) for place in engine.places] == [
+        {"VIDAL_DEVICE": "cuda:0"},
+        {"VIDAL_DEVICE": "cuda:1"},
+    ]
+    assert Engines(1, "cuda:1")(50, heavy=True).places == ({"VIDAL_DEVICE": "cuda:1"},)
+    assert not Engines(2, "cpu")(50, heavy=True).places
+    assert not Engines(2, detects=False)(50, heavy=True).places
+
+
+def _bound(_item):
+    return os.environ.get("VIDAL_DEVICE"), flow._threads
+
+
+def test_workers_know_which_gpu_is_theirs_and_what_is_left_for_flow(monkeypatch):
+    """Real processes: none of them asks for the GPU."""
+    monkeypatch.setattr(places, "this_machine", lambda: TWO_GPUS)
+    monkeypatch.setattr(places, "cores", lambda: 8)
+    engine = Engines(2)(50, heavy=True)
+    assert set(engine.map(_bound, range(6))) <= {("cuda:0", 2), ("cuda:1", 2)}
