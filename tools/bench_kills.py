@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from multiprocessing import active_children
 from pathlib import Path
@@ -46,6 +47,7 @@ class Killer:
         self._shares = sorted(self._rng.uniform(0.02, 0.95, kills).tolist(), reverse=True)
         self._frames: list[int] = []
         self._done: list[int] = []
+        self._hits: Counter[int] = Counter()
         self.kills = 0
         self.lost = 0
 
@@ -54,7 +56,9 @@ class Killer:
         self._done = [0] * len(clips)
 
     def advance(self, item: int, done: int, total: int) -> None:
-        self.lost += max(0, self._done[item] - done)
+        if done < self._done[item]:
+            self.lost += self._done[item] - done
+            self._hits[item] += 1
         self._done[item] = done
         self._perhaps()
 
@@ -62,6 +66,7 @@ class Killer:
         if remark:
             raise SystemExit(f"clip {item}: {remark}")
         self._done[item] = self._frames[item]
+        self._hits.pop(item, None)
         self._perhaps()
 
     @property
@@ -73,7 +78,7 @@ class Killer:
         if not self._shares or sum(self._done) < self._shares[-1] * sum(self._frames):
             return
         alive = sorted(self._workers())
-        if alive:
+        if alive and max(self._hits.values(), default=0) < 2:  # a third time it would be given up
             os.kill(int(self._rng.choice(alive)), signal.SIGKILL)
             self._shares.pop()
             self.kills += 1

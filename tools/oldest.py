@@ -3,7 +3,7 @@
     python -m venv .venv-oldest
     .venv-oldest/bin/pip install $(python tools/oldest.py) -e '.[dev]'
 
-Required packages and those of the extra [maxflow]; tools for development stay new.
+Required packages and those of the extras [maxflow] and [ray]; tools for development stay new.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def oldest(text: str) -> list[str]:
     """
     project = tomllib.loads(text)["project"]
     pins = []
-    for each in [*project["dependencies"], *project["optional-dependencies"]["maxflow"]]:
+    extras = project["optional-dependencies"]
+    for each in [*project["dependencies"], *extras["maxflow"], *extras["ray"]]:
         match = _REQUIREMENT.match(each)
         if match is None:
             raise ValueError(f"{each!r} states no oldest version")

@@ -17,11 +17,16 @@ import vidal
 from vidal.api.selections import ahead
 from vidal.cli import main
 from vidal.evidence.shards import Shard
+from vidal.scenes import plan
+from vidal.scenes.scene_files import write_scenes
 from vidal.selection.gathering import gather_shard
 from vidal.selection.plan import prepare_selection
 from vidal.selection.run import run_selection
 
 OPTIONS = ["--detector", "scenes-tiny", "--device", "cpu", "--workers", "1"]
+QUICK = ["--strategy", "entropy"]
+FRAMES = 16
+"""Of each of three clips."""
 
 
 def run(capsys, *arguments):
@@ -69,34 +74,42 @@ def no_more_work(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def alone(rendered, tmp_path_factory):
+def short(tmp_path_factory):
+    """A folder with ``clips/``, three short ones."""
+    out = tmp_path_factory.mktemp("short")
+    write_scenes(out, plan(3, 5, frames=(FRAMES, FRAMES)))
+    return out
+
+
+@pytest.fixture(scope="module")
+def alone(short, tmp_path_factory):
     """A selection that gathered its evidence itself."""
     folder = tmp_path_factory.mktemp("alone")
-    given = ["--videos", str(rendered / "clips"), "--out", str(folder / "out"), "--budget", "5"]
+    given = ["--videos", str(short / "clips"), "--out", str(folder / "out"), "--budget", "5"]
     assert not main(["select", *given, "--no-report", "--quiet", *OPTIONS])
     return folder / "out"
 
 
 def test_when_all_shards_are_done_a_selection_computes_nothing_and_is_the_same(
-    rendered, tmp_path, capsys, alone, no_more_work
+    short, tmp_path, capsys, alone, no_more_work
 ):
     told = [
-        gather(capsys, rendered / "clips", tmp_path / "store", "--shard", f"{n}/2") for n in (1, 2)
+        gather(capsys, short / "clips", tmp_path / "store", "--shard", f"{n}/2") for n in (1, 2)
     ]
     assert sum(each["clips"] for each in told) == 3
-    assert sum(each["frames"] for each in told) == 120
+    assert sum(each["frames"] for each in told) == 3 * FRAMES
     assert all(each["new"] == each["clips"] >= 1 for each in told)
     no_more_work()
-    given = ["--videos", rendered / "clips", "--store", tmp_path / "store", "--budget", "5"]
+    given = ["--videos", short / "clips", "--store", tmp_path / "store", "--budget", "5"]
     code, _, err = run(capsys, "select", *given, "--out", tmp_path / "out", "--no-report", *OPTIONS)
     assert not code, err
     assert query(tmp_path / "out") == query(alone)
 
 
 def test_without_a_store_it_is_the_one_where_the_selection_will_look(
-    rendered, tmp_path, capsys, no_more_work
+    short, tmp_path, capsys, no_more_work
 ):
-    given = ["--videos", rendered / "clips", "--out", tmp_path / "out", *OPTIONS]
+    given = ["--videos", short / "clips", "--out", tmp_path / "out", *OPTIONS, *QUICK]
     assert run(capsys, "gather", *given, "--quiet")[0] == 0
     no_more_work()
     code, _, err = run(capsys, "select", *given, "--budget", "2", "--no-report", "--quiet")
@@ -104,20 +117,20 @@ def test_without_a_store_it_is_the_one_where_the_selection_will_look(
 
 
 def test_a_shard_run_twice_or_overlapping_another_computes_nothing_again(
-    rendered, tmp_path, capsys, no_more_work
+    short, tmp_path, capsys, no_more_work
 ):
-    gather(capsys, rendered / "clips", tmp_path, "--shard", "1/2")
-    gather(capsys, rendered / "clips", tmp_path, "--shard", "2/2")
+    gather(capsys, short / "clips", tmp_path, "--shard", "1/2", *QUICK)
+    gather(capsys, short / "clips", tmp_path, "--shard", "2/2", *QUICK)
     before = contents(tmp_path)
     no_more_work()
-    assert gather(capsys, rendered / "clips", tmp_path, "--shard", "2/2")["new"] == 0
-    assert gather(capsys, rendered / "clips", tmp_path)["new"] == 0
+    assert gather(capsys, short / "clips", tmp_path, "--shard", "2/2", *QUICK)["new"] == 0
+    assert gather(capsys, short / "clips", tmp_path, *QUICK)["new"] == 0
     assert contents(tmp_path) == before
 
 
-def test_more_shards_than_clips_leave_some_with_nothing_to_do(rendered, tmp_path, capsys):
+def test_more_shards_than_clips_leave_some_with_nothing_to_do(short, tmp_path, capsys):
     told = [
-        gather(capsys, rendered / "clips", tmp_path, "--shard", f"{n}/5", "--strategy", "random")
+        gather(capsys, short / "clips", tmp_path, "--shard", f"{n}/5", "--strategy", "random")
         for n in range(1, 6)
     ]
     assert sorted(each["clips"] for each in told) == [0, 0, 1, 1, 1]
@@ -125,14 +138,14 @@ def test_more_shards_than_clips_leave_some_with_nothing_to_do(rendered, tmp_path
     assert not any(each["needed"] for each in told)
 
 
-def test_the_words_say_what_was_done_and_what_was_skipped(rendered, tmp_path, capsys):
+def test_the_words_say_what_was_done_and_what_was_skipped(short, tmp_path, capsys):
     clips = tmp_path / "clips"
-    shutil.copytree(rendered / "clips", clips)
+    shutil.copytree(short / "clips", clips)
     (clips / "broken.mp4").write_bytes(b"no video")
-    given = ["--videos", clips, "--store", tmp_path / "store", "--quiet", *OPTIONS]
+    given = ["--videos", clips, "--store", tmp_path / "store", "--quiet", *OPTIONS, *QUICK]
     code, out, _ = run(capsys, "gather", *given)
     assert code == 0
-    assert out.startswith("shard 1/1: evidence of 3 clips (120 frames) is in ")
+    assert out.startswith("shard 1/1: evidence of 3 clips (48 frames) is in ")
     assert "; 3 clips computed now" in out
     assert "skipped" in out
     assert "broken.mp4" in out
@@ -150,8 +163,8 @@ def test_the_words_say_what_was_done_and_what_was_skipped(rendered, tmp_path, ca
         (["--no-report"], "No such option"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_a_line(rendered, tmp_path, capsys, more, words):
-    given = ["--videos", rendered / "clips", "--store", tmp_path]
+def test_what_cannot_be_meant_is_refused_in_a_line(short, tmp_path, capsys, more, words):
+    given = ["--videos", short / "clips", "--store", tmp_path]
     code, _, err = run(capsys, "gather", *given, "--detector", "scenes-tiny", *more)
     assert code == 2
     assert words in err
@@ -186,11 +199,11 @@ def has_open(pid, path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
-def test_killed_workers_are_told_by_the_status_and_the_next_run_finishes(rendered, tmp_path):
+def test_killed_workers_are_told_by_the_status_and_the_next_run_finishes(short, tmp_path):
     """Every worker that opens one of the clips is killed, as where memory runs out."""
-    victim = sorted((rendered / "clips").resolve().iterdir())[1]
-    command = [sys.executable, "-m", "vidal", "gather", "--videos", str(rendered / "clips")]
-    command += ["--store", str(tmp_path / "store"), "--json", *OPTIONS[:-1], "2"]
+    victim = sorted((short / "clips").resolve().iterdir())[1]
+    command = [sys.executable, "-m", "vidal", "gather", "--videos", str(short / "clips")]
+    command += ["--store", str(tmp_path / "store"), "--json", *OPTIONS[:-1], "2", *QUICK]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     first = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     kills = 0
@@ -232,9 +245,15 @@ def test_an_interrupted_shard_goes_on_where_it_was(rendered, tmp_path):
     assert told["new"] < 3
 
 
-def test_python_gathers_as_the_command_does(rendered, tmp_path, no_more_work):
-    clips = rendered / "clips"
-    options = {"cache": tmp_path, "detector": "scenes-tiny", "device": "cpu", "workers": 1}
+def test_python_gathers_as_the_command_does(short, tmp_path, no_more_work):
+    clips = short / "clips"
+    options = {
+        "strategy": "entropy",
+        "cache": tmp_path,
+        "detector": "scenes-tiny",
+        "device": "cpu",
+        "workers": 1,
+    }
     done = [vidal.gather(clips, shard=f"{n}/2", progress=False, **options) for n in (1, 2)]
     assert sum(each.clips for each in done) == 3
     no_more_work()
@@ -242,11 +261,11 @@ def test_python_gathers_as_the_command_does(rendered, tmp_path, no_more_work):
 
 
 def test_a_campaign_is_gathered_by_shards_and_its_round_computes_nothing(
-    rendered, tmp_path, capsys, no_more_work
+    short, tmp_path, capsys, no_more_work
 ):
     work = vidal.Campaign.create(
         tmp_path / "work",
-        videos=rendered / "clips",
+        videos=short / "clips",
         classes=["car", "pedestrian", "cyclist", "wheelchair"],
         detector="scenes-tiny",
         device="cpu",
@@ -285,10 +304,10 @@ class Silent:
 
 
 def test_long_clips_are_divided_window_by_window_and_give_the_same_query(
-    rendered, tmp_path, no_more_work, alone
+    short, tmp_path, no_more_work, alone
 ):
     coming = ahead(
-        rendered / "clips",
+        short / "clips",
         budget="5",
         strategy="expected-errors",
         cache=tmp_path,
@@ -296,21 +315,37 @@ def test_long_clips_are_divided_window_by_window_and_give_the_same_query(
         device="cpu",
         workers=1,
     )
-    plan, engines = coming.job.plan, coming.job.engines
-    plan = replace(plan, evidence=replace(plan.evidence, window=12))
+    job, engines = coming.job.plan, coming.job.engines
+    job = replace(job, evidence=replace(job.evidence, window=4))
     told = [
-        gather_shard(plan, Shard(number, 4), engines=engines, watcher=Silent())
+        gather_shard(job, Shard(number, 4), engines=engines, watcher=Silent())
         for number in range(1, 5)
     ]
     assert [each.clips for each in told] == [0, 0, 0, 0]
     assert [each.divided for each in told] == [3, 3, 3, 3]
-    assert sum(each.frames for each in told) == 120
-    assert all(24 <= each.frames <= 44 for each in told)
+    assert [each.frames for each in told] == [12, 12, 12, 12]
     no_more_work()
-    prepared = prepare_selection(plan, engines=engines)
-    result = run_selection(plan, prepared, engines=engines, watcher=Silent())
+    prepared = prepare_selection(job, engines=engines)
+    result = run_selection(job, prepared, engines=engines, watcher=Silent())
     chosen = json.loads((alone / "query.json").read_text())["frames"]
     assert [(ref.clip, ref.index) for ref in result.query.frames] == [
         (frame["clip"], frame["ordinal"]) for frame in chosen
     ]
     assert list(result.query.scores) == [frame["score"] for frame in chosen]
+
+
+def test_stores_of_machines_without_a_common_folder_are_put_together_by_copying(
+    short, tmp_path, capsys, no_more_work, alone
+):
+    for number in (1, 2):
+        store = tmp_path / f"store-{number}"
+        gather(capsys, short / "clips", store, "--shard", f"{number}/2")
+        if number == 1:  # one packed, one as it was added
+            assert run(capsys, "cache", "pack", store)[0] == 0
+            assert list(store.glob("shards/*.parquet"))
+        shutil.copytree(store, tmp_path / "both", dirs_exist_ok=True)
+    no_more_work()
+    given = ["--videos", short / "clips", "--store", tmp_path / "both", "--budget", "5"]
+    code, _, err = run(capsys, "select", *given, "--out", tmp_path / "out", "--no-report", *OPTIONS)
+    assert not code, err
+    assert query(tmp_path / "out") == query(alone)

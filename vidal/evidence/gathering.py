@@ -101,8 +101,8 @@ def look_at(
     """
     shelf = store_at(store)
     clips: list[_Clip] = []
-    for given, part in parts:
-        job = settled(given)
+    for asked, part in parts:
+        job = settled(asked)
         left = [window for window in known_windows(job, shelf) if window in set(part)]
         if left:
             items: list[Item] = [WindowJob(job, each, "look") for each in stretches(job, left)]
