@@ -1,5 +1,6 @@
 """Packing: what was put comes back, whatever is killed, damaged, lost or done at once."""
 
+import errno
 import hashlib
 import os
 import random
@@ -403,6 +404,38 @@ def test_a_store_that_is_read_only_reports_damage_and_changes_nothing(tmp_path):
     pack_all(store)
     assert store.corrupt == [path]
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_handle_that_a_file_server_calls_stale_is_opened_again(tmp_path, monkeypatch):
+    pack_all(filled(tmp_path))
+    real, calls = packed_module.Shard.table, []
+
+    def stale(self, group, names):
+        calls.append(self.path.name)
+        if len(calls) in (1, 4):
+            raise OSError(errno.ESTALE, "Stale file handle", str(self.path))
+        return real(self, group, names)
+
+    monkeypatch.setattr(packed_module.Shard, "table", stale)
+    assert whole(FileStore(tmp_path))
+    assert len(calls) > 4
+
+
+def test_a_shard_that_is_listed_and_gone_counts_as_not_there(tmp_path, monkeypatch):
+    """As file systems tell of late that another machine has removed a file."""
+    pack_all(filled(tmp_path))
+    gone, real = shards(tmp_path)[0], packed_module.Shard
+
+    def opened(path):
+        if path == gone:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return real(path)
+
+    monkeypatch.setattr(packed_module, "Shard", opened)
+    store = FileStore(tmp_path)
+    assert check_no_other_content(store) == list(range(0, 20, 2))
+    assert sorted(at for at, _ in store.scan([key(n) for n in range(20)])) == list(range(1, 20, 2))
+    assert store.corrupt == []
 
 
 def test_a_shard_that_cannot_be_read_is_an_error_and_not_absent(tmp_path, monkeypatch):
