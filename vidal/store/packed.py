@@ -286,11 +286,12 @@ class Packed:
             InputError: it is there.
         """
         held = self._open.pop(name, None)
-        if held is not None:
-            held.close()
         if error.errno not in _GONE:
             why = (error.strerror or str(error)).lower()
             raise InputError(self.shards / name, why) from error
+        if held is not None:  # a handle that another machine, or the server, has made stale
+            held.close()
+            return
         if not self.refresh() and name in self._listing[0]:
             self._bad.add(name)  # listed, but not there: as a file system says of late
             self.refresh(anew=True)

@@ -33,10 +33,6 @@ from vidal.types import Stored
 if TYPE_CHECKING:
     from vidal.store.stores import FileStore
 
-MUCH = 128
-"""Fresh entries, and"""
-MUCH_BYTES = 32 << 20
-"""bytes of them, either of which are worth a shard."""
 SHARD = 1 << 28
 """Bytes of arrays in a shard, about."""
 ENTRIES = 8192
@@ -44,7 +40,8 @@ ENTRIES = 8192
 SMALL = 16 << 20
 """Bytes: shards below are put together when there are"""
 MANY = 8
-"""of them in a stage, and parts of a manifest when there are as many."""
+"""of them in a stage, and parts of a manifest when there are as many; see ``fresh`` for what is
+enough to pack at all."""
 _AT_ONCE = 16_384
 """Files of which the heads are in memory."""
 _LOCK = ".vidal-packing"
@@ -64,21 +61,13 @@ class _Single:
     bytes: int
 
 
-def pack_if_much(store: FileStore) -> None:
-    """Pack where there are many or large fresh entries; else they stay as they are.
-
-    Entries of an earlier version are left where they are.
+def pack_fresh(store: FileStore, files: Sequence[File]) -> None:
+    """Pack these of the fresh entries; those of an earlier version are left where they are.
 
     Raises:
         OutputError, InputError: as of ``pack_all``.
     """
-    if store.read_only:
-        return
-    files = list(store.fresh.files())
-    if len(files) >= MUCH or sum(file.size for file in files) >= MUCH_BYTES:
-        _pack(store, [(store.fresh, files)])
-    elif store.has_shards and store.packed.scattered >= 4 * MANY:
-        _pack(store, [])
+    _pack(store, [(store.fresh, files)])
 
 
 def pack_all(store: FileStore, progress: Progress | None = None) -> None:

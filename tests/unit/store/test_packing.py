@@ -1,5 +1,6 @@
 """Packing: what was put comes back, whatever is killed, damaged, lost or done at once."""
 
+import errno
 import hashlib
 import os
 import random
@@ -13,6 +14,7 @@ import pytest
 
 from vidal.errors import InputError, OutputError
 from vidal.store import FileStore, packing
+from vidal.store import fresh as fresh_module
 from vidal.store import packed as packed_module
 from vidal.store.packing import pack_all, tidy
 from vidal.types import Stored
@@ -131,14 +133,14 @@ def test_few_small_entries_stay_files_until_there_are_many(tmp_path, monkeypatch
     store.pack()
     assert len(fresh(tmp_path)) == 20
     assert not (tmp_path / "shards").exists()
-    monkeypatch.setattr(packing, "MUCH", 20)
+    monkeypatch.setattr(fresh_module, "MUCH", 20)
     store.pack()
     assert fresh(tmp_path) == []
     assert whole(store)
 
 
 def test_a_few_large_entries_are_packed(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "MUCH_BYTES", 10_000)
+    monkeypatch.setattr(fresh_module, "MUCH_BYTES", 10_000)
     store = FileStore(tmp_path)
     store.put(key(1), {"a": np.zeros(10_000, np.uint8)}, about(1))
     store.pack()
@@ -405,6 +407,38 @@ def test_a_store_that_is_read_only_reports_damage_and_changes_nothing(tmp_path):
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+def test_a_handle_that_a_file_server_calls_stale_is_opened_again(tmp_path, monkeypatch):
+    pack_all(filled(tmp_path))
+    real, calls = packed_module.Shard.table, []
+
+    def stale(self, group, names):
+        calls.append(self.path.name)
+        if len(calls) in (1, 4):
+            raise OSError(errno.ESTALE, "Stale file handle", str(self.path))
+        return real(self, group, names)
+
+    monkeypatch.setattr(packed_module.Shard, "table", stale)
+    assert whole(FileStore(tmp_path))
+    assert len(calls) > 4
+
+
+def test_a_shard_that_is_listed_and_gone_counts_as_not_there(tmp_path, monkeypatch):
+    """As file systems tell of late that another machine has removed a file."""
+    pack_all(filled(tmp_path))
+    gone, real = shards(tmp_path)[0], packed_module.Shard
+
+    def opened(path):
+        if path == gone:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return real(path)
+
+    monkeypatch.setattr(packed_module, "Shard", opened)
+    store = FileStore(tmp_path)
+    assert check_no_other_content(store) == list(range(0, 20, 2))
+    assert sorted(at for at, _ in store.scan([key(n) for n in range(20)])) == list(range(1, 20, 2))
+    assert store.corrupt == []
+
+
 def test_a_shard_that_cannot_be_read_is_an_error_and_not_absent(tmp_path, monkeypatch):
     pack_all(filled(tmp_path))
 
@@ -502,7 +536,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from vidal.store import FileStore, packing
-from test_packing import about, check_no_other_content, entry, key
+from test_packing import about, entry, key, same
 number, store = int(sys.argv[2]), FileStore(Path(sys.argv[1]))
 packing.MANY = 3
 if sys.argv[4] == "alone":
@@ -513,7 +547,9 @@ for round_ in range(count // 6):
         if each % 3 == number:
             store.put(key(each), entry(each), about(each, ("detections", "flow")[each % 2]))
     packing.pack_all(store)
-    absent = check_no_other_content(store, count)
+    found = [store.get(key(each)) for each in range(count)]  # those of others come meanwhile
+    assert all(each is None or same(each, entry(at)) for at, each in enumerate(found))
+    absent = [at for at, each in enumerate(found) if each is None]
     mine = [each for each in absent if each % 3 == number]
     assert not mine, mine
     assert not store.corrupt, store.corrupt
