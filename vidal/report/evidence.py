@@ -111,7 +111,7 @@ def gather(
     near: dict[FrameRef, tuple[Neighbour, ...]] = {}
     for done, (name, mine) in enumerate(picks.items(), start=1):
         indices = [index for _, index in mine]
-        loaded = look.near(name, indices, REACH if mine and min(mine)[0] <= beside else 0)
+        loaded = look.near(name, indices, REACH)
         for index, each in zip(indices, marks_on(loaded, indices, result), strict=True):
             marks[FrameRef(name, index)] = each
         first = [index for rank, index in mine if rank <= beside]

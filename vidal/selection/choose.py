@@ -91,7 +91,7 @@ def choose(
         lost = {} if plan.needs else looked.unreadable(pool, positions)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
-            return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
+            return replace(made, balance=told, asked=_asked(plan, pool, made))
         lookup = lookup.without(lost)
 
 
@@ -159,10 +159,13 @@ def _pool(
     return with_known(pool if trainer is None else trainer.complete(pool), history)
 
 
-def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
+def _asked(plan: QueryPlan, pool: Pool, made: Choice) -> Asked | None:
+    picked: dict[str, list[int]] = {}
+    for ref in made.query.frames:
+        picked.setdefault(ref.clip, []).append(ref.index)
     return asked_of(
         made.query,
-        lookup.gathered.detections,
+        lambda clip: made.scored.near(clip, picked[clip], 0).detections,
         pool,
         plan.selector,
         strategy=plan.strategy,

@@ -204,9 +204,13 @@ def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ..
     chosen = query.frames[: len(query) - choice.drawn]
     said: dict[FrameRef, str] = {}
     picked: dict[str, list[int]] = {}
-    for ref in chosen:
+    for ref in query.frames:  # also those that were drawn: the report will ask for all
         picked.setdefault(ref.clip, []).append(ref.index)
-    for name, indices in picked.items():
+    drawn = set(query.frames[len(chosen) :])
+    for name, indices in sorted(picked.items()):  # about as they lie in the store
+        mine = [index for index in indices if FrameRef(name, index) not in drawn]
+        if not mine:
+            continue
         loaded = choice.scored.near(name, indices, evidence.coherence.window)
         if loaded.verdicts is None or loaded.detections is None:
             continue
@@ -217,7 +221,7 @@ def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ..
             lost.append(name)
         told = box_sentences(
             loaded,
-            indices,
+            mine,
             motion,
             threshold=plan.query.threshold,
             window=evidence.coherence.window,
