@@ -8,12 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import vidal
+from vidal.api.selections import ahead
 from vidal.cli import main
+from vidal.evidence.shards import Shard
+from vidal.selection.gathering import gather_shard
+from vidal.selection.plan import prepare_selection
+from vidal.selection.run import run_selection
 
 OPTIONS = ["--detector", "scenes-tiny", "--device", "cpu", "--workers", "1"]
 
@@ -56,7 +62,8 @@ def no_more_work(monkeypatch):
         def refused(*_, **__):
             raise AssertionError("evidence was computed")
 
-        monkeypatch.setattr("vidal.evidence.gathered.gather", refused)
+        for step in ("first_step", "gather_window"):
+            monkeypatch.setattr(f"vidal.evidence.gathering.{step}", refused)
 
     return forbid
 
@@ -114,6 +121,7 @@ def test_more_shards_than_clips_leave_some_with_nothing_to_do(rendered, tmp_path
         for n in range(1, 6)
     ]
     assert sorted(each["clips"] for each in told) == [0, 0, 1, 1, 1]
+    assert not any(each["divided"] for each in told)  # none is longer than a window
     assert not any(each["needed"] for each in told)
 
 
@@ -125,7 +133,7 @@ def test_the_words_say_what_was_done_and_what_was_skipped(rendered, tmp_path, ca
     code, out, _ = run(capsys, "gather", *given)
     assert code == 0
     assert out.startswith("shard 1/1: evidence of 3 clips (120 frames) is in ")
-    assert "of 3 since now" in out
+    assert "; 3 clips computed now" in out
     assert "skipped" in out
     assert "broken.mp4" in out
 
@@ -261,3 +269,48 @@ def test_a_campaign_is_gathered_by_shards_and_its_round_computes_nothing(
     code, _, err = run(capsys, "gather", "--campaign", work.folder, "--threshold", "0.3")
     assert code == 2
     assert "campaign.yaml" in err
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def begin(self, clips, known):
+        self.frames = sum(clip.frames for clip in clips)
+
+    def advance(self, item, done, total):
+        pass
+
+    def finish(self, item, remark):
+        pass
+
+
+def test_long_clips_are_divided_window_by_window_and_give_the_same_query(
+    rendered, tmp_path, no_more_work, alone
+):
+    coming = ahead(
+        rendered / "clips",
+        budget="5",
+        strategy="expected-errors",
+        cache=tmp_path,
+        detector="scenes-tiny",
+        device="cpu",
+        workers=1,
+    )
+    plan, engines = coming.job.plan, coming.job.engines
+    plan = replace(plan, evidence=replace(plan.evidence, window=12))
+    told = [
+        gather_shard(plan, Shard(number, 4), engines=engines, watcher=Silent())
+        for number in range(1, 5)
+    ]
+    assert [each.clips for each in told] == [0, 0, 0, 0]
+    assert [each.divided for each in told] == [3, 3, 3, 3]
+    assert sum(each.frames for each in told) == 120
+    assert all(24 <= each.frames <= 44 for each in told)
+    no_more_work()
+    prepared = prepare_selection(plan, engines=engines)
+    result = run_selection(plan, prepared, engines=engines, watcher=Silent())
+    chosen = json.loads((alone / "query.json").read_text())["frames"]
+    assert [(ref.clip, ref.index) for ref in result.query.frames] == [
+        (frame["clip"], frame["ordinal"]) for frame in chosen
+    ]
+    assert list(result.query.scores) == [frame["score"] for frame in chosen]

@@ -9,10 +9,11 @@ from vidal.assemble.own import NewDetections, plan_next
 from vidal.campaign.folder import Campaign
 from vidal.campaign.own_tables import stock_campaign, usable
 from vidal.evidence.again import again
+from vidal.evidence.clips import Dealt
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.shards import Shard
 from vidal.evidence.watch import Watcher
-from vidal.selection.gathering import Gathering, gather_evidence_of
+from vidal.selection.gathering import Gathering, gather_dealt
 
 
 def gather_campaign(
@@ -39,12 +40,15 @@ def gather_campaign(
         InputError: a clip of the shard is gone.
     """
     job = plan_next(campaign, new, place).job
-    mine = shard.share({entry.id: entry.frames for entry in campaign.record.clips("train")})
+    deal = shard.deal({entry.id: entry.frames for entry in campaign.record.clips("train")})
     with job.engines.early() as engines:
-        clips = list(campaign.clips(engines, only=mine).values())
+        clips = list(campaign.clips(engines, only=deal.own | deal.divided).values())
         detector = job.plan.evidence.detector
         if isinstance(detector, GivenDetections):
             clips = usable(stock_campaign(campaign, detector, engines), clips, detector)
-        return again(
-            lambda: gather_evidence_of(job.plan, shard, clips, engines=engines, watcher=watcher)
+        dealt = Dealt(
+            [clip for clip in clips if clip.id in deal.own],
+            [clip for clip in clips if clip.id in deal.divided],
+            [],
         )
+        return again(lambda: gather_dealt(job.plan, shard, dealt, engines=engines, watcher=watcher))

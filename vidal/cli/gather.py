@@ -75,6 +75,7 @@ def _tell(done: Gathering, *, as_json: bool) -> None:
             "shard": str(done.shard),
             "clips": done.clips,
             "frames": done.frames,
+            "divided": done.divided,
             "new": done.new,
             "skipped": [
                 {"path": str(s.path), "reason": s.reason, "again": s.passing} for s in done.skipped
@@ -84,11 +85,14 @@ def _tell(done: Gathering, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(summary, indent=2))
         return
-    much = f"{counted(done.clips, 'clip')} ({counted(done.frames, 'frame')})"
+    much = counted(done.clips, "clip")
+    if done.divided:
+        much += f" and a part of {counted(done.divided, 'long clip')}"
+    much += f" ({counted(done.frames, 'frame')})"
     if done.needed:
         click.echo(
-            f"shard {done.shard}: evidence of {much} is in {printable(done.store)},"
-            f" of {done.new:,} since now"
+            f"shard {done.shard}: evidence of {much} is in {printable(done.store)};"
+            f" {counted(done.new, 'clip')} computed now"
         )
     else:
         click.echo(f"shard {done.shard}: {much} opened; the strategy needs no evidence")

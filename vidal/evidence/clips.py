@@ -41,43 +41,63 @@ def open_new(job: OpenJob) -> Clip | SkippedClip:
 
 
 def open_clips(
-    videos: Path,
-    *,
-    engines: EngineMaker,
-    store: Path,
-    image_rate: Fraction,
-    shard: Shard = WHOLE,
+    videos: Path, *, engines: EngineMaker, store: Path, image_rate: Fraction
 ) -> tuple[list[Clip], list[SkippedClip]]:
     """All clips under a path, in natural order, and what could not be read.
 
-    A clip whose files have not changed since it was opened last is taken from the store. Clips are
-    dealt to shards by the size of their files and their names below ``videos``.
+    A clip whose files have not changed since it was opened last is taken from the store.
+
+    Raises:
+        NoClips: nothing there, or nothing readable.
+    """
+    dealt = open_shard(videos, WHOLE, engines=engines, store=store, image_rate=image_rate)
+    return dealt.own, dealt.skipped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dealt:
+    """The clips of a shard.
+
+    Attributes:
+        own: that no other shard has.
+        divided: that all shards have; each looks at its part of their windows.
+        skipped: what could not be read.
+    """
+
+    own: list[Clip]
+    divided: list[Clip]
+    skipped: list[SkippedClip]
+
+
+def open_shard(
+    videos: Path, shard: Shard, *, engines: EngineMaker, store: Path, image_rate: Fraction
+) -> Dealt:
+    """The clips under a path that a shard is dealt, by the size of their files and their names.
 
     Raises:
         NoClips: nothing there, or nothing readable; a shard may be dealt none.
     """
     searched = discover(videos)
-    paths = searched.clips
-    root = videos if videos.is_dir() and videos not in paths else videos.parent
-    if shard != WHOLE:
-        names = {path: path.relative_to(root).as_posix() for path in paths}
-        mine = shard.share({names[path]: size_of(path) for path in paths})
-        paths = [path for path in paths if names[path] in mine]
-        if not paths:
-            return [], []
+    root = videos if videos.is_dir() and videos not in searched.clips else videos.parent
+    names = {path: path.relative_to(root).as_posix() for path in searched.clips}
+    deal = shard.deal({names[path]: size_of(path) for path in names} if shard.of > 1 else {})
+    everyones = [path for path in names if names[path] in deal.divided]
+    paths = [path for path in names if shard.of == 1 or names[path] in deal.own] + everyones
     found = open_paths(
         [(path, root) for path in paths], engines=engines, store=store, image_rate=image_rate
     )
-    clips = [entry for entry in found if isinstance(entry, Clip)]
     skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
-    if not clips:
+    if paths and len(skipped) == len(paths):
         first = skipped[0]
         which = f"none of {len(skipped):,} clips can be read; the first, {first.path.name}"
         if len(skipped) == 1:
             which = f"its one clip cannot be read: {first.path.name}"
         raise NoClips(videos, f"{which}: {first.reason}")
     skipped += searched.skipped if shard.number == 1 else []
-    return _distinct(clips, skipped), skipped
+    distinct = _distinct([entry for entry in found if isinstance(entry, Clip)], skipped)
+    common = {entry.id for entry in found[len(paths) - len(everyones) :] if isinstance(entry, Clip)}
+    own = [clip for clip in distinct if clip.id not in common]
+    return Dealt(own, [clip for clip in distinct if clip.id in common], skipped)
 
 
 def open_paths(

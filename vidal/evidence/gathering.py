@@ -87,6 +87,39 @@ def settled(job: EvidenceJob) -> EvidenceJob:
     return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
 
 
+def look_at(
+    parts: Sequence[tuple[EvidenceJob, Sequence[Window]]],
+    *,
+    store: Path,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> list[SkippedClip | None]:
+    """The first step of windows of long clips alone: others look at the rest of them.
+
+    Returns:
+        For each clip why it cannot be used, or None.
+    """
+    shelf = store_at(store)
+    clips: list[_Clip] = []
+    for wanted, part in parts:
+        job = settled(wanted)
+        left = [window for window in known_windows(job, shelf) if window in set(part)]
+        if left:
+            items: list[Item] = [WindowJob(job, each, "look") for each in stretches(job, left)]
+            clips.append(_Clip(len(clips), job, items))
+    if clips:
+        for detector in dict.fromkeys(each.job.plan.detector for each in clips):
+            detector.fetch()
+        adopt(shelf, [(each.job.plan.keys(each.job.clip), each.job.clip) for each in clips])
+        watcher.begin([_to_look_at(each) for each in clips], len(parts) - len(clips))
+        _look(clips, [], engines, watcher)
+        for each in clips:
+            watcher.finish(each.number, _remark(each.skipped))
+        shelf.pack()
+    found = {each.job.clip.id: each.skipped for each in clips}
+    return [found.get(job.clip.id) for job, _ in parts]
+
+
 def _gather(
     jobs: Sequence[EvidenceJob], wanted: int, store: Store, engines: EngineMaker, watcher: Watcher
 ) -> list[Outcome]:

@@ -90,13 +90,13 @@ def scan_clip(
     open_to += [(to_detector, window)] if detector is not None else []
     open_to += [(to_meter, None)] if meter is not None else []
     with ThreadPoolExecutor(2, thread_name_prefix="scan") as threads:
-        tasks = [threads.submit(_decode, frames, open_to)]
-        if meter is not None:
-            # Only one branch reports: the detector where there is one, being the slower.
-            ticks = report if detector is None else None
-            measure = partial(_measure, meter, to_meter, clip, (first, window), ticks)
-            tasks.append(threads.submit(copy_context().run, measure))
-        try:
+        try:  # around the start of the threads, too: an interrupt may come there
+            tasks = [threads.submit(_decode, frames, open_to)]
+            if meter is not None:
+                # Only one branch reports: the detector where there is one, being the slower.
+                ticks = report if detector is None else None
+                measure = partial(_measure, meter, to_meter, clip, (first, window), ticks)
+                tasks.append(threads.submit(copy_context().run, measure))
             found = None
             if detector is not None:
                 found = _detect(window, detector, batches(to_detector, batch), report)

@@ -48,10 +48,11 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def share(self, weights: Mapping[str, int]) -> frozenset[str]:
+    def deal(self, weights: Mapping[str, int]) -> Deal:
         """The names that this shard is dealt.
 
-        The heaviest is dealt first, each to the shard that has the least so far (of equal ones the
+        What is more than a shard's fair share is divided: all shards have it. Of the rest the
+        heaviest is dealt first, each to the shard that has the least so far (of equal ones the
         first), so that no shard has more than another one by more than the weight of one item.
         Equal weights are dealt in the order of their names: the order of the mapping does not
         matter.
@@ -59,14 +60,33 @@ class Shard:
         Args:
             weights: name -> how much work it is, at least 0.
         """
+        whole = sum(weights.values())
+        divided = {name for name, weight in weights.items() if self.of * weight > whole}
+        if self.of == 1:
+            divided = set()
         loads = [(0, number) for number in range(1, self.of + 1)]
         mine = set()
         for name in sorted(weights, key=lambda each: (-weights[each], each)):
+            if name in divided:
+                continue
             load, number = loads[0]
             heapq.heapreplace(loads, (load + max(weights[name], 1), number))
             if number == self.number:
                 mine.add(name)
-        return frozenset(mine)
+        return Deal(frozenset(mine), frozenset(divided))
+
+    def part(self, count: int) -> range:
+        """The part of ``count`` units in a row that this shard has: those that follow each other,
+        as many as the others have, or one more."""
+        return range(count * (self.number - 1) // self.of, count * self.number // self.of)
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """What a shard is dealt: names that it has alone, and names that all shards have."""
+
+    own: frozenset[str]
+    divided: frozenset[str]
 
 
 WHOLE = Shard()

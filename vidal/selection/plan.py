@@ -16,7 +16,6 @@ from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.load import keeper
 from vidal.evidence.places import EngineMaker
-from vidal.evidence.shards import WHOLE, Shard
 from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
@@ -152,22 +151,15 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
 
 
 def find_clips(
-    plan: SelectionPlan, engines: EngineMaker, shard: Shard = WHOLE
+    plan: SelectionPlan, engines: EngineMaker
 ) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
-    """The clips, what cannot be used, and remarks; given detections are put into the store.
-
-    ``shard``: of given detections all clips are found, whatever it is.
-    """
+    """The clips, what cannot be used, and remarks; given detections are put into the store."""
     inputs, detector, store = plan.inputs, plan.evidence.detector, plan.evidence.store
     clips: Sequence[Clip] | None = None
     skipped: Sequence[SkippedClip] = ()
     if inputs.videos is not None:
         clips, skipped = open_clips(
-            inputs.videos,
-            engines=engines,
-            store=store,
-            image_rate=inputs.image_rate,
-            shard=WHOLE if isinstance(detector, GivenDetections) else shard,
+            inputs.videos, engines=engines, store=store, image_rate=inputs.image_rate
         )
     if not isinstance(detector, GivenDetections):
         return clips or (), skipped, ()

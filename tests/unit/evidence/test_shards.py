@@ -15,14 +15,24 @@ def all_of(count):
 
 
 @given(WEIGHTS, st.integers(1, 9))
-def test_every_clip_is_dealt_to_exactly_one_shard(weights, count):
-    dealt = [name for shard in all_of(count) for name in shard.share(weights)]
-    assert sorted(dealt) == sorted(weights)
+def test_every_clip_is_dealt_to_one_shard_or_divided_among_all(weights, count):
+    deals = [shard.deal(weights) for shard in all_of(count)]
+    (divided,) = {deal.divided for deal in deals}
+    dealt = [name for deal in deals for name in deal.own]
+    assert sorted([*dealt, *divided]) == sorted(weights)
+
+
+@given(WEIGHTS, st.integers(2, 9))
+def test_those_are_divided_that_are_more_than_a_fair_share(weights, count):
+    divided = Shard(1, count).deal(weights).divided
+    assert divided == {n for n, w in weights.items() if w > sum(weights.values()) / count}
+    assert len(divided) < count
+    assert not Shard().deal(weights).divided
 
 
 @given(WEIGHTS.filter(bool), st.integers(1, 9))
 def test_no_shard_has_more_than_another_by_more_than_one_clip(weights, count):
-    loads = [sum(max(weights[n], 1) for n in shard.share(weights)) for shard in all_of(count)]
+    loads = [sum(max(weights[n], 1) for n in s.deal(weights).own) for s in all_of(count)]
     assert max(loads) - min(loads) <= max(max(weights.values()), 1)
 
 
@@ -31,18 +41,25 @@ def test_the_order_of_the_listing_does_not_matter(weights, count, random):
     names = list(weights)
     random.shuffle(names)
     mixed = {name: weights[name] for name in names}
-    assert [shard.share(mixed) for shard in all_of(count)] == [
-        shard.share(weights) for shard in all_of(count)
+    assert [shard.deal(mixed) for shard in all_of(count)] == [
+        shard.deal(weights) for shard in all_of(count)
     ]
 
 
 def test_clips_of_which_nothing_is_known_are_dealt_evenly_too():
     weights = dict.fromkeys("abcdef", 0)
-    assert [sorted(shard.share(weights)) for shard in all_of(3)] == [
+    assert [sorted(shard.deal(weights).own) for shard in all_of(3)] == [
         ["a", "d"],
         ["b", "e"],
         ["c", "f"],
     ]
+
+
+@given(st.integers(0, 500), st.integers(1, 20))
+def test_the_parts_of_a_row_follow_each_other_and_differ_by_one_at_most(units, count):
+    parts = [shard.part(units) for shard in all_of(count)]
+    assert [at for part in parts for at in part] == list(range(units))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @pytest.mark.parametrize("text", ["2/8", " 2/8 "])
