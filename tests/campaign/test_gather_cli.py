@@ -314,3 +314,20 @@ def test_long_clips_are_divided_window_by_window_and_give_the_same_query(
         (frame["clip"], frame["ordinal"]) for frame in chosen
     ]
     assert list(result.query.scores) == [frame["score"] for frame in chosen]
+
+
+def test_stores_of_machines_without_a_common_folder_are_put_together_by_copying(
+    rendered, tmp_path, capsys, no_more_work, alone
+):
+    for number in (1, 2):
+        store = tmp_path / f"store-{number}"
+        gather(capsys, rendered / "clips", store, "--shard", f"{number}/2")
+        if number == 1:  # one packed, one as it was added
+            assert run(capsys, "cache", "pack", store)[0] == 0
+            assert list(store.glob("shards/*.parquet"))
+        shutil.copytree(store, tmp_path / "both", dirs_exist_ok=True)
+    no_more_work()
+    given = ["--videos", rendered / "clips", "--store", tmp_path / "both", "--budget", "5"]
+    code, _, err = run(capsys, "select", *given, "--out", tmp_path / "out", "--no-report", *OPTIONS)
+    assert not code, err
+    assert query(tmp_path / "out") == query(alone)

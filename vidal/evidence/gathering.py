@@ -82,11 +82,6 @@ def gather_jobs(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def settled(job: EvidenceJob) -> EvidenceJob:
-    """For any machine: nothing is left to what that one makes of ``auto``."""
-    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
-
-
 def look_at(
     parts: Sequence[tuple[EvidenceJob, Sequence[Window]]],
     *,
@@ -101,8 +96,8 @@ def look_at(
     """
     shelf = store_at(store)
     clips: list[_Clip] = []
-    for wanted, part in parts:
-        job = settled(wanted)
+    for asked, part in parts:
+        job = settled(asked)
         left = [window for window in known_windows(job, shelf) if window in set(part)]
         if left:
             items: list[Item] = [WindowJob(job, each, "look") for each in stretches(job, left)]
@@ -118,6 +113,11 @@ def look_at(
         shelf.pack()
     found = {each.job.clip.id: each.skipped for each in clips}
     return [found.get(job.clip.id) for job, _ in parts]
+
+
+def settled(job: EvidenceJob) -> EvidenceJob:
+    """For any machine: nothing is left to what that one makes of ``auto``."""
+    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
 
 
 def _gather(
