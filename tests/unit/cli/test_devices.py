@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vidal.cli import main
+from vidal.cli import cli, main
 
 SEVERAL = ("select", "evaluate", "init", "gather")
 ONE = ("pretrain", "train-tracker", "images select")
@@ -37,3 +37,17 @@ def test_a_gpu_that_is_not_there_is_refused_before_clips_are_opened(capsys, tmp_
     (tmp_path / "a.mp4").write_bytes(b"no clip: it would be told of as such")
     asked = ("--detector", "scenes-tiny", "--device", "cuda:1", "--out", tmp_path / "out")
     assert "no CUDA device" in refused(capsys, "select", "--videos", tmp_path, *asked)
+
+
+@pytest.mark.parametrize("command", ["pretrain", "train", "train-tracker"])
+def test_a_gpu_whose_memory_is_not_enough_is_one_line_in_any_command(capsys, monkeypatch, command):
+    def fails(*_args, **_named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(cli, "main", fails)
+    told = refused(capsys, command)
+    assert "memory is not enough" in told
+    assert "Traceback" not in told
+    monkeypatch.setattr(cli, "main", lambda **_: (_ for _ in ()).throw(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main([command])
