@@ -35,6 +35,9 @@ _SETTLED = 2.0
 """Seconds after a change before a file's times tell it from its next state: clocks of file systems
 tick slowly, and what is being written changes within a tick."""
 
+_AT_ONCE = 2048
+"""Entries that are put into the store together: a kill costs what was opened since."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
@@ -52,27 +55,49 @@ class OpenJob:
     keep: bool = True
 
 
-def open_new(job: OpenJob) -> Clip | SkippedClip:
-    """Open a clip, unless its content is known, and remember it. Runs wherever the engine wants."""
-    store, before = _store(job.store, job.keep), _state(job)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What became of a path.
+
+    Attributes:
+        clip: or why it cannot be used.
+        table: key under which its table is to be kept; None where it is already.
+        hint: key under which its id is to be kept; None where its times do not tell it.
+    """
+
+    clip: Clip | SkippedClip
+    table: str | None = None
+    hint: str | None = None
+
+    def entries(self) -> list[tuple[str, Mapping[str, NDArray[Any]], Stored]]:
+        """For the store; the table does not say where the clip lies."""
+        if isinstance(self.clip, SkippedClip):
+            return []
+        found: list[tuple[str, Mapping[str, NDArray[Any]], Stored]] = []
+        name, rows = self.clip.id, self.clip.frames
+        if self.table is not None:
+            arrays = to_arrays(replace(self.clip, path=Path(self.clip.path.name)))
+            found.append((self.table, arrays, Stored("clip", clip=name, rows=rows)))
+        if self.hint is not None:
+            found.append((self.hint, {}, Stored("clip-hint", clip=name)))
+        return found
+
+
+def open_new(job: OpenJob) -> Opened:
+    """Open a clip, unless its content is known. Runs wherever the engine wants."""
+    before = _state(job)
     try:
         name = identify(job.path, root=job.root)
         key = _key(name, job, folder=before.folder)
-        arrays = store.get(key)
+        arrays = _store(job.store, job.keep).get(key)
         if arrays is not None:
             clip = _clip(arrays, job.path)
         else:
             clip = open_clip(job.path, root=job.root, image_rate=job.image_rate, name=name)
     except UnreadableClip as error:
-        return SkippedClip(job.path, error.why)
-    if not job.keep:
-        return clip
-    if arrays is None:
-        table = to_arrays(replace(clip, path=Path(clip.path.name)))
-        store.put(key, table, Stored("clip", clip=name, rows=clip.frames))
-    if before.hint is not None and before.settled and _state(job).hint == before.hint:
-        store.put(before.hint, {}, Stored("clip-hint", clip=name))
-    return clip
+        return Opened(SkippedClip(job.path, error.why))
+    tells = before.settled and _state(job).hint == before.hint
+    return Opened(clip, key if arrays is None else None, before.hint if tells else None)
 
 
 def open_clips(
@@ -152,14 +177,33 @@ def open_paths(
         OpenJob(roots[root].placed(path), roots[root].real, image_rate, store, keep)
         for path, root in paths
     ]
-    found: list[Clip | SkippedClip | None] = list(_known(_store(store, keep), jobs))
+    kept = _store(store, keep)
+    found: list[Clip | SkippedClip | None] = list(_known(kept, jobs))
     new = [job for job, clip in zip(jobs, found, strict=True) if clip is None]
-    opened = iter(engines(len(new), heavy=False).map(open_new, new, lost=_given_up))
+    opened = iter(_opened(new, engines, kept if keep else None))
     return [next(opened) if clip is None else clip for clip in found]
 
 
-def _given_up(job: OpenJob, error: WorkerLost) -> SkippedClip:
-    return SkippedClip(job.path, error.why, passing=True)
+def _opened(
+    jobs: Sequence[OpenJob], engines: EngineMaker, store: FileStore | None
+) -> list[Clip | SkippedClip]:
+    """Open paths, and remember many at a time: one by one takes longer than opening."""
+    clips, new = [], []
+    try:
+        for each in engines(len(jobs), heavy=False).map(open_new, jobs, lost=_given_up):
+            clips.append(each.clip)
+            new += each.entries() if store is not None else []
+            if store is not None and len(new) >= _AT_ONCE:
+                store.put_many(new)
+                new = []
+    finally:  # an interrupt costs nothing that was done
+        if store is not None and new:
+            store.put_many(new)
+    return clips
+
+
+def _given_up(job: OpenJob, error: WorkerLost) -> Opened:
+    return Opened(SkippedClip(job.path, error.why, passing=True))
 
 
 def _known(store: FileStore, jobs: Sequence[OpenJob]) -> list[Clip | None]:

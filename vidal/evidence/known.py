@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from vidal.evidence.given import GivenDetections
@@ -36,6 +36,15 @@ def known_clips(
         _outcome(job, mine, list(islice(told, len(windows))), store)
         for job, mine, windows in zip(jobs, keys, asked, strict=True)
     ]
+
+
+def _keys(jobs: Sequence[EvidenceJob]) -> list[EvidenceKeys]:
+    """Of each job; those that share a plan share the work."""
+    found: list[EvidenceKeys] = []
+    for _, group in groupby(jobs, key=lambda job: id(job.plan)):
+        same = list(group)
+        found += same[0].plan.keys_of([job.clip for job in same])
+    return found
 
 
 def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
