@@ -20,7 +20,14 @@ from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.evidence.gather import EvidencePlan, clip_evidence, estimate_errors
 from vidal.evidence.labels import LabelMatch
-from vidal.evidence.load import put, put_carried, put_detections, put_estimate
+from vidal.evidence.load import (
+    BLOCK,
+    LOOKS,
+    put,
+    put_carried,
+    put_detections,
+    put_estimate,
+)
 from vidal.evidence.summary import summarise
 from vidal.evidence.windows import Window
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions
@@ -39,7 +46,7 @@ TEMPLATES = 64
 """More than there are sums of clips in a row group: packing finds nothing twice in one."""
 WIDTH = 256
 """Of an embedding: that of the shipped detector."""
-LOOKS = 40
+KINDS = 40
 SHARD = 1 << 28
 
 
@@ -156,15 +163,15 @@ def make(root: Path, clips: Sequence[Clip], plan: EvidencePlan, *, boxes: int, r
     store = Collector(FileStore(root))
     templates = [template(seed, boxes, plan) for seed in range(min(TEMPLATES, len(clips)))]
     rng = np.random.default_rng(1)
-    looks = rng.normal(size=(LOOKS, WIDTH)).astype(np.float32)
+    looks = rng.normal(size=(KINDS, WIDTH)).astype(np.float32)
     whole = Window(0, LENGTH)
     for number, clip in enumerate(clips):
         each, keys = templates[number % len(templates)], plan.keys(clip)
         if keys.embeddings is not None:
-            embedding = looks[number % LOOKS] + 0.5 * rng.standard_normal(
+            embedding = looks[number % KINDS] + 0.5 * rng.standard_normal(
                 (LENGTH, WIDTH), np.float32
             )
-            arrays = {"embedding": embedding}
+            arrays = {"embedding": embedding, LOOKS: embedding[BLOCK // 2 :: BLOCK]}
             put(store, keys.embeddings, arrays, "embeddings", clip, whole, rows=LENGTH)
         # Sums of equal templates are not equal, or packing them would be too easy.
         factor = rng.uniform(0.9, 1.1, (LENGTH, 1, 1)).astype(np.float32)

@@ -45,6 +45,10 @@ from vidal.types import (
 )
 
 ALL = frozenset({FEATURES, EMBEDDING})
+LOOKS = "looks"
+"""Beside an embedding: that of one frame of every"""
+BLOCK = 32
+"""frames of a window, for pools of so many frames that looking at all of them takes too long."""
 T = TypeVar("T")
 
 
@@ -77,6 +81,7 @@ def put_detections(
         put(store, keys.features, wide, "features", clip, window, rows=rows)
     if keys.embeddings is not None:
         wide = {EMBEDDING: table.embedding}
+        wide[LOOKS] = block_looks(table)
         put(store, keys.embeddings, wide, "embeddings", clip, window, rows=table.frames)
     facts = {
         "classes": list(table.classes),
@@ -86,6 +91,19 @@ def put_detections(
     }
     arrays = to_arrays(bare(table))
     put(store, keys.detections, arrays, "detections", clip, window, rows=rows, facts=facts)
+
+
+def block_looks(table: Detections) -> NDArray[np.float32]:
+    """(B, E) what every ``BLOCK`` frames look like: as the looked-at frame nearest their middle."""
+    starts = range(0, table.frames, BLOCK)
+    middles = np.array([min(start + BLOCK // 2, table.frames - 1) for start in starts], np.int64)
+    scanned = np.flatnonzero(table.scanned)
+    if not len(scanned):
+        return np.zeros((len(middles), table.embedding.shape[1]), np.float32)
+    after = np.minimum(np.searchsorted(scanned, middles), len(scanned) - 1)
+    before = np.maximum(after - 1, 0)
+    closer = np.abs(scanned[before] - middles) < np.abs(scanned[after] - middles)
+    return table.embedding[np.where(closer, scanned[before], scanned[after])]
 
 
 def put_clip(store: Store, keys: EvidenceKeys, clip: Clip, table: Detections) -> None:

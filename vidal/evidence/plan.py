@@ -24,7 +24,7 @@ from vidal.types import Clip
 VERSIONS = {
     "detections": 1,
     "features": 1,
-    "embeddings": 1,
+    "embeddings": 2,
     "flow": 1,
     "carried": 1,
     "estimate": 1,

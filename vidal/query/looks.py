@@ -36,10 +36,6 @@ COLUMN = "embedding"
 LARGEST_SAMPLE = 5_000
 """Frames that groups are found from; all others join the nearest."""
 _CHUNK = 65_536
-_READ = 262_144
-"""Frames of a column that is not held that are read together."""
-_OF_A_CLIP = 4
-"""Frames of a clip in the sample, on average, where not all clips are read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +81,25 @@ class Looks:
         scores = self.inner.score(pool)
         scores = scores - min(0.0, scores.min(initial=0.0))
         count = self.groups or max(2, round(2 * budget**0.5))
-        looks = pool.columns[COLUMN]  # as it is, held or not
-        grouping = look_groups(looks, pool.frames.clip, count, rng)
+        looks, row = self._looks(pool)
+        grouping = look_groups(looks, count, rng)
         taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)
         values = scores[taken] / (1 + occurrence(pool.frames.clip[taken]))
         order = np.argsort(-values, kind="stable")
         taken, values = taken[order], values[order]
-        return taken[most_rewarding(values, grouping.of(looks, taken), budget)]
+        return taken[
+            most_rewarding(values, grouping.of(taken if row is None else row[taken]), budget)
+        ]
+
+    def _looks(self, pool: Pool) -> tuple[NDArray[Any], IntArray | None]:
+        """(B, E), and which of them each frame looks like; None = one for each frame.
+
+        Where frames are too many to look at each of them, one stands for some beside it.
+        """
+        column = pool.columns[COLUMN]
+        if isinstance(column, Deferred) and column.coarse is not None:
+            return column.coarse
+        return pool.column(COLUMN), None
 
 
 def spread_by(scorer: Scorer, how: Spreading, gap: AnyGap, groups: int) -> Selector:
@@ -110,89 +118,58 @@ class Grouping:
     """Groups of looks, and which one a frame belongs to.
 
     Attributes:
+        looks: (B, E) that groups were found from.
         use: (D,) columns that tell something apart; none = there is one group.
         mean, spread: (D,) of these columns.
         means: fitted k-means; None = one group.
-        exact: whether distances are reckoned in float64; of a column that is not held, in float32,
-            which is twice as fast and decides otherwise only where two groups are equally near.
     """
 
+    looks: NDArray[Any]
     use: IntArray
     mean: NDArray[np.float64]
     spread: NDArray[np.float64]
     means: Any = None
-    exact: bool = True
 
     def standard(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """(n, D) float64 standardised columns of (n, E) rows."""
         return np.asarray((rows[:, self.use].astype(np.float64) - self.mean) / self.spread)
 
-    def of(self, looks: NDArray[Any] | Deferred, positions: IntArray) -> IntArray:
-        """(n,) number of the group of these rows of (F, E)."""
-        groups = np.zeros(len(positions), dtype=np.int64)
+    def of(self, rows: IntArray) -> IntArray:
+        """(n,) number of the group of some of the looks."""
         if self.means is None:
-            return groups
-        if self.exact and len(looks) <= _CHUNK:
-            whole = self.means.predict(self.standard(looks[:]))
-            return np.asarray(whole[positions], np.int64)
-        if self.exact:
-            for at in range(0, len(positions), _CHUNK):
-                some = looks[positions[at : at + _CHUNK]]
-                groups[at : at + _CHUNK] = self.means.predict(self.standard(some))
-            return groups
-        order = np.argsort(positions, kind="stable")  # what lies together is read together
-        scale, centres = (1 / self.spread).astype(np.float32), self.means.cluster_centers_
-        half = ((centres**2).sum(axis=1) / 2).astype(np.float32)
-        turned = centres.T.astype(np.float32)
-        for at in range(0, len(positions), _READ):
-            mine = order[at : at + _READ]
-            rows = looks[positions[mine]]
-            for low in range(0, len(mine), _CHUNK):
-                points = (rows[low : low + _CHUNK, self.use] - self.mean.astype(np.float32)) * scale
-                groups[mine[low : low + _CHUNK]] = (points @ turned - half).argmax(axis=1)
+            return np.zeros(len(rows), dtype=np.int64)
+        if len(self.looks) <= _CHUNK:
+            whole = self.means.predict(self.standard(self.looks))
+            return np.asarray(whole[rows], np.int64)
+        groups = np.empty(len(rows), np.int64)
+        for at in range(0, len(rows), _CHUNK):
+            some = self.looks[rows[at : at + _CHUNK]]
+            groups[at : at + _CHUNK] = self.means.predict(self.standard(some))
         return groups
 
 
-def look_groups(
-    looks: NDArray[Any] | Deferred, clip: IntArray, count: int, rng: Generator
-) -> Grouping:
-    """Groups of rows of (F, E) that look alike, by k-means on standardised columns.
+def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> Grouping:
+    """Groups of rows of (B, E) that look alike, at most ``count``, by k-means on standardised
+    columns.
 
     One group where columns tell nothing apart. MacQueen, "Some methods for classification and
-    analysis of multivariate observations" (1967), started by k-means++. Where the column is too
-    large to be held, columns are standardised by the sample that groups are found from, and that is
-    drawn from a share of the clips, so that not all of them have to be read for it.
-
-    Args:
-        looks: (F, E) of the frames.
-        clip: (F,) of which clip each is; sorted.
-        count: groups, at most.
-        rng: draws the sample and the start.
+    analysis of multivariate observations" (1967), started by k-means++.
     """
-    count, held = min(count, len(looks)), not isinstance(looks, Deferred)
-    sample = looks[_sample(clip, held, rng)] if len(looks) > LARGEST_SAMPLE else looks[:]
-    mean, spread = moments(sample if isinstance(looks, Deferred) else looks)
+    count = min(count, len(looks))
+    mean, spread = moments(looks)
     use = np.flatnonzero(spread > 0)
-    plain = Grouping(use, mean[use], spread[use], exact=held)
+    plain = Grouping(looks, use, mean[use], spread[use])
     if count < 2 or not len(use):
         return plain
     from sklearn.cluster import KMeans
 
+    sample = looks
+    if len(looks) > LARGEST_SAMPLE:
+        sample = looks[np.sort(rng.choice(len(looks), LARGEST_SAMPLE, replace=False))]
     points = plain.standard(sample)
     count = min(count, len(np.unique(points, axis=0)))
     means = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(points)
     return replace(plain, means=means)
-
-
-def _sample(clip: IntArray, held: bool, rng: Generator) -> IntArray:
-    """Positions of frames that groups are found from, increasing."""
-    if held:
-        return np.sort(rng.choice(len(clip), LARGEST_SAMPLE, replace=False))
-    clips = np.unique(clip)
-    few = min(len(clips), LARGEST_SAMPLE // _OF_A_CLIP)
-    rows = np.flatnonzero(np.isin(clip, rng.choice(clips, few, replace=False)))
-    most = min(len(rows), LARGEST_SAMPLE)
-    return rows[np.sort(rng.choice(len(rows), most, replace=False))]
 
 
 def moments(looks: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from vidal.errors import EvidenceLost
 from vidal.evidence.gathered import Gathered
+from vidal.evidence.load import BLOCK, LOOKS
 from vidal.evidence.places import store_at
 from vidal.protocols import Store
 from vidal.selection.clip_frames import ClipFrames
 from vidal.types import BoolArray, Deferred, FloatArray, IntArray
 
+MANY = 500_000
+"""Frames of a pool of which each is looked at; of more, one of every ``BLOCK``."""
 LARGEST_COLUMN = 2**30
 """Bytes of a column that is held; a larger one is read when it is asked for."""
 _EMBEDDING = "embedding"
@@ -108,6 +111,9 @@ def read_embedding(
 ) -> tuple[FloatArray | Deferred, FloatArray]:
     """(F, E) what the frames of a pool look like, and (L, E) those beside it.
 
+    Of more than ``MANY`` frames, or where they take more than ``LARGEST_COLUMN``, looks of blocks
+    of frames are held; single frames are read where somebody asks for them.
+
     Raises:
         EvidenceLost: it is not there, or damaged.
     """
@@ -116,9 +122,28 @@ def read_embedding(
     width = _width(store, entries)
     reader = _Rows(store, entries, width)
     rows, beside = np.flatnonzero(pool), np.flatnonzero(labelled)
-    if 4 * width * len(rows) > LARGEST_COLUMN:
-        return Deferred(rows, width, reader.read), reader.read(beside)
+    if len(rows) > MANY or 4 * width * len(rows) > LARGEST_COLUMN:
+        looks, block = _coarse(store, entries, width)
+        return Deferred(rows, width, reader.read, (looks, block[rows])), reader.read(beside)
     return reader.read(rows), reader.read(beside)
+
+
+def _coarse(store: Store, entries: Entries, width: int) -> tuple[FloatArray, IntArray]:
+    """(B, E) looks of blocks of frames, and (N,) the block of each frame of all clips."""
+    frames = entries.last - entries.first
+    blocks = -(-frames // BLOCK)
+    starts = np.cumsum(blocks) - blocks
+    looks = np.zeros((int(blocks.sum()), width), np.float32)
+    done = 0
+    for at, arrays in store.scan(entries.keys, (LOOKS,)):
+        found = arrays[LOOKS]
+        done += 1
+        if found.shape[1]:
+            looks[starts[at] : starts[at] + blocks[at]] = found
+    if done != len(entries):
+        raise EvidenceLost
+    within = np.arange(int(frames.sum())) - np.repeat(entries.first, frames)
+    return looks, within // BLOCK + np.repeat(starts, frames)
 
 
 def _width(store: Store, entries: Entries) -> int:

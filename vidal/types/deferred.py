@@ -23,11 +23,14 @@ class Deferred:
         rows: (F,) int64, which rows of the whole it is.
         width: E.
         read: (n,) rows of the whole -> (n, E) float32.
+        coarse: (B, E) float32, rows that stand for many each, and (F,) int64 which one stands for
+            each row: for whoever need not know rows exactly. None = there is nothing of the kind.
     """
 
     rows: IntArray
     width: int
     read: Callable[[IntArray], NDArray[np.float32]]
+    coarse: tuple[NDArray[np.float32], IntArray] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,7 +56,8 @@ class Deferred:
 
     def take(self, positions: IntArray) -> Deferred:
         """These rows, unread."""
-        return Deferred(self.rows[positions], self.width, self.read)
+        coarse = None if self.coarse is None else (self.coarse[0], self.coarse[1][positions])
+        return Deferred(self.rows[positions], self.width, self.read, coarse)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of it, read now."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vidal.assemble import build_strategy
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.looks import Looks, look_groups, most_rewarding
+from vidal.query.pools import restrict
 from vidal.query.select import RoundRobin, lift
 from vidal.types import Deferred, Explanation, FrameSet, Pool
 
@@ -43,8 +44,7 @@ def rng(seed=0):
 
 def grouped(looks, count):
     """(F,) the group of each row."""
-    everything = np.arange(len(looks))
-    return look_groups(looks, everything, count, rng()).of(looks, everything)
+    return look_groups(looks, count, rng()).of(np.arange(len(looks)))
 
 
 def test_a_rare_look_comes_before_a_third_frame_of_a_common_one():
@@ -117,36 +117,28 @@ def kinds_of_looks(frames=600, seed=1):
     return kinds, (kinds[:, None] * [[5.0, -9.0]] + noise).astype(np.float32)
 
 
-def test_a_column_that_is_not_held_is_grouped_as_one_that_is_and_read_where_it_has_to_be(
-    monkeypatch,
-):
-    monkeypatch.setattr("vidal.query.looks.LARGEST_SAMPLE", 200)
-    monkeypatch.setattr("vidal.query.looks._READ", 64)
-    monkeypatch.setattr("vidal.query.looks._CHUNK", 16)
+def unread(rows):
+    raise AssertionError("single frames were looked at")
+
+
+def test_of_too_many_frames_one_stands_for_some_beside_it():
     kinds, looks = kinds_of_looks()
-    read = []
-
-    def some(rows):
-        read.append(rows)
-        return looks[rows]
-
-    deferred, clip = Deferred(np.arange(600), 2, some), np.repeat(np.arange(150), 4)
-    grouping = look_groups(deferred, clip, 3, rng())
-    assert len(np.unique(clip[np.concatenate(read)])) <= 50  # of 150 clips
-    wanted = rng(5).permutation(600)[:300]
-    groups = grouping.of(deferred, wanted)
-    for kind in range(3):
-        assert len(set(groups[kinds[wanted] == kind].tolist())) == 1
-    assert len(set(groups.tolist())) == 3
-    assert sum(len(rows) for rows in read) < 600
-
-
-def test_picks_are_the_same_whether_looks_are_held_or_read_when_asked_for():
-    _, looks = kinds_of_looks()
     clips = np.repeat(np.arange(150), 4)
     held = a_pool(rng(3).random(600), looks, clips)
-    unread = held.with_columns(embedding=Deferred(np.arange(600), 2, lambda rows: looks[rows]))
-    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, unread)]
+    column = Deferred(np.arange(600), 2, unread, (looks[::4], np.arange(600) // 4))
+    coarse = held.with_columns(embedding=column)
+    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, coarse)]
+    assert chosen[0].tolist() == chosen[1].tolist()
+    assert len(set(kinds[chosen[1]].tolist())) == 3
+    few = restrict(coarse, np.arange(0, 600, 3))
+    assert len(Looks(Given(), gap=0, groups=3).select(few, 60, rng())) == 60
+
+
+def test_a_column_that_is_not_held_is_read_where_nothing_stands_for_it():
+    _, looks = kinds_of_looks()
+    held = a_pool(rng(3).random(600), looks, np.repeat(np.arange(150), 4))
+    deferred = held.with_columns(embedding=Deferred(np.arange(600), 2, lambda rows: looks[rows]))
+    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, deferred)]
     assert chosen[0].tolist() == chosen[1].tolist()
 
 

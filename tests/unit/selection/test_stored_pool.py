@@ -17,7 +17,7 @@ from vidal.errors import EvidenceLost
 from vidal.evidence.gather import ClipEvidence, EvidencePlan
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
-from vidal.evidence.load import put, put_detections, put_estimate
+from vidal.evidence.load import block_looks, put, put_detections, put_estimate
 from vidal.evidence.places import store_at
 from vidal.evidence.summary import SummaryOptions, summarise
 from vidal.evidence.tables import frames_of
@@ -358,3 +358,35 @@ def test_looks_that_are_too_large_to_hold_are_read_when_asked_for(run, monkeypat
     np.testing.assert_array_equal(looks.take(order)[5:9], due[order[5:9]])
     mine, known = (pool.labelled_columns["embedding"] for pool in (unread, held))
     np.testing.assert_array_equal(mine, known)
+
+
+def test_of_many_frames_one_of_each_block_is_what_the_others_look_like(run, monkeypatch):
+    needs = frozenset({"embedding"})
+    held = stored_pool(lookup_of(run, None), needs=needs, threshold=0.5)
+    monkeypatch.setattr("vidal.selection.stored.MANY", 10)
+    looks, block = (
+        stored_pool(lookup_of(run, None), needs=needs, threshold=0.5).columns["embedding"].coarse
+    )
+    # Windows of 16 frames and less: a block each.
+    windows = [(clip.id, each) for clip in run.clips for each in run.gathered.windows(clip.id)]
+    assert len(looks) == len(windows)
+    for (clip, window), look in zip(windows, looks, strict=True):
+        own = run.tables[clip].embedding[window.start : window.stop]
+        assert (own == look).all(axis=1).any()
+    clips = held.frames.clip[np.flatnonzero(np.diff(block, prepend=-1))]
+    assert [run.clips[number].id for number in clips] == [windows[n][0] for n in np.unique(block)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "unseen", "middles"),
+    [(70, (), (16, 48, 69)), (33, (16, 17), (15, 32)), (5, (4,), (3,)), (32, (), (16,))],
+)
+def test_the_look_of_a_block_is_that_of_the_frame_nearest_its_middle(frames, unseen, middles):
+    table = detections([], frames)
+    scanned = np.ones(frames, bool)
+    scanned[list(unseen)] = False
+    embedding = np.arange(frames, dtype=np.float32)[:, None] * scanned[:, None]
+    looks = block_looks(replace(table, scanned=scanned, embedding=embedding))
+    assert looks[:, 0].tolist() == list(middles)
+    nothing = replace(table, scanned=np.zeros(frames, bool), embedding=0 * embedding)
+    assert block_looks(nothing).tolist() == [[0.0]] * len(middles)
