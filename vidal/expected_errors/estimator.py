@@ -78,10 +78,24 @@ class Estimator:
         if not len(evidence) or not self._families:
             return np.full(len(evidence), self._share)
         means = [
-            np.mean([member.predict_proba(evidence[:, seen])[:, 1] for member, seen in family], 0)
+            np.mean([_chances(member, evidence[:, seen]) for member, seen in family], 0)
             for family in self._families
         ]
         return self.calibration.apply(np.mean(means, axis=0))
+
+
+def _chances(member: Any, evidence: FloatArray) -> ScoreArray:
+    """(R,) of a member; of each row the same, to the bit, whichever rows it is judged with.
+
+    Trees are so by themselves. A matrix product is cut into blocks, and the last bit of a row of it
+    depends on them; a sum along the row does not.
+    """
+    if not hasattr(member, "steps") or not hasattr(member[-1], "coef_"):
+        return np.asarray(member.predict_proba(evidence)[:, 1])
+    from scipy.special import expit
+
+    seen = np.ascontiguousarray(member[:-1].transform(evidence), np.float64)
+    return np.asarray(expit((seen * member[-1].coef_[0]).sum(axis=1) + member[-1].intercept_[0]))
 
 
 def _fitted(

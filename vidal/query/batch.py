@@ -48,8 +48,8 @@ def filled(pool: Pool, picks: IntArray, budget: int, rng: Generator, gap: AnyGap
     known = pool.labelled.with_more(take(pool.frames, picks))
     others = np.setdiff1d(np.arange(len(pool)), picks)
     order = others[rng.permutation(len(others))]
-    more = exclusion.thin(pool.frames, known, order, gap)
-    return np.concatenate([picks, more[: budget - len(picks)]])
+    more = exclusion.thin(pool.frames, known, order, gap, budget - len(picks))
+    return np.concatenate([picks, more])
 
 
 def distributions(pool: Pool, background: bool) -> NDArray[Any]:

@@ -42,17 +42,24 @@ def away_from_labelled(frames: FrameSet, labelled: FrameSet, gap: AnyGap) -> Boo
     return before == np.searchsorted(known, keys + reach, side="right")
 
 
-def thin(frames: FrameSet, labelled: FrameSet, order: IntArray, gap: AnyGap) -> IntArray:
+def thin(
+    frames: FrameSet,
+    labelled: FrameSet,
+    order: IntArray,
+    gap: AnyGap,
+    most: int | None = None,
+) -> IntArray:
     """The positions of ``order`` that remain when each one taken deletes its neighbours.
 
-    Takes them from front to back; frames near labelled ones are never taken. The result is
-    maximal: no further position of ``order`` could be added.
+    Takes them from front to back, ``most`` of them at most; frames near labelled ones are never
+    taken. Without ``most`` the result is maximal: no further position of ``order`` could be added.
     """
+    most = len(order) if most is None else most
     order = order[away_from_labelled(frames, labelled, gap)[order]]
     if not Gap.of(gap):
-        return order
+        return order[:most]
     first, last = neighbourhoods(frames, gap)
-    return without_neighbours(order, first, last, len(order))
+    return without_neighbours(order, first, last, most)
 
 
 def without_neighbours(order: IntArray, first: IntArray, last: IntArray, most: int) -> IntArray:

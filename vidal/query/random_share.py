@@ -50,7 +50,7 @@ def select_with_random(
     if not wanted:
         return selector.select(pool, budget, rng), 0
     order = rng.permutation(len(pool))
-    drawn = exclusion.thin(pool.frames, pool.labelled, order, gap)[:wanted]
+    drawn = exclusion.thin(pool.frames, pool.labelled, order, gap, wanted)
     rest = np.setdiff1d(np.arange(len(pool)), drawn)
     chosen = rest[selector.select(restrict(pool, rest, labelled=drawn), budget - len(drawn), rng)]
     return np.concatenate([chosen, drawn]), len(drawn)

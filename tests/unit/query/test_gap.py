@@ -234,3 +234,27 @@ def test_weighted_turns_give_every_clip_its_share_of_frames(lengths, budget, see
     for number in range(len(lengths)):
         mine = scores[picks[pool.frames.clip[picks] == number]]
         assert (np.diff(mine) <= 0).all()
+
+
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.integers(0, 20),
+    st.integers(0, 2**16),
+)
+def test_the_first_of_what_remains_is_what_a_plain_loop_takes(lengths, gap, most, seed):
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    index = np.concatenate([np.arange(n) for n in lengths])
+    names = tuple(f"c{n}" for n in range(len(lengths)))
+    none = np.zeros(0, np.int64)
+    frames, labelled = FrameSet(names, clip, index), FrameSet(names, none, none)
+    order = np.random.default_rng(seed).permutation(len(clip))
+    taken: list[int] = []
+    for pos in order.tolist():
+        same = [other for other in taken if clip[other] == clip[pos]]
+        if gap == 0 or all(abs(index[other] - index[pos]) > gap for other in same):
+            taken.append(pos)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidal.query.exclusion._AT_ONCE", 5)
+        assert exclusion.thin(frames, labelled, order, gap).tolist() == taken
+        assert exclusion.thin(frames, labelled, order, gap, most).tolist() == taken[:most]
