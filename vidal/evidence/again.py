@@ -9,17 +9,23 @@ from vidal.errors import EvidenceLost
 
 T = TypeVar("T")
 
+_STAGES = 6
+"""Of evidence that a run reads: sums, looks, boxes, verdicts, rows, carried boxes."""
+
 
 def again(work: Callable[[], T]) -> T:
-    """What ``work`` returns; called a second time where evidence was damaged or removed meanwhile.
+    """What ``work`` returns; called again where evidence was damaged or removed meanwhile.
 
     That an entry is in the store is known before it is read. One that turns out to be damaged is
-    removed when it is read, and the second time it is computed anew.
+    removed when it is read, and computed anew the next time. Each stage of evidence is read at
+    another point of a run, so that there may be as many times as stages.
 
     Raises:
-        EvidenceLost: it happened a second time.
+        EvidenceLost: it happened more often.
     """
-    try:
-        return work()
-    except EvidenceLost:
-        return work()
+    for _ in range(_STAGES):
+        try:
+            return work()
+        except EvidenceLost:
+            continue
+    return work()

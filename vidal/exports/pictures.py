@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,24 +113,17 @@ class Decoded:
             UnreadableClip: a frame does not (unless ``lenient``), or the clip cannot be opened.
             OutputError: it cannot be written.
         """
-        found: dict[FrameRef, Picture] = {}
-        missing: list[Wanted] = []
-        refs: dict[Path, FrameRef] = {}
+        paths: dict[FrameRef, Path] = {}
         for clip, indices in wanted:
             place = self._place(clip)
-            left: dict[int, list[tuple[Path, Form]]] = {}
             for index in sorted(indices):
-                path, ref = place / f"{index:06d}.jpg", FrameRef(clip.id, index)
-                if path.is_file():
-                    found[ref] = Picture(path, archive.sha256(path))
-                else:
-                    refs[path], left[index] = ref, [(path, Jpeg(QUALITY))]
-            if left:
-                optional = frozenset(left) if lenient else frozenset()
-                missing.append(Wanted(clip, left, optional, whole=True))
+                paths[FrameRef(clip.id, index)] = place / f"{index:06d}.jpg"
+        found = {r: Picture(p, archive.sha256(p)) for r, p in paths.items() if p.is_file()}
         if done is not None:
             done(len(found))
+        refs = {path: ref for ref, path in paths.items() if ref not in found}
         clips = {clip.id: clip for clip, _ in wanted}
+        missing = _missing(clips, refs, lenient=lenient)
         for made in make_pictures(missing, engines=self.engines, prints=self.known):
             _check(made, clips[made.clip])
             for file in made.files:
@@ -147,6 +140,19 @@ class Decoded:
         with atomic.reporting(place):
             place.mkdir(parents=True, exist_ok=True)
         return place
+
+
+def _missing(
+    clips: Mapping[str, Clip], refs: Mapping[Path, FrameRef], *, lenient: bool
+) -> list[Wanted]:
+    """Pictures that are to be made."""
+    left: dict[str, dict[int, list[tuple[Path, Form]]]] = {}
+    for path, ref in refs.items():
+        left.setdefault(ref.clip, {})[ref.index] = [(path, Jpeg(QUALITY))]
+    return [
+        Wanted(clips[name], files, frozenset(files) if lenient else frozenset(), whole=True)
+        for name, files in left.items()
+    ]
 
 
 def _check(made: Made, clip: Clip) -> None:

@@ -182,49 +182,67 @@ def _overview(
     result: SelectionResult, look: Loader, picks: Picks, progress: Progress | None
 ) -> tuple[Overview, tuple[ClipSummary, ...]]:
     """All clips in numbers, and those that are drawn."""
-    names = tuple(result.clips)
-    labelled, peak = np.zeros(len(names), np.int64), np.full((len(names), 2), np.nan)
-    masks: dict[str, BoolArray] = {}
-    selectable = 0
-    for number, name in enumerate(names):
-        loaded = look.bare(name)
-        scored = _scores(loaded)
-        scored = scored[~np.isnan(scored)]
-        if len(scored):
-            peak[number] = scored.min(), scored.max()
-        labelled[number] = np.count_nonzero(loaded.labelled)
-        selectable += int(np.count_nonzero(loaded.selectable))
-        masks[name] = loaded.selectable.copy()
-        masks[name][[index for _, index in picks.get(name, ())]] = True
-        if progress is not None:
-            progress("clips", number + 1, len(names))
-    chosen = np.array([len(picks.get(name, ())) for name in names], np.int64)
-    shown = [names[number] for number in most_picked(chosen, peak, MOST_CLIPS)]
-    tally = Tally.of(masks, shown, len(result.classes))
+    frames = _frames(result, look, picks, progress)
+    names = list(result.clips)
+    drawn = [names[number] for number in most_picked(frames.picks, frames.peak, MOST_CLIPS)]
+    tally = Tally.of(frames.masks, drawn, len(result.classes))
     numbers = {name: number for number, name in enumerate(names)}
     for part in look.counts():
         tally.add(part, numbers[part.clip])
     if look.doubts_by_class is not None:
         tally.pool[1:] = look.doubts_by_class[:, (ALARMS, MISSES)].T
     overview = Overview(
-        names,
-        chosen,
-        labelled,
-        peak,
+        tuple(names),
+        frames.picks,
+        frames.labelled,
+        frames.peak,
         tally.detections,
         tally.doubts,
         tally.pool,
         np.zeros_like(tally.pool),
         tally.scanned,
-        selectable,
+        frames.selectable,
         tally.said,
         tally.detected,
     )
     points = points_of(result)
     return overview, tuple(
         _summary(look.bare(name), tuple(picks.get(name, ())), tally.errors(name), points)
-        for name in shown
+        for name in drawn
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frames:
+    """What is known of clips without their boxes; see ``Overview`` and ``Tally``."""
+
+    picks: IntArray
+    labelled: IntArray
+    peak: ScoreArray
+    masks: Mapping[str, BoolArray]
+    selectable: int
+
+
+def _frames(
+    result: SelectionResult, look: Loader, picks: Picks, progress: Progress | None
+) -> _Frames:
+    count = len(result.clips)
+    chosen, labelled = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    peak, selectable = np.full((count, 2), np.nan), 0
+    masks: dict[str, BoolArray] = {}
+    for number, name in enumerate(result.clips):
+        loaded, mine = look.bare(name), [index for _, index in picks.get(name, ())]
+        scored = _scores(loaded)
+        scored = scored[~np.isnan(scored)]
+        if len(scored):
+            peak[number] = scored.min(), scored.max()
+        chosen[number], labelled[number] = len(mine), np.count_nonzero(loaded.labelled)
+        selectable += int(np.count_nonzero(loaded.selectable))
+        masks[name] = loaded.selectable.copy()
+        masks[name][mine] = True
+        if progress is not None:
+            progress("clips", number + 1, count)
+    return _Frames(chosen, labelled, peak, masks, selectable)
 
 
 def _summary(

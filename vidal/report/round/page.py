@@ -184,14 +184,14 @@ def other_bytes(result: SelectionResult, evidence: Evidence, cards: int) -> int:
     parts = len(result.query.explanation.parts)
     return (
         90_000
-        + (950 + 25 * parts) * len(shown)
+        + (900 + 25 * parts) * len(shown)
         + 85 * boxes
         + 26 * beside
         + reasons
         + 4 * names
         + 36 * points
         + 36 * errors
-        + 2_000 * len(evidence.clips)
+        + 1_400 * len(evidence.clips)
         + 500 * len(result.classes)
     )
 

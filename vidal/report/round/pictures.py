@@ -23,7 +23,7 @@ from vidal.video.images import encode_webp, thumbnail
 
 MOST_BYTES = 4_800_000
 """Of a report of few frames, so that it can be mailed."""
-MOST_BYTES_OF_MANY, MANY = 2_800_000, 500
+MOST_BYTES_OF_MANY, MANY = 2_950_000, 500
 """Of a report of more selected frames than these: it is looked through, not at each of them."""
 MOST_SHARP = 48
 """Ranks that may have a sharp picture and a strip, where the bytes suffice."""
