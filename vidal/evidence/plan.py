@@ -16,7 +16,7 @@ from vidal.evidence.summary import VERSION as SUMMARY_VERSION
 from vidal.evidence.summary import SummaryOptions
 from vidal.evidence.windows import WINDOW, Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.store import KeyMaker, content_key
+from vidal.store import Keys, content_key
 from vidal.track import FlowOptions
 from vidal.track.pixel_motion import VERSION as STEPS
 from vidal.types import Clip
@@ -119,7 +119,7 @@ class _Makers:
         self._moves: dict[bool, _Moves] = {}
         self._summary = None
         if plan.summary is not None:
-            self._summary = KeyMaker("summary", SUMMARY_VERSION, plan.summary.key)
+            self._summary = Keys("summary", SUMMARY_VERSION, plan.summary.key)
 
     def keys(self, clip: Clip) -> EvidenceKeys:
         """Of one clip."""
@@ -177,8 +177,8 @@ _BESIDE = {"features": FEATURES, "embeddings": EMBEDDING}
 """Stage -> what a detector says beside its boxes."""
 
 
-def _maker(stage: str, options: Mapping[str, Any]) -> KeyMaker:
-    return KeyMaker(stage, VERSIONS[stage], options)
+def _maker(stage: str, options: Mapping[str, Any]) -> Keys:
+    return Keys(stage, VERSIONS[stage], options)
 
 
 @dataclass(frozen=True, slots=True)

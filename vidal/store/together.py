@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vidal.store.about import checked, checked_key
 from vidal.store.columns import Entry, packable
+from vidal.store.fresh import MUCH
 from vidal.store.manifest import entries_of, write_part
-from vidal.store.packing import ENTRIES, MUCH
+from vidal.store.packing import ENTRIES
 from vidal.store.shard import age_of, write_shard
 from vidal.types import Stored
 
