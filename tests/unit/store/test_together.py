@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vidal.store import FileStore
-from vidal.store.packing import MUCH
+from vidal.store.fresh import MUCH
 from vidal.types import Stored
 
 
