@@ -198,7 +198,7 @@ def test_two_workers_choose_what_one_chooses(selected, rendered, tmp_path):
 
 
 def test_another_strategy_reuses_the_evidence(selected, rendered, tmp_path, monkeypatch):
-    import vidal.evidence.gather as evidence
+    import vidal.evidence.windowed as evidence
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a clip was scanned again")

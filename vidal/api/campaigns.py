@@ -154,7 +154,9 @@ class Campaign(Exchange):
             beat = stack.enter_context(beating(self.folder, "select", coming.number))
             beat.on(device_of(job))
             console = stack.enter_context(Console(quiet=not progress, beat=beat))
-            write = partial(write_outputs, report=report, progress=console.writing)
+            write = partial(
+                write_outputs, report=report, engines=job.engines, progress=console.writing
+            )
             clips = campaign.clips(job.engines)
             result = again(
                 lambda: select_round(
@@ -267,7 +269,10 @@ class Campaign(Exchange):
                 raise UsageError("target and quick are about all rounds, not about one.")
             told = tell_round(campaign, round, watcher=console)
             folder = campaign.query(round) if place is None else place
-            written = again(lambda: write_outputs(told.result(), folder, progress=console.writing))
+            write = partial(
+                write_outputs, engines=engines_of(campaign.config), progress=console.writing
+            )
+            written = again(lambda: write(told.result(), folder))
             return written["report.html"]
 
     def withdraw(self) -> Round:

@@ -229,7 +229,13 @@ class SelectionAhead:
             def attempt() -> tuple[Selection, dict[str, Path]]:
                 chosen, writing = self.run(console), console.writing
                 with console:
-                    files = write_outputs(chosen.result, place, report=report, progress=writing)
+                    files = write_outputs(
+                        chosen.result,
+                        place,
+                        report=report,
+                        engines=self.job.engines,
+                        progress=writing,
+                    )
                 return chosen, files
 
             return again(attempt)

@@ -37,6 +37,7 @@ class Console:
         self._frames: list[int] = []
         self._left = 0
         self._written = ""
+        self._began = self._said = 0.0
         self._stack = ExitStack()
         self._progress: ClipProgress | None = None
         self._bars: Progress | None = None
@@ -77,18 +78,30 @@ class Console:
             self._progress.advance(item, done, total)
 
     def writing(self, stage: str, done: int, total: int) -> None:
-        """The outputs are being written: a bar for each stage, on a terminal."""
+        """The outputs are being written: a bar for each stage, or a line now and then."""
         if stage != self._written:
             self._written = stage
+            self._began = self._said = time.monotonic()
             self._beat.stage(f"writing {stage}", total)
         self._beat.at(done, total)
-        if self._quiet or not shows_bars():
+        if self._quiet:
+            return
+        if not shows_bars():
+            self._line(stage, done, total)
             return
         if self._bars is None:
             self._bars = self._stack.enter_context(stage_bars())
         if stage not in self._stages:
             self._stages[stage] = self._bars.add_task(f"writing {stage}", total=total)
         self._bars.update(self._stages[stage], completed=done, total=total)
+
+    def _line(self, stage: str, done: int, total: int) -> None:
+        """Nothing of stages that take a few seconds."""
+        now = time.monotonic()
+        if 0 < done < total and now - self._said >= _EVERY:
+            self._said = now
+            left = clock((now - self._began) / done * (total - done))
+            click.echo(f"writing {stage}: {done:,} of {total:,}, ETA {left}", err=True)
 
     def finish(self, item: int, remark: str) -> None:
         """A clip is done."""

@@ -12,7 +12,7 @@ from vidal.campaign.folder import Campaign
 from vidal.campaign.loop import newest_query
 from vidal.campaign.round_frames import states_of
 from vidal.errors import CampaignError, InputError
-from vidal.evidence.places import store_at
+from vidal.evidence.places import EngineMaker, Engines, store_at
 from vidal.evidence.prints import known_prints
 from vidal.evidence.watch import Watcher
 from vidal.exports import query
@@ -39,6 +39,7 @@ class Ready:
         out: where an archive goes.
         clips: those that are there, by id.
         known: fingerprints of their frames.
+        engines: where pictures are made.
     """
 
     bundle: Bundle
@@ -46,10 +47,11 @@ class Ready:
     out: Path
     clips: dict[str, Clip]
     known: KnownPrints
+    engines: EngineMaker
 
     def write(self, order: Order, progress: Progress | None) -> Exported:
         """The archive; see ``finish``."""
-        decoded = decoded_beside(self.out, self.known)
+        decoded = decoded_beside(self.out, self.known, self.engines)
         return finish(self.bundle, order, self.out, self.clips, decoded, progress)
 
 
@@ -81,9 +83,8 @@ def ready_query(folder: Path, order: Order) -> Ready:
     folder = folder.parent if folder.name == QUERY else folder
     found = query.read(folder, "run `vidal select` again")
     clips, lost = opened(found)
-    builder = Builder(
-        found, found.classes, clips, _no_prints, order.kept, "run `vidal select` again"
-    )
+    engines, way_out = Engines(), "run `vidal select` again"
+    builder = Builder(found, found.classes, clips, _no_prints, order.kept, way_out, engines)
     out = order.place(folder, folder.absolute().name)
     shots = builder.shots(found.query.frames)
     bundle = builder.proposing(title_of(out), shots, found.proposals.frames).saying(*lost)
@@ -91,7 +92,7 @@ def ready_query(folder: Path, order: Order) -> Ready:
         bundle = bundle.saying("Boxes stand on the chosen frames alone; a campaign's have tracks.")
     if not bundle.classes:
         bundle = bundle.saying("The query names no classes, for no detector looked at its frames.")
-    return Ready(bundle, found.query, out, clips, _no_prints)
+    return Ready(bundle, found.query, out, clips, _no_prints, engines)
 
 
 def export_round(
@@ -139,9 +140,10 @@ def ready_round(
     _check_round(campaign, number, states, wanted)
     way_out = f"`vidal report {campaign.folder} --round {number}`"
     found = query.read(campaign.query(number), way_out)
-    there = campaign.found(engines_of(campaign.config), only={ref.clip for ref in wanted})
+    engines = engines_of(campaign.config)
+    there = campaign.found(engines, only={ref.clip for ref in wanted})
     known, classes = prints_known(campaign), campaign.record.classes
-    builder = Builder(found, classes, there.clips, known, order.kept, way_out)
+    builder = Builder(found, classes, there.clips, known, order.kept, way_out, engines)
     out = order.place(campaign.folder, f"{campaign.folder.absolute().name}-round-{number:03d}")
     shots = builder.shots(frame for frame in found.query.frames if frame.ref in wanted)
     if len(shots) < len(wanted):
@@ -157,7 +159,7 @@ def ready_round(
     )
     if waits:  # before: an archive that annotators have must never be unknown here
         keep_proposals(bundle, campaign.query(number))
-    return Ready(bundle, found.query, out, there.clips, known)
+    return Ready(bundle, found.query, out, there.clips, known, engines)
 
 
 def query_folder(folder: Path) -> Path:

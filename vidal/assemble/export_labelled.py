@@ -11,6 +11,7 @@ import numpy as np
 from vidal.assemble.campaign import engines_of
 from vidal.assemble.export import answers, prints_known
 from vidal.assemble.truth import set_aside
+from vidal.campaign.entries import ClipEntry
 from vidal.campaign.folder import Campaign
 from vidal.campaign.oracle import by_clip, only
 from vidal.campaign.record import Split
@@ -20,7 +21,7 @@ from vidal.exports import archive
 from vidal.exports.bundle import Boxes, Bundle, ClipFacts, Shot
 from vidal.exports.context import Progress
 from vidal.exports.order import Order, decoded_beside, finish, title_of
-from vidal.exports.pictures import Decoded, prints_of
+from vidal.exports.pictures import Decoded, Picture, prints_of
 from vidal.exports.write import Exported
 from vidal.report.frames import FOLDER, frame_names
 from vidal.report.place import PICTURES, QUERY
@@ -36,7 +37,7 @@ class _Written:
     """A picture that a query has written, and the row that it stands in."""
 
     frame: QueryFrame
-    picture: Path
+    path: Path
     sha256: str
 
 
@@ -72,14 +73,15 @@ def export_labelled(
             f"--round does not go with --split {split}: rounds ask for training clips."
         )
     tables, parts = _labels(campaign, split, number)
-    clips = campaign.clips(engines_of(campaign.config), None, only=list(tables))
+    engines = engines_of(campaign.config)
+    clips = campaign.clips(engines, None, only=list(tables))
     known = prints_known(campaign)
     suffix = f"-round-{number:03d}" if number is not None else ""
     suffix += f"-{split}" if split else ""
     out = order.place(campaign.folder, f"{campaign.folder.absolute().name}-labelled{suffix}")
     archive.check(out)
     job = _Job(campaign, tables, parts, _written(campaign), clips)
-    decoded = decoded_beside(out, known)
+    decoded = decoded_beside(out, known, engines)
     files = _decode(job.to_decode(), clips, decoded, progress)
     bundle = job.bundle(title_of(out), order.label("drop"), files, decoded)
     if order.to == "yolo" and "validation" not in parts.values():
@@ -154,7 +156,7 @@ def _decode(
     clips: Mapping[str, Clip],
     decoded: Decoded,
     progress: Progress | None,
-) -> dict[FrameRef, Path]:
+) -> dict[FrameRef, Picture]:
     wanted: dict[str, set[int]] = {}
     for ref in refs:
         wanted.setdefault(ref.clip, set()).add(ref.index)
@@ -166,11 +168,7 @@ def _decode(
         if progress is not None:
             progress("pictures", made, len(refs))
 
-    files: dict[FrameRef, Path] = {}
-    for name, indices in wanted.items():
-        pictures = decoded.pictures(clips[name], indices, done)
-        files |= {FrameRef(name, index): path for index, path in pictures.items()}
-    return files
+    return decoded.pictures([(clips[name], indices) for name, indices in wanted.items()], done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,20 +195,26 @@ class _Job:
         return [ref for ref in self.refs if ref not in self.written and self.clips[ref.clip].pixels]
 
     def bundle(
-        self, title: str, unknown: str | None, files: Mapping[FrameRef, Path], decoded: Decoded
+        self,
+        title: str,
+        unknown: str | None,
+        files: Mapping[FrameRef, Picture],
+        decoded: Decoded,
     ) -> Bundle:
         """All of it."""
         refs, stems = self.refs, self._stems()
-        prints = prints_of(list(self.clips.values()), refs, decoded.known)
+        old = [ref for ref in refs if ref not in files or not files[ref].print]
+        prints = prints_of(list(self.clips.values()), old, decoded.known, decoded.engines)
+        prints |= {ref: file.print for ref, file in files.items() if file.print}
         shots = []
         for ref in refs:
             clip, given = self.clips[ref.clip], self.written.get(ref)
-            picture = files.get(ref) if given is None else given.picture
+            picture = files.get(ref) if given is None else given
             shot = Shot(
                 ref=ref,
                 name=f"{stems[ref.clip]}_{ref.index:06d}.jpg",
-                picture=picture,
-                sha256=given.sha256 if given else archive.sha256(picture) if picture else "",
+                picture=None if picture is None else picture.path,
+                sha256="" if picture is None else picture.sha256,
                 print=prints.get(ref, ""),
                 pts=int(clip.pts[ref.index]),
                 time_base=clip.time_base,
@@ -219,14 +223,15 @@ class _Job:
                 answered=True,
             )
             shots.append(shot if given is None else _picked(shot, given.frame))
-        facts = {name: self._facts(name, stems[name]) for name in self.tables}
+        entries = {entry.id: entry for entry in self.campaign.record.clips()}
+        facts = {name: self._facts(entries[name], stems[name]) for name in self.tables}
         return Bundle(
             title, self.campaign.record.classes, facts, tuple(shots), judged=False, unknown=unknown
         )
 
     def _stems(self) -> dict[str, str]:
         """What stands for each clip in the names of pictures: as queries have it, else alike."""
-        stems = {ref.clip: w.picture.stem.rpartition("_")[0] for ref, w in self.written.items()}
+        stems = {ref.clip: w.path.stem.rpartition("_")[0] for ref, w in self.written.items()}
         plain = frame_names([FrameRef(name, 0) for name in self.tables])
         taken = {stem.casefold() for stem in stems.values()}
         for ref, name in plain.items():
@@ -240,8 +245,8 @@ class _Job:
                 stems[ref.clip] = stem
         return stems
 
-    def _facts(self, name: str, stem: str) -> ClipFacts:
-        entry = next(e for e in self.campaign.record.clips() if e.id == name)
+    def _facts(self, entry: ClipEntry, stem: str) -> ClipFacts:
+        name = entry.id
         path, clip = self.campaign.place_of(entry.path), self.clips[name]
         return ClipFacts(
             id=name,

@@ -10,6 +10,7 @@ import numpy as np
 from vidal import boxes as box
 from vidal.assemble.campaign import engines_of, plan_round
 from vidal.campaign.folder import Campaign
+from vidal.campaign.oracle import by_clip
 from vidal.campaign.training import detector_spec
 from vidal.detect.load import SHIPPED, find_detector
 from vidal.detect.spec import DetectorSpec
@@ -92,17 +93,17 @@ def looked_up(
         UsageError: there are none for this round.
     """
     plan, threshold = _looking(campaign, number), campaign.config.selection.threshold
-    asked = [clips[name] for name in sorted({shot.ref.clip for shot in shots}) if name in clips]
+    mine = by_clip([shot.ref for shot in shots])
+    asked = [clips[name] for name in sorted(mine) if name in clips]
     gathered = gather_clips(plan, asked, engines=engines_of(campaign.config), watcher=watcher)
     found: dict[FrameRef, tuple[Proposed, ...]] = {}
     for name, clip in gathered.clips.items():
         table = gathered.detections(name)
         if table is None:
             continue
-        for shot in shots:
-            if shot.ref.clip == name:
-                on = (table.frame == shot.ref.index) & (table.scores > threshold)
-                found[shot.ref] = _rows(table, on, clip.size)
+        for index in mine[name]:
+            on = (table.frame == index) & (table.scores > threshold)
+            found[FrameRef(name, index)] = _rows(table, on, clip.size)
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vidal.evidence.label_files import Names
 from vidal.formats._sizes import image_size, shape
 from vidal.formats._tree import Tree, is_folder, is_zip, tree_of
 from vidal.formats._uploads import finder
-from vidal.types import Clip, FrameRef, Skipped
+from vidal.types import Clip, Frame, FrameRef, Skipped
 from vidal.video import read_frames
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -41,18 +41,31 @@ left in their places it doubts none. The same bytes need no such guess."""
 Small = NDArray[np.float32]
 
 
+_BLOCK = 8
+"""Pixels a side of the blocks whose means are compared first: no two pictures are nearer to each
+other than the means of their blocks."""
+_SLACK = 1e-3
+"""Levels by which rounding may make the means differ more than the pictures."""
+_HELD = 256
+"""Small pictures that are held, and clips whose decoded ones are."""
+_CLIPS_HELD = 4
+
+
 @dataclass(slots=True)
 class Pictures:
     """The campaign's own pictures of the frames that it has asked for.
 
     Attributes:
         files: frame -> picture that was written for annotators; it may be gone.
-        clips: by id; frames without a picture are decoded.
+        clips: by id; frames without a picture are decoded, those of a clip in one pass.
     """
 
     files: Mapping[FrameRef, Path]
     clips: Mapping[str, Clip]
     _small: dict[FrameRef, Small | None] = field(default_factory=dict)
+    _decoded: dict[str, dict[int, Small]] = field(default_factory=dict)
+    _gone: dict[str, list[int]] | None = None
+    _means: Small | None = None
     _digests: dict[str, list[FrameRef]] | None = None
 
     def owners(self, data: bytes) -> list[FrameRef]:
@@ -70,27 +83,63 @@ class Pictures:
         if ref not in self._small:
             path = self.files.get(ref)
             image = None if path is None or not path.is_file() else cv2.imread(str(path))
-            self._small[ref] = self._decoded(ref) if image is None else _shrunk(image)
+            self._small[ref] = self._of_clip(ref) if image is None else _shrunk(image)
+            if len(self._small) > _HELD:
+                self._small.pop(next(iter(self._small)))
         return self._small[ref]
 
-    def _decoded(self, ref: FrameRef) -> Small | None:
+    def _of_clip(self, ref: FrameRef) -> Small | None:
         clip = self.clips.get(ref.clip)
-        if clip is None or not clip.pixels:
+        if clip is None or not clip.pixels or ref.index >= clip.frames:
             return None
-        for frame in read_frames(clip, [ref.index]):
-            return _shrunk(frame.image[..., ::-1])
-        return None
+        held = self._decoded.get(ref.clip)
+        if held is None or ref.index not in held:
+            held = {frame.ref.index: _shrunk(frame.image[..., ::-1]) for frame in self._read(clip)}
+            if ref.index not in held:  # no query has asked for it, or it does not decode
+                found = read_frames(clip, [ref.index])
+                held |= {frame.ref.index: _shrunk(frame.image[..., ::-1]) for frame in found}
+            self._decoded[ref.clip] = held
+            if len(self._decoded) > _CLIPS_HELD:
+                self._decoded.pop(next(iter(self._decoded)))
+        return held.get(ref.index)
 
-    def nearest(self, look: Small, than: FrameRef) -> tuple[FrameRef, float] | None:
-        """The other frame with a picture that looks most like this one."""
+    def _read(self, clip: Clip) -> Iterator[Frame]:
+        """The frames of a clip whose picture is gone."""
+        if self._gone is None:
+            self._gone = {}
+            for ref, path in self.files.items():
+                if not path.is_file():
+                    self._gone.setdefault(ref.clip, []).append(ref.index)
+        gone = self._gone.get(clip.id, ())
+        return read_frames(clip, [at for at in gone if at < clip.frames])
+
+    def nearest(self, look: Small, than: FrameRef, within: float) -> tuple[FrameRef, float] | None:
+        """The other frame with a picture that looks most like this one, nearer than ``within``."""
+        refs = list(self.files)
+        if self._means is None:
+            blank = np.full((SIDE // _BLOCK, SIDE // _BLOCK), np.nan, np.float32)
+            smalls = (self.small(ref) for ref in refs)
+            self._means = np.array([blank if s is None else _blocks(s) for s in smalls], np.float32)
+        if not refs:
+            return None
+        least = np.abs(self._means - _blocks(look)).mean(axis=(1, 2)) - _SLACK
         best: tuple[FrameRef, float] | None = None
-        for ref in self.files:
-            other = None if ref == than else self.small(ref)
+        for at in np.argsort(least, kind="stable").tolist():
+            if not least[at] < within:  # nor are those after it; NaN: there is no picture
+                break
+            other = None if refs[at] == than else self.small(refs[at])
             if other is not None:
                 apart = float(np.abs(other - look).mean())
-                if best is None or apart < best[1]:
-                    best = ref, apart
+                if apart < within:
+                    best, within = (refs[at], apart), apart
         return best
+
+
+def _blocks(small: Small) -> Small:
+    """(SIDE / _BLOCK, SIDE / _BLOCK) means of blocks."""
+    side = SIDE // _BLOCK
+    means: Small = small.reshape(side, _BLOCK, side, _BLOCK).mean(axis=(1, 3))
+    return means
 
 
 def check_pictures(
@@ -156,8 +205,8 @@ def _check(
     look = _shrunk(image)
     apart = float(np.abs(mine - look).mean())
     if apart > CLEARLY:
-        near = own.nearest(look, ref)
-        if near is not None and near[1] < NEARER * apart and near[1] < apart - CLEARLY:
+        near = own.nearest(look, ref, min(NEARER * apart, apart - CLEARLY))
+        if near is not None:
             raise _other(path, name, ref, near[0])
     if apart > ALIKE:
         raise LabelsMismatch(

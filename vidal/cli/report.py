@@ -100,6 +100,7 @@ def _campaign(
 
 
 def _round(folder: Path, number: int | None, out: Path | None, quiet: bool) -> None:
+    from vidal.assemble.campaign import engines_of
     from vidal.assemble.told import tell_round
     from vidal.campaign.heartbeat import beating
     from vidal.cli.opened import open_campaign
@@ -114,7 +115,9 @@ def _round(folder: Path, number: int | None, out: Path | None, quiet: bool) -> N
 
         def written() -> tuple[SelectionResult, dict[str, Path]]:
             result = told.result()
-            return result, write_outputs(result, place, progress=console.writing)
+            return result, write_outputs(
+                result, place, engines=engines_of(campaign.config), progress=console.writing
+            )
 
         result, files = again(written)
     frames = counted(len(result.query), "frame")

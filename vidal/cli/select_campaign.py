@@ -85,7 +85,9 @@ def run(
             _print_plan(number, job.plan, prepared, as_json=as_json)
             return
         console = stack.enter_context(Console(quiet=quiet or as_json, beat=beat))
-        write = partial(write_outputs, report=not no_report, progress=console.writing)
+        write = partial(
+            write_outputs, report=not no_report, engines=job.engines, progress=console.writing
+        )
         result = again(
             lambda: select_round(
                 campaign,

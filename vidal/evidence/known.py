@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from vidal.evidence.given import GivenDetections
@@ -29,13 +29,25 @@ def known_clips(
     jobs: Sequence[EvidenceJob], store: Store
 ) -> list[ClipEvidence | SkippedClip | None]:
     """What the store holds of clips, where that is all that is wanted; else None."""
-    keys = list(_keys(jobs))
+    keys = _keys(jobs)
     asked = [_asked(each) for each in keys]
     told = iter(store.known([key for windows in asked for key in windows]))
     return [
         _outcome(job, mine, list(islice(told, len(windows))), store)
         for job, mine, windows in zip(jobs, keys, asked, strict=True)
     ]
+
+
+def _keys(jobs: Sequence[EvidenceJob]) -> list[EvidenceKeys]:
+    """Of every job, plan by plan."""
+    by_plan: dict[int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        by_plan.setdefault(id(job.plan), []).append(number)
+    found: dict[int, EvidenceKeys] = {}
+    for numbers in by_plan.values():
+        plan = jobs[numbers[0]].plan
+        found |= dict(zip(numbers, plan.keys_of([jobs[n].clip for n in numbers]), strict=True))
+    return [found[number] for number in range(len(jobs))]
 
 
 def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
@@ -55,7 +67,7 @@ def known_windows(job: EvidenceJob, store: Store) -> list[Window]:
 def looks_again(jobs: Sequence[EvidenceJob], store: Store) -> tuple[str, ...]:
     """A remark where a detector has to look again, for what it was not asked for the first time."""
     jobs = [job for job in jobs if job.plan.columns]
-    keys = [part for each in _keys(jobs) for part in each.parts()]
+    keys = [part for job in jobs for part in job.plan.keys(job.clip).parts()]
     frames = [window.frames for job in jobs for window in job.plan.windows(job.clip)]
     seen = store.known([part.detections for part in keys])
     counts: dict[str, int] = {}
@@ -72,13 +84,6 @@ def looks_again(jobs: Sequence[EvidenceJob], store: Store) -> tuple[str, ...]:
         f"The detector looked at {counted(max(counts.values()), 'frame')} once more: the strategy"
         f" reads {' and '.join(missing)}, which are kept only where they are asked for.",
     )
-
-
-def _keys(jobs: Sequence[EvidenceJob]) -> Iterator[EvidenceKeys]:
-    """Of each job; those that share a plan share the work."""
-    for _, group in groupby(jobs, key=lambda job: id(job.plan)):
-        same = list(group)
-        yield from same[0].plan.keys_of([job.clip for job in same])
 
 
 def _counted(job: EvidenceJob, told: Stored | None) -> bool:

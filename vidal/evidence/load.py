@@ -45,6 +45,10 @@ from vidal.types import (
 )
 
 ALL = frozenset({FEATURES, EMBEDDING})
+LOOKS = "looks"
+"""Beside an embedding: that of one frame of every"""
+BLOCK = 32
+"""frames of a window, for pools of so many frames that looking at all of them takes too long."""
 T = TypeVar("T")
 
 
@@ -83,6 +87,7 @@ def put_detections(
         put(store, keys.features, wide, f"{of}features", clip, window, rows=rows)
     if keys.embeddings is not None:
         wide = {EMBEDDING: table.embedding}
+        wide[LOOKS] = block_looks(table)
         put(store, keys.embeddings, wide, f"{of}embeddings", clip, window, rows=table.frames)
     facts = {
         "classes": list(table.classes),
@@ -92,6 +97,19 @@ def put_detections(
     }
     arrays = to_arrays(bare(table))
     put(store, keys.detections, arrays, f"{of}detections", clip, window, rows=rows, facts=facts)
+
+
+def block_looks(table: Detections) -> NDArray[np.float32]:
+    """(B, E) what every ``BLOCK`` frames look like: as the looked-at frame nearest their middle."""
+    starts = range(0, table.frames, BLOCK)
+    middles = np.array([min(start + BLOCK // 2, table.frames - 1) for start in starts], np.int64)
+    scanned = np.flatnonzero(table.scanned)
+    if not len(scanned):
+        return np.zeros((len(middles), table.embedding.shape[1]), np.float32)
+    after = np.minimum(np.searchsorted(scanned, middles), len(scanned) - 1)
+    before = np.maximum(after - 1, 0)
+    closer = np.abs(scanned[before] - middles) < np.abs(scanned[after] - middles)
+    return table.embedding[np.where(closer, scanned[before], scanned[after])]
 
 
 def put_clip(
@@ -121,14 +139,25 @@ def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
 
 
 def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]], *, given: bool = False) -> None:
-    """Cut the tables of long clips, which an earlier version kept in one, into windows."""
-    long = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1]
-    told = store.known([keys.detections for keys, _ in long])
-    for (keys, clip), known in zip(long, told, strict=True):
-        table = None if known is None else load(store, keys.detections, Detections)
-        if table is not None and table.frames == clip.frames:
-            bare_keys = replace(keys, features=None, embeddings=None)
-            put_clip(store, bare_keys, clip, table, given=given)
+    """Cut the tables of long clips, which an earlier version kept in one, into windows.
+
+    ``given``: nobody can compute them again. Where ``keys`` has a place for features, those of
+    tables of an earlier version go there, of short clips too.
+    """
+    some = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1 or given]
+    told = store.known([keys.detections for keys, _ in some])
+    for (keys, clip), known in zip(some, told, strict=True):
+        long = len(keys.windows) > 1
+        if known is None or (known.facts and not long):  # cut, or of this version
+            continue
+        table = load(store, keys.detections, Detections)
+        if table is None or table.frames != clip.frames:
+            continue
+        features = keys.features if given and table.features.shape[1] else None
+        if long or features is not None:
+            own = replace(keys, features=features, embeddings=None)
+            put_clip(store, own, clip, table, given=given)
+        if long:
             store.drop([keys.detections])
 
 

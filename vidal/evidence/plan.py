@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vidal.evidence.summary import VERSION as SUMMARY_VERSION
 from vidal.evidence.summary import SummaryOptions
 from vidal.evidence.windows import WINDOW, Window, cut_windows
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.store import Keys, content_key
+from vidal.store import KeyMaker, content_key
 from vidal.track import FlowOptions
 from vidal.track.pixel_motion import VERSION as STEPS
 from vidal.types import Clip
@@ -24,7 +24,7 @@ from vidal.types import Clip
 VERSIONS = {
     "detections": 1,
     "features": 1,
-    "embeddings": 1,
+    "embeddings": 2,
     "flow": 1,
     "carried": 1,
     "estimate": 1,
@@ -98,95 +98,87 @@ class EvidencePlan:
         return cut_windows(clip.frames, self.window, 1 if given else self.batch)
 
     def keys(self, clip: Clip) -> EvidenceKeys:
-        """The content keys of one clip's evidence."""
-        return next(self.keys_of([clip]))
+        """The content keys of one clip's evidence; of many clips better ``keys_of``."""
+        return self.keys_of((clip,))[0]
 
-    def keys_of(self, clips: Iterable[Clip]) -> Iterator[EvidenceKeys]:
-        """The same of many, for much less than one by one: options are looked at once."""
-        stages = _Stages.of(self)
-        return (stages.keys(clip, self.windows(clip)) for clip in clips)
+    def keys_of(self, clips: Sequence[Clip]) -> list[EvidenceKeys]:
+        """The content keys of each of many clips, in order."""
+        makers = _Makers(self)
+        return [makers.keys(clip) for clip in clips]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stages:
-    """What keys are made by; None = not wanted.
+class _Makers:
+    """Makes the keys of clips: what options say is put into words once."""
 
-    Attributes:
-        flow: of optical flow.
-        flow_options: its options; clips with gaps have these as well.
-        estimate, carried: without and with pixels, which boxes are carried by.
-    """
-
-    detections: Keys
-    features: Keys | None
-    embeddings: Keys | None
-    flow: Keys | None
-    flow_options: Mapping[str, Any]
-    estimate: tuple[Keys, Keys] | None
-    carried: tuple[Keys, Keys] | None
-    expected: Keys | None
-    summary: Keys | None
-
-    @classmethod
-    def of(cls, plan: EvidencePlan) -> _Stages:
-        def stage(name: str, options: Mapping[str, Any]) -> Keys:
-            return Keys(name, VERSIONS[name], options)
-
-        flow, estimate, carried, expected, summary = None, None, None, None, None
-        if plan.flow is not None and plan.coherence is not None:
-            moves = dict(KALMAN)
-            if plan.tracker == "flow":
-                flow, moves = stage("flow", plan.flow.key), dict(plan.flow.motion_key)
-            elif not isinstance(plan.tracker, str):
-                moves = dict(plan.tracker.key)
-            both = (dict(KALMAN), moves)
-            key, reach = plan.coherence.key, reach_of(plan.coherence, plan.expected).key
-            first, second = (stage("estimate", {"coherence": key, "motion": m}) for m in both)
-            estimate = first, second
-            first, second = (stage("carried", {"motion": m, "steps": STEPS, **reach}) for m in both)
-            carried = first, second
-            if plan.expected is not None:
-                expected = stage("expected", plan.expected.evidence_key)
+    def __init__(self, plan: EvidencePlan) -> None:
+        self._plan = plan
+        self._detections = _maker("detections", plan.detector.key)
+        self._beside = {
+            stage: _maker(stage, {}) for stage in _BESIDE if _BESIDE[stage] in plan.columns
+        }
+        self._moves: dict[bool, _Moves] = {}
+        self._summary = None
         if plan.summary is not None:
-            summary = Keys("summary", SUMMARY_VERSION, plan.summary.key)
-        return cls(
-            stage("detections", plan.detector.key),
-            stage("features", {}) if FEATURES in plan.columns else None,
-            stage("embeddings", {}) if EMBEDDING in plan.columns else None,
-            flow,
-            {} if plan.flow is None else plan.flow.key,
-            estimate,
-            carried,
-            expected,
-            summary,
-        )
+            self._summary = KeyMaker("summary", SUMMARY_VERSION, plan.summary.key)
 
-    def keys(self, clip: Clip, windows: tuple[Window, ...]) -> EvidenceKeys:
-        """Of a clip."""
-        detections = self.detections([clip.id])
-        flow, estimate, carried, expected = None, None, None, None
-        if self.flow is not None and clip.pixels:
+    def keys(self, clip: Clip) -> EvidenceKeys:
+        """Of one clip."""
+        plan, detections = self._plan, self._detections([clip.id])
+        more: dict[str, Any] = {stage: made([detections]) for stage, made in self._beside.items()}
+        if plan.flow is not None and plan.coherence is not None:
+            if clip.pixels not in self._moves:
+                self._moves[clip.pixels] = _Moves(plan, pixels=clip.pixels)
+            more |= self._moves[clip.pixels].keys(clip, detections)
+        more = {"flow": None, "estimate": None, **more}
+        keys = EvidenceKeys(detections, windows=plan.windows(clip), **more)
+        if self._summary is None:
+            return keys
+        summary = self._summary([keys.detections, keys.estimate, keys.expected])
+        return replace(keys, summary=summary)
+
+
+class _Moves:
+    """Makes the keys of motion, and of what is estimated by it, of clips with pixels or without."""
+
+    def __init__(self, plan: EvidencePlan, *, pixels: bool) -> None:
+        assert plan.flow is not None
+        assert plan.coherence is not None
+        self._flow = dict(plan.flow.key) if pixels and plan.tracker == "flow" else None
+        self._measured = None if self._flow is None else _maker("flow", self._flow)
+        moves: dict[str, Any] = dict(KALMAN)
+        if self._flow is not None:
+            moves = dict(plan.flow.motion_key)
+        elif pixels and not isinstance(plan.tracker, str):
+            moves = dict(plan.tracker.key)
+        self._estimate = _maker("estimate", {"coherence": plan.coherence.key, "motion": moves})
+        reach = reach_of(plan.coherence, plan.expected).key
+        self._carried = _maker("carried", {"motion": moves, "steps": STEPS, **reach})
+        self._expected = None
+        if plan.expected is not None:
+            self._expected = _maker("expected", plan.expected.evidence_key)
+
+    def keys(self, clip: Clip, detections: str) -> dict[str, str | None]:
+        """By stage."""
+        flow = None
+        if self._flow is not None and self._measured is not None:
             # Only clips with gaps have other keys than before gaps were seen.
-            flow = self.flow([clip.id])
-            if len(ends := gaps_after(clip)):
-                options = {**self.flow_options, "gaps": ends.tolist()}
-                flow = content_key("flow", VERSIONS["flow"], [clip.id], options)
-        if self.estimate is not None and self.carried is not None:
-            estimate = self.estimate[clip.pixels]([detections, flow])
-            carried = self.carried[clip.pixels]([detections, flow])
-            expected = None if self.expected is None else self.expected([estimate])
-        inputs = [detections, estimate, expected]
-        return EvidenceKeys(
-            detections,
-            flow,
-            estimate,
-            expected,
-            carried,
-            None if self.features is None else self.features([detections]),
-            None if self.embeddings is None else self.embeddings([detections]),
-            None if self.summary is None else self.summary(inputs),
-            windows,
-        )
+            ends = gaps_after(clip)
+            made = self._measured
+            if len(ends):
+                made = _maker("flow", {**self._flow, "gaps": ends.tolist()})
+            flow = made([clip.id])
+        estimate = self._estimate([detections, flow])
+        expected = None if self._expected is None else self._expected([estimate])
+        carried = self._carried([detections, flow])
+        return {"flow": flow, "carried": carried, "estimate": estimate, "expected": expected}
+
+
+_BESIDE = {"features": FEATURES, "embeddings": EMBEDDING}
+"""Stage -> what a detector says beside its boxes."""
+
+
+def _maker(stage: str, options: Mapping[str, Any]) -> KeyMaker:
+    return KeyMaker(stage, VERSIONS[stage], options)
 
 
 @dataclass(frozen=True, slots=True)

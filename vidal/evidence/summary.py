@@ -10,9 +10,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidal.evidence.objects import expected_objects, object_mass
-from vidal.evidence.verdicts import by_chances, by_cut
+from vidal.evidence.verdicts import by_chances, by_cut, count_detections, count_verdicts
 from vidal.expected_errors import (
     Evidence,
     ExpectedErrorsOptions,
@@ -21,8 +22,8 @@ from vidal.expected_errors import (
     signals,
 )
 from vidal.expected_errors.prior import PRIOR
-from vidal.types import BoolArray, Detections, ErrorEstimate, FloatArray, FrameSummary, IntArray
-from vidal.types.verdicts import ALARM, UNSURE, Verdicts
+from vidal.types import BoolArray, Detections, ErrorEstimate, FloatArray, FrameSummary
+from vidal.types.verdicts import Verdicts
 
 VERSION = 1
 """Raise it when the same boxes would give another summary."""
@@ -74,24 +75,52 @@ def summarise(
         options: how.
     """
     shape = (detections.frames, len(detections.classes))
-    use = np.flatnonzero(detections.scores > options.threshold)
-    frame, labels = detections.frame[use], detections.labels[use]
-    mass = np.zeros(shape, np.float32)
-    np.add.at(mass, frame, detections.probs[use, :-1])
     prior, judgeable, said = _expected(evidence, estimate, shape, options)
+    none = np.zeros((*shape, 3), np.int64)
     return FrameSummary(
-        scanned=detections.scanned,
-        by_class=_counts(frame, labels, shape),
-        class_mass=mass,
-        mass=object_mass(detections, options.threshold),
-        objects=expected_objects(
-            detections, shape, threshold=options.threshold, told=None, estimate=estimate
-        ),
-        signals=signals(detections, estimate, threshold=options.threshold, floor=options.floor),
-        doubts=doubts(said, detections),
+        **{name: summed(name, detections, estimate, options) for name in _SUMMED},
+        doubts=none if said is None else count_verdicts(said, detections),
         prior=prior,
         judgeable=judgeable,
     )
+
+
+def summed(
+    name: str, detections: Detections, estimate: ErrorEstimate | None, options: SummaryOptions
+) -> NDArray[Any]:
+    """One field of a ``FrameSummary`` that needs no rows of evidence.
+
+    Raises:
+        KeyError: another field.
+    """
+    shape = (detections.frames, len(detections.classes))
+    threshold = options.threshold
+    match name:
+        case "scanned":
+            return detections.scanned
+        case "by_class":
+            return count_detections(detections, threshold)
+        case "class_mass":
+            return _class_mass(detections, threshold)
+        case "mass":
+            return object_mass(detections, threshold)
+        case "objects":
+            return expected_objects(
+                detections, shape, threshold=threshold, told=None, estimate=estimate
+            )
+        case "signals":
+            return signals(detections, estimate, threshold=threshold, floor=options.floor)
+    raise KeyError(name)
+
+
+_SUMMED = ("scanned", "by_class", "class_mass", "mass", "objects", "signals")
+
+
+def _class_mass(detections: Detections, threshold: float) -> FloatArray:
+    mass = np.zeros((detections.frames, len(detections.classes)), np.float32)
+    rows = np.flatnonzero(detections.scores > threshold)
+    np.add.at(mass, detections.frame[rows], detections.probs[rows, :-1])
+    return mass
 
 
 def _expected(
@@ -115,20 +144,3 @@ def _expected(
     for rows in kinds:
         judgeable[rows.frame] = True
     return np.stack(sums, axis=2), judgeable, by_chances(evidence, *chances, learned=False)
-
-
-def doubts(said: Verdicts | None, detections: Detections) -> IntArray:
-    """(F, K, 3) int64: likely false alarms, unsure detections and likely misses, by class."""
-    shape = (detections.frames, len(detections.classes))
-    if said is None:
-        return np.zeros((*shape, 3), np.int64)
-    alarm, unsure = (said.rows[said.kind == kind] for kind in (ALARM, UNSURE))
-    places = [(detections.frame[rows], detections.labels[rows]) for rows in (alarm, unsure)]
-    places.append((said.missed_frame, said.missed_label))
-    return np.stack([_counts(frame, labels, shape) for frame, labels in places], axis=2)
-
-
-def _counts(frame: IntArray, labels: IntArray, shape: tuple[int, int]) -> IntArray:
-    """(F, K) how often each frame and class is named."""
-    cells = np.bincount(frame * shape[1] + labels, minlength=shape[0] * shape[1])
-    return cells.reshape(shape)

@@ -12,7 +12,14 @@ import numpy as np
 
 from vidal import boxes as geometry
 from vidal.expected_errors import Evidence
-from vidal.types import BoolArray, ErrorEstimate, FloatArray, IntArray, ScoreArray
+from vidal.types import (
+    BoolArray,
+    Detections,
+    ErrorEstimate,
+    FloatArray,
+    IntArray,
+    ScoreArray,
+)
 from vidal.types.verdicts import ALARM, CORRECT, UNSURE, Verdicts
 
 BY_CUT, BY_EXPECTED = "temporal coherence", "expected errors"
@@ -63,18 +70,13 @@ def by_chances(
         missed: (M,) P(missed object) of its candidates.
         learned: from labels of one's own; else from the shipped prior alone.
     """
-    kind = np.where(alarm <= CORRECT_UP_TO, CORRECT, UNSURE)
-    if learned:
-        kind = np.where(alarm >= ALARM_FROM, ALARM, kind)
     places = evidence.candidates
-    likely = np.flatnonzero(missed >= MISS_FROM[learned])
-    first = _likeliest(places.frame[likely], places.boxes[likely], missed[likely])
-    likely = likely[first]
+    likely = likely_misses(places.frame, places.boxes, missed, learned=learned)
     score = places.column("score") * (places.column("is detection") > 0)
     return Verdicts(
         BY_EXPECTED,
         evidence.rows,
-        kind.astype(np.int64),
+        kinds_of(alarm, learned=learned),
         alarm.astype(np.float32),
         places.frame[likely],
         places.boxes[likely],
@@ -82,6 +84,29 @@ def by_chances(
         score[likely],
         missed[likely].astype(np.float32),
     )
+
+
+def kinds_of(alarm: ScoreArray, *, learned: bool) -> IntArray:
+    """(N,) int64 what is said of detections, by P(false alarm); ``learned`` as above."""
+    kind = np.where(alarm <= CORRECT_UP_TO, CORRECT, UNSURE)
+    if learned:
+        kind = np.where(alarm >= ALARM_FROM, ALARM, kind)
+    return kind.astype(np.int64)
+
+
+def likely_misses(
+    frame: IntArray, boxes: FloatArray, missed: ScoreArray, *, learned: bool
+) -> IntArray:
+    """Numbers of the candidates that are likely misses, by (M,) P(missed object).
+
+    Args:
+        frame, boxes: (M,) and (M, 4) of the candidates.
+        missed: their chances.
+        learned: as above.
+    """
+    likely = np.flatnonzero(missed >= MISS_FROM[learned])
+    first = _likeliest(frame[likely], boxes[likely], missed[likely])
+    return likely[first]
 
 
 def _likeliest(frame: IntArray, boxes: FloatArray, chance: ScoreArray) -> BoolArray:
@@ -97,3 +122,35 @@ def _likeliest(frame: IntArray, boxes: FloatArray, chance: ScoreArray) -> BoolAr
         if kept[better[at]]:
             kept[worse[at]] = False
     return kept
+
+
+def count_verdicts(said: Verdicts, found: Detections) -> IntArray:
+    """How many verdicts of each kind there are on every frame, by class.
+
+    Args:
+        said: of a clip, or of a window of it.
+        found: its detections.
+
+    Returns:
+        (F, K, 3) int32: likely false alarms, unsure detections, likely misses.
+    """
+    shape = (found.frames, len(found.classes))
+    alarm, unsure = (said.rows[said.kind == kind] for kind in (ALARM, UNSURE))
+    places = (
+        (found.frame[alarm], found.labels[alarm]),
+        (found.frame[unsure], found.labels[unsure]),
+        (said.missed_frame, said.missed_label),
+    )
+    counts = [_cells(frame, labels, shape) for frame, labels in places]
+    return np.stack(counts, axis=-1)
+
+
+def count_detections(found: Detections, threshold: float) -> IntArray:
+    """(F, K) int32, detections with a higher score than the threshold on every frame, by class."""
+    use = found.scores > threshold
+    return _cells(found.frame[use], found.labels[use], (found.frames, len(found.classes)))
+
+
+def _cells(frame: IntArray, label: IntArray, shape: tuple[int, int]) -> IntArray:
+    counts = np.bincount(frame * shape[1] + label, minlength=shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.int32)

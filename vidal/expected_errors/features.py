@@ -76,6 +76,11 @@ class Rows:
         """(R,) one column of the evidence."""
         return self.evidence[:, self.columns.index(name)]
 
+    def keep(self, rows: BoolArray) -> Rows:
+        """Some of them, (R,) bool."""
+        where = self.frame[rows], self.boxes[rows], self.labels[rows]
+        return Rows(*where, self.evidence[rows], self.columns)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -94,6 +99,16 @@ class Evidence:
     detections: Rows
     rows: IntArray
     candidates: Rows
+
+    def on(self, frames: BoolArray) -> Evidence:
+        """The rows on some frames, (F,) bool."""
+        first, second = (frames[each.frame] for each in (self.detections, self.candidates))
+        return replace(
+            self,
+            detections=self.detections.keep(first),
+            rows=self.rows[first],
+            candidates=self.candidates.keep(second),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,15 @@ shifts all frames alike and changes no order.)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from vidal.types import Detections, ErrorEstimate, FloatArray
+from vidal.types import Detections, ErrorEstimate, FloatArray, ScoreArray
 
 TEMPORAL_WEIGHT = 0.5
+_AT_ONCE = 1 << 18
+"""Frames that are worked on together."""
 SIGNALS = ("unsure detections", "temporal false positives", "weak detections", "temporal misses")
 """The last axis of ``signals``; the first two speak of false positives, the others of misses."""
 
@@ -56,11 +60,15 @@ def fuse_with(values: FloatArray, counts: FloatArray) -> FloatArray:
         values: (F, K, 4) as ``signals`` returns it, of all frames of the pool.
         counts: (F, K, 2) false positives and misses that the prior expects of them.
     """
-    return _in_deviations(fuse(values)) + _in_deviations(counts / _deviation(counts.sum(axis=1)))
+    both = _in_deviations(fuse(values))
+    both += _in_deviations(np.asarray(counts / _deviation(counts.sum(axis=1)), np.float32))
+    return both
 
 
 def _in_deviations(values: FloatArray) -> FloatArray:
-    return np.asarray(values / _deviation(values.sum(axis=(1, 2))), np.float32)
+    """Changes them in place: they are large."""
+    values /= _deviation(values.sum(axis=(1, 2)))
+    return values
 
 
 def _deviation(frames: FloatArray) -> FloatArray:
@@ -80,17 +88,28 @@ def fuse(values: FloatArray) -> FloatArray:
     Args:
         values: (F, K, 4) as ``signals`` returns it, of all frames of the pool.
     """
-    frames = values.sum(axis=1, dtype=np.float64)
-    spread = (
-        np.stack(
-            [frames[:, 0], frames[:, 1] + frames[:, 3], frames[:, 2], frames[:, 1] + frames[:, 3]]
-        ).std(axis=1)
-        if len(frames)
-        else np.zeros(4)
-    )
+    scale = _scale(values)
+    fused = np.empty((*values.shape[:2], 2), np.float32)
+    for part in _parts(len(values)):
+        scaled = values[part] * scale
+        fused[part, :, 0] = scaled[..., 0] + scaled[..., 1]
+        fused[part, :, 1] = scaled[..., 2] + scaled[..., 3]
+    return fused
+
+
+def _scale(values: FloatArray) -> ScoreArray:
+    """(4,) what each signal counts for; float64 sums of all frames are held, and little else."""
+    frames = np.empty((4, len(values)))
+    for part in _parts(len(values)):
+        frames[:, part] = values[part].sum(axis=1, dtype=np.float64).T
     weight = np.array([1.0, TEMPORAL_WEIGHT, 1.0, TEMPORAL_WEIGHT])
-    scale = np.divide(weight, spread, out=np.zeros(4), where=spread > 0)
-    scaled = values * scale
-    return np.stack(
-        [scaled[..., 0] + scaled[..., 1], scaled[..., 2] + scaled[..., 3]], axis=-1
-    ).astype(np.float32)
+    if not len(values):
+        return np.zeros(4)
+    frames[1] += frames[3]
+    own = [frames[number].std() for number in (0, 1, 2)]
+    spread = np.array([*own, own[1]])
+    return np.divide(weight, spread, out=np.zeros(4), where=spread > 0)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(at, min(at + _AT_ONCE, count)) for at in range(0, count, _AT_ONCE))

@@ -62,6 +62,18 @@ class ErrorModel:
         self._check(rows)
         return self._missed.probability(rows.evidence)
 
+    def chances(
+        self, detections: FloatArray, candidates: FloatArray
+    ) -> tuple[ScoreArray, ScoreArray]:
+        """(R,) P(false positive) and P(missed object) of rows of evidence, of any number of clips.
+
+        Every row is judged by itself: many at once are the same numbers in less time.
+
+        Args:
+            detections, candidates: (R, C) evidence with the columns that the model was fitted to.
+        """
+        return self._false.probability(detections), self._missed.probability(candidates)
+
     def probabilities(self, judged: Judged) -> tuple[ScoreArray, ScoreArray]:
         """(R,) P(false positive) and P(missed object) of judged rows, verdicts unseen.
 

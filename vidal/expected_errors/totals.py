@@ -78,10 +78,25 @@ class Totals:
         Raises:
             ValueError: other classes.
         """
+        return self.told_by(counts, self.level(clip))
+
+    def level(self, clip: int | None) -> ScoreArray:
+        """(2,) false positives and misses of a clip for each that is expected; see ``told``."""
+        return np.array([kind.of(clip)[0] for kind in self.levels])
+
+    def told_by(self, counts: FloatArray, level: ScoreArray) -> FloatArray:
+        """(F, K, 2) float32: the same of frames whose levels are known.
+
+        Args:
+            counts: (F, K, 2) sums of probabilities.
+            level: (2,) of all of them, or (F, 1, 2).
+
+        Raises:
+            ValueError: other classes.
+        """
         if counts.shape[1] != len(self.ratio):
             raise ValueError(f"counts of {counts.shape[1]} classes, not {len(self.ratio)}")
         factor = np.stack([np.ones_like(self.ratio), self.ratio], axis=-1)
-        level = np.array([kind.of(clip)[0] for kind in self.levels])
         return (counts * factor * level).astype(np.float32)
 
     def of_rows(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
 from vidal.errors import FormatError, UnreadableClip
+from vidal.evidence.places import EngineMaker
 from vidal.exports.bundle import NAMELESS, Boxes, Bundle, ClipFacts, Shot
 from vidal.exports.pictures import KnownPrints, prints_of
 from vidal.exports.proposals import Chooser, Kept, Proposed
@@ -29,6 +31,7 @@ class Builder:
         known: fingerprints of frames, where they are known.
         kept: which proposals go out.
         way_out: the command that writes the folder again.
+        engines: where frames are decoded that nobody has scored; None = here.
     """
 
     found: QueryFolder
@@ -37,6 +40,7 @@ class Builder:
     known: KnownPrints
     kept: Kept
     way_out: str
+    engines: EngineMaker | None = None
 
     def shots(self, frames: Iterable[QueryFrame]) -> list[Shot]:
         """The frames with their pictures, without boxes.
@@ -46,7 +50,8 @@ class Builder:
         """
         names = self.found.names()
         shots = [self.found.shot(frame, names[frame.ref], self.way_out) for frame in frames]
-        prints = prints_of(list(self.clips.values()), [shot.ref for shot in shots], self.known)
+        refs = [shot.ref for shot in shots]
+        prints = prints_of(list(self.clips.values()), refs, self.known, self.engines)
         return [replace(shot, print=prints.get(shot.ref, "")) for shot in shots]
 
     def proposing(
@@ -81,10 +86,12 @@ class Builder:
         self, title: str, shots: Sequence[Shot], *, judged: bool, unknown: str | None
     ) -> Bundle:
         ordered = tuple(sorted(shots, key=lambda shot: shot.ref))
+        paths = {frame.ref.clip: frame.path for frame in self.found.query.frames}
+        own = groupby(ordered, key=lambda shot: shot.ref.clip)
         bundle = Bundle(
             title,
             self.classes,
-            {name: self._facts(name, ordered) for name in sorted({s.ref.clip for s in ordered})},
+            {name: self._facts(name, list(mine), paths[name]) for name, mine in own},
             ordered,
             judged=judged,
             unknown=unknown,
@@ -93,15 +100,14 @@ class Builder:
         why = f"{counted(blind, 'frame')} without a fingerprint: the clip could not be read."
         return bundle.saying(why if blind else "")
 
-    def _facts(self, name: str, shots: Sequence[Shot]) -> ClipFacts:
-        own = [shot for shot in shots if shot.ref.clip == name]
+    def _facts(self, name: str, own: Sequence[Shot], path: Path) -> ClipFacts:
+        """Of a clip, by its shots."""
         clip = self.clips.get(name)
         sizes = {self.found.proposals.sizes.get(shot.ref) for shot in own} - {None}
         size = clip.size if clip is not None else next(iter(sizes), None)
         if size is None or sizes - {size}:
             why = f"the size of {own[0].ref} is not that of its clip"
             raise FormatError(self.found.folder, "", why, hint=f"Write it again: {self.way_out}.")
-        path = next(f.path for f in self.found.query.frames if f.ref.clip == name)
         return ClipFacts(
             id=name,
             stem=own[0].name.rpartition("_")[0],

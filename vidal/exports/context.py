@@ -7,12 +7,10 @@ back cannot turn them into answers. A neighbour that is a pick itself is not sho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from vidal.exports import archive
 from vidal.exports.bundle import Bundle, Shot
-from vidal.exports.pictures import Decoded, Reach, prints_of
+from vidal.exports.pictures import Decoded, Picture, Reach, prints_of
 from vidal.types import Clip, FrameRef
 from vidal.words import counted
 
@@ -48,7 +46,7 @@ def with_context(
     shown = tuple(
         replace(
             _neighbour(bundle, shot, at, clips[shot.ref.clip]),
-            picture=seen.picture,
+            picture=seen.path,
             sha256=seen.sha256,
             print=seen.print,
         )
@@ -75,21 +73,12 @@ def _around(bundle: Bundle, reach: Reach, clips: Mapping[str, Clip]) -> dict[Fra
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A neighbour's picture."""
-
-    picture: Path
-    sha256: str
-    print: str
-
-
 def _seen(
     wanted: Mapping[str, set[int]],
     clips: Mapping[str, Clip],
     decoded: Decoded,
     progress: Progress | None,
-) -> dict[FrameRef, _Seen]:
+) -> dict[FrameRef, Picture]:
     """The pictures of neighbours, of those that decode."""
     total, made = sum(map(len, wanted.values())), 0
 
@@ -99,14 +88,13 @@ def _seen(
         if progress is not None:
             progress("context", made, total)
 
-    files: dict[FrameRef, Path] = {}
-    for name, indices in wanted.items():
-        pictures = decoded.pictures(clips[name], indices, done, lenient=True)
-        files |= {FrameRef(name, at): path for at, path in pictures.items()}
-    prints = prints_of(list(clips.values()), list(files), decoded.known)
-    return {
-        ref: _Seen(path, archive.sha256(path), prints.get(ref, "")) for ref, path in files.items()
-    }
+    files = decoded.pictures(
+        [(clips[name], indices) for name, indices in wanted.items()], done, lenient=True
+    )
+    old = [ref for ref, file in files.items() if not file.print]
+    used = [clips[name] for name in wanted]
+    prints = prints_of(used, old, decoded.known, decoded.engines)
+    return files | {ref: replace(files[ref], print=prints.get(ref, "")) for ref in old}
 
 
 def _neighbour(bundle: Bundle, pick: Shot, index: int, clip: Clip) -> Shot:

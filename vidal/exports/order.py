@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.evidence.places import EngineMaker
 from vidal.exports import archive
 from vidal.exports.bundle import NAMELESS, Bundle
 from vidal.exports.context import Progress, with_context
@@ -102,9 +103,10 @@ def title_of(out: Path) -> str:
     return out.stem if out.suffix.lower() == ".zip" else out.name
 
 
-def decoded_beside(out: Path, known: KnownPrints) -> Decoded:
+def decoded_beside(out: Path, known: KnownPrints, engines: EngineMaker | None = None) -> Decoded:
     """Where pictures are made that no query has written; kept until the archive is complete."""
-    return Decoded(out.with_name(f".{out.name[:40]}-pictures{atomic.SUFFIX}"), known)
+    place = out.with_name(f".{out.name[:40]}-pictures{atomic.SUFFIX}")
+    return Decoded(place, known, engines)
 
 
 def finish(

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vidal.errors import UnreadableClip, UsageError
+from vidal.evidence.pictures import Form, Jpeg, Made, Wanted, make_pictures
+from vidal.evidence.places import EngineMaker
+from vidal.exports import archive
 from vidal.store import atomic
-from vidal.types import Clip, Frame, FrameRef
-from vidal.video import read_frames, save_jpeg
-from vidal.video.prints import Prints, frame_print, same
+from vidal.types import Clip, FrameRef
+from vidal.video.prints import Prints
 from vidal.words import ratio
 
 QUALITY = 92
@@ -65,30 +67,45 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a frame that lies in a folder of its own.
+
+    Attributes:
+        path: the file.
+        sha256: of its content.
+        print: fingerprint of the frame, 16 hex digits; empty where it was not decoded just now.
+    """
+
+    path: Path
+    sha256: str
+    print: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """Pictures of frames in a folder that outlives an interrupted export.
 
     Attributes:
         folder: hidden, beside the archive.
         known: what is known of how frames looked when they were scored.
+        engines: where they are made; None = here.
     """
 
     folder: Path
     known: KnownPrints
+    engines: EngineMaker | None = None
 
     def pictures(
         self,
-        clip: Clip,
-        indices: Collection[int],
+        wanted: Sequence[tuple[Clip, Collection[int]]],
         done: Callable[[int], None] | None = None,
         *,
         lenient: bool = False,
-    ) -> dict[int, Path]:
+    ) -> dict[FrameRef, Picture]:
         """A picture for each of these frames; those that are there are not decoded again.
 
         Args:
-            clip: the clip.
-            indices: which frames.
+            wanted: frames, clip by clip, no clip twice.
             done: called with the number of pictures that came to be there.
             lenient: leave out frames that do not decode, or not to the picture that was scored.
 
@@ -96,66 +113,78 @@ class Decoded:
             UnreadableClip: a frame does not (unless ``lenient``), or the clip cannot be opened.
             OutputError: it cannot be written.
         """
+        found: dict[FrameRef, Picture] = {}
+        missing: list[Wanted] = []
+        refs: dict[Path, FrameRef] = {}
+        for clip, indices in wanted:
+            place = self._place(clip)
+            left: dict[int, list[tuple[Path, Form]]] = {}
+            for index in sorted(indices):
+                path, ref = place / f"{index:06d}.jpg", FrameRef(clip.id, index)
+                if path.is_file():
+                    found[ref] = Picture(path, archive.sha256(path))
+                else:
+                    refs[path], left[index] = ref, [(path, Jpeg(QUALITY))]
+            if left:
+                optional = frozenset(left) if lenient else frozenset()
+                missing.append(Wanted(clip, left, optional, whole=True))
+        if done is not None:
+            done(len(found))
+        clips = {clip.id: clip for clip, _ in wanted}
+        for made in make_pictures(missing, engines=self.engines, prints=self.known):
+            _check(made, clips[made.clip])
+            for file in made.files:
+                ref = refs[file.path]
+                value = f"{made.prints[ref.index]:016x}"
+                found[ref] = Picture(file.path, file.sha256, value)
+            if done is not None:
+                done(len(made.files))
+        return {ref: found[ref] for ref in sorted(found)}
+
+    def _place(self, clip: Clip) -> Path:
+        """Of a clip's pictures; made where it is missing."""
         place = self.folder / hashlib.blake2b(clip.id.encode(), digest_size=8).hexdigest()
         with atomic.reporting(place):
             place.mkdir(parents=True, exist_ok=True)
-        paths = {index: place / f"{index:06d}.jpg" for index in sorted(indices)}
-        missing = {index for index, path in paths.items() if not path.is_file()}
-        if done is not None:
-            done(len(paths) - len(missing))
-        for frame in verified(clip, missing, self.known(clip), lenient=lenient):
-            save_jpeg(paths[frame.ref.index], frame.image, QUALITY)
-            missing.discard(frame.ref.index)
-            if done is not None:
-                done(1)
-        if missing and not lenient:
-            raise UnreadableClip(clip.path, f"frame {min(missing)} cannot be decoded")
-        return {index: path for index, path in paths.items() if index not in missing}
+        return place
 
 
-def verified(
-    clip: Clip, wanted: Collection[int], prints: Prints | None, *, lenient: bool = False
-) -> Iterator[Frame]:
-    """Frames that look as they did when they were scored; sought first, else read in sequence.
-
-    Raises:
-        UnreadableClip: a frame does not; where ``lenient`` it is left out.
-    """
-    left = set(wanted)
-    for seek in (True, False):
-        for frame in read_frames(clip, sorted(left), seek=seek) if left else ():
-            if same(frame, prints):
-                left.discard(frame.ref.index)
-                yield frame
-            elif not seek and not lenient:
-                why = f"frame {frame.ref.index} is not the picture that was scored"
-                raise UnreadableClip(clip.path, why, hint="Has the file changed?")
-        if prints is None:
-            return
+def _check(made: Made, clip: Clip) -> None:
+    if made.error is not None:
+        raise made.error
+    if made.changed:
+        why = f"frame {made.changed[0]} is not the picture that was scored"
+        raise UnreadableClip(clip.path, why, hint="Has the file changed?")
+    if made.lost:
+        raise UnreadableClip(clip.path, f"frame {made.lost[0]} cannot be decoded")
 
 
 def prints_of(
-    clips: Sequence[Clip], refs: Collection[FrameRef], known: KnownPrints
+    clips: Sequence[Clip],
+    refs: Collection[FrameRef],
+    known: KnownPrints,
+    engines: EngineMaker | None = None,
 ) -> dict[FrameRef, str]:
     """Fingerprints of frames, 16 hex digits; frames that cannot be read have none.
 
-    Those that were scored are known; others are decoded, one by one.
+    Those that were scored are known; others are decoded, in one pass a clip.
     """
     found: dict[FrameRef, str] = {}
     wanted: dict[str, list[int]] = {}
     for ref in refs:
         wanted.setdefault(ref.clip, []).append(ref.index)
+    missing: list[Wanted] = []
     for clip in clips:
         indices = [at for at in wanted.get(clip.id, ()) if at < clip.frames]
         if not clip.pixels or not indices:
             continue
         prints = known(clip)
         values = {at: int(prints[at]) for at in indices if prints is not None and prints[at]}
-        left = [at for at in indices if at not in values]
-        try:
-            for frame in read_frames(clip, left) if left else ():
-                values[frame.ref.index] = frame_print(frame.image)
-        except UnreadableClip:  # the map states none, and the export says how many are missing
-            pass
         found |= {FrameRef(clip.id, at): f"{value:016x}" for at, value in values.items()}
+        left = [at for at in indices if at not in values]
+        if left:
+            missing.append(Wanted(clip, dict.fromkeys(left, ())))
+    for made in make_pictures(missing, engines=engines):
+        # Of a clip that cannot be read the map states none, and the export says how many.
+        found |= {FrameRef(made.clip, at): f"{value:016x}" for at, value in made.prints.items()}
     return found

@@ -6,6 +6,8 @@ import csv
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +15,7 @@ from vidal.exports import frame_map
 from vidal.exports.bundle import Bundle, Shot, notes_of, table_of, tables
 from vidal.formats import coco_video, mot, yolo
 from vidal.formats._write import write_lines
-from vidal.types import UNKNOWN, LabelledClip
+from vidal.types import UNKNOWN, FrameRef, LabelledClip
 
 PARTS = ("train", "val", "test")
 
@@ -91,8 +93,11 @@ def write_mot(bundle: Bundle, folder: Path) -> None:
 
 def _sequences(bundle: Bundle) -> Iterator[tuple[LabelledClip, list[Shot]]]:
     """Each clip as a sequence of its frames that go out."""
+    own: dict[str, list[Shot]] = {}
+    for shot in sorted(bundle.shots, key=lambda shot: shot.ref):
+        own.setdefault(shot.ref.clip, []).append(shot)
     for name, facts in bundle.clips.items():
-        shots = sorted((s for s in bundle.shots if s.ref.clip == name), key=lambda s: s.ref)
+        shots = own.get(name)
         if shots:
             table = table_of(shots, facts, bundle.classes, at=range(len(shots)))
             files = tuple(f"img1/{at:06d}.jpg" for at in range(1, len(shots) + 1))
@@ -111,9 +116,15 @@ def _detections(shots: list[Shot]) -> Iterator[str]:
 
 def mot_place(bundle: Bundle, shot: Shot) -> str:
     """Numbered from 1 within the frames of its clip."""
-    indices = sorted(s.ref.index for s in bundle.shots if s.ref.clip == shot.ref.clip)
-    number = indices.index(shot.ref.index) + 1
+    number = _numbers(bundle)[shot.ref]
     return f"{bundle.clips[shot.ref.clip].stem}/img1/{number:06d}.jpg"
+
+
+@lru_cache(maxsize=1)
+def _numbers(bundle: Bundle) -> dict[FrameRef, int]:
+    """Of each frame within those of its clip, from 1."""
+    groups = groupby(sorted(shot.ref for shot in bundle.shots), key=lambda ref: ref.clip)
+    return {ref: number for _, mine in groups for number, ref in enumerate(mine, start=1)}
 
 
 def write_csv(bundle: Bundle, folder: Path) -> None:

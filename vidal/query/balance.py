@@ -22,6 +22,7 @@ from vidal.arrays import numbered
 from vidal.query.balance_cover import Nearest, squared_to_nearest
 from vidal.query.balance_problem import Distance, Problem, bound_at, taken_apart
 from vidal.query.balance_solver import Solution, solve
+from vidal.query.select import occurrence
 from vidal.types import IntArray, ScoreArray
 
 __all__ = [
@@ -192,16 +193,13 @@ def pseudo_label_balanced(
     values = np.asarray(scores, np.float64)
     p = np.asarray(probs, np.float64)
     order = np.argsort(-values, kind="stable")
-    wanted = np.floor(np.asarray(target, np.float64) + 0.5).astype(np.int64).tolist()
+    wanted = np.floor(np.asarray(target, np.float64) + 0.5).astype(np.int64)
     predicted = p.argmax(axis=1) if p.shape[1] else np.zeros(len(values), np.int64)
-    asked, others = [], []
-    for pos, label in zip(order.tolist(), predicted[order].tolist(), strict=True):
-        if p.shape[1] and wanted[label] > 0:
-            wanted[label] -= 1
-            asked.append(pos)
-        else:
-            others.append(pos)
-    ranked = np.array([*asked, *others], np.int64)
+    asked = np.zeros(len(order), np.bool_)
+    if p.shape[1]:
+        label = predicted[order]
+        asked = occurrence(label) < wanted[label]
+    ranked = np.concatenate([order[asked], order[~asked]])
     if ranges is None:
         return np.sort(ranked[:budget])
     return np.sort(taken_apart(ranked, ranges, budget))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
@@ -94,10 +95,9 @@ class EveryNth:
         first, after = exclusion.neighbourhoods(take(pool.frames, free), self.gap)
         clips = np.arange(len(pool.frames.clips) + 1)
         starts = np.searchsorted(pool.frames.clip[free], clips).tolist()
-        ahead, back = after.tolist(), (first - 1).tolist()
-        lists = [_earliest(ahead, a, b) for a, b in pairwise(starts)]
+        ahead, back = after.data, (first - 1).data
         lengths = np.bincount(pool.frames.clip, minlength=len(clips) - 1)
-        fits = np.array([len(early) for early in lists], dtype=np.int64)
+        fits = np.array([_room(ahead, a, b) for a, b in pairwise(starts)], dtype=np.int64)
         aims = np.searchsorted(pool.frames.clip, clips).tolist()
         picks: list[int] = []
         for clip, quota in enumerate(apportion(budget, lengths, fits).tolist()):
@@ -141,16 +141,16 @@ def apportion(budget: int, weights: IntArray, caps: IntArray) -> IntArray:
     return seats
 
 
-def _earliest(ahead: list[int], start: int, stop: int) -> list[int]:
-    """As many positions of start..stop as fit, each as early as it can be."""
-    found = []
+def _room(ahead: Sequence[int], start: int, stop: int) -> int:
+    """How many positions of start..stop fit."""
+    count = 0
     while start < stop:
-        found.append(start)
+        count += 1
         start = ahead[start]
-    return found
+    return count
 
 
-def _latest(back: list[int], last: int, count: int) -> list[int]:
+def _latest(back: Sequence[int], last: int, count: int) -> list[int]:
     """``count`` increasing positions up to ``last``, each as late as it can be."""
     found = []
     for _ in range(count):
@@ -167,7 +167,7 @@ def _nearest(free: IntArray, targets: IntArray) -> list[int]:
     return np.where(closer, left, right).tolist()
 
 
-def _fit(wanted: list[int], latest: list[int], start: int, ahead: list[int]) -> list[int]:
+def _fit(wanted: list[int], latest: list[int], start: int, ahead: Sequence[int]) -> list[int]:
     """Wanted places moved as little as needed, so that neighbours stay out and all have room."""
     picks = []
     for want, limit in zip(wanted, latest, strict=True):

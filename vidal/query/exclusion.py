@@ -16,6 +16,8 @@ from vidal.types import AnyGap, BoolArray, FrameSet, Gap, IntArray
 
 _FAR = 2**61
 """Beyond all frames and times."""
+_AT_ONCE = 1 << 16
+"""Frames that are looked at together."""
 
 
 def neighbourhoods(frames: FrameSet, gap: AnyGap) -> tuple[IntArray, IntArray]:
@@ -49,15 +51,35 @@ def thin(frames: FrameSet, labelled: FrameSet, order: IntArray, gap: AnyGap) -> 
     order = order[away_from_labelled(frames, labelled, gap)[order]]
     if not Gap.of(gap):
         return order
-    first, last = (ends.tolist() for ends in neighbourhoods(frames, gap))
-    blocked = bytearray(len(frames))
-    taken = []
-    # A loop over bytes: each step depends on the one before. About 0.2 s for a million frames.
-    for pos in order.tolist():
-        if not blocked[pos]:
-            taken.append(pos)
-            blocked[first[pos] : last[pos]] = b"\x01" * (last[pos] - first[pos])
-    return np.array(taken, dtype=np.int64)
+    first, last = neighbourhoods(frames, gap)
+    return without_neighbours(order, first, last, len(order))
+
+
+def without_neighbours(order: IntArray, first: IntArray, last: IntArray, most: int) -> IntArray:
+    """The first ``most`` positions of an order that none before them takes away.
+
+    Args:
+        order: (n,) positions, none twice.
+        first, last: (F,) half-open ranges of positions that a pick of each position takes away.
+        most: how many at most.
+    """
+    blocked = bytearray(len(first))
+    free = np.frombuffer(blocked, np.uint8)
+    taken = np.empty(min(most, len(order)), np.int64)
+    count = 0
+    # A loop over bytes: each step depends on the one before. About 0.1 s for a million frames.
+    for at in range(0, len(order), _AT_ONCE):
+        part = order[at : at + _AT_ONCE]
+        part = part[free[part] == 0]  # most are taken away by the time their turn comes
+        ends = zip(part.tolist(), first[part].tolist(), last[part].tolist(), strict=True)
+        for pos, low, high in ends:
+            if not blocked[pos]:
+                if count == len(taken):
+                    return taken
+                taken[count] = pos
+                count += 1
+                blocked[low:high] = b"\x01" * (high - low)
+    return taken[:count]
 
 
 def _keys(gap: AnyGap, *sets: FrameSet) -> list[tuple[IntArray, IntArray]]:

@@ -32,6 +32,8 @@ BEFORE_LABELS = "chosen for unsure, weak and unsteady boxes"
 too low on another detector's video, so they are no sentence; they are in the parts of the score."""
 BARE = "chosen for weak boxes, and for boxes that neighbouring frames show"
 """The same on a frame without any box above the threshold."""
+_AT_ONCE = 1 << 18
+"""Frames that are weighed together."""
 _NAMED = 2
 """Classes that signs are said to speak of, the strongest first."""
 
@@ -85,7 +87,11 @@ class ExpectedErrors:
         Raises:
             UnknownName: a weight for a class that the pool does not have.
         """
-        errors = self._weighted(pool, pool.column("expected")).sum(axis=(1, 2))
+        expected = pool.column("expected")
+        errors = np.empty(len(pool))
+        for at in range(0, len(pool), _AT_ONCE):  # a copy of all of it would be larger than it is
+            part = slice(at, at + _AT_ONCE)
+            errors[part] = self._weighted(pool, expected[part]).sum(axis=(1, 2))
         if self.per == "frame":
             return errors
         boxes = 1 + _boxes(pool)

@@ -13,7 +13,7 @@ one long crowded clip would be all of their look.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from vidal.errors import UsageError
 from vidal.protocols import Scorer, Selector
 from vidal.query import exclusion
 from vidal.query.select import DEFAULT_GAP, RoundRobin, check_gap, occurrence, ranked
-from vidal.types import AnyGap, Explanation, IntArray, Pool, ScoreArray
+from vidal.types import AnyGap, Deferred, Explanation, IntArray, Pool, ScoreArray
 
 Spreading = Literal["clips", "looks"]
 """The best of every clip before the second best of any, or ``Looks``."""
@@ -81,12 +81,25 @@ class Looks:
         scores = self.inner.score(pool)
         scores = scores - min(0.0, scores.min(initial=0.0))
         count = self.groups or max(2, round(2 * budget**0.5))
-        groups = look_groups(pool.column(COLUMN), count, rng)
+        looks, row = self._looks(pool)
+        grouping = look_groups(looks, count, rng)
         taken = exclusion.thin(pool.frames, pool.labelled, ranked(scores, rng), self.gap)
         values = scores[taken] / (1 + occurrence(pool.frames.clip[taken]))
         order = np.argsort(-values, kind="stable")
         taken, values = taken[order], values[order]
-        return taken[most_rewarding(values, groups[taken], budget)]
+        return taken[
+            most_rewarding(values, grouping.of(taken if row is None else row[taken]), budget)
+        ]
+
+    def _looks(self, pool: Pool) -> tuple[NDArray[Any], IntArray | None]:
+        """(B, E), and which of them each frame looks like; None = one for each frame.
+
+        Where frames are too many to look at each of them, one stands for some beside it.
+        """
+        column = pool.columns[COLUMN]
+        if isinstance(column, Deferred) and column.coarse is not None:
+            return column.coarse
+        return pool.column(COLUMN), None
 
 
 def spread_by(scorer: Scorer, how: Spreading, gap: AnyGap, groups: int) -> Selector:
@@ -100,8 +113,44 @@ def spread_by(scorer: Scorer, how: Spreading, gap: AnyGap, groups: int) -> Selec
     return Looks(scorer, gap, groups) if how == "looks" else RoundRobin(scorer, gap)
 
 
-def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
-    """(F,) number of the group of each row of (F, E), by k-means on standardised columns.
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Groups of looks, and which one a frame belongs to.
+
+    Attributes:
+        looks: (B, E) that groups were found from.
+        use: (D,) columns that tell something apart; none = there is one group.
+        mean, spread: (D,) of these columns.
+        means: fitted k-means; None = one group.
+    """
+
+    looks: NDArray[Any]
+    use: IntArray
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    means: Any = None
+
+    def standard(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """(n, D) float64 standardised columns of (n, E) rows."""
+        return np.asarray((rows[:, self.use].astype(np.float64) - self.mean) / self.spread)
+
+    def of(self, rows: IntArray) -> IntArray:
+        """(n,) number of the group of some of the looks."""
+        if self.means is None:
+            return np.zeros(len(rows), dtype=np.int64)
+        if len(self.looks) <= _CHUNK:
+            whole = self.means.predict(self.standard(self.looks))
+            return np.asarray(whole[rows], np.int64)
+        groups = np.empty(len(rows), np.int64)
+        for at in range(0, len(rows), _CHUNK):
+            some = self.looks[rows[at : at + _CHUNK]]
+            groups[at : at + _CHUNK] = self.means.predict(self.standard(some))
+        return groups
+
+
+def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> Grouping:
+    """Groups of rows of (B, E) that look alike, at most ``count``, by k-means on standardised
+    columns.
 
     One group where columns tell nothing apart. MacQueen, "Some methods for classification and
     analysis of multivariate observations" (1967), started by k-means++.
@@ -109,23 +158,18 @@ def look_groups(looks: NDArray[Any], count: int, rng: Generator) -> IntArray:
     count = min(count, len(looks))
     mean, spread = moments(looks)
     use = np.flatnonzero(spread > 0)
+    plain = Grouping(looks, use, mean[use], spread[use])
     if count < 2 or not len(use):
-        return np.zeros(len(looks), dtype=np.int64)
+        return plain
     from sklearn.cluster import KMeans
-
-    def standard(rows: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray((rows[:, use].astype(np.float64) - mean[use]) / spread[use])
 
     sample = looks
     if len(looks) > LARGEST_SAMPLE:
         sample = looks[np.sort(rng.choice(len(looks), LARGEST_SAMPLE, replace=False))]
-    points = standard(sample)
+    points = plain.standard(sample)
     count = min(count, len(np.unique(points, axis=0)))
     means = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit(points)
-    found = [
-        means.predict(standard(looks[at : at + _CHUNK])) for at in range(0, len(looks), _CHUNK)
-    ]
-    return np.concatenate(found).astype(np.int64)
+    return replace(plain, means=means)
 
 
 def moments(looks: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -148,8 +192,8 @@ def most_rewarding(scores: ScoreArray, groups: IntArray, budget: int) -> IntArra
     """
     by_group = np.argsort(groups, kind="stable")
     ends = np.flatnonzero(np.diff(groups[by_group], prepend=-1, append=-1))
-    lists = [by_group[a:b].tolist() for a, b in pairwise(ends)]
-    values = np.maximum(scores, 0.0).tolist()
+    lists = [by_group[a:b].data for a, b in pairwise(ends)]
+    values = np.maximum(scores, 0.0).data
     sums = [0.0] * len(lists)
     heap = [(-_gain(0.0, values[places[0]]), places[0], k, 0) for k, places in enumerate(lists)]
     heapq.heapify(heap)

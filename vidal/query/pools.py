@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.types import FloatArray, FrameSet, IntArray, Items, Pool, Regions
+from vidal.types import Deferred, FloatArray, FrameSet, IntArray, Items, Pool, Regions
 
 
 def regions_of(pool: Pool) -> Regions:
@@ -69,10 +69,15 @@ def restrict(pool: Pool, positions: IntArray, *, labelled: IntArray | None = Non
         pool,
         frames=take(pool.frames, positions),
         labelled=known,
-        columns={name: values[positions] for name, values in pool.columns.items()},
+        columns={name: _taken(values, positions) for name, values in pool.columns.items()},
         regions=None if pool.regions is None else _restrict(pool.regions, positions, len(pool)),
         labelled_columns=about,
     )
+
+
+def _taken(values: Any, positions: IntArray) -> Any:
+    """Rows of a column; of one that is not held, unread."""
+    return values.take(positions) if isinstance(values, Deferred) else values[positions]
 
 
 def _unanswered(pool: Pool, name: str, values: NDArray[Any], positions: IntArray) -> NDArray[Any]:

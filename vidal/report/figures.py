@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -70,14 +69,14 @@ def downsample(x: ScoreArray, y: ScoreArray, bins: int) -> tuple[ScoreArray, Sco
     if len(y) <= 2 * bins:
         return x, y
     edges = np.linspace(0, len(y), bins + 1).astype(np.int64)
-    kept: list[int] = []
-    for start, stop in itertools.pairwise(edges):
-        piece = y[start:stop]
-        if np.isnan(piece).all():
-            kept.append(int(start))
-        else:
-            extremes = {int(np.nanargmin(piece)), int(np.nanargmax(piece))}
-            kept.extend(int(start) + offset for offset in sorted(extremes))
+    within = edges[:-1, None] + np.arange(np.diff(edges).max())
+    inside = within < edges[1:, None]
+    values = np.where(inside, y[np.where(inside, within, 0)], np.nan)
+    missing = np.isnan(values)
+    lowest = np.where(missing, np.inf, values).argmin(axis=1)
+    highest = np.where(missing, -np.inf, values).argmax(axis=1)
+    lowest[missing.all(axis=1)] = highest[missing.all(axis=1)] = 0
+    kept = np.unique(edges[:-1] + np.stack([lowest, highest]))
     return x[kept], y[kept]
 
 

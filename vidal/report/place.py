@@ -20,13 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from vidal.errors import FormatError, OutputError
-from vidal.report.frames import FOLDER
+from vidal.report.clip_files import FOLDER as CLIPS
+from vidal.report.clip_files import TABLE
+from vidal.report.frames import FOLDER, Written
 from vidal.report.query_files import FORMAT, content_digest, read_content
 from vidal.store import atomic, lock
 
 QUERY = "query.json"
 FILES = (FOLDER, "query.csv", "preannotations.coco.json", "report.html", QUERY)
 """What a selection leaves in its folder, in the order in which it comes there."""
+
+ALL = (CLIPS, TABLE, *FILES)
+"""The same with what there is where the page has no room for all clips."""
 
 PICTURES = "sha256"
 """Key of the list of files under which the SHA-256 of each picture stands."""
@@ -91,13 +96,13 @@ def publish(work: Path, out: Path) -> None:
     """Swap the new files for the old ones; undo it all if a move fails."""
     new, old = work / "new", work / "old"
     moved: list[tuple[Path, Path]] = []
-    came = [name for name in FILES if (new / name).exists()]
+    came = [name for name in ALL if (new / name).exists()]
     atomic.write_text(work / _MOVING, json.dumps(came))
     try:
-        for name in reversed(FILES):
+        for name in reversed(ALL):
             if (out / name).exists():
                 moved.append(_move(out / name, old / name))
-        for name in FILES:
+        for name in ALL:
             if (new / name).exists():
                 moved.append(_move(new / name, out / name))
     except OSError:
@@ -107,18 +112,24 @@ def publish(work: Path, out: Path) -> None:
     (work / _MOVING).unlink()  # done: nothing is to be undone any more
 
 
-def manifest(new: Path) -> dict[str, Any]:
+def manifest(new: Path, pictures: Written) -> dict[str, Any]:
     """What ``query.json`` says of the other files of a run: digests, and the sizes of pictures.
 
     Exports compare the SHA-256 of pictures; where only folders are looked over, sizes have to do.
+
+    Args:
+        new: the folder with all files.
+        pictures: those in its folder ``frames``, as they were made.
     """
     files: dict[str, Any] = {
-        name: _digest(new / name) for name in FILES if (new / name).is_file() and name != QUERY
+        name: _digest(new / name) for name in ALL if (new / name).is_file() and name != QUERY
     }
+    if (new / CLIPS).is_dir():
+        pages = sorted((new / CLIPS).iterdir())
+        files[CLIPS] = {path.name: path.stat().st_size for path in pages}
     if (new / FOLDER).is_dir():
-        pictures = sorted((new / FOLDER).iterdir())
-        files[FOLDER] = {path.name: path.stat().st_size for path in pictures}
-        files[PICTURES] = {path.name: _sha256(path) for path in pictures}
+        files[FOLDER] = dict(sorted(pictures.sizes.items()))
+        files[PICTURES] = dict(sorted(pictures.digests.items()))
     return files
 
 
@@ -128,7 +139,7 @@ def foreign_file(out: Path) -> tuple[str, str] | None:
     Raises:
         OSError: the folder cannot be read.
     """
-    there = [name for name in FILES if os.path.lexists(out / name) and not _is_empty(out / name)]
+    there = [name for name in ALL if os.path.lexists(out / name) and not _is_empty(out / name)]
     if not there:
         return None
     content = _own_query(out / QUERY)
@@ -138,38 +149,40 @@ def foreign_file(out: Path) -> tuple[str, str] | None:
     changed = "it was changed since vidal wrote it, and would be replaced"
     listed = content.get("files")
     if listed is None:  # of a version that kept no list: the names have to do
-        return _unlisted(out, {Path(row["file"]).name: None for row in content["frames"]})
+        names = {Path(row["file"]).name: None for row in content["frames"]}
+        return _unlisted(out, FOLDER, names)
     if content_digest(content) != content.get("digest"):
         return QUERY, changed
     for name in there:
-        if name in (QUERY, FOLDER):
+        if name in (QUERY, FOLDER, CLIPS):
             continue
         if not _is_plain(out / name) or name not in listed:
             return name, "vidal did not write it, and it would be replaced"
         if _digest(out / name) != listed[name]:
             return name, changed
-    return _unlisted(out, listed.get(FOLDER, {}))
+    pairs = ((folder, listed.get(folder, {})) for folder in (FOLDER, CLIPS))
+    return next(filter(None, (_unlisted(out, *pair) for pair in pairs)), None)
 
 
-def _unlisted(out: Path, sizes: Mapping[str, int | None]) -> tuple[str, str] | None:
-    """The first entry of ``frames`` that is not listed, or not of its size (None = not known)."""
-    folder = out / FOLDER
+def _unlisted(out: Path, name: str, sizes: Mapping[str, int | None]) -> tuple[str, str] | None:
+    """The first entry of a folder that is not listed, or not of its size (None = not known)."""
+    folder = out / name
     if not os.path.lexists(folder):
         return None
     if folder.is_symlink() or not folder.is_dir():
-        return FOLDER, "vidal did not write it, and it would be replaced"
+        return name, "vidal did not write it, and it would be replaced"
     for path in sorted(folder.iterdir()):
-        name = f"{FOLDER}/{path.name}"
+        entry = f"{name}/{path.name}"
         if path.name not in sizes or not _is_plain(path):
-            return name, "vidal did not write it, and it would be removed"
+            return entry, "vidal did not write it, and it would be removed"
         if sizes[path.name] not in (None, path.stat().st_size):
-            return name, "it was changed since vidal wrote it, and would be removed"
+            return entry, "it was changed since vidal wrote it, and would be removed"
     return None
 
 
 def _first_inside(out: Path, name: str) -> str:
-    """The name, of ``frames`` with a file in it."""
-    if name != FOLDER or not (out / name).is_dir():
+    """The name, of a folder with a file in it."""
+    if name not in (FOLDER, CLIPS) or not (out / name).is_dir():
         return name
     return next((f"{name}/{path.name}" for path in sorted((out / name).iterdir())), name)
 
@@ -205,11 +218,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _clear_up(out: Path) -> None:
     """Undo, or remove, what runs that were killed have left. Nobody else is at work here."""
     for work in sorted(out.glob(f"{_WORK}*{atomic.SUFFIX}")):
@@ -229,7 +237,7 @@ def _undo_interrupted(work: Path, out: Path) -> None:
     for name in came:
         if not (work / "new" / name).exists() and (out / name).exists():
             _move(out / name, work / "new" / name)
-    for name in FILES:
+    for name in ALL:
         if (work / "old" / name).exists():
             _move(work / "old" / name, out / name)
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vidal.report.evidence import (
+from vidal.report.frames import picture_path
+from vidal.report.marks import (
     ALARM,
     BY_UNKNOWN,
     CORRECT,
@@ -29,7 +30,6 @@ from vidal.report.evidence import (
     UNSURE,
     Marks,
 )
-from vidal.report.frames import picture_path
 from vidal.report.query_files import clean, path_fields, plain
 from vidal.selection.result import SelectionResult
 from vidal.types import FrameRef
@@ -53,38 +53,54 @@ def write_coco(
     """Write the file to ``path``; paths in it count from ``out``. Category ids are label + 1."""
     used = list(dict.fromkeys(ref.clip for ref in result.query.frames))
     video_ids = {name: number for number, name in enumerate(used, start=1)}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, ref in enumerate(result.query.frames, start=1):
-        images.append(_image(result, ref, names[ref], number, video_ids[ref.clip]))
-        for row in np.flatnonzero(marks[ref].kind != UNKNOWN_OBJECT).tolist():
-            annotation = _annotation(marks[ref], row, number)
-            annotations.append({"id": len(annotations) + 1, **annotation})
     outside = sum(marks[ref].outside for ref in result.query.frames)
-    content = {
-        "info": {
-            "description": f"Frames selected by vidal ({result.strategy}), with detections.",
-            "version": result.versions.get("vidal", ""),
-            "score_threshold": plain(result.threshold),
-            "boxes_left_out_as_outside_the_image": outside,
-        },
-        "videos": [
-            {
-                "id": video_ids[name],
-                "name": clean(name),
-                **path_fields(result.clips[name].path, out),
-            }
-            for name in used
-        ],
-        "images": images,
-        "categories": [
-            {"id": number, "name": clean(name)}
-            for number, name in enumerate(result.classes, start=1)
-        ],
-        "annotations": annotations,
+    info = {
+        "description": f"Frames selected by vidal ({result.strategy}), with detections.",
+        "version": result.versions.get("vidal", ""),
+        "score_threshold": plain(result.threshold),
+        "boxes_left_out_as_outside_the_image": outside,
     }
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    path.write_text(text + "\n", encoding="utf-8")
+    videos = (
+        {"id": video_ids[name], "name": clean(name), **path_fields(result.clips[name].path, out)}
+        for name in used
+    )
+    images = (
+        _image(result, ref, names[ref], number, video_ids[ref.clip])
+        for number, ref in enumerate(result.query.frames, start=1)
+    )
+    categories = (
+        {"id": number, "name": clean(name)} for number, name in enumerate(result.classes, start=1)
+    )
+    parts = {
+        "videos": videos,
+        "images": images,
+        "categories": categories,
+        "annotations": _annotations(result, marks),
+    }
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"info":{_text(info)}')
+        for name, entries in parts.items():
+            file.write(f',"{name}":[')
+            file.writelines(
+                f",{_text(entry)}" if number else _text(entry)
+                for number, entry in enumerate(entries)
+            )
+            file.write("]")
+        file.write("}\n")
+
+
+_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _annotations(
+    result: SelectionResult, marks: Mapping[FrameRef, Marks]
+) -> Iterator[dict[str, Any]]:
+    """One at a time: there are some half a million of 20,000 frames."""
+    number = 0
+    for image, ref in enumerate(result.query.frames, start=1):
+        for row in np.flatnonzero(marks[ref].kind != UNKNOWN_OBJECT).tolist():
+            number += 1
+            yield {"id": number, **_annotation(marks[ref], row, image)}
 
 
 def _image(

@@ -144,12 +144,15 @@ def rows(result: SelectionResult, names: Mapping[FrameRef, str], out: Path) -> l
     query = result.query
     parts = {name: plain(np.asarray(v)) for name, v in query.explanation.parts.items()}
     table = []
+    paths: dict[str, dict[str, str]] = {}
     for at, ref in enumerate(query.frames):
         clip = result.clips[ref.clip]
+        if ref.clip not in paths:
+            paths[ref.clip] = path_fields(clip.path, out)
         row = {
             "rank": at + 1,
             "clip": clean(ref.clip),
-            **path_fields(clip.path, out),
+            **paths[ref.clip],
             "ordinal": ref.index,
             "pts": int(clip.pts[ref.index]),
             "time_base": f"{clip.time_base.numerator}/{clip.time_base.denominator}",

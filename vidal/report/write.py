@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidal.errors import OutputError
+from vidal.evidence.places import EngineMaker
 from vidal.report import place, preannotations, query_files
+from vidal.report.clip_files import write_clips
 from vidal.report.evidence import Evidence, Progress, gather
 from vidal.report.frames import FOLDER, write_frames
 from vidal.report.place import Place, claimed
-from vidal.report.round import MOST_CARDS, Pictures, other_bytes, write_report
+from vidal.report.round import Pictures, cards_that_fit, other_bytes, write_report
 from vidal.report.round.pictures import MOST_SHARP
 from vidal.selection.result import SelectionResult
 
@@ -20,6 +23,7 @@ def write_outputs(
     out: Path | Place,
     *,
     report: bool = True,
+    engines: EngineMaker | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
     """Write query files, pictures, pre-annotations and the report of one selection.
@@ -31,6 +35,7 @@ def write_outputs(
         result: what was selected.
         out: the output folder; a ``Place`` where the caller has claimed it already.
         report: write ``report.html``.
+        engines: where pictures are made; None = here.
         progress: called with a stage, how much of it is done, and how much there is.
 
     Returns:
@@ -47,38 +52,42 @@ def write_outputs(
         )  # a store that cannot be read is no OutputError
         try:
             with place.working(here) as work:
-                _build(result, evidence, work, here.out, report=report, progress=progress)
+                told = _Told(report, engines, progress)
+                _build(result, evidence, work, here.out, told)
                 place.publish(work, here.out)
         except OSError as error:
             raise OutputError(here.out, place.cause(error)) from error
         except OutputError as error:
             raise OutputError(here.out, error.why) from error
-    return {name: here.out / name for name in place.FILES if (here.out / name).exists()}
+    return {name: here.out / name for name in place.ALL if (here.out / name).exists()}
 
 
-def _build(
-    result: SelectionResult,
-    evidence: Evidence,
-    work: Path,
-    out: Path,
-    *,
-    report: bool,
-    progress: Progress | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How outputs are written; see ``write_outputs``."""
+
+    report: bool
+    engines: EngineMaker | None
+    progress: Progress | None
+
+
+def _build(result: SelectionResult, evidence: Evidence, work: Path, out: Path, told: _Told) -> None:
     new, pictures = work / "new", None
-    if report:
-        cards = min(MOST_CARDS, len(result.query))
+    if told.report:
+        cards = cards_that_fit(result, evidence)
         other = other_bytes(result, evidence, cards)
         pictures = Pictures(work / "thumbnails", result, cards, other)
-    names = write_frames(
+    written = write_frames(
         result.query.frames,
         result.clips,
         new / FOLDER,
         beside=None if pictures is None else pictures.beside,
-        seen=pictures,
+        more=pictures,
         prints=result.prints,
-        progress=progress,
+        engines=told.engines,
+        progress=told.progress,
     )
+    names = written.names
     if names and not any(result.clips[ref.clip].pixels for ref in names):
         (new / FOLDER).rmdir()
     table = query_files.rows(result, names, out)
@@ -87,4 +96,7 @@ def _build(
     preannotations.write_coco(result, evidence.marks, names, coco, out)
     if pictures is not None:
         write_report(result, evidence, names, pictures, new / "report.html")
-    query_files.write_json(result, table, new / place.QUERY, out, files=place.manifest(new))
+        if len(evidence.clips) < len(result.clips):
+            write_clips(result, evidence, new, out)
+    files = place.manifest(new, written)
+    query_files.write_json(result, table, new / place.QUERY, out, files=files)

@@ -157,12 +157,15 @@ def asked_of(
     if remembers is not None and pool.regions is not None:
         return _remembered(query, pool, remembers, strategy)
     parts: list[tuple[int, Detections]] = []
-    clips = tuple(sorted({ref.clip for ref in query.frames}))
+    frames: dict[str, list[int]] = {}
+    for ref in query.frames:
+        frames.setdefault(ref.clip, []).append(ref.index)
+    clips = tuple(sorted(frames))
     for number, name in enumerate(clips):
         found = detections(name)
         if found is None:
             return None
-        mine = [ref.index for ref in query.frames if ref.clip == name]
+        mine = frames[name]
         use = (found.scores > threshold) & np.isin(found.frame, mine)
         parts.append((number, found.keep(np.flatnonzero(use))))
     if not parts:
@@ -181,8 +184,9 @@ def asked_of(
 def _remembered(query: Query, pool: Pool, strategy: Remembering, name: str) -> Asked:
     regions = pool.regions
     assert regions is not None
-    wanted = set(query.frames)
-    picked = np.array([pool.frames.ref(pos) in wanted for pos in range(len(pool))], np.bool_)
+    found = pool.frames.find(query.frames)
+    picked = np.zeros(len(pool), np.bool_)
+    picked[found[found >= 0]] = True
     rows = np.flatnonzero(picked[regions.pos] if len(pool) else regions.pos)
     pos = regions.pos[rows]
     columns = {key: np.asarray(v) for key, v in strategy.memory(pool, rows).items()}

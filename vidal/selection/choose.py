@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vidal.evidence.places import EngineMaker
 from vidal.openset.known import unknown_of
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
@@ -17,12 +18,13 @@ from vidal.selection.afford import afforded, expected_cost, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
-from vidal.selection.lookup import Lookup, Scored
+from vidal.selection.lookup import Lookup
 from vidal.selection.plan import QueryPlan
-from vidal.selection.pool import build_pool
+from vidal.selection.readable import Looked
+from vidal.selection.scored import Scored
+from vidal.selection.stored_pool import stored_pool
 from vidal.selection.trained import Trainer
-from vidal.types import Annotations, Clip, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
-from vidal.video import read_frames
+from vidal.types import Annotations, Explanation, FrameRef, IntArray, Pool, Query, ScoreArray
 
 _DRAWN = "drawn at random, as a sample of all frames"
 
@@ -61,6 +63,7 @@ def choose(
     truth: Mapping[str, Annotations] | None = None,
     trainer: Trainer | None = None,
     history: History = NO_HISTORY,
+    engines: EngineMaker | None = None,
 ) -> Choice:
     """Choose ``wanted`` frames for round ``number``.
 
@@ -73,20 +76,22 @@ def choose(
         number: of the round.
         wanted: frames; fewer are chosen where the pool or the neighbour exclusion has no more.
             None = as many as the budget pays for.
-        truth: for the oracles of a simulation only; see ``build_pool``.
+        truth: for the oracles of a simulation only; see ``stored_pool``.
         trainer: makes columns that are not stored; None = none are needed.
         history: what the answers to earlier queries say.
+        engines: where frames are decoded that nobody has decoded yet; None = here.
 
     Raises:
         BudgetError: a budget in boxes or time that pays for no frame, or that nothing uses up.
     """
+    looked = Looked(lookup.gathered.clips, engines)
     while True:
         pool = _pool(plan, lookup, truth, trainer, history)
         positions, drawn, told = _selected(plan, pool, number, wanted)
-        lost = {} if plan.needs else _unreadable(pool, positions, lookup.gathered.clips)
+        lost = {} if plan.needs else looked.unreadable(pool, positions)
         if not lost:
             made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
-            return replace(made, balance=told, asked=_asked(plan, lookup, pool, made))
+            return replace(made, balance=told, asked=_asked(plan, pool, made))
         lookup = lookup.without(lost)
 
 
@@ -113,8 +118,8 @@ def recall(
         trainer, history: as for ``choose``.
     """
     pool = _pool(plan, lookup, None, trainer, history)
-    where = {pool.frames.ref(pos): pos for pos in range(len(pool))}
-    positions = np.array([where[ref] for ref in frames if ref in where], np.int64)
+    found = pool.frames.find(frames)
+    positions = found[found >= 0]
     made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
     if not isinstance(plan.selector, Balanced):
         return made
@@ -149,22 +154,18 @@ def _pool(
     trainer: Trainer | None,
     history: History,
 ) -> Pool:
-    pool = build_pool(
-        lookup.parts(),
-        classes=lookup.gathered.classes,
-        needs=plan.needs,
-        threshold=plan.threshold,
-        floor=plan.floor,
-        truth=truth,
-    )
+    pool = stored_pool(lookup, needs=plan.needs, threshold=plan.threshold, truth=truth)
     pool = history.told_to(pool, plan.selector.needs, plan.strategy)
     return with_known(pool if trainer is None else trainer.complete(pool), history)
 
 
-def _asked(plan: QueryPlan, lookup: Lookup, pool: Pool, made: Choice) -> Asked | None:
+def _asked(plan: QueryPlan, pool: Pool, made: Choice) -> Asked | None:
+    picked: dict[str, list[int]] = {}
+    for ref in made.query.frames:
+        picked.setdefault(ref.clip, []).append(ref.index)
     return asked_of(
         made.query,
-        lookup.gathered.detections,
+        lambda clip: made.scored.near(clip, picked[clip], 0).detections,
         pool,
         plan.selector,
         strategy=plan.strategy,
@@ -192,7 +193,7 @@ def _choice(
     )
     remarks = _remarks(plan.selector, pool)
     unknown = _unknown(pool, positions)
-    scored = Scored(lookup, pool.frames, scores)
+    scored = Scored(lookup, pool.frames, scores, plan.threshold)
     spent = expected_cost(plan.cost, pool, positions)
     return Choice(query, scored, drawn, spent=spent, remarks=remarks, unknown=unknown)
 
@@ -223,20 +224,3 @@ def _explained(explanation: Explanation, drawn: int) -> Explanation:
         return explanation
     words = explanation.words[: len(explanation.words) - drawn]
     return replace(explanation, words=(*words, *(_DRAWN,) * drawn))
-
-
-def _unreadable(
-    pool: Pool, positions: IntArray, clips: Mapping[str, Clip]
-) -> dict[str, frozenset[int]]:
-    """Clip id -> chosen frames that do not decode."""
-    chosen: dict[str, set[int]] = {}
-    for pos in positions:
-        ref = pool.frames.ref(int(pos))
-        if clips[ref.clip].pixels:
-            chosen.setdefault(ref.clip, set()).add(ref.index)
-    lost = {}
-    for name, frames in chosen.items():
-        decoded = {frame.ref.index for frame in read_frames(clips[name], sorted(frames))}
-        if frames - decoded:
-            lost[name] = frozenset(frames - decoded)
-    return lost

@@ -15,6 +15,7 @@ from numpy.random import Generator
 
 from vidal.evidence.gather import EvidenceKeys, load_detections, load_evidence
 from vidal.evidence.judge import judge
+from vidal.evidence.load import has_all
 from vidal.expected_errors import (
     ErrorModel,
     Evidence,
@@ -127,11 +128,11 @@ def _stored(
         table, where = tables.get(clip), keys[clip]
         if table is None or not table.labelled.any() or where.expected is None:
             continue
-        if store.get(where.expected) is None or store.get(where.detections) is None:
+        if not all(has_all(store, [where], stage) for stage in ("expected", "detections")):
             continue
         evidence = load_evidence(store, where)
         if evidence is not None:
-            found = load_detections(store, where)
+            found = load_detections(store, where, columns=())
             yield JudgedClip(evidence, found, table, number, random.get(clip))
 
 

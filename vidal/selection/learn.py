@@ -80,13 +80,12 @@ class Lesson:
         if self.totals is None or not {"false_positives", "misses"} <= set(parts):
             return None
         told = np.stack([parts["false_positives"], parts["misses"]], axis=1)
-        clips = np.array([ref.clip for ref in query.frames])
+        rows: dict[str, list[int]] = {}
+        for row, ref in enumerate(query.frames):
+            rows.setdefault(ref.clip, []).append(row)
         return spans(
             self.totals,
-            [
-                (self.numbers.get(name), told[clips == name].sum(axis=0))
-                for name in dict.fromkeys(clips.tolist())
-            ],
+            [(self.numbers.get(name), told[mine].sum(axis=0)) for name, mine in rows.items()],
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from vidal.evidence.given_clips import take_in
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.load import keeper
 from vidal.evidence.places import EngineMaker
+from vidal.evidence.summary import SummaryOptions
 from vidal.protocols import Selector
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.budget import Budget
@@ -83,7 +84,8 @@ class SelectionPlan:
 
     Attributes:
         inputs: read by ``prepare_selection``.
-        evidence: what is computed for each clip.
+        evidence: what is computed for each clip; sums by frame (``summary``) are made as the query
+            counts, whatever is given.
         query: how frames are chosen.
         settings: every option that shapes the result, for the record.
     """
@@ -92,6 +94,13 @@ class SelectionPlan:
     evidence: EvidencePlan
     query: QueryPlan
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Whatever is asked of frames is read from sums that are made as the query counts."""
+        query, evidence = self.query, self.evidence
+        if query.needs or isinstance(evidence.detector, GivenDetections):
+            summary = SummaryOptions(query.threshold, query.floor, evidence.expected)
+            object.__setattr__(self, "evidence", replace(evidence, summary=summary))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,8 +49,11 @@ def judge_query(
         tags: clip id -> the conditions that the clip shows, of clips of the pool.
     """
     tally = _Tally(threshold)
+    chosen: dict[str, list[int]] = {}
+    for ref in query.frames:
+        chosen.setdefault(ref.clip, []).append(ref.index)
     for clip_id, table in truth.items():
-        picked = np.array(sorted(f.index for f in query.frames if f.clip == clip_id), np.int64)
+        picked = np.array(sorted(chosen.get(clip_id, ())), np.int64)
         part = load(clip_id)
         detections = part.detections
         if detections is None and detector is not None and len(picked):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vidal.errors import EvidenceLost, NoClips
-from vidal.evidence.gather import EvidenceJob, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.labels import labelled_objects
@@ -45,7 +44,7 @@ def run_selection(
         prepared: from what.
         engines: where the work is done.
         watcher: told how far it is.
-        truth: for the oracles of a simulation only; see ``build_pool``.
+        truth: for the oracles of a simulation only; see ``stored_pool``.
         judged: what earlier rounds taught, which expected errors are learned from.
             None = the labels judge the detector of this run.
 
@@ -65,6 +64,7 @@ def run_selection(
         truth=truth,
         trainer=trainer,
         history=prepared.history,
+        engines=engines,
     )
     return _result(plan, prepared, found, lesson, choice)
 
@@ -170,6 +170,7 @@ def _lookup(
         lesson.ranks,
         snapshots=_snapshots(plan, found, engines, watcher),
         by_region="false_alarm" in plan.query.selector.needs,
+        plan=plan.evidence,
     )
 
 
@@ -189,9 +190,7 @@ def _lesson(
     )
 
 
-def _reasoned(
-    plan: SelectionPlan, found: Gathered, choice: Choice
-) -> tuple[Query, tuple[str, ...]]:
+def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ...]]:
     """The query with reasons that name boxes, where an estimate says anything of them.
 
     Frames that were drawn at random keep their words: no box had a part in it.
@@ -204,18 +203,25 @@ def _reasoned(
         return query, ()
     chosen = query.frames[: len(query) - choice.drawn]
     said: dict[FrameRef, str] = {}
-    for name in dict.fromkeys(ref.clip for ref in chosen):
-        loaded = choice.scored(name)
+    picked: dict[str, list[int]] = {}
+    for ref in query.frames:  # also those that were drawn: the report will ask for all
+        picked.setdefault(ref.clip, []).append(ref.index)
+    drawn = set(query.frames[len(chosen) :])
+    for name, indices in sorted(picked.items()):  # about as they lie in the store
+        mine = [index for index in indices if FrameRef(name, index) not in drawn]
+        if not mine:
+            continue
+        loaded = choice.scored.near(name, indices, evidence.coherence.window)
         if loaded.verdicts is None or loaded.detections is None:
             continue
         motion = None
         try:
-            motion = stored_motion(EvidenceJob(found.clips[name], evidence), loaded.detections)
+            motion = choice.scored.motion(loaded, indices, evidence.coherence.window)
         except EvidenceLost:
             lost.append(name)
         told = box_sentences(
             loaded,
-            [ref.index for ref in chosen if ref.clip == name],
+            mine,
             motion,
             threshold=plan.query.threshold,
             window=evidence.coherence.window,
@@ -230,7 +236,7 @@ def _result(
     plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
-    query, lost = _reasoned(plan, found, choice)
+    query, lost = _reasoned(plan, choice)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))

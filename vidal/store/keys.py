@@ -21,25 +21,28 @@ def content_key(stage: str, version: int, inputs: Any, options: Mapping[str, Any
         TypeError: a value that JSON does not have, or a key that is no string.
         ValueError: NaN or infinity.
     """
-    return Keys(stage, version, options)(inputs)
+    return KeyMaker(stage, version, options)(inputs)
 
 
-class Keys:
-    """The content keys of one stage, of many inputs: options are looked at once."""
+class KeyMaker:
+    """``content_key`` of one stage and one set of options, for many inputs, in less time."""
 
     def __init__(self, stage: str, version: int, options: Mapping[str, Any]) -> None:
-        """Arguments and errors as for ``content_key``."""
-        self._stage = _text([stage, version])[:-1]
-        self._options = _text(_checked(options))
+        """Args and errors: as of ``content_key``."""
+        self._head = f"[{_text(stage)},{_text(version)},"
+        self._tail = f",{_text(_checked(options))}]"
 
     def __call__(self, inputs: Any) -> str:
-        """The key of some inputs."""
-        text = f"{self._stage},{_text(_checked(inputs))},{self._options}]"
+        """The key of one of them."""
+        text = f"{self._head}{_text(_checked(inputs))}{self._tail}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _checked(value: Any) -> Any:

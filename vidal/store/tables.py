@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,11 @@ def to_arrays(table: Any) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
+def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **given: Any) -> T:
     """The table that ``to_arrays`` took apart; its constructor checks it again.
 
     A field with a default may be missing: the table was stored before there was such a field.
+    Fields that are ``given`` are not what was stored.
 
     Raises:
         ValueError: the arrays are not those of a ``cls``.
@@ -58,20 +60,32 @@ def from_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]]) -> T:
     plain = json.loads(arrays[PLAIN].tobytes())
     if plain.pop("@type") != cls.__name__:
         raise ValueError(f"not a stored {cls.__name__}")
-    hints = get_type_hints(cls)
+    hints = _hints(cast("Any", cls))
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
         name = field.name
-        inner = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
-        if name in arrays:
+        if name in given:
+            values[name] = given[name]
+        elif name in arrays:
             values[name] = arrays[name]
-        elif inner:
-            values[name] = from_arrays(_table_type(hints[name]), inner)
         elif name in plain:
             values[name] = _from_json(plain[name], hints[name])
+        elif inner := _inside(f"{name}.", arrays):
+            values[name] = from_arrays(_table_type(hints[name]), inner)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"not a stored {cls.__name__}: no field {name!r}")
     return cls(**values)
+
+
+def _inside(start: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a table within a table."""
+    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
+
+
+@lru_cache(maxsize=64)
+def _hints(cls: Any) -> Mapping[str, Any]:
+    """Types of fields; working them out takes longer than reading a small table."""
+    return get_type_hints(cls)
 
 
 def plain_fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from vidal.types.arrays import (
     ScoreArray,
     frozen,
 )
+from vidal.types.deferred import Deferred
 from vidal.types.frames import Clip, Frame, FrameRef, Sample, SkippedClip
 from vidal.types.gap import AnyGap, Gap
 from vidal.types.items import BACKGROUND, Items
@@ -35,6 +36,7 @@ __all__ = [
     "Carried",
     "Clip",
     "Course",
+    "Deferred",
     "Detections",
     "ErrorEstimate",
     "Explanation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -141,6 +141,18 @@ class FrameSet:
         """The frame at a position."""
         return FrameRef(self.clips[int(self.clip[pos])], int(self.index[pos]))
 
+    def find(self, refs: Sequence[FrameRef]) -> IntArray:
+        """(n,) position of each frame, -1 where it is not there; of sorted frames."""
+        numbers = {name: number for number, name in enumerate(self.clips)}
+        clip = np.array([numbers.get(ref.clip, -1) for ref in refs], np.int64)
+        index = np.array([ref.index for ref in refs], np.int64)
+        width = int(max(self.index.max(initial=0), index.max(initial=0))) + 1
+        keys, sought = self.clip * width + self.index, clip * width + index
+        place = np.searchsorted(keys, sought)
+        there = (clip >= 0) & (place < len(keys))
+        there[there] = keys[place[there]] == sought[there]
+        return np.where(there, place, -1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
@@ -153,7 +165,7 @@ class Pool:
             and false negatives per class; ``embedding`` (F, E) float32; ``class_mass`` (F, K)
             float32: summed class probabilities of the detections; ``expected_objects`` (F, K)
             float32: the objects that annotators are expected to find; ``detections`` (F,) int64:
-            how many there are.
+            how many there are. One that is too large to be held is a ``Deferred``.
         regions: the detections above the threshold, where a strategy needs them.
         labelled: frames that are labelled already (same ``clips``); no frame of the pool.
         items: what the detector says of labelled frames, and what was annotated there; None where
@@ -172,7 +184,7 @@ class Pool:
     frames: FrameSet
     classes: tuple[str, ...]
     labelled: FrameSet
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     regions: Regions | None = None
     items: Items | None = None
     labelled_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -196,14 +208,14 @@ class Pool:
         return len(self.frames)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column by name.
+        """A column by name; one that is too large to be held (``Deferred``) is read as a whole.
 
         Raises:
             KeyError: the pool was built without it (a strategy did not state it in ``needs``).
         """
-        return self.columns[name]
+        return np.asarray(self.columns[name])
 
-    def with_columns(self, **columns: NDArray[Any]) -> Self:
+    def with_columns(self, **columns: Any) -> Self:
         """The same pool with more columns."""
         return replace(self, columns={**self.columns, **columns})
 

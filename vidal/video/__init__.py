@@ -2,7 +2,7 @@
 
 from vidal.video.decode import read_frame, read_frames
 from vidal.video.discover import IMAGE_SUFFIXES, VIDEO_SUFFIXES, discover, find_clips
-from vidal.video.images import encode_jpeg, read_image, resize, save_jpeg, thumbnail
+from vidal.video.images import encode_jpeg, read_image, resize, save_bytes, save_jpeg, thumbnail
 from vidal.video.index import open_clip
 from vidal.video.write import VideoWriter, write_video
 
@@ -18,6 +18,7 @@ __all__ = [
     "read_frames",
     "read_image",
     "resize",
+    "save_bytes",
     "save_jpeg",
     "thumbnail",
     "write_video",

@@ -110,13 +110,46 @@ def _by_order(source: Source, wanted: IntArray) -> Iterator[tuple[int, Image | N
                 return
 
 
+def pieces(clip: Clip, wanted: IntArray, most: int) -> list[IntArray]:
+    """Wanted indices in pieces, which are read one by one at no more cost than all at once.
+
+    Args:
+        clip: the clip; where its frames are found by counting from the first, there is one piece.
+        wanted: increasing, each once.
+        most: frames, about, that are decoded for a piece; more where no keyframe allows a cut.
+    """
+    if clip.reader == "images":
+        return np.split(wanted, range(most, len(wanted), most)) if len(wanted) else []
+    if clip.reader != "pts" or not len(wanted):
+        return [wanted] if len(wanted) else []
+    start = _starts(clip, wanted)
+    alone = wanted - start + 1  # frames that are decoded for it where nothing was before
+    near = np.append(False, start[1:] - wanted[:-1] <= _WORTH_A_SEEK)
+    cost = np.where(near, np.diff(wanted, prepend=-1), alone)
+    apart = np.append(True, start[1:] > start[:-1]) & (start > 0)
+    cuts, spent = list[int](), 0
+    for at, (ours, first, may) in enumerate(zip(cost, alone, apart, strict=True)):
+        if may and spent and spent + ours > most:
+            cuts.append(at)
+            spent = 0
+        spent += int(ours if spent else first)
+    return np.split(wanted, cuts)
+
+
 def _runs(clip: Clip, wanted: IntArray) -> list[IntArray]:
     """Wanted indices, split where seeking ahead is shorter than decoding on."""
     if not len(clip.keyframes):
         return [wanted]
-    key = np.searchsorted(clip.keyframes, wanted, side="right") - 1
-    start = np.where(key >= 0, clip.keyframes[np.maximum(key, 0)], 0)
+    start = _starts(clip, wanted)
     return np.split(wanted, np.flatnonzero(start[1:] - wanted[:-1] > _WORTH_A_SEEK) + 1)
+
+
+def _starts(clip: Clip, wanted: IntArray) -> IntArray:
+    """Where decoding has to start at the latest for each wanted frame; 0 = the first one."""
+    if not len(clip.keyframes):
+        return np.zeros(len(wanted), np.int64)
+    key = np.searchsorted(clip.keyframes, wanted, side="right") - 1
+    return np.where(key >= 0, clip.keyframes[np.maximum(key, 0)], 0)
 
 
 def _run(

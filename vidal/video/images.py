@@ -91,7 +91,15 @@ def save_jpeg(path: Path, image: Image, quality: int = 92) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    data = encode_jpeg(image, quality)
+    save_bytes(path, encode_jpeg(image, quality))
+
+
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file; afterwards it is there whole or not at all.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
     scratch = scratch_name(path)
     try:
         scratch.write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from fractions import Fraction
 
@@ -27,11 +28,19 @@ def unknown(clip):
     return None
 
 
+def paths(decoded, indices, clip, done=None, **how):
+    """Index -> file, of the frames of one clip."""
+    found = decoded.pictures([(clip, indices)], done, **how)
+    for picture in found.values():
+        assert picture.sha256 == hashlib.sha256(picture.path.read_bytes()).hexdigest()
+    return {ref.index: picture.path for ref, picture in found.items()}
+
+
 def test_an_interrupted_export_goes_on_where_it_was(clip, tmp_path):
     counts = []
-    first = Decoded(tmp_path / "part", unknown).pictures(clip, [3, 7])
+    first = paths(Decoded(tmp_path / "part", unknown), [3, 7], clip)
     first[3].write_bytes(b"as it was")
-    again = Decoded(tmp_path / "part", unknown).pictures(clip, [3, 7, 9], counts.append)
+    again = paths(Decoded(tmp_path / "part", unknown), [3, 7, 9], clip, counts.append)
     assert again[3].read_bytes() == b"as it was"
     assert sum(counts) == 3
     assert counts[0] == 2
@@ -41,7 +50,7 @@ def test_an_interrupted_export_goes_on_where_it_was(clip, tmp_path):
 def test_nothing_of_another_clip_is_taken(clip, tmp_path):
     decoded = Decoded(tmp_path, unknown)
     other = replace(clip, id="another-00000001")
-    assert decoded.pictures(clip, [3])[3] != decoded.pictures(other, [3])[3]
+    assert paths(decoded, [3], clip)[3] != paths(decoded, [3], other)[3]
 
 
 def test_a_frame_that_looks_otherwise_than_when_it_was_scored_is_refused(clip, tmp_path):
@@ -49,21 +58,21 @@ def test_a_frame_that_looks_otherwise_than_when_it_was_scored_is_refused(clip, t
     prints[4] = 12345
     decoded = Decoded(tmp_path, lambda _: prints)
     with pytest.raises(UnreadableClip, match="frame 4 is not the picture that was scored"):
-        decoded.pictures(clip, [2, 4])
-    assert list(decoded.pictures(clip, [2, 4], lenient=True)) == [2]
+        paths(decoded, [2, 4], clip)
+    assert list(paths(decoded, [2, 4], clip, lenient=True)) == [2]
 
 
 def test_a_clip_that_is_gone_is_told_by_name(clip, tmp_path):
     gone = replace(clip, path=clip.path.with_name("gone.mp4"))
     with pytest.raises(UnreadableClip, match=r"gone\.mp4"):
-        Decoded(tmp_path, unknown).pictures(gone, [2])
+        paths(Decoded(tmp_path, unknown), [2], gone)
     assert prints_of([gone], [FrameRef(gone.id, 2)], unknown) == {}
 
 
 def test_a_place_that_cannot_be_written_is_told(clip, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        Decoded(tmp_path / "file" / "part", unknown).pictures(clip, [2])
+        paths(Decoded(tmp_path / "file" / "part", unknown), [2], clip)
 
 
 def test_fingerprints_are_those_that_are_known_else_of_the_decoded_frame(clip):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from vidal.assemble import build_strategy
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.looks import Looks, look_groups, most_rewarding
+from vidal.query.pools import restrict
 from vidal.query.select import RoundRobin, lift
-from vidal.types import Explanation, FrameSet, Pool
+from vidal.types import Deferred, Explanation, FrameSet, Pool
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ def a_pool(values, looks, clips=None):
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def grouped(looks, count):
+    """(F,) the group of each row."""
+    return look_groups(looks, count, rng()).of(np.arange(len(looks)))
 
 
 def test_a_rare_look_comes_before_a_third_frame_of_a_common_one():
@@ -79,18 +85,18 @@ def test_every_choice_is_the_one_that_adds_most(rows, budget):
 
 def test_groups_are_of_frames_that_look_alike():
     looks = [[0, 0], [10, 10], [0.1, 0], [10, 9.9], [0, 0.2], [-10, 10]]
-    groups = look_groups(np.array(looks), 3, rng())
+    groups = grouped(np.array(looks), 3)
     assert groups[0] == groups[2] == groups[4]
     assert groups[1] == groups[3]
     assert len(set(groups.tolist())) == 3
-    assert (look_groups(np.array(looks), 3, rng()) == groups).all()
+    assert (grouped(np.array(looks), 3) == groups).all()
 
 
 @pytest.mark.parametrize(
     "looks", [np.zeros((4, 0)), np.zeros((4, 3)), np.zeros((0, 3)), np.array([[1.0, 2.0]])]
 )
 def test_looks_that_tell_nothing_apart_are_one_group(looks):
-    assert look_groups(looks, 5, rng()).tolist() == [0] * len(looks)
+    assert grouped(looks, 5).tolist() == [0] * len(looks)
 
 
 def test_of_many_frames_a_sample_finds_the_groups_and_the_others_join_them(monkeypatch):
@@ -98,14 +104,46 @@ def test_of_many_frames_a_sample_finds_the_groups_and_the_others_join_them(monke
     monkeypatch.setattr("vidal.query.looks._CHUNK", 7)
     kinds = rng(1).integers(0, 3, 200)
     looks = kinds[:, None] * [[5.0, -9.0]] + rng(2).normal(0, 0.1, (200, 2))
-    groups = look_groups(looks.astype(np.float32), 3, rng())
+    groups = grouped(looks.astype(np.float32), 3)
     for kind in range(3):
         assert len(set(groups[kinds == kind].tolist())) == 1
     assert len(set(groups.tolist())) == 3
 
 
+def kinds_of_looks(frames=600, seed=1):
+    """Frames of three kinds, four of each clip, and what they look like."""
+    kinds = np.repeat(rng(seed).integers(0, 3, frames // 4), 4)
+    noise = rng(seed + 1).normal(0, 0.1, (frames, 2))
+    return kinds, (kinds[:, None] * [[5.0, -9.0]] + noise).astype(np.float32)
+
+
+def unread(rows):
+    raise AssertionError("single frames were looked at")
+
+
+def test_of_too_many_frames_one_stands_for_some_beside_it():
+    kinds, looks = kinds_of_looks()
+    clips = np.repeat(np.arange(150), 4)
+    held = a_pool(rng(3).random(600), looks, clips)
+    column = Deferred(np.arange(600), 2, unread, (looks[::4], np.arange(600) // 4))
+    coarse = held.with_columns(embedding=column)
+    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, coarse)]
+    assert chosen[0].tolist() == chosen[1].tolist()
+    assert len(set(kinds[chosen[1]].tolist())) == 3
+    few = restrict(coarse, np.arange(0, 600, 3))
+    assert len(Looks(Given(), gap=0, groups=3).select(few, 60, rng())) == 60
+
+
+def test_a_column_that_is_not_held_is_read_where_nothing_stands_for_it():
+    _, looks = kinds_of_looks()
+    held = a_pool(rng(3).random(600), looks, np.repeat(np.arange(150), 4))
+    deferred = held.with_columns(embedding=Deferred(np.arange(600), 2, lambda rows: looks[rows]))
+    chosen = [Looks(Given(), gap=0, groups=3).select(pool, 60, rng()) for pool in (held, deferred)]
+    assert chosen[0].tolist() == chosen[1].tolist()
+
+
 def test_there_are_no_more_groups_than_different_looks():
-    assert set(look_groups(np.array([[0.0], [1.0]] * 3), 5, rng()).tolist()) == {0, 1}
+    assert set(grouped(np.array([[0.0], [1.0]] * 3), 5).tolist()) == {0, 1}
 
 
 def test_a_look_without_many_errors_is_asked_about_too():

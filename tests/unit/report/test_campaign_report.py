@@ -225,3 +225,21 @@ def test_a_file_of_somebody_else_is_not_replaced(tmp_path):
     (tmp_path / "report.html").unlink()
     write_campaign_report(story(), tmp_path)
     write_campaign_report(story(), tmp_path)
+
+
+def test_a_campaign_of_thousands_of_rounds_keeps_a_small_page_and_says_so(build, tmp_path):
+    one = story().rounds[1]
+    rounds = tuple(replace(one, number=k) for k in range(3000))
+    curve = tuple(Point(k, 20 * k, Interval(0.5, 0.4, 0.6, 1000)) for k in range(3000))
+    gone = tuple(SkippedClip(tmp_path / f"{n}.mp4", "gone") for n in range(1000))
+    words = text_of(build, story(rounds=rounds, curve=curve, skipped=gone, outlook=None), tmp_path)
+    assert "The newest 200 of 3,000 rounds are told here; report.csv has all." in words
+    assert "round 2999" in words
+    assert "And 800 more; report.json has all." in words
+    assert (tmp_path / "report.html").stat().st_size < 500_000
+    assert len((tmp_path / "report.csv").read_text().splitlines()) == 3001
+    assert len(json.loads((tmp_path / "report.json").read_text())["rounds"]) == 3000
+    chart = curve_chart(story(rounds=rounds, curve=curve, outlook=None))
+    ends = [chart["points"][at]["detail"].split(":")[0] for at in (0, -1)]
+    assert ends == ["round 0", "round 2999"]
+    assert len(chart["points"]) == 100

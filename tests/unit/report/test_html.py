@@ -12,8 +12,8 @@ import pytest
 
 from vidal.evaluate.intervals import Interval
 from vidal.evaluate.reliability import reliability
-from vidal.report import write
 from vidal.report.figures import CORRECT, FALSE_ALARM, MISS
+from vidal.report.round import page
 from vidal.report.write import write_outputs
 from vidal.selection.forecast import Forecast
 from vidal.types import SkippedClip
@@ -118,7 +118,7 @@ def test_a_detector_without_estimates_gives_boxes_without_verdict(build, video, 
 def test_pictures_in_the_report_are_capped_and_the_rest_is_stated(
     build, video, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(write, "MOST_CARDS", 1)
+    monkeypatch.setattr(page, "MOST_CARDS", 1)
     write_outputs(build.result(video), tmp_path)
     seen = build.page(tmp_path)
     assert len([tag for tag, _ in seen.tags if tag == "img"]) == 1

@@ -79,11 +79,11 @@ def test_pycocotools_loads_the_preannotations(build, video, tmp_path):
 
 def test_counts_are_of_boxes_above_the_threshold(build, video):
     evidence = gather(build.result(video))
-    (summary,) = evidence.clips
-    assert summary.pool.tolist() == [[3, 0, 0], [1, 0, 0], [0, 1, 0]]
-    assert summary.selected.tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
+    (summary,), overview = evidence.clips, evidence.overview
+    assert overview.pool.tolist() == [[3, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert overview.selected.tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
     assert summary.picks == ((1, 4), (2, 17))
-    assert summary.peak == (0.0, 14.0)
+    assert overview.peak.tolist() == [[0.0, 14.0]]
     assert summary.labelled.round(6).tolist() == [[0.0, 0.2]]
 
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 
 from vidal.report import write_outputs
-from vidal.report.evidence import ALARM, LIKELY_UNKNOWN, UNKNOWN_OBJECT, gather
+from vidal.report.evidence import gather
 from vidal.report.figures import STYLES
+from vidal.report.marks import ALARM, LIKELY_UNKNOWN, UNKNOWN_OBJECT
 from vidal.types import FrameRef
 
 FOUR = FrameRef("drive-0a", 4)

@@ -14,6 +14,7 @@ from vidal.evidence.gathered import Gathered
 from vidal.evidence.judge import judge
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import store_at
+from vidal.evidence.summary import SummaryOptions, summarise
 from vidal.expected_errors import ExpectedErrorsOptions, Judged, Misses, Totals, prior_for
 from vidal.expected_errors.totals import Level
 from vidal.query.expected_errors import BEFORE_LABELS, ExpectedErrors
@@ -21,6 +22,7 @@ from vidal.selection.expected import JudgedRound, judge_stored
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
 from vidal.selection.pool import PoolClip, build_pool
+from vidal.selection.stored_pool import stored_pool
 from vidal.store import from_arrays, to_arrays
 from vidal.track import FlowOptions
 from vidal.types import Annotations, Clip, Detections, Explanation, FrameRef, Query
@@ -219,6 +221,7 @@ def a_run(tmp_path, clips=4, frames=30, seed=0, seen=(1, 1, 1, 0)):
         flow=FlowOptions(),
         coherence=CoherenceOptions(),
         expected=OPTIONS,
+        summary=SummaryOptions(0.5, 0.05, OPTIONS),
     )
     store, rng = store_at(plan.store), np.random.default_rng(seed)
     found, tables = [], {}
@@ -328,10 +331,12 @@ def test_before_there_are_labels_the_shipped_prior_counts_and_ranks_with_the_fus
         table = from_arrays(Detections, store.get(keys.detections))
         verdicts = estimate_errors(table, Still(), CoherenceOptions(), size=SIZE)
         store.put(keys.estimate, to_arrays(verdicts))
+        rows = found_by(plan, clips).rows(clip.id)
+        summary = summarise(table, verdicts, rows, plan.summary)
+        store.put(keys.summary, summary.arrays())
     pools = [
-        build_pool(
-            Lookup(found_by(plan, clips), None, {}, model, ranks=lesson.ranks).parts(),
-            classes=CLASSES,
+        stored_pool(
+            Lookup(found_by(plan, clips), None, {}, model, ranks=lesson.ranks),
             needs=ExpectedErrors.needs,
             threshold=0.5,
         )

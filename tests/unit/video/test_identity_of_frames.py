@@ -14,6 +14,7 @@ from stamped import CLIPS, B, encode, image_folder, irregular, sequential, stamp
 from vidal.errors import UnreadableClip
 from vidal.types import FrameRef
 from vidal.video import open_clip, read_frame, read_frames
+from vidal.video.decode import pieces
 
 Clips = Callable[[str], Path]
 
@@ -61,6 +62,17 @@ def test_sparse_reading_yields_the_frames_of_dense_reading(name: str, stamped_cl
     sparse = list(read_frames(clip, reversed(wanted)))
     assert [frame.ref.index for frame in sparse] == wanted
     for frame in sparse:
+        np.testing.assert_array_equal(frame.image, dense[frame.ref.index])
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_pieces_yield_the_frames_of_dense_reading(name: str, stamped_clip: Clips) -> None:
+    clip = open_clip(stamped_clip(name))
+    dense = [frame.image for frame in read_frames(clip)]
+    wanted = np.arange(1, 60, 3)
+    parts = pieces(clip, wanted, 8)
+    assert np.concatenate(parts).tolist() == wanted.tolist()
+    for frame in (frame for part in parts for frame in read_frames(clip, part)):
         np.testing.assert_array_equal(frame.image, dense[frame.ref.index])
 
 

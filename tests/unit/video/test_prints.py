@@ -26,7 +26,7 @@ def scanned(clip: Clip) -> Prints:
 def write(clip: Clip, prints: Prints, indices: list[int], out: Path) -> dict[int, Path]:
     out.mkdir()
     refs = [FrameRef(clip.id, index) for index in indices]
-    names = write_frames(refs, {clip.id: clip}, out, prints=lambda _: prints)
+    names = write_frames(refs, {clip.id: clip}, out, prints=lambda _: prints).names
     return {ref.index: out / names[ref] for ref in refs}
 
 

@@ -14,6 +14,8 @@ from vidal.types import ScoreArray
 from vidal.words import counted
 
 _BOX = (72.0, 14.0, 900.0, 300.0)
+_MOST_POINTS = 100
+"""Models that are drawn; of more, as many from the first to the newest."""
 Corners = tuple[float, float, float, float]
 _WIDTH, _HEIGHT, _DOT = 58.0, 13.0, 6.0
 """Of labels with some air, and half the width of a point."""
@@ -26,6 +28,8 @@ def curve_chart(story: CampaignStory) -> dict[str, Any] | None:
     points = [each for each in story.curve if math.isfinite(each.ap.value)]
     if not points:
         return None
+    shown = np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(np.int64)
+    points = points if len(points) <= _MOST_POINTS else [points[at] for at in np.unique(shown)]
     told = story.outlook
     labelled = np.array([each.labelled for each in points], np.float64)
     values = np.array([each.ap.value for each in points])

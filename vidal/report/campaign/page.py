@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,10 @@ from vidal.words import counted, printable
 
 FILES = ("report.html", "report.json", "report.csv")
 """What the report of a campaign consists of."""
+
+MOST_ROUNDS = 200
+"""Rounds on the page, the newest; ``report.csv`` and ``report.json`` have all."""
+_MOST_SKIPPED = 200
 
 
 def write_campaign_report(story: CampaignStory, out: Path) -> dict[str, Path]:
@@ -92,7 +96,8 @@ def _context(story: CampaignStory) -> dict[str, Any]:
         "tiles": _tiles(story),
         "notes": [printable(note) for note in story.notes],
         "next": tuple(printable(each) for each in story.next),
-        "rounds": list(_rows(story)),
+        "rounds": list(_rows(story, story.rounds[-MOST_ROUNDS:])),
+        "all_rounds": len(story.rounds),
         "any_ap": bool(story.curve),
         "any_report": any(each.report for each in story.rounds),
         "chart": curve_chart(story),
@@ -105,12 +110,13 @@ def _context(story: CampaignStory) -> dict[str, Any]:
         "histogram": _histogram(story),
         "told": [
             {**(reliability.section(each) or {}), "judgements": _judgements(each)}
-            for each in story.forecasts
+            for each in story.forecasts[-MOST_ROUNDS:]
         ],
         "skipped": [
             {"path": printable(each.path), "reason": printable(each.reason)}
-            for each in story.skipped
+            for each in story.skipped[:_MOST_SKIPPED]
         ],
+        "more_skipped": max(0, len(story.skipped) - _MOST_SKIPPED),
         "settings": list(flat(plain(story.settings))),
         "versions": list(story.versions.items()),
     }
@@ -154,9 +160,9 @@ def _tiles(story: CampaignStory) -> list[tuple[str, str]]:
     return tiles
 
 
-def _rows(story: CampaignStory) -> Iterator[dict[str, Any]]:
+def _rows(story: CampaignStory, rounds: Sequence[RoundStory]) -> Iterator[dict[str, Any]]:
     points = {each.round: each for each in story.curve}
-    for row in story.rounds:
+    for row in rounds:
         point = points.get(row.number)
         yield {
             "number": row.number,
@@ -179,7 +185,7 @@ def _rows(story: CampaignStory) -> Iterator[dict[str, Any]]:
 
 def _effort(story: CampaignStory) -> list[dict[str, Any]]:
     """Bars of hours a round: expected and real, on one scale."""
-    rows = [each for each in story.rounds if each.expected or each.real]
+    rows = [each for each in story.rounds[-MOST_ROUNDS:] if each.expected or each.real]
     sides = [side for each in rows for side in (each.expected, each.real)]
     most = max((side.seconds for side in sides if side is not None), default=0.0) or 1.0
     return [

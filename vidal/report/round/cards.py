@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from vidal.report import figures
-from vidal.report.evidence import ALARM, MISS, Evidence, Marks
+from vidal.report.evidence import Evidence
 from vidal.report.figures import STYLES
 from vidal.report.frames import picture_path
+from vidal.report.marks import ALARM, MISS, Marks
 from vidal.report.query_files import plain
 from vidal.report.round.pictures import Pictures
 from vidal.selection.result import SelectionResult

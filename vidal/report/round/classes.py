@@ -10,12 +10,11 @@ import numpy as np
 from vidal.report import figures
 from vidal.report.evidence import Evidence
 from vidal.selection.result import SelectionResult
-from vidal.types import IntArray
 
 
 def class_table(result: SelectionResult, evidence: Evidence) -> list[dict[str, Any]]:
     """One row a class that was detected, the most frequent in the pool first."""
-    pool, selected = _totals(result, evidence)
+    pool, selected = evidence.overview.pool, evidence.overview.selected
     sums = np.maximum(pool[0].sum(), 1), np.maximum(selected[0].sum(), 1)
     shares = pool[0] / sums[0], selected[0] / sums[1]
     widest = max(float(shares[0].max(initial=0)), float(shares[1].max(initial=0)), 1e-9)
@@ -36,7 +35,7 @@ def class_table(result: SelectionResult, evidence: Evidence) -> list[dict[str, A
 
 def unseen(result: SelectionResult, evidence: Evidence) -> list[str]:
     """Classes without any detection."""
-    pool, selected = _totals(result, evidence)
+    pool, selected = evidence.overview.pool, evidence.overview.selected
     return [
         name for k, name in enumerate(result.classes) if not (pool[:, k] + selected[:, k]).any()
     ]
@@ -56,7 +55,7 @@ def labels_table(result: SelectionResult, evidence: Evidence) -> dict[str, Any] 
     if answered is not None:
         added = answered
     else:
-        selected = _totals(result, evidence)[1]
+        selected = evidence.overview.selected
         counts = selected[0] - selected[1] + selected[2]
         added = {name: int(n) for name, n in zip(result.classes, counts, strict=True) if n}
     names = [*result.classes, *(n for n in {**before, **added} if n not in result.classes)]
@@ -79,11 +78,3 @@ def labels_table(result: SelectionResult, evidence: Evidence) -> dict[str, Any] 
             for name in names
         ],
     }
-
-
-def _totals(result: SelectionResult, evidence: Evidence) -> tuple[IntArray, IntArray]:
-    """(3, K) counts of the pool and of the selected frames, over all clips."""
-    none = np.zeros((3, len(result.classes)), dtype=np.int64)
-    pool = sum((s.pool for s in evidence.clips), none)
-    selected = sum((s.selected for s in evidence.clips), none)
-    return np.asarray(pool), np.asarray(selected)

@@ -8,7 +8,6 @@ with the number of clips. It is written piece by piece.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,30 +17,36 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidal.query.cost import duration
 from vidal.report import figures, reliability
-from vidal.report.evidence import (
+from vidal.report.clip_files import pages_of
+from vidal.report.evidence import Evidence, legend
+from vidal.report.figures import STYLES
+from vidal.report.frames import FOLDER
+from vidal.report.marks import (
     ALARM,
     DETECTED,
     LIKELY_UNKNOWN,
     MISS,
     UNKNOWN_OBJECT,
     UNSURE,
-    Evidence,
-    legend,
     named,
 )
-from vidal.report.figures import STYLES
-from vidal.report.frames import FOLDER
 from vidal.report.query_files import plain
 from vidal.report.round.cards import card, common_reason
 from vidal.report.round.classes import class_table, labels_table, unseen
-from vidal.report.round.pictures import Pictures
+from vidal.report.round.pictures import Pictures, allowed
 from vidal.report.round.timelines import timelines
 from vidal.selection.result import SelectionResult
 from vidal.types import UNKNOWN, FrameRef
 from vidal.words import printable
 
-MOST_CARDS = 1000
+MOST_CARDS = 500
 """Selected frames with a card in the report; further ones are in ``frames/`` and the timelines."""
+_LEAST_CARDS = 50
+"""Shown whatever is on them."""
+_PICTURE = 1_400
+"""Bytes that the picture of a card takes at least, about."""
+_MOST_ROWS = 200
+"""Of the table of skipped inputs."""
 
 
 def write_report(
@@ -121,8 +126,9 @@ def _context(
         "versions": list(result.versions.items()),
         "skipped": [
             {"path": printable(each.path), "reason": printable(each.reason)}
-            for each in result.skipped
+            for each in result.skipped[:_MOST_ROWS]
         ],
+        "more_skipped": max(0, len(result.skipped) - _MOST_ROWS),
         "notes": [printable(note) for note in result.notes],
         "outcome": reliability.section(result.outcome),
         "worth": reliability.worth_words(result.worth),
@@ -132,34 +138,49 @@ def _context(
 
 
 def _clips_and_classes(result: SelectionResult, evidence: Evidence, linked: int) -> dict[str, Any]:
+    overview = evidence.overview
     with_picks = [summary for summary in evidence.clips if summary.picks]
     idle = [summary for summary in evidence.clips if not summary.picks]
     return {
         "timelines": timelines(with_picks, result, evidence, linked=linked),
         "idle": len(idle),
         "idle_timelines": timelines(idle, result, evidence, linked=linked, opened=0),
-        "scored": any(not math.isnan(s.peak[0]) for s in evidence.clips),
-        "any_labelled": any(len(s.labelled) for s in evidence.clips),
-        "any_errors": any(len(s.errors) for s in evidence.clips),
+        "scored": not np.isnan(overview.peak).all(),
+        "any_labelled": bool(overview.labelled.any()),
+        "any_errors": bool(overview.said.any()),
+        "clips": len(overview.clips),
+        "drawn": len(evidence.clips),
+        "clip_pages": pages_of(result) if len(overview.clips) > len(evidence.clips) else [],
         "classes": class_table(result, evidence),
         "labels": labels_table(result, evidence),
         "unseen": unseen(result, evidence),
-        "scanned": sum(s.scanned for s in evidence.clips),
-        "selectable": evidence.selectable,
+        "scanned": overview.scanned,
+        "selectable": overview.selectable,
         "frames": sum(clip.frames for clip in result.clips.values()),
         "threshold": result.threshold,
     }
+
+
+def cards_that_fit(result: SelectionResult, evidence: Evidence) -> int:
+    """Selected frames that are shown: as many as the page has room for, each with a picture."""
+    least = min(_LEAST_CARDS, len(result.query))
+    cards = min(MOST_CARDS, len(result.query))
+    limit = allowed(len(result.query))
+    while cards > least and other_bytes(result, evidence, cards) + _PICTURE * cards > limit:
+        cards = max(least, cards * 9 // 10)
+    return cards
 
 
 def other_bytes(result: SelectionResult, evidence: Evidence, cards: int) -> int:
     """About how many bytes the page has without pictures; rather too many than too few."""
     shown = result.query.frames[:cards]
     boxes = sum(len(evidence.marks[ref]) for ref in shown)
-    beside = sum(len(each.boxes) for near in evidence.near.values() for each in near)
-    reasons = sum(len(words.encode("utf-8", "replace")) for words in result.query.explanation.words)
+    beside = sum(len(each.boxes) for ref in shown for each in evidence.near.get(ref, ()))
+    words = result.query.explanation.words[:cards]
+    reasons = sum(len(each.encode("utf-8", "replace")) for each in words)
     names = sum(len(ref.clip.encode("utf-8", "replace")) for ref in shown)
     points = sum(len(each.x) for each in evidence.clips)
-    errors = sum(len(each.errors) for each in evidence.clips)
+    errors = sum(min(len(each.errors), each.most) for each in evidence.clips)
     parts = len(result.query.explanation.parts)
     return (
         90_000

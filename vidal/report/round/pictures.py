@@ -1,14 +1,13 @@
 """The pictures inside a report: small ones of every card, sharp ones and neighbours of the first.
 
-A report may take ``MOST_BYTES`` for each thousand selected frames, so that it can be mailed. Small
-pictures come first, then as many ranks as fit get a sharp picture and a strip of their neighbours.
-Everything is encoded while the clips are decoded for ``frames/``: one pass a clip.
+A report has a size that can be mailed, however much was selected. Small pictures come first, then
+as many ranks as fit get a sharp picture and a strip of their neighbours. Everything is encoded
+while the clips are decoded for ``frames/``: one pass a clip.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
+from vidal.evidence.pictures import Form
 from vidal.report.near import REACH
 from vidal.selection.result import SelectionResult
-from vidal.types import Frame, FrameRef, Image
+from vidal.types import FrameRef, Image
 from vidal.video.images import encode_webp, thumbnail
 
 MOST_BYTES = 4_800_000
-"""Of a report, for each thousand selected frames that it may have."""
+"""Of a report of few frames, so that it can be mailed."""
+MOST_BYTES_OF_MANY, MANY = 2_800_000, 500
+"""Of a report of more selected frames than these: it is looked through, not at each of them."""
 MOST_SHARP = 48
 """Ranks that may have a sharp picture and a strip, where the bytes suffice."""
 
@@ -50,7 +52,7 @@ _SHARE = 0.85
 
 def allowed(frames: int) -> int:
     """Bytes that a report of so many selected frames may have."""
-    return MOST_BYTES * max(1, math.ceil(frames / 1000))
+    return MOST_BYTES if frames <= MANY else MOST_BYTES_OF_MANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,41 @@ class Near:
     picture: str
 
 
+@dataclass(frozen=True, slots=True)
+class Webp:
+    """A picture with no side over ``longest`` pixels, as a WebP file of that quality."""
+
+    longest: int
+    quality: int
+
+    def __call__(self, image: Image) -> bytes:
+        return encode_webp(np.ascontiguousarray(thumbnail(image, self.longest)), self.quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The largest of the small pictures that has at most ``limit`` bytes; else the smallest."""
+
+    limit: float
+
+    def __call__(self, image: Image) -> bytes:
+        height, width = image.shape[:2]
+        data = b""
+        for longest, quality in _SMALL:
+            scale = min(1.0, longest / max(height, width))
+            if (longest, quality) != _SMALL[-1] and (
+                _LEAST_DENSITY * scale**2 * height * width > self.limit
+            ):
+                continue
+            data = Webp(longest, quality)(image)
+            if len(data) <= self.limit:
+                break
+        return data
+
+
 @dataclass(slots=True)
 class Pictures:
-    """Collects the pictures of one report; called for every frame that was decoded.
+    """The pictures of one report; called with a frame, tells what is to be made of it.
 
     Attributes:
         folder: where they lie until the report is written.
@@ -100,15 +134,17 @@ class Pictures:
         first, end = max(0, ref.index - REACH), min(last, ref.index + REACH)
         return [index for index in range(first, end + 1) if index != ref.index]
 
-    def __call__(self, frame: Frame) -> None:
-        """Keep what is wanted of a decoded frame."""
-        rank = self._ranks.get(frame.ref)
+    def __call__(self, ref: FrameRef) -> list[tuple[Path, Form]]:
+        """What is made of a frame, and where it is put."""
+        files: list[tuple[Path, Form]] = []
+        rank = self._ranks.get(ref)
         if rank is not None:
-            self._small(frame.ref).write_bytes(self._fitting(frame.image))
+            files.append((self._small(ref), Fitting(self._limit)))
             if rank <= self.sharp:
-                self._sharp(frame.ref).write_bytes(_encoded(frame.image, *_SHARP))
-        if frame.ref.index in self._beside.get(frame.ref.clip, ()):
-            self._strip(frame.ref).write_bytes(_encoded(frame.image, *_STRIP))
+                files.append((self._sharp(ref), Webp(*_SHARP)))
+        if ref.index in self._beside.get(ref.clip, ()):
+            files.append((self._strip(ref), Webp(*_STRIP)))
+        return files
 
     def small(self, ref: FrameRef) -> str:
         """The small picture of a selected frame in base64; empty where there is none."""
@@ -142,23 +178,12 @@ class Pictures:
             sharp += 1
         return small, sharp
 
-    def _fitting(self, image: Image) -> bytes:
-        """The largest small picture that leaves room for those of all others."""
+    @property
+    def _limit(self) -> float:
+        """Bytes that a small picture may have, to leave room for those of all others."""
         least, most = _SMALL_BYTES
         room = allowed(len(self.result.query)) - self.other
-        limit = min(most, max(least, _SHARE * room / max(self.cards, 1) / _BASE64))
-        height, width = image.shape[:2]
-        data = b""
-        for longest, quality in _SMALL:
-            scale = min(1.0, longest / max(height, width))
-            if (longest, quality) != _SMALL[-1] and (
-                _LEAST_DENSITY * scale**2 * height * width > limit
-            ):
-                continue
-            data = _encoded(image, longest, quality)
-            if len(data) <= limit:
-                break
-        return data
+        return min(most, max(least, _SHARE * room / max(self.cards, 1) / _BASE64))
 
     def _small(self, ref: FrameRef) -> Path:
         return self.folder / f"small-{self._clips[ref.clip]}-{ref.index}"
@@ -168,10 +193,6 @@ class Pictures:
 
     def _strip(self, ref: FrameRef) -> Path:
         return self.folder / f"strip-{self._clips[ref.clip]}-{ref.index}"
-
-
-def _encoded(image: Image, longest: int, quality: int) -> bytes:
-    return encode_webp(np.ascontiguousarray(thumbnail(image, longest)), quality)
 
 
 def _base64(path: Path) -> str:

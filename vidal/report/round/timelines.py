@@ -42,9 +42,10 @@ def timelines(
         linked: ranks that have a card to go to.
         opened: sections that are open from the start.
     """
-    peaks = [s.peak for s in evidence.clips if not math.isnan(s.peak[0])]
-    low = min([0.0, *(peak[0] for peak in peaks)])
-    high = max([low, *(peak[1] for peak in peaks)])
+    peaks = evidence.overview.peak
+    peaks = peaks[~np.isnan(peaks[:, 0])]
+    low = float(min(0.0, peaks[:, 0].min(initial=0.0)))
+    high = float(max(low, peaks[:, 1].max(initial=low)))
     span = (low, high if high > low else low + 1.0)
     most = max((_highest(s) for s in evidence.clips), default=0)
     markers = 0
@@ -108,9 +109,9 @@ def _place(value: Any, span: tuple[float, float]) -> Any:
 def _errors(summary: ClipSummary, most: int) -> dict[str, Any]:
     """Bars of likely false alarms and misses, as paths."""
     middle, unit = _ERRORS / 2, (_ERRORS / 2 - 2) / max(most, 1)
-    times = _times(summary)
-    x = times[summary.errors[:, 0]] / _duration(summary) * _PLOT[0]
-    alarms, unsure, misses = summary.errors[:, 1:].T
+    times, errors = _times(summary), _largest(summary)
+    x = times[errors[:, 0]] / _duration(summary) * _PLOT[0]
+    alarms, unsure, misses = errors[:, 1:].T
 
     def bars(counts: IntArray, sign: float, below: IntArray) -> str:
         """``below``: how many of another kind each bar stands on."""
@@ -132,11 +133,23 @@ def _errors(summary: ClipSummary, most: int) -> dict[str, Any]:
     }
 
 
+def _largest(summary: ClipSummary) -> IntArray:
+    """(n, 4) the errors, of a long clip one frame of each piece: that with the most."""
+    errors, frames = summary.errors, summary.clip.frames
+    if frames <= summary.most:
+        return errors
+    piece = errors[:, 0] * summary.most // frames
+    order = np.lexsort((-errors[:, 1:].sum(axis=1), piece))
+    first = np.append(True, np.diff(piece[order]) > 0)[: len(order)]
+    return errors[np.sort(order[first])]
+
+
 def _numbers(summary: ClipSummary) -> dict[str, str]:
-    """For the script: frame, time and score of the points; frame and errors."""
+    """For the script: frame, time and score of the points; the errors of these frames."""
     times = _times(summary)
     frames = np.clip(np.searchsorted(times, summary.x - 1e-9), 0, summary.clip.frames - 1)
     scored = ~np.isnan(summary.y)
+    errors = summary.errors[np.isin(summary.errors[:, 0], frames)]
     return {
         "duration": f"{_duration(summary):.6g}",
         "points": " ".join(
@@ -145,7 +158,7 @@ def _numbers(summary: ClipSummary) -> dict[str, str]:
                 frames.tolist(), summary.x.tolist(), summary.y.tolist(), scored, strict=True
             )
         ),
-        "errors": " ".join(",".join(map(str, row)) for row in summary.errors.tolist()),
+        "errors": " ".join(",".join(map(str, row)) for row in errors.tolist()),
     }
 
 
