@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from vidal.errors import InputError, NoClips
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.given_clips import built, check_needs, take_in
-from vidal.evidence.load import adopt, has_all, keeper
+from vidal.evidence.load import ALL, adopt, has_all, keeper
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.store import content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip, Stored
@@ -75,7 +75,8 @@ def stock(root: Path, given: GivenDetections, clips: Sequence[Clip], *, rate: Fr
     if kept is not None:
         known = from_arrays(Stock, kept)
         mine = [clip for clip in clips if clip.id in set(known.clips)]
-        adopt(store, [(plan.keys(clip), clip) for clip in mine], given=True)
+        whole = replace(plan, columns=ALL)
+        adopt(store, [(whole.keys(clip), clip) for clip in mine], given=True)
         keys = [plan.keys(clip) for clip in mine]
         if has_all(store, keys, "detections"):
             return known

@@ -25,7 +25,7 @@ from vidal.evidence.gather import (
 )
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.known import known_clips, known_windows
-from vidal.evidence.load import adopt, must
+from vidal.evidence.load import ALL, adopt, must
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.evidence.plan import ClipEvidence, EvidenceJob
 from vidal.evidence.prints import disagreeing
@@ -131,7 +131,9 @@ def _gather(
     for detector in dict.fromkeys(job.plan.detector for job in jobs):
         detector.fetch()
     given = any(isinstance(job.plan.detector, GivenDetections) for job in jobs)
-    adopt(store, [(job.plan.keys(job.clip), job.clip) for job in jobs], given=given)
+    plans = [replace(job.plan, columns=ALL) if given else job.plan for job in jobs]
+    pairs = [(plan.keys(job.clip), job.clip) for plan, job in zip(plans, jobs, strict=True)]
+    adopt(store, pairs, given=given)
     clips = [_Clip(at, job, _items(job, store)) for at, job in enumerate(jobs)]
     watcher.begin([_to_look_at(each) for each in clips], wanted - len(jobs))
     outcomes: list[Outcome] = [None] * len(jobs)

@@ -142,14 +142,25 @@ def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
 
 
 def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]], *, given: bool = False) -> None:
-    """Cut the tables of long clips, which an earlier version kept in one, into windows."""
-    long = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1]
-    told = store.known([keys.detections for keys, _ in long])
-    for (keys, clip), known in zip(long, told, strict=True):
-        table = None if known is None else load(store, keys.detections, Detections)
-        if table is not None and table.frames == clip.frames:
-            bare_keys = replace(keys, features=None, embeddings=None)
-            put_clip(store, bare_keys, clip, table, given=given)
+    """Cut the tables of long clips, which an earlier version kept in one, into windows.
+
+    ``given``: nobody can compute them again. Where ``keys`` has a place for features, those of
+    tables of an earlier version go there, of short clips too.
+    """
+    some = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1 or given]
+    told = store.known([keys.detections for keys, _ in some])
+    for (keys, clip), known in zip(some, told, strict=True):
+        long = len(keys.windows) > 1
+        if known is None or (known.facts and not long):  # cut, or of this version
+            continue
+        table = load(store, keys.detections, Detections)
+        if table is None or table.frames != clip.frames:
+            continue
+        features = keys.features if given and table.features.shape[1] else None
+        if long or features is not None:
+            own = replace(keys, features=features, embeddings=None)
+            put_clip(store, own, clip, table, given=given)
+        if long:
             store.drop([keys.detections])
 
 

@@ -355,3 +355,20 @@ def test_a_table_that_an_earlier_version_kept_in_one_is_cut_and_not_made_anew(
     assert found.detections(clip.id) == old
     assert_same((found.rows(clip.id),), (whole.rows(clip.id),))
     assert store_at(tmp_path).get(plan.keys(clip).detections) is None
+
+
+@pytest.mark.parametrize("window", [50, 1024])
+def test_features_of_given_detections_that_an_earlier_version_kept_are_not_lost(
+    clip, stores, tmp_path, window
+):
+    whole, _ = both(clip, stores)
+    table = whole.detections(clip.id)
+    table = replace(table, embedding=np.zeros((table.frames, 0), np.float32))
+    assert table.features.shape[1]
+    given = GivenDetections(name="detections", digest="of these")
+    plan = plan_of(tmp_path, window=window, detector=given, columns=frozenset(), summary=None)
+    plan = replace(plan, coherence=None, flow=None, expected=None)
+    store_at(tmp_path).put(plan.keys(clip).detections, to_arrays(table))
+    assert gathered(plan, clip).detections(clip.id).features.shape[1] == 0
+    later = gathered(replace(plan, columns=frozenset({"features"})), clip)
+    assert later.detections(clip.id) == table
