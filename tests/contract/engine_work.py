@@ -86,10 +86,12 @@ def alone_at_last(item):
 
 
 def large(item):
-    """(where to note the process, seconds): a result that a pipe does not hold."""
-    note, seconds = item
-    Path(note).write_text(str(os.getpid()))
-    time.sleep(seconds)
+    """(where to note the process, file to wait for): a result that a pipe does not hold."""
+    note, awaited = map(Path, item)
+    note.write_text(str(os.getpid()))
+    end = time.monotonic() + 60
+    while not awaited.exists() and time.monotonic() < end:
+        time.sleep(0.01)
     return bytes(1 << 24)
 
 

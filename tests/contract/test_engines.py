@@ -267,12 +267,12 @@ def test_the_last_try_of_a_killed_item_has_the_machine_for_itself(work, tmp_path
 
 
 def test_a_worker_killed_within_its_answer_costs_a_try_and_no_more(work, tmp_path):
-    note = tmp_path / "second"
-    items = [(str(tmp_path / "first"), 0.5), (str(note), 0.8)]
+    note, go = tmp_path / "second", tmp_path / "go"
+    items = [(str(tmp_path / "first"), str(note)), (str(note), str(go))]
     results = ProcessEngine(2).map(work.large, items)
     assert len(next(results)) == 1 << 24
-    assert note.exists()
-    time.sleep(0.8)  # nobody reads: it waits within its answer, which no pipe holds
+    go.touch()
+    time.sleep(0.5)  # nobody reads: it waits within its answer, which no pipe holds
     pid = int(note.read_text())
     os.kill(pid, signal.SIGKILL)
     assert len(next(results)) == 1 << 24
