@@ -56,7 +56,7 @@ def die_while_told(item):
     note.touch()
     report(1, 2)
     if len(list(Path(folder).glob(f"{value}-*"))) <= times:
-        time.sleep(0.1)  # progress leaves
+        time.sleep(0.5)  # progress leaves
         os.kill(os.getpid(), signal.SIGKILL)
     report(2, 2)
     return value

@@ -399,7 +399,7 @@ def test_no_worker_outlives_its_parent(tmp_path, engine, number, status):
 
 
 @NEEDS_RAY
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "auto"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x"])
 def test_a_cluster_that_is_not_there_is_refused_at_once_in_one_line(address):
     script = (
         "from vidal.engine import RayEngine\nfrom vidal.errors import UsageError\n"
