@@ -56,7 +56,7 @@ def die_while_told(item):
     note.touch()
     report(1, 2)
     if len(list(Path(folder).glob(f"{value}-*"))) <= times:
-        time.sleep(0.1)  # progress leaves
+        time.sleep(0.5)  # progress leaves
         os.kill(os.getpid(), signal.SIGKILL)
     report(2, 2)
     return value
@@ -86,10 +86,12 @@ def alone_at_last(item):
 
 
 def large(item):
-    """(where to note the process, seconds): a result that a pipe does not hold."""
-    note, seconds = item
-    Path(note).write_text(str(os.getpid()))
-    time.sleep(seconds)
+    """(where to note the process, file to wait for): a result that a pipe does not hold."""
+    note, awaited = map(Path, item)
+    note.write_text(str(os.getpid()))
+    end = time.monotonic() + 60
+    while not awaited.exists() and time.monotonic() < end:
+        time.sleep(0.01)
     return bytes(1 << 24)
 
 

@@ -267,12 +267,12 @@ def test_the_last_try_of_a_killed_item_has_the_machine_for_itself(work, tmp_path
 
 
 def test_a_worker_killed_within_its_answer_costs_a_try_and_no_more(work, tmp_path):
-    note = tmp_path / "second"
-    items = [(str(tmp_path / "first"), 0.5), (str(note), 0.8)]
+    note, go = tmp_path / "second", tmp_path / "go"
+    items = [(str(tmp_path / "first"), str(note)), (str(note), str(go))]
     results = ProcessEngine(2).map(work.large, items)
     assert len(next(results)) == 1 << 24
-    assert note.exists()
-    time.sleep(0.8)  # nobody reads: it waits within its answer, which no pipe holds
+    go.touch()
+    time.sleep(0.5)  # nobody reads: it waits within its answer, which no pipe holds
     pid = int(note.read_text())
     os.kill(pid, signal.SIGKILL)
     assert len(next(results)) == 1 << 24
@@ -399,7 +399,7 @@ def test_no_worker_outlives_its_parent(tmp_path, engine, number, status):
 
 
 @NEEDS_RAY
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "auto"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x"])
 def test_a_cluster_that_is_not_there_is_refused_at_once_in_one_line(address):
     script = (
         "from vidal.engine import RayEngine\nfrom vidal.errors import UsageError\n"
