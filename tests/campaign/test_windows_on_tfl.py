@@ -1,4 +1,4 @@
-"""Real clips of traffic cameras with a real detector's output: windows are the whole, to the bit."""
+"""Real clips of traffic cameras, a real detector's output: windows are the whole, to the bit."""
 
 from __future__ import annotations
 
