@@ -300,7 +300,7 @@ def workers_of(name):
         pytest.param("two Ray actors", 20, marks=pytest.mark.slow),
     ],
 )
-def test_workers_killed_at_random_moments_change_nothing(name, kills, request, work):
+def test_workers_killed_at_random_moments_change_nothing(name, kills, request, work, capfd):
     rng = np.random.default_rng(13)
     engine, done, left, due = made(request, name), [], kills, 0.0
     items = range(12 * kills)
@@ -313,6 +313,8 @@ def test_workers_killed_at_random_moments_change_nothing(name, kills, request, w
             due = time.monotonic() + rng.uniform(0.05, 0.2)
     assert left == 0
     assert done == [item * item for item in items]
+    time.sleep(0.5)  # Ray's messages would come from a thread
+    assert capfd.readouterr() == ("", "")
 
 
 def test_workers_end_with_the_iteration(work, tmp_path):
@@ -349,22 +351,36 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {here!r})
 from engine_work import note_and_sleep
-from vidal.engine.process import ProcessEngine
+from vidal.engine import ProcessEngine, RayEngine
 if __name__ == "__main__":
     try:
-        list(ProcessEngine(2).map(note_and_sleep, sys.argv[1:]))
+        list({engine}(2).map(note_and_sleep, sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
 """
 
 
+ENDINGS = [
+    (signal.SIGINT, 130),
+    (signal.SIGTERM, -signal.SIGTERM),
+    (signal.SIGKILL, -signal.SIGKILL),
+]
+
+
 @pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)],
+    ("engine", "number", "status"),
+    [
+        *(("ProcessEngine", *each) for each in ENDINGS),
+        pytest.param(
+            "RayEngine",
+            *(signal.SIGKILL, -signal.SIGKILL),
+            marks=[pytest.mark.slow, pytest.mark.skipif(not RAY, reason="Ray is not installed")],
+        ),
+    ],
 )
-def test_no_worker_outlives_its_parent(tmp_path, number, status):
+def test_no_worker_outlives_its_parent(tmp_path, engine, number, status):
     script = tmp_path / "run.py"
-    script.write_text(SCRIPT.format(here=str(HERE)))
+    script.write_text(SCRIPT.format(here=str(HERE), engine=engine))
     notes = [tmp_path / "one", tmp_path / "two"]
     root = str(HERE.parent.parent)
     parent = subprocess.Popen(
@@ -376,15 +392,36 @@ def test_no_worker_outlives_its_parent(tmp_path, number, status):
         assert all(map(running, workers))
         parent.send_signal(number)
         assert parent.wait(30) == status
-        assert within(5, lambda: not any(map(running, workers)))
+        assert within(20, lambda: not any(map(running, workers)))
     finally:
         parent.kill()
         parent.wait()
 
 
+@pytest.mark.skipif(not RAY, reason="Ray is not installed (pip install vidal-al[ray])")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "auto"])
+def test_a_cluster_that_is_not_there_is_refused_at_once_in_one_line(address):
+    script = (
+        "from vidal.engine import RayEngine\nfrom vidal.errors import UsageError\n"
+        f"try:\n    list(RayEngine(address={address!r}).map(abs, [1]))\n"
+        "except UsageError as error:\n    print(error.message)\n"
+    )
+    hidden = {k: v for k, v in os.environ.items() if not k.startswith("RAY")}
+    env = {**hidden, "PYTHONPATH": str(HERE.parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Ray at {address!r}: ")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
 def test_what_a_worker_printed_is_not_lost_and_its_end_is_not_waited_for(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(SCRIPT.replace("note_and_sleep", "say").format(here=str(HERE)))
+    script.write_text(
+        SCRIPT.replace("note_and_sleep", "say").format(here=str(HERE), engine="ProcessEngine")
+    )
     root = str(HERE.parent.parent)
     done = subprocess.run(
         [sys.executable, str(script), "one", "two"],

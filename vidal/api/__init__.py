@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vidal.api.caches import cache
     from vidal.api.campaigns import Campaign
     from vidal.api.exports import export
+    from vidal.api.gathering import gather
     from vidal.api.labels import read_labels
     from vidal.api.selections import SelectedFrame, Selection, select
     from vidal.api.servers import push
@@ -21,6 +22,7 @@ __all__ = [
     "Selection",
     "cache",
     "export",
+    "gather",
     "push",
     "read_labels",
     "select",
@@ -33,6 +35,7 @@ _PLACES = {
     "Selection": "selections",
     "cache": "caches",
     "export": "exports",
+    "gather": "gathering",
     "push": "servers",
     "read_labels": "labels",
     "select": "selections",

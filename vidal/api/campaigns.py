@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidal.api.exchange import Exchange
-from vidal.api.given import path_of, truth, whole
+from vidal.api.given import path_of, place_of, text, truth
 from vidal.api.options import PathLike
 from vidal.api.selections import Selection
 from vidal.api.watch import Console, Lines
@@ -17,6 +17,7 @@ from vidal.assemble.campaign import begin_campaign, engines_of, train_campaign
 from vidal.assemble.campaign_report import report_campaign
 from vidal.assemble.config import campaign_config
 from vidal.assemble.evaluation import Evaluation, evaluate_campaign
+from vidal.assemble.gathering import gather_campaign
 from vidal.assemble.own import NewDetections, plan_next
 from vidal.assemble.selection import device_of
 from vidal.assemble.told import tell_round
@@ -30,8 +31,11 @@ from vidal.campaign.status import describe
 from vidal.errors import UsageError
 from vidal.evidence.again import again
 from vidal.evidence.given import Frames
+from vidal.evidence.places import EngineName
+from vidal.evidence.shards import WHOLE, Shard
 from vidal.formats.detections import Transform
 from vidal.report import write_outputs
+from vidal.selection.gathering import Gathering
 
 
 class Campaign(Exchange):
@@ -118,6 +122,9 @@ class Campaign(Exchange):
         score_transform: Transform | None = None,
         same_detector: bool = False,
         workers: int = 0,
+        engine: EngineName | None = None,
+        ray_address: str | None = None,
+        ray_gpus: float | None = None,
         report: bool = True,
         progress: bool = True,
     ) -> Selection:
@@ -129,7 +136,8 @@ class Campaign(Exchange):
             detections_images, detections_frames, score_transform: how they are read. Default: as
                 those of before.
             same_detector: your detector was not trained; its detections of before go on.
-            workers: processes, for this time; 0 = as configured.
+            workers, engine, ray_address, ray_gpus: where the work is done, for this time, as of
+                ``vidal.select``; 0 or None = as configured.
             report: write the report.
             progress: show how far it is.
 
@@ -139,17 +147,10 @@ class Campaign(Exchange):
             UsageError: detections for a campaign whose detector is vidal's, or the same again.
             InputError: detections that cannot be read, or of other clips.
         """
-        new = NewDetections(
-            path=None if detections is None else path_of("detections", detections),
-            images=None
-            if detections_images is None
-            else path_of("detections_images", detections_images),
-            frames=detections_frames,
-            transform=score_transform,
-            same=truth("same_detector", same_detector),
-        )
+        new = _new(detections, detections_images, detections_frames, score_transform, same_detector)
+        place = place_of(workers, engine, ray_address, ray_gpus)
         with open_campaign(self.folder) as campaign, ExitStack() as stack:
-            coming = plan_next(campaign, new, workers=whole("workers", workers))
+            coming = plan_next(campaign, new, place)
             job = coming.job
             beat = stack.enter_context(beating(self.folder, "select", coming.number))
             beat.on(device_of(job))
@@ -170,6 +171,42 @@ class Campaign(Exchange):
                 )
             )
         return Selection(result)
+
+    def gather(
+        self,
+        shard: str | Shard = WHOLE,
+        *,
+        detections: PathLike | None = None,
+        detections_images: PathLike | None = None,
+        detections_frames: Frames | None = None,
+        score_transform: Transform | None = None,
+        same_detector: bool = False,
+        workers: int = 0,
+        engine: EngineName | None = None,
+        ray_address: str | None = None,
+        ray_gpus: float | None = None,
+        progress: bool = True,
+    ) -> Gathering:
+        """Compute what ``select`` needs, on one of several machines; the record stays as it is.
+
+        Args:
+            shard: which of how many, counted from 1: ``"2/8"``.
+            progress: show how far it is.
+
+        The other arguments are those of ``select``.
+
+        Raises:
+            AwaitingAnnotation, CampaignError: no round can be selected now.
+            InputError: a clip of the shard is gone.
+        """
+        new = _new(detections, detections_images, detections_frames, score_transform, same_detector)
+        place = place_of(workers, engine, ray_address, ray_gpus)
+        part = shard if isinstance(shard, Shard) else Shard.parse(text("shard", shard))
+        with (
+            open_campaign(self.folder, lock=False) as campaign,
+            Console(quiet=not progress) as console,
+        ):
+            return gather_campaign(campaign, new, part, place=place, watcher=console)
 
     def train(
         self,
@@ -324,3 +361,20 @@ class Campaign(Exchange):
         """The target classes, in the order of their labels."""
         with open_campaign(self.folder, lock=False) as campaign:
             return campaign.record.classes
+
+
+def _new(
+    detections: PathLike | None,
+    images: PathLike | None,
+    frames: Frames | None,
+    transform: Transform | None,
+    same: bool,
+) -> NewDetections:
+    """Detections of a detector of one's own, as they were given."""
+    return NewDetections(
+        path=None if detections is None else path_of("detections", detections),
+        images=None if images is None else path_of("detections_images", images),
+        frames=frames,
+        transform=transform,
+        same=truth("same_detector", same),
+    )

@@ -90,3 +90,17 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError(f"{name}: {value!r} does not give options by name.")
     return {text(name, key): each for key, each in value.items()}
+
+
+def place_of(workers: Any, engine: Any, ray_address: Any, ray_gpus: Any) -> dict[str, Any]:
+    """Where the work is done; None = not said.
+
+    Raises:
+        UsageError: a value of another kind.
+    """
+    return {
+        "workers": whole("workers", workers),
+        "engine": None if engine is None else text("engine", engine),
+        "ray_address": None if ray_address is None else text("ray_address", ray_address),
+        "ray_gpus": None if ray_gpus is None else real("ray_gpus", ray_gpus),
+    }

@@ -27,9 +27,11 @@ class SelectOptions(TypedDict, total=False):
         config: of your own model, for detector ``"detectron2"``.
         classes: names to keep, or to give to a checkpoint without names.
         threshold: detections with a higher score count, in [0, 1]. Default 0.5.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        device: ``"auto"`` (every GPU, else the processor), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+            ``"cuda:0,1"``; see docs/gpu.md.
+        precision: ``"auto"``, ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``.
         batch: frames the detector sees at once; 0 = what suits the device.
+        compile: compile the network first (``torch.compile``). Default False.
         coherence, flow, expected: options of temporal coherence, of the optical flow and of
             expected errors, by name.
         known_only: what is likely an unknown object (annotated, of none of the classes) counts
@@ -44,7 +46,13 @@ class SelectOptions(TypedDict, total=False):
         tracker: what carries boxes to neighbouring frames. Default ``"auto"``.
         tracker_options: of the tracker, by name.
         cache: where evidence is kept between runs. Default: ``.vidal`` in ``out``, or here.
-        workers: processes; 0 = one a core on a CPU, one on a GPU.
+        workers: processes; 0 = one a core on a CPU, one to three a GPU.
+        engine: where the work is done: ``"local"`` (this process), ``"process"`` (worker processes)
+            or ``"ray"`` (Ray actors; ``pip install vidal-al[ray]``). Default: worker processes
+            where more than one is worth while.
+        ray_address: of a Ray cluster: ``"auto"`` or ``"HOST:PORT"``. Default: what ``RAY_ADDRESS``
+            names, else a local Ray that ends with the run.
+        ray_gpus: GPUs of each Ray actor, such as 0.25. Default: 1 where the detector runs on a GPU.
         image_rate: frames a second of folders of images. Default 10.
         detections: your own detections instead of a detector: a file, a folder or a pattern.
         detections_images: the file with ``images`` and ``categories`` of COCO results.
@@ -67,6 +75,7 @@ class SelectOptions(TypedDict, total=False):
     device: str
     precision: str
     batch: int
+    compile: bool
     coherence: Mapping[str, Any]
     flow: Mapping[str, Any]
     expected: Mapping[str, Any]
@@ -79,6 +88,9 @@ class SelectOptions(TypedDict, total=False):
     tracker_options: Mapping[str, Any]
     cache: PathLike | None
     workers: int
+    engine: Literal["auto", "local", "process", "ray"] | None
+    ray_address: str | None
+    ray_gpus: float | None
     image_rate: str | float
     detections: PathLike | None
     detections_images: PathLike | None

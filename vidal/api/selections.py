@@ -49,16 +49,21 @@ def _cost(name: str, value: Any) -> Any:
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "gap": _gap,
     **dict.fromkeys(("seed", "batch", "workers"), kinds.whole),
-    **dict.fromkeys(("threshold", "random_share"), kinds.real),
+    **dict.fromkeys(("threshold", "random_share", "ray_gpus"), kinds.real),
     "balance": _balance,
     "cost": _cost,
     "known_only": kinds.truth,
-    **dict.fromkeys((*_TEXTS, "errors", "size", "turns"), kinds.text),
+    **dict.fromkeys((*_TEXTS, "errors", "size", "turns", "engine", "ray_address"), kinds.text),
     **dict.fromkeys(_PATHS, kinds.path_of),
     **dict.fromkeys(_MAPPINGS, kinds.mapping),
 }
 """Options by the kind of their values."""
-_MAY_BE_NONE = frozenset((*_PATHS, *_MAPPINGS, "errors", "size", "turns", "balance", "cost"))
+_MAY_BE_NONE = frozenset(
+    (
+        *(*_PATHS, *_MAPPINGS, "errors", "size", "turns", "balance", "cost"),
+        *("engine", "ray_address", "ray_gpus"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidal.assemble.balance import parse_balance
@@ -178,7 +178,7 @@ def resolved(config: CampaignConfig, classes: tuple[str, ...]) -> CampaignConfig
         own: dict[str, object] = {"precision": config.detector.precision}
         if config.detector.start == "fresh":
             own["freeze_norm"] = False
-        given = {**asdict(suits.training), **own, **given}
+        given = {**suits.training.shaping, **own, **given}
     training = config.training.model_copy(update={"given": given})
     return config.model_copy(update={"data": data, "training": training})
 
@@ -244,6 +244,7 @@ def plan_round(
         device=config.detector.device,
         precision=config.detector.precision,
         batch=config.detector.batch,
+        compile=config.detector.compile,
         coherence=chosen.coherence,
         flow=chosen.flow,
         tracker=chosen.tracker,
@@ -255,7 +256,7 @@ def plan_round(
         class_weights=None if initial else chosen.class_weights,
         cost=chosen.cost,
         cache=campaign.evidence,
-        workers=config.workers,
+        **config.place,
         image_rate=config.data.image_rate,
         detections=own,
     )
@@ -358,7 +359,7 @@ def _snapshots(
 
 def engines_of(config: CampaignConfig) -> Engines:
     """Where the work of a campaign is done."""
-    return Engines(config.workers, config.detector.device)
+    return Engines(device=config.detector.device, **config.place)
 
 
 def _detector_settings(plan: SelectionPlan) -> dict[str, object]:

@@ -180,6 +180,7 @@ def evaluate_videos(
     _refuse_unlabelled(truth, source.notes)
     spec = detector_spec(config)
     spec.check()
+    spec.check_device()
     notes = (*source.notes, *_checked(spec, clips))
     quality = judge_model(
         EvidencePlan(cache, spec, _batch(config, spec), None, None),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vidal.assemble.campaign import plan_round
 from vidal.assemble.selection import SelectionJob
@@ -50,13 +52,16 @@ class NextRound:
     trains: int | None = None
 
 
-def plan_next(campaign: Campaign, new: NewDetections, *, workers: int = 0) -> NextRound:
+def plan_next(
+    campaign: Campaign, new: NewDetections, place: Mapping[str, Any] | None = None
+) -> NextRound:
     """The next round, with new detections where a detector of one's own makes them.
 
     Args:
         campaign: open.
         new: what was given; nothing where the detector is vidal's.
-        workers: processes, for this time; 0 = as configured.
+        place: where the work is done, for this time: ``workers``, ``engine``, ...; what is 0 or
+            None there is as configured.
 
     Raises:
         AwaitingAnnotation, CampaignError: no round can be selected now.
@@ -64,13 +69,14 @@ def plan_next(campaign: Campaign, new: NewDetections, *, workers: int = 0) -> Ne
         InputError: detections that cannot be read, or that have changed.
     """
     number = check_selectable(campaign)
-    if workers:
-        campaign = replace(campaign, config=campaign.config.changed(workers=workers))
+    given = {name: value for name, value in (place or {}).items() if value}
+    if given:
+        campaign = replace(campaign, config=campaign.config.changed(**given))
     if not is_own(campaign):
         refuse_new(campaign, new)
         return NextRound(number, plan_round(campaign))
-    given = given_now(campaign, new)
-    chosen = next_detections(campaign, given, same=new.same)
+    files = given_now(campaign, new)
+    chosen = next_detections(campaign, files, same=new.same)
     return NextRound(number, plan_round(campaign, given=chosen.given), chosen.trains)
 
 

@@ -58,7 +58,7 @@ class PretrainJob:
         neighbours: a frame at most so far away is a further positive; 0 = none.
         image_rate: frames a second of folders of images.
         seed: of the weights, the sample, the order and the views.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:1.
         training: the rest.
     """
 
@@ -181,7 +181,7 @@ def _workplace(out: Path) -> Iterator[Path]:
 
 def _network(job: PretrainJob) -> tuple[str, Any]:
     """Name of the architecture, and the network to begin with, on its device."""
-    device = choose_device(job.device)
+    device = choose_device(job.device, several=False)
     if job.weights is not None or job.start == "weights":
         detector = load_detector(job.detector, weights=job.weights, device=job.device)
         return detector.architecture, detector.network

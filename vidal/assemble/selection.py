@@ -80,6 +80,7 @@ def plan_selection(
     device: str = "auto",
     precision: str = "auto",
     batch: int = 0,
+    compile: bool = False,  # noqa: A002
     coherence: Mapping[str, Any] | None = None,
     flow: Mapping[str, Any] | None = None,
     tracker: str = "auto",
@@ -91,6 +92,9 @@ def plan_selection(
     cost: object = None,
     cache: Path | None = None,
     workers: int = 0,
+    engine: str | None = None,
+    ray_address: str | None = None,
+    ray_gpus: float | None = None,
     image_rate: str = "10",
     detections: Path | GivenDetections | None = None,
     detections_images: Path | None = None,
@@ -125,7 +129,7 @@ def plan_selection(
         weights=weights,
         classes=names,
         device=device,
-        options=DetectOptions(precision=precision),  # type: ignore[arg-type]
+        options=DetectOptions(precision=precision, compile=compile),  # type: ignore[arg-type]
         config=config,
     )
     given = {
@@ -147,6 +151,8 @@ def plan_selection(
     )
     if query.needs or weights is not None or config is not None:
         spec.check()
+    if query.needs and detections is None and engine != "ray":
+        spec.check_device()
     judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
     motion = build(FlowOptions, flow or {})
     carrier = build_tracker(tracker, tracker_options or {}, flow=flow, pixels=videos is not None)
@@ -180,7 +186,16 @@ def plan_selection(
     )
     detects = bool(query.needs) and detections is None
     modules = GATHERING + (DETECTING if detector in DETECTORS else ())
-    return SelectionJob(plan, Engines(workers, device, detects=detects, modules=modules))
+    engines = Engines(
+        workers,
+        device,
+        detects=detects,
+        modules=modules,
+        engine=engine or "auto",  # type: ignore[arg-type]
+        ray_address=ray_address,
+        ray_gpus=ray_gpus,
+    )
+    return SelectionJob(plan, engines)
 
 
 def turns_of(turns: str | None, balance: object = None) -> Turns | None:
@@ -254,14 +269,13 @@ def _settings(
             **({} if detector.config is None else {"config": detector.config.name}),
             "classes": detector.classes,
             "device": detector.device,
-            **asdict(detector.options),
+            **detector.options.key,
         }
     if evidence.coherence is not None and evidence.flow is not None:
         settings["coherence"] = asdict(evidence.coherence)
         if evidence.tracker == "flow":
-            settings["flow"] = {
-                name: value for name, value in asdict(evidence.flow).items() if name != "keep"
-            }
+            motion = asdict(evidence.flow)
+            settings["flow"] = {k: v for k, v in motion.items() if k not in ("keep", "threads")}
         else:
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:

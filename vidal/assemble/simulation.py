@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from vidal.assemble import ORACLES, build_oracle, strategy_names
 from vidal.assemble.campaign import engines_of, plan_round, plan_teacher
 from vidal.assemble.checks import check_config
-from vidal.campaign.config import CampaignConfig
+from vidal.campaign.config import PLACE, CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
 from vidal.engine import Listener
@@ -308,7 +308,7 @@ def _result(plan: SimulationPlan, sources: Sequence[Source]) -> SimulationResult
         rounds=plan.rounds,
         baseline=BASELINE,
         data=_facts(sources),
-        settings=config.model_dump(mode="json", exclude={"name", "rounds", "seed", "workers"}),
+        settings=config.model_dump(mode="json", exclude={"name", "rounds", "seed", *PLACE}),
         versions=versions(),
         machine=machine(),
         seconds=seconds,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from vidal.assemble import PROPAGATORS
+from vidal.detect.machine import this_machine
 from vidal.errors import PluginError, UnknownName, UsageError
 from vidal.evidence.motion import MotionSource
 from vidal.plugins import Plugin, plugin, plugins
@@ -53,6 +54,8 @@ def build_tracker(
     if not pixels:
         raise _no_pixels(name)
     tracker: Tracker = build(PROPAGATORS[name], options) if other is None else _of(other, options)
+    if getattr(tracker, "device", None) == "auto" and this_machine().gpu:
+        tracker = replace(tracker, device="cuda")  # type: ignore[type-var]  # part of its key
     _ = tracker.key  # weights are read for it: those that cannot be are refused at once
     return tracker
 

@@ -38,7 +38,7 @@ class TrackerJob:
         start: weights to begin from; None = random ones.
         divisor: divides the channels of a network that begins anew.
         seed: of the scenes, the weights and the pairs.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:1.
         training: the rest.
     """
 

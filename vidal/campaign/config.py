@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
@@ -28,6 +29,7 @@ from vidal.campaign.config_simulation import SimulationConfig
 from vidal.coherence.pseudo_labels import PseudoLabelOptions
 from vidal.detect.options import Precision, TrainOptions
 from vidal.errors import InputError, UnknownName, UsageError
+from vidal.evidence.places import EngineName
 from vidal.formats._files import check_regular
 from vidal.formats._yaml import parse_yaml
 from vidal.query.budget import Budget
@@ -35,6 +37,7 @@ from vidal.query.cost import Cost, cost_of
 from vidal.query.options import build
 from vidal.track.raft import DOWNLOAD
 from vidal.types import Gap
+from vidal.types.devices import checked
 from vidal.types.gap import DEFAULT as DEFAULT_GAP
 
 
@@ -45,9 +48,11 @@ class DetectorConfig(Model):
         name: as of ``vidal select --detector``.
         weights: checkpoint of one's own.
         classes: which classes of the checkpoint are used, or the names of one that has none.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        device: ``auto`` (every GPU, else the processor), ``cpu``, ``cuda``, ``cuda:1`` or
+            ``cuda:0,1``; a training runs on the first of several.
+        precision: ``auto``, ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
         batch: frames it sees at once; 0 = what suits the device.
+        compile: the network is compiled before it looks at frames (``torch.compile``).
         start: ``weights``, or ``fresh`` = random weights, drawn from the campaign's seed.
         backbone: file of ``vidal pretrain`` (or a checkpoint of the same network): a training that
             does not go on from an earlier round's model begins with its body.
@@ -56,9 +61,10 @@ class DetectorConfig(Model):
     name: str = "auto"
     weights: Path | None = None
     classes: tuple[str, ...] | None = None
-    device: str = "auto"
+    device: Annotated[str, AfterValidator(checked)] = "auto"
     precision: Precision = "auto"
     batch: int = Field(default=0, ge=0)
+    compile: bool = False
     start: Literal["weights", "fresh"] = "weights"
     backbone: Path | None = None
 
@@ -240,6 +246,7 @@ class CampaignConfig(Model):
         rounds: how many are planned; ``vidal status`` says when they are done.
         seed: root of all randomness.
         workers: processes; 0 = one a core, or one on a GPU.
+        engine, ray_address, ray_gpus: see ``vidal.evidence.places.Engines``.
     """
 
     name: str = "campaign"
@@ -252,6 +259,9 @@ class CampaignConfig(Model):
     rounds: int = Field(default=6, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
+    engine: EngineName = "auto"
+    ray_address: str | None = None
+    ray_gpus: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:
@@ -259,7 +269,10 @@ class CampaignConfig(Model):
         if self.data.detections is None:
             return self
         changed = self.detector.model_copy(update={"device": "auto"})
-        if changed.model_copy(update={"precision": "auto", "batch": 0}) != DetectorConfig():
+        if (
+            changed.model_copy(update={"precision": "auto", "batch": 0, "compile": False})
+            != DetectorConfig()
+        ):
             raise UsageError("both a detector and given detections.", hint="Drop one of them.")
         if self.training.pseudo_labels is not None:
             raise UsageError(
@@ -296,12 +309,19 @@ class CampaignConfig(Model):
                 plain[name] = value
         return parse_config(plain, "config")
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the work is done, as ``vidal.evidence.places.Engines`` takes it."""
+        return {name: getattr(self, name) for name in PLACE}
+
     def single(self) -> CampaignConfig:
         """The same as the configuration of one campaign: without what only simulations read."""
         return self.model_copy(update={"simulation": SimulationConfig()})
 
 
 Value = TypeVar("Value")
+PLACE = ("workers", "engine", "ray_address", "ray_gpus")
+"""Keys that say where the work is done."""
 
 
 def parse_config(values: Any, name: Path | str, *, base: Path | None = None) -> CampaignConfig:

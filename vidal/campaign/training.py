@@ -124,7 +124,7 @@ def starting_detector(
         UsageError: options that cannot be meant.
     """
     wanted = config.detector
-    options = DetectOptions(precision=wanted.precision)
+    options = DetectOptions(precision=wanted.precision, compile=wanted.compile)
     if model is None and wanted.start == "fresh":
         detector = fresh_detector(wanted.name, classes, rng, device=wanted.device, options=options)
     else:
@@ -163,7 +163,7 @@ def compares_snapshots(config: CampaignConfig) -> bool:
 def detector_spec(config: CampaignConfig, *, model: Path | None = None) -> DetectorSpec:
     """The detector of a configuration, or the model of a round."""
     wanted = config.detector
-    options = DetectOptions(precision=wanted.precision)
+    options = DetectOptions(precision=wanted.precision, compile=wanted.compile)
     if model is not None:
         return DetectorSpec(weights=model, device=wanted.device, options=options)
     if wanted.start == "fresh":

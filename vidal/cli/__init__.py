@@ -12,6 +12,7 @@ from vidal import __version__
 
 COMMANDS = {
     "select": "Choose the frames of a folder of clips that are most worth annotating.",
+    "gather": "Compute what `vidal select` needs, on one machine of many, into a common store.",
     "init": "Begin a campaign: rounds of selecting, annotating and training.",
     "export": "Write a query, or what is labelled, into an archive for an annotation tool.",
     "import": "Give the frames that a campaign has asked for their labels.",
@@ -144,6 +145,16 @@ def main(arguments: list[str] | None = None) -> Any:
         _fail(_refused(error.error))
     except OSError as error:
         _fail(_refused(error))
+    except RuntimeError as error:
+        if not _lacks_gpu_memory(error):
+            raise
+        _fail("the GPU's memory is not enough.", "Make batches smaller, or use --device cpu.")
+
+
+def _lacks_gpu_memory(error: RuntimeError) -> bool:
+    """Whether torch says so; told by its name, because most commands do without torch."""
+    kind = type(error)
+    return kind.__name__ == "OutOfMemoryError" and kind.__module__.partition(".")[0] == "torch"
 
 
 def _prepare() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.api.watch import Console
+from vidal.cli.devices import device_option, precision_option
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted
@@ -53,12 +54,8 @@ if TYPE_CHECKING:
     "--weights", cls=Once, default=None, type=click.Path(path_type=Path), help="A checkpoint."
 )
 @click.option("--classes", default=None, metavar="A,B,...", help="Class names to keep.")
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
-)
-@click.option(
-    "--precision", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16"])
-)
+@device_option(several=True)
+@precision_option()
 @click.option(
     "--score-floor",
     default=0.05,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vidal.api.watch import Bars
+from vidal.cli.devices import device_option
 from vidal.cli.groups import HEADINGS, Grouped
 
 
@@ -195,7 +196,7 @@ def simulate(
     help="Pixels a side that pictures are scaled to. [default: they have one size]",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@device_option(several=False)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

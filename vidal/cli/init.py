@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidal.cli.devices import device_option
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Of `vidal pretrain`: the first training begins with it.",
 )
-@click.option("--device", default=None, help="auto, cpu or cuda. [default: auto]")
+@device_option(several=True, default=None, note=" [default: auto]")
 @click.option("--strategy", default=None, help="Of all rounds but the first.")
 @click.option("--tracker", default=None, help="As of `vidal select`. [default: auto]")
 @click.option(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidal.api.watch import Lines
+from vidal.cli.devices import device_option
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.cli.once import Once
 from vidal.words import counted
@@ -82,9 +83,7 @@ COLLAPSE = 3
     "--image-rate", default="10", show_default=True, help="Frames a second of folders of images."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
-)
+@device_option(several=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(as_json: bool, quiet: bool, **given: Any) -> None:

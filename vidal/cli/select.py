@@ -13,7 +13,9 @@ from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
 from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli.costs import cost_lines, told_budget
+from vidal.cli.devices import device_option, precision_option
 from vidal.cli.groups import Grouped
+from vidal.cli.machine import PLACE, machine_options
 from vidal.cli.once import Once
 from vidal.cli.pairs import KEY_VALUE, RATES, pairs
 from vidal.errors import UsageError
@@ -36,14 +38,17 @@ HEADINGS = {
         *("known_only", "gap", "turns", "random_share", "seed"),
         *("threshold", "coherence", "expected"),
     ),
-    "Detector": ("detector", "weights", "config", "classes", "precision", "batch"),
+    "Detector": (
+        *("detector", "weights", "config", "classes", "precision", "batch"),
+        "compile",
+    ),
     "Your own detections instead of a detector": (
         *("detections", "detections_images", "detections_frames", "score_transform", "size"),
         "same_detector",
     ),
     "Tracker": ("tracker", "tracker_options", "flow"),
     "Output": ("out", "no_report", "dry_run", "as_json", "quiet"),
-    "Machine": ("device", "workers", "cache"),
+    "Machine": ("device", *PLACE, "cache"),
 }
 """Of the help: heading -> parameters."""
 
@@ -161,21 +166,18 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
     type=click.FloatRange(0, 1),
     help="Detections with a higher score count.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
-)
-@click.option(
-    "--precision",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    help="auto = bf16 where it is faster.",
-)
+@device_option(several=True)
+@precision_option()
 @click.option(
     "--batch",
     default=0,
     type=click.IntRange(min=0),
     help="Frames the detector sees at once. [default: 4 on CPU, 16 on GPU]",
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the network first (torch.compile): a minute or more, then a GPU is faster.",
 )
 @click.option(
     "--coherence",
@@ -238,18 +240,7 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
     metavar=KEY_VALUE,
     help="Of the tracker: weights=FILE, device=cuda, ...",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Where evidence is kept between runs. [default: OUT/.vidal]",
-)
-@click.option(
-    "--workers",
-    default=0,
-    type=click.IntRange(min=0),
-    help="Processes. [default: one a core on CPU, one on GPU]",
-)
+@machine_options
 @click.option(
     "--image-rate",
     "--rate",
@@ -318,8 +309,9 @@ def command(**given: Any) -> None:
         from vidal.cli.select_campaign import new_detections, run
 
         new = new_detections(click.get_current_context())
-        own = ("workers", "no_report", "dry_run", "as_json", "quiet")
-        run(campaign, new, **{name: given[name] for name in own})
+        place = {name: given[name] for name in PLACE}
+        own = ("no_report", "dry_run", "as_json", "quiet")
+        run(campaign, new, place, **{name: given[name] for name in own})
         return
     if given.pop("same_detector"):
         raise click.UsageError("--same-detector needs a campaign (--campaign).")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ import click
 
 from vidal.api.watch import Console
 from vidal.cli.costs import cost_lines, told_budget
+from vidal.cli.machine import PLACE
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
     from vidal.selection.plan import Prepared, SelectionPlan
 
-ALLOWED = frozenset(("campaign", "workers", "no_report", "dry_run", "as_json", "quiet"))
+ALLOWED = frozenset(("campaign", *PLACE, "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
 NEW = {
     "detections": "path",
@@ -29,8 +31,12 @@ NEW = {
 """Options that tell of a detector of one's own: they are given round by round."""
 
 
-def new_detections(context: click.Context) -> dict[str, Any]:
+def new_detections(context: click.Context, allowed: Collection[str] = ALLOWED) -> dict[str, Any]:
     """What the command line says of a detector of one's own; other options are refused.
+
+    Args:
+        context: of the command.
+        allowed: parameters that may be given, too.
 
     Raises:
         UsageError: an option that the configuration of the campaign settles.
@@ -43,7 +49,7 @@ def new_detections(context: click.Context) -> dict[str, Any]:
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         if given and name in NEW:
             new[NEW[name]] = context.params[name]
-        elif given and name not in ALLOWED:
+        elif given and name not in allowed:
             raise UsageError(
                 f"{option.opts[0]} cannot be given with --campaign.",
                 hint="Change it in the campaign's campaign.yaml.",
@@ -54,8 +60,8 @@ def new_detections(context: click.Context) -> dict[str, Any]:
 def run(
     folder: Path,
     new: dict[str, Any],
+    place: dict[str, Any],
     *,
-    workers: int,
     no_report: bool,
     dry_run: bool,
     as_json: bool,
@@ -73,7 +79,7 @@ def run(
     from vidal.report import write_outputs
 
     with open_campaign(folder, lock=not dry_run) as campaign, ExitStack() as stack:
-        coming = plan_next(campaign, NewDetections(**new), workers=workers)
+        coming = plan_next(campaign, NewDetections(**new), place)
         number, job = coming.number, coming.job
         beat = NOBODY
         if not dry_run:

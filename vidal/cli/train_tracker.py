@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidal.api.watch import Lines
+from vidal.cli.devices import device_option
 from vidal.cli.groups import HEADINGS, Grouped
 from vidal.words import counted
 
@@ -64,9 +65,7 @@ from vidal.words import counted
 @click.option("--steps", default=2000, show_default=True, type=click.IntRange(min=1))
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
-)
+@device_option(several=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(tracker: str, steps: int, batch: int, as_json: bool, quiet: bool, **given: Any) -> None:

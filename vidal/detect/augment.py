@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -76,27 +76,47 @@ def target_of(sample: Sample, matrix: FloatArray, size: tuple[int, int]) -> Targ
     )
 
 
+class Drawn(NamedTuple):
+    """What chance has made of one sample, before its pixels are touched."""
+
+    size: tuple[int, int]
+    matrix: FloatArray
+    gain: FloatArray
+
+
+def draw_one(sample: Sample, transform: Any, options: TrainOptions, rng: Generator) -> Drawn:
+    """Draw for one sample; the same number of draws whatever the outcome."""
+    height, width = sample.image.shape[:2]
+    size = network_size((height, width), transform)
+    matrix = draw(size, size[0] / height, options, rng)
+    gain = 1 + options.brightness * rng.uniform(-1, 1, size=3) * (0.3, 0.3, 0.3)
+    gain = gain + options.brightness * 0.7 * rng.uniform(-1, 1)
+    return Drawn(size, matrix, gain.astype(np.float32))
+
+
+def change(sample: Sample, drawn: Drawn) -> tuple[FloatArray, Target]:
+    """Pixels (h, w, 3) in 0..255, and the target, as drawn."""
+    warped = warp_image(sample.image, drawn.matrix, drawn.size).astype(np.float32)
+    pixels = np.minimum(warped * drawn.gain, 255)
+    return pixels, target_of(sample, drawn.matrix, drawn.size)
+
+
+def as_batch(images: Sequence[FloatArray], transform: Any) -> torch.Tensor:
+    """Images as one normalised batch (B, 3, H, W); smaller ones are padded right and below."""
+    high, wide = np.max([image.shape[:2] for image in images], axis=0)
+    pixels = np.zeros((len(images), high, wide, 3), np.float32)
+    pixels[:] = np.asarray(transform.image_mean, np.float32) * 255
+    for row, image in enumerate(images):
+        height, width = image.shape[:2]
+        pixels[row, :height, :width] = image
+    return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2), transform)
+
+
 def make_batch(
     samples: Sequence[Sample], transform: Any, options: TrainOptions, rng: Generator
 ) -> tuple[torch.Tensor, list[tuple[int, int]], list[Target]]:
-    """Augmented images as a normalised batch (B, 3, H, W), their sizes, their targets.
-
-    Smaller images are padded at the right and the bottom.
-    """
-    images, sizes, targets = [], [], []
-    for sample in samples:
-        height, width = sample.image.shape[:2]
-        size = network_size((height, width), transform)
-        matrix = draw(size, size[0] / height, options, rng)
-        gain = 1 + options.brightness * rng.uniform(-1, 1, size=3) * (0.3, 0.3, 0.3)
-        gain = gain + options.brightness * 0.7 * rng.uniform(-1, 1)
-        warped = warp_image(sample.image, matrix, size).astype(np.float32)
-        images.append(np.minimum(warped * gain.astype(np.float32), 255))
-        sizes.append(size)
-        targets.append(target_of(sample, matrix, size))
-    high, wide = np.max(sizes, axis=0)
-    pixels = np.zeros((len(images), high, wide, 3), np.float32)
-    pixels[:] = np.asarray(transform.image_mean, np.float32) * 255
-    for row, (image, (height, width)) in enumerate(zip(images, sizes, strict=True)):
-        pixels[row, :height, :width] = image
-    return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2), transform), sizes, targets
+    """Augmented images as a normalised batch (B, 3, H, W), their sizes, their targets."""
+    drawn = [draw_one(sample, transform, options, rng) for sample in samples]
+    changed = [change(sample, each) for sample, each in zip(samples, drawn, strict=True)]
+    images = as_batch([image for image, _ in changed], transform)
+    return images, [each.size for each in drawn], [target for _, target in changed]

@@ -9,8 +9,8 @@ here; ``library`` hands over the few names that are used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from vidal.detect.architectures import choose_columns
+from vidal.detect.columns import WIDE
 from vidal.detect.options import DetectOptions
 from vidal.errors import UsageError, WeightsError
 from vidal.types import Detections, Frame, FrameRef, Image, Sample
@@ -150,6 +151,7 @@ class Detectron2Detector:
         sizes: shorter side at test, and the most the longer side may have.
         source: what the model was made from, for ``key``; JSON values.
         path: its weights, for errors.
+        wide: which of ``features`` and ``embedding`` its tables have.
     """
 
     model: Any = field(repr=False)
@@ -160,11 +162,15 @@ class Detectron2Detector:
     sizes: tuple[int, int]
     source: Mapping[str, Any] = field(default_factory=dict)
     path: Path = field(default=Path("model"), repr=False)
+    wide: frozenset[str] = WIDE
 
     def __post_init__(self) -> None:
         check_model(self.model, self.library)
-        if self.options.precision == "bf16":
-            raise UsageError("detectron2 runs in fp32 here.", hint="Leave out --precision bf16.")
+        if self.options.precision not in ("auto", "fp32") or self.options.compile:
+            raise UsageError(
+                "detectron2 runs in fp32 here, as it is.",
+                hint="Leave out --precision and --compile.",
+            )
         choose_columns(self.outputs, self.classes)
         predictor = self.model.roi_heads.box_predictor
         floor = min(float(predictor.test_score_thresh), self.options.score_floor)
@@ -186,6 +192,10 @@ class Detectron2Detector:
             "most": int(predictor.test_topk_per_image),
             "score_floor": asdict(self.options)["score_floor"],
         }
+
+    def giving(self, columns: Collection[str]) -> Detectron2Detector:
+        """The same detector, whose tables have these of ``features`` and ``embedding`` only."""
+        return replace(self, wide=frozenset(columns))
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
         """Detections of a batch; ``frame`` counts positions in ``frames``, all are ``scanned``.
@@ -247,12 +257,15 @@ class Detectron2Detector:
         predictions = heads.box_predictor(hidden)
         instances, kept = heads.box_predictor.inference(predictions, proposals)
         probs = heads.box_predictor.predict_probs(predictions, proposals)
-        features = as_features(hidden).split_with_sizes([len(each) for each in proposals])
+        own = hidden.flatten(1)[:, :0] if "features" not in self.wide else hidden
+        features = as_features(own).split_with_sizes([len(each) for each in proposals])
         found = []
         for at, image in enumerate(images):
             instances[at].probs = self._probs(probs[at], kept[at], instances[at])
             instances[at].features = features[at][kept[at]]
             found.append(self._rows(self.library.postprocess(instances[at], *image.shape[:2])))
+        if "embedding" not in self.wide:
+            return found, torch.zeros((len(images), 0))
         return found, _embedding(maps)
 
     def _input(self, image: Image) -> dict[str, Any]:

@@ -1,50 +1,31 @@
-"""Any torchvision ``FasterRCNN`` as a detector, run part by part.
+"""Any torchvision ``FasterRCNN`` as a detector, run part by part (``forward``).
 
-transform -> backbone -> proposals -> pooled regions -> box head -> box predictor -> rows. Frames
-of one size share a forward pass; frames of different sizes never do, because padding changes the
-scores of a feature pyramid.
+Frames of one size share a forward pass; frames of different sizes never do, because padding changes
+the scores of a feature pyramid.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from torch import Tensor
 
-from vidal.detect import postprocess, training
+from vidal.detect import training
 from vidal.detect.architectures import choose_columns, fresh
 from vidal.detect.checkpoints import Checkpoint, digest, save_checkpoint
-from vidal.detect.device import use_bf16
+from vidal.detect.columns import WIDE
+from vidal.detect.device import resolved, use_bf16
+from vidal.detect.forward import TOGETHER, Forward
 from vidal.detect.options import DetectOptions, TrainOptions
-from vidal.detect.preprocess import prepare
-from vidal.detect.proposals import flatten_levels, propose
+from vidal.detect.stream import Part, in_turn, overlapped, table_of
 from vidal.detect.training import Snapshots, TrainState
-from vidal.detect.vision import ImageList
-from vidal.types import Detections, FloatArray, Frame, Image, Sample
-
-_TOGETHER = {"cpu": 4, "cuda": 16}
-"""Frames in one forward pass: on processors, more do not make it faster."""
-_HALF_LIMIT = float(np.finfo(np.float16).max)
-
-
-class _Batch(NamedTuple):
-    """Rows of frames of one size; ``frame`` counts within the batch."""
-
-    frame: Tensor
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    probs: Tensor
-    features: Tensor
-    embedding: Tensor
-    suppressed: Tensor
+from vidal.types import Detections, FloatArray, Frame, Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +40,7 @@ class FasterRCNNDetector:
         options: how its outputs become detections.
         training: how ``fit`` trains.
         notes: what the checkpoint says about itself.
+        wide: which of ``features`` and ``embedding`` its tables have.
     """
 
     architecture: str
@@ -68,9 +50,11 @@ class FasterRCNNDetector:
     options: DetectOptions
     training: TrainOptions
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    wide: frozenset[str] = WIDE
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        resolved(self.options.precision, self.device)  # refused here, and not at the first frame
         self.network.eval().to(memory_format=torch.channels_last)
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
@@ -97,26 +81,41 @@ class FasterRCNNDetector:
             "detector": self.architecture,
             "weights": self._cache["weights"],
             "classes": list(self.classes),
-            **asdict(self.options),
-            "precision": "bf16" if self.bf16 else "fp32",
+            **self.options.key,
+            "precision": resolved(self.options.precision, self.device),
         }
+
+    def giving(self, columns: Collection[str]) -> FasterRCNNDetector:
+        """The same detector, which computes these of ``features`` and ``embedding`` only."""
+        return replace(self, wide=frozenset(columns))
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
         """Detections of a batch; ``frame`` counts positions in ``frames``, all are ``scanned``.
 
         Frames may differ in size. Memory grows with a few frames, whatever the number given.
+
+        Raises:
+            UsageError: the GPU's memory is not enough.
         """
-        sizes: dict[tuple[int, ...], list[int]] = {}
-        for position, frame in enumerate(frames):
-            sizes.setdefault(frame.image.shape, []).append(position)
-        together = _TOGETHER[self.device.type]
-        parts = []
-        for positions in sizes.values():
-            for first in range(0, len(positions), together):
-                some = positions[first : first + together]
-                batch = self._forward([frames[position].image for position in some])
-                parts.append((np.asarray(some, dtype=np.int64), batch))
-        return self._table(parts, len(frames))
+        return next(self.stream([frames]))
+
+    def stream(self, groups: Iterable[Sequence[Frame]]) -> Iterator[Detections]:
+        """What ``detect`` gives of each group, in order.
+
+        On a GPU the next frames are copied there, and the last rows become a table, while the
+        network looks at those between; at most a few groups are held. Tables are the same to the
+        bit.
+
+        Raises:
+            UsageError: the GPU's memory is not enough.
+        """
+        run = in_turn if self.device.type == "cpu" else overlapped
+        together = TOGETHER[self.device.type]
+
+        def finish(parts: list[Part], count: int) -> Detections:
+            return table_of(parts, count, self.classes) if parts else self._empty()
+
+        return run(groups, self._forward, finish, self.device, together)
 
     def fit(
         self,
@@ -193,99 +192,42 @@ class FasterRCNNDetector:
         kept = dict(self.notes if notes is None else notes)
         save_checkpoint(path, Checkpoint(state, self.architecture, self.outputs, kept))
 
-    def _anchors(self, images: Tensor, levels: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """(A, 4) anchors of one image; computed once a padded size."""
-        key = tuple(images.shape[2:])
-        anchors: dict[Any, Tensor] = self._cache.setdefault("anchors", {})
-        if key not in anchors:
-            if len(anchors) >= 8:
-                anchors.clear()
-            one = ImageList(images[:1], [size])
-            anchors[key] = self.network.rpn.anchor_generator(one, levels)[0]
-        return anchors[key]
+    def warm(self, size: tuple[int, int], frames: int = 0) -> None:
+        """Look at blank frames of (H, W), once: a GPU loads its kernels, parts are compiled.
 
-    @torch.inference_mode()
-    def _forward(self, images: Sequence[Image]) -> _Batch:
-        """Rows of images of one size, boxes in pixels of the images as given."""
-        network, heads = self.network, self.network.roi_heads
-        batch, size = prepare(images, network.transform, self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            maps = network.backbone(batch)
-            levels = list(maps.values())
-            scores, offsets = network.rpn.head(levels)
-            counts = [each.shape[1] * each.shape[2] * each.shape[3] for each in scores]
-            anchors = self._anchors(batch, levels, size)
-            proposals = propose(
-                network.rpn,
-                flatten_levels(scores, 1).squeeze(2),
-                flatten_levels(offsets, 4),
-                anchors,
-                counts,
-                [size] * len(images),
-            )
-            # padded sizes: the pooler guesses the strides from them, and only these divide evenly
-            padded = [(batch.shape[2], batch.shape[3])] * len(images)
-            features = heads.box_head(heads.box_roi_pool(maps, proposals, padded))
-            logits, deltas = heads.box_predictor(features)
-        probs = postprocess.distribution(logits, self._cache["columns"])
-        numbers = torch.tensor([len(each) for each in proposals], device=self.device)
-        kept = postprocess.select(
-            probs,
-            deltas.float(),
-            torch.cat(proposals),
-            torch.repeat_interleave(numbers),
-            columns=self._cache["columns"],
-            size=size,
-            coder=heads.box_coder,
-            options=self.options,
-        )
-        return _Batch(
-            frame=kept.image,
-            boxes=_scaled(kept.boxes, size, (images[0].shape[0], images[0].shape[1])),
-            scores=kept.score,
-            labels=kept.label,
-            probs=probs[kept.proposal],
-            features=features[kept.proposal].float().clamp(-_HALF_LIMIT, _HALF_LIMIT),
-            embedding=_embedding(maps),
-            suppressed=kept.stands_for,
+        Args:
+            size: of the frames that will come.
+            frames: in one forward pass; 0 = what suits the device.
+        """
+        count = frames or TOGETHER[self.device.type]
+        self._forward(torch.zeros((count, *size, 3), dtype=torch.uint8, device=self.device))
+
+    @property
+    def _forward(self) -> Forward:
+        """The forward pass; what it has computed once stays."""
+        return Forward(
+            self.network,
+            self._cache["columns"],
+            self.options,
+            self.wide,
+            together=self.device.type != "cpu",
+            cache=self._cache.setdefault("forward", {}),
         )
 
-    def _table(self, parts: list[tuple[Any, _Batch]], count: int) -> Detections:
-        """One table from batches that hold the frames at the given positions."""
-        if not parts:
-            width, depth = self._widths()
-            empty = np.zeros
-            return Detections(
-                classes=self.classes,
-                scanned=empty(0, np.bool_),
-                frame=empty(0, np.int64),
-                boxes=empty((0, 4), np.float32),
-                scores=empty(0, np.float32),
-                labels=empty(0, np.int64),
-                probs=empty((0, len(self.classes) + 1), np.float32),
-                features=empty((0, width), np.float16),
-                embedding=empty((0, depth), np.float32),
-            )
-
-        def column(name: str) -> Any:
-            return torch.cat([getattr(batch, name) for _, batch in parts]).cpu().numpy()
-
-        frame = np.concatenate([where[batch.frame.cpu().numpy()] for where, batch in parts])
-        order = np.argsort(frame, kind="stable")
-        positions = np.concatenate([where for where, _ in parts])
-        embedding = np.empty((count, parts[0][1].embedding.shape[1]), dtype=np.float32)
-        embedding[positions] = column("embedding")
+    def _empty(self) -> Detections:
+        """The table of no frames."""
+        width, depth = self._widths()
+        empty = np.zeros
         return Detections(
             classes=self.classes,
-            scanned=np.ones(count, dtype=np.bool_),
-            frame=frame[order],
-            boxes=column("boxes")[order],
-            scores=np.minimum(column("scores")[order], 1),
-            labels=column("labels")[order],
-            probs=column("probs")[order],
-            features=column("features")[order].astype(np.float16),
-            embedding=embedding,
-            suppressed=column("suppressed")[order],
+            scanned=empty(0, np.bool_),
+            frame=empty(0, np.int64),
+            boxes=empty((0, 4), np.float32),
+            scores=empty(0, np.float32),
+            labels=empty(0, np.int64),
+            probs=empty((0, len(self.classes) + 1), np.float32),
+            features=empty((0, width), np.float16),
+            embedding=empty((0, depth), np.float32),
         )
 
     def class_layer(self) -> tuple[FloatArray, FloatArray]:
@@ -300,29 +242,14 @@ class FasterRCNNDetector:
     def _widths(self) -> tuple[int, int]:
         """Lengths of feature and embedding, from one blank frame."""
         if "widths" not in self._cache:
-            blank = self._forward([np.zeros((64, 64, 3), dtype=np.uint8)])
-            self._cache["widths"] = (blank.features.shape[1], blank.embedding.shape[1])
-        widths: tuple[int, int] = self._cache["widths"]
-        return widths
-
-
-def _scaled(boxes: Tensor, size: tuple[int, int], original: tuple[int, int]) -> Tensor:
-    """Boxes of an image of ``size`` (h, w) -> of the original one, inside it."""
-    if size == original:
-        return boxes
-    high, wide = original[0] / size[0], original[1] / size[1]
-    scaled = boxes * torch.tensor((wide, high, wide, high), device=boxes.device)
-    limit = torch.tensor((original[1], original[0]) * 2, device=boxes.device, dtype=boxes.dtype)
-    return torch.minimum(scaled, limit)
-
-
-def _embedding(maps: Mapping[str, Tensor]) -> Tensor:
-    """(B, E) float32: the average of every pyramid level, side by side.
-
-    The level ``pool`` of torchvision's pyramids repeats the coarsest one and is left out.
-    """
-    levels = [each.float().mean(dim=(2, 3)) for name, each in maps.items() if name != "pool"]
-    return torch.cat(levels, dim=1)
+            blank = torch.zeros((1, 64, 64, 3), dtype=torch.uint8, device=self.device)
+            found = replace(self._forward, wide=WIDE)(blank)
+            self._cache["widths"] = (found.features.shape[1], found.embedding.shape[1])
+        features, embedding = self._cache["widths"]
+        return (
+            features if "features" in self.wide else 0,
+            embedding if "embedding" in self.wide else 0,
+        )
 
 
 def _copy_output(source: Any, theirs: int, target: Any, mine: int) -> None:
@@ -336,7 +263,7 @@ def _copy_output(source: Any, theirs: int, target: Any, mine: int) -> None:
                 getattr(getattr(target, layer), name)[here] = values
 
 
-def narrowed(network: Any, columns: Tensor) -> Any:
+def narrowed(network: Any, columns: torch.Tensor) -> Any:
     """A copy of a network that scores background and the given columns only, in that order."""
     network = copy.deepcopy(network)
     predictor = network.roi_heads.box_predictor

@@ -222,8 +222,11 @@ def _auto(name: str, request: _Request) -> FasterRCNNDetector:
         return _from_file(name, request.weights, request)
     from vidal.detect.device import choose_device
 
-    on_gpu = choose_device(request.device).type == "cuda"
-    return _coco("fasterrcnn-resnet50-v2" if on_gpu else "fasterrcnn-mobilenet-320", request)
+    return _coco(COCO[choose_device(request.device).type], request)
+
+
+COCO = {"cpu": "fasterrcnn-mobilenet-320", "cuda": "fasterrcnn-resnet50-v2"}
+"""The network of ``auto`` where no weights are given, by kind of device."""
 
 
 SHIPPED = ("scenes-day", "scenes-tiny")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from vidal.errors import UsageError
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+NO_TF32 = ("precision tf32 is arithmetic of GPUs.", "Use --precision fp32 on a processor.")
+"""What is wrong where it is asked for on a processor, and the way out."""
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def _require(holds: bool, what: str) -> None:
@@ -27,8 +30,11 @@ class DetectOptions:
         overlap: IoU in (0, 1] above which the weaker box of one class is dropped.
         per_class: most boxes of one class in a frame.
         per_frame: most boxes in a frame.
-        precision: ``bf16`` autocast, ``fp32``, or ``auto`` = bf16 where the processor computes it
-            natively. Results repeat exactly for one precision, and differ slightly between the two.
+        precision: ``bf16`` or ``fp16`` autocast, ``fp32``, ``tf32`` = fp32 with the shortened
+            products of a GPU's tensor cores, or ``auto`` = bf16 where it is computed natively, else
+            fp32. Results repeat exactly for one precision, and differ slightly between them.
+        compile: the network's parts are compiled by ``torch.compile``, for batches of 4, 8, 16;
+            worth its minute at the start on a GPU. Results differ slightly.
     """
 
     score_floor: float = 0.05
@@ -36,13 +42,22 @@ class DetectOptions:
     per_class: int = 100
     per_frame: int = 300
     precision: Precision = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         _require(0 <= self.score_floor < 1, f"score_floor {self.score_floor} is not in [0, 1)")
         _require(0 < self.overlap <= 1, f"overlap {self.overlap} is not in (0, 1]")
         _require(self.per_class > 0, f"per_class {self.per_class} is not positive")
         _require(self.per_frame > 0, f"per_frame {self.per_frame} is not positive")
-        _require(self.precision in ("auto", "fp32", "bf16"), f"unknown precision {self.precision}")
+        _require(self.precision in PRECISIONS, f"unknown precision {self.precision}")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """For content keys, JSON values; what is not asked for leaves no trace in them."""
+        values = asdict(self)
+        if not self.compile:
+            del values["compile"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,10 @@ class TrainOptions:
             statistics a batch of two would spoil).
         anchors: anchors an image that the proposal loss looks at.
         rois: proposals an image that the box loss looks at; a quarter of them objects.
-        precision: as in ``DetectOptions``.
+        precision: as in ``DetectOptions``; ``fp16`` scales the loss (and skips the steps in which
+            a gradient is not finite).
+        loaders: threads that read and change images ahead of the network; None = none on a
+            processor, up to 8 of the cores beside a GPU. The weights do not depend on it.
     """
 
     epochs: int = 12
@@ -93,6 +111,7 @@ class TrainOptions:
     anchors: int = 128
     rois: int = 64
     precision: Precision = "auto"
+    loaders: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"epochs {self.epochs} is not positive")
@@ -102,12 +121,18 @@ class TrainOptions:
         _require(self.schedule in ("cosine", "steps"), f"unknown schedule {self.schedule!r}")
         _require(self.lr > 0, f"lr {self.lr} is not positive")
         _require(0 < self.drop <= 1, f"drop {self.drop} is not in (0, 1]")
+        _require((self.loaders or 0) >= 0, f"loaders {self.loaders} is negative")
         _require(self.clip_norm > 0, f"clip_norm {self.clip_norm} is not positive")
         _require(0 <= self.ema < 1, f"ema {self.ema} is not in [0, 1)")
         _require(0 <= self.flip <= 1, f"flip {self.flip} is not in [0, 1]")
         _require(0 <= self.brightness < 1, f"brightness {self.brightness} is not in [0, 1)")
         _require(0 < self.scale[0] <= self.scale[1], f"scale {self.scale} is not a range")
-        _require(self.precision in ("auto", "fp32", "bf16"), f"unknown precision {self.precision}")
+        _require(self.precision in PRECISIONS, f"unknown precision {self.precision}")
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """The options that shape the weights: how many threads read samples does not."""
+        return {name: value for name, value in asdict(self).items() if name != "loaders"}
 
     def length(self, samples: int) -> tuple[int, int]:
         """Steps and passes (the last one perhaps a part) over so many samples, at least one."""

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from vidal.detect.options import DetectOptions
-from vidal.detect.vision import nms
 
 _PAIRS = 1 << 22
 """Pairs of boxes that are compared at once."""
+_ROUNDS = 3
+"""Rounds of suppression between looks at whether it has come to rest: each look waits for a GPU."""
 _SMALLEST = 1e-2
 """Boxes thinner than this many network pixels are dropped, as torchvision does."""
 
@@ -64,53 +65,68 @@ def rank_within(groups: Tensor) -> Tensor:
     return rank
 
 
-def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, overlap: float) -> Tensor:
-    """Greedy non-maximum suppression within each group, for all groups in one call.
+def suppress(
+    boxes: Tensor, scores: Tensor, groups: Tensor, overlap: float
+) -> tuple[Tensor, Tensor]:
+    """Greedy non-maximum suppression within each group, for all groups at once.
 
-    Groups are moved apart by whole multiples of a power of two, in float64, where these shifts are
-    exact: the outcome of a group does not depend on which other groups are in the batch.
-
-    Returns:
-        indices of the kept rows, by falling score.
-    """
-    if not len(boxes):
-        return torch.zeros(0, dtype=torch.int64, device=boxes.device)
-    stride = 2.0 ** torch.ceil(torch.log2(boxes.max().double() + 2))
-    apart = boxes.double() + (groups.double() * stride)[:, None]
-    kept: Tensor = nms(apart, scores.double(), overlap)
-    return kept
-
-
-def stand_for(boxes: Tensor, groups: Tensor, kept: Tensor, overlap: float) -> Tensor:
-    """How many boxes each kept one stands for: itself, and those that it suppressed.
+    Only pairs of one group are compared, in float64: the outcome of a group does not depend on
+    which other groups are in the batch, nor on the device. A box is kept unless a kept one before
+    it overlaps it by more; repeated until nothing changes, that gives what the greedy walk gives
+    (Zheng et al. 2022, Cluster-NMS), and a GPU is waited for a few times a batch.
 
     Args:
-        boxes: (N, 4) before suppression.
+        boxes: (N, 4) xyxy.
+        scores: (N,).
         groups: (N,) int64; only boxes of one group suppress each other.
-        kept: (M,) rows that suppression kept, by falling score: a box was suppressed by the first
-            that overlaps it by more.
-        overlap: of the suppression.
+        overlap: IoU above which the weaker box goes.
 
     Returns:
-        (M,) int64, in the order of ``kept``; the sum over a group is its number of boxes.
+        (M,) rows that are kept, by falling score, and (M,) how many boxes each stands for: itself,
+        and those of which it is the first kept one that overlaps them.
     """
-    group = groups.unique(return_inverse=True)[1]  # type: ignore[no-untyped-call]
-    place = group[kept].argsort(stable=True)  # of the kept ones, by group and falling score
-    rivals = torch.bincount(group[kept], minlength=int(group.max()) + 1 if len(group) else 0)
-    start = rivals.cumsum(0) - rivals
-    found = torch.full_like(group, len(kept))
-    many = rivals[group]
+    rank = scores.argsort(descending=True, stable=True)
+    order = rank[groups[rank].argsort(stable=True)]  # by group and falling score
+    better, worse = _overlapping(boxes[order].double(), groups[order], overlap)
+    kept = _unsuppressed(better, worse, len(order))
+    place = torch.arange(len(order), device=order.device)
+    first = torch.where(kept, place, len(order))
+    beats = torch.where(kept[better] & ~kept[worse], better, len(order))
+    first.scatter_reduce_(0, worse, beats, "amin")
+    counts = torch.zeros_like(place).scatter_add_(0, first, torch.ones_like(place))
+    keep, stands = torch.zeros_like(kept), torch.zeros_like(counts)
+    keep[order], stands[order] = kept, counts
+    rows = rank[keep[rank]]
+    return rows, stands[rows]
+
+
+def _overlapping(boxes: Tensor, groups: Tensor, overlap: float) -> tuple[Tensor, Tensor]:
+    """Pairs (before, after) of one group that overlap by more; ``groups`` is sorted."""
+    many = rank_within(groups)
+    before, after = [], []
     for some in _parts(many):
-        box = torch.repeat_interleave(some, many[some])
-        before = many[some].cumsum(0) - many[some]
-        turn = torch.arange(len(box), device=box.device) - before.repeat_interleave(many[some])
-        rival = start[group[box]] + turn
-        near = _overlap(boxes[box].double(), boxes[kept[place[rival]]].double()) > overlap
-        found.scatter_reduce_(0, box[near], rival[near], "amin")
-    counts = torch.bincount(found[found < len(kept)], minlength=len(kept))
-    result = torch.empty_like(counts)
-    result[place] = counts
-    return result.clamp(min=1)
+        number = many[some]
+        second = torch.repeat_interleave(some, number)
+        start = number.cumsum(0) - number
+        turn = torch.arange(len(second), device=boxes.device) - start.repeat_interleave(number)
+        first = second - number.repeat_interleave(number) + turn
+        near = torch.nonzero(_overlap(boxes[first], boxes[second]) > overlap).squeeze(1)
+        before.append(first[near])
+        after.append(second[near])
+    return torch.cat(before), torch.cat(after)
+
+
+def _unsuppressed(better: Tensor, worse: Tensor, count: int) -> Tensor:
+    """(count,) bool: what no kept one covers, given the pairs in which one could."""
+    kept = torch.ones(count, dtype=torch.bool, device=better.device)
+    while len(better):
+        for _ in range(_ROUNDS):
+            before = kept
+            hits = torch.zeros(count, dtype=torch.int32, device=better.device)
+            kept = hits.index_add_(0, worse, kept[better].int()) == 0
+        if torch.equal(before, kept):
+            break
+    return kept
 
 
 def _parts(many: Tensor) -> Sequence[Tensor]:
@@ -140,6 +156,7 @@ def select(
     size: tuple[int, int],
     coder: Any,
     options: DetectOptions,
+    there: Tensor | None = None,
 ) -> Kept:
     """The boxes of a batch of images of one size.
 
@@ -152,8 +169,11 @@ def select(
         size: (h, w) of the images in network pixels, without padding.
         coder: torchvision's ``BoxCoder`` of the box head.
         options: floor, overlap and limits.
+        there: (P,) bool, which rows are proposals at all; None = all.
     """
-    row, label = torch.nonzero(probs[:, :-1] > options.score_floor, as_tuple=True)
+    likely = probs[:, :-1] > options.score_floor
+    likely = likely if there is None else likely & there[:, None]
+    row, label = torch.nonzero(likely, as_tuple=True)
     by_class = deltas.view(len(deltas), deltas.shape[1] // 4, 4)
     offsets = by_class[row, columns[label]].float()
     boxes = coder.decode_single(offsets, proposals[row])
@@ -163,9 +183,9 @@ def select(
     row, label, boxes = row[large], label[large], boxes[large]
     score = probs[row, label]
     group = image[row] * (probs.shape[1] - 1) + label
-    kept = suppress(boxes, score, group, options.overlap)
+    kept, stands = suppress(boxes, score, group, options.overlap)
     count = torch.ones_like(row)
-    count[kept] = stand_for(boxes, group, kept, options.overlap)
+    count[kept] = stands
     kept = kept[rank_within(group[kept]) < options.per_class]
     kept = kept[rank_within(image[row[kept]]) < options.per_frame]
     kept = kept[image[row[kept]].argsort(stable=True)]

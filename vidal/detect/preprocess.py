@@ -44,11 +44,21 @@ def normalise(pixels: Tensor, transform: Any) -> Tensor:
     return batch
 
 
+def stacked(images: Sequence[Image], device: torch.device) -> Tensor:
+    """RGB uint8 images of one size -> (B, H, W, 3) uint8 on a device."""
+    return torch.from_numpy(np.stack(images)).to(device)
+
+
 def prepare(
     images: Sequence[Image], transform: Any, device: torch.device
 ) -> tuple[Tensor, tuple[int, int]]:
-    """RGB uint8 images of one size -> batch (B, 3, h', w') and the unpadded size (h, w)."""
-    pixels = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()
+    """RGB uint8 images of one size -> what ``fit`` makes of them, on a device."""
+    return fit(stacked(images, device), transform)
+
+
+def fit(images: Tensor, transform: Any) -> tuple[Tensor, tuple[int, int]]:
+    """Images (B, H, W, 3) uint8 -> batch (B, 3, h', w'), the unpadded size (h, w)."""
+    pixels = images.permute(0, 3, 1, 2).float()
     size = network_size((pixels.shape[2], pixels.shape[3]), transform)
     if size != tuple(pixels.shape[2:]):
         pixels = functional.interpolate(pixels, size=size, mode="bilinear", align_corners=False)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from vidal.detect.load import SHIPPED, find_detector, load_detector, shipped_checkpoint
+from vidal.detect.load import COCO, SHIPPED, find_detector, load_detector, shipped_checkpoint
 from vidal.detect.machine import this_machine
 from vidal.detect.options import DetectOptions
 from vidal.detect.other_models import refuse_other_models
 from vidal.errors import UsageError, WeightsError
+from vidal.types.devices import Devices, one_of
 
 if TYPE_CHECKING:
     from vidal.detect.faster_rcnn import FasterRCNNDetector
 
 VERSION = 1
 """Raise it when the same weights and options give other detections than before."""
+GPU_VERSION = 2
+"""The same for what GPUs alone compute. 2: exact suppression, fp32 without shortened products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class DetectorSpec:
         name: of ``DETECTORS``, or another package's.
         weights: checkpoint of one's own, or None.
         classes: class names to keep, or None.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, or ``cuda:0,1`` for several processes.
         options: how outputs become detections.
         config: of a model of detectron2's.
     """
@@ -44,6 +47,7 @@ class DetectorSpec:
 
     def __post_init__(self) -> None:
         find_detector(self.name)
+        Devices.parse(self.device)
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -73,12 +77,22 @@ class DetectorSpec:
             "weights": self._default_weights() if file is None else _digest(file, _stamp(file)),
             "classes": None if self.classes is None else list(self.classes),
             "device": self.resolved_device,
-            **asdict(self._resolved_options()),
+            **self._resolved_options().key,
+            **self._device_key(foreign is not None),
         }
+
+    def _device_key(self, foreign: bool) -> Mapping[str, Any]:
+        """What else the device decides; nothing on a processor for vidal's own detectors."""
+        if not foreign:
+            return {} if self.resolved_device == "cpu" else {"gpu_version": GPU_VERSION}
+        if self.options.precision != "auto":
+            return {}
+        # Another package decides what ``auto`` is: it may ask what this device computes natively.
+        return {"precision": f"auto/{this_machine().precision('auto', self.resolved_device)}"}
 
     @property
     def resolved_device(self) -> str:
-        """``cpu`` or ``cuda``, also where that was left to vidal."""
+        """``cpu`` or ``cuda``, also where that was left to vidal; never which GPU."""
         return this_machine().device(self.device)
 
     def _resolved_options(self) -> DetectOptions:
@@ -88,7 +102,7 @@ class DetectorSpec:
         if find_detector(self.name) is not None:
             return self.options  # what another package makes of ``auto`` is its own affair
         chosen = this_machine().precision(self.options.precision, self.resolved_device)
-        return replace(self.options, precision=chosen)
+        return replace(self.options, precision=chosen)  # type: ignore[arg-type]
 
     def _default_weights(self) -> str | None:
         """What stands for the weights where there is no file: another package brings its own."""
@@ -115,6 +129,32 @@ class DetectorSpec:
         if self.name == "detectron2" and self.weights is None:
             raise UsageError("detectron2 needs weights.", hint="Give --weights FILE.pth.")
 
+    def check_device(self) -> None:
+        """Refuse a device that this machine does not have, before anything is computed.
+
+        Raises:
+            UsageError: no such device, or arithmetic that it does not have.
+        """
+        machine, asked = this_machine(), Devices.parse(self.device)
+        if asked.kind == "cuda" and not machine.gpu:
+            wrong, hint = "torch finds no CUDA device here", "Use --device cpu."
+        elif any(number >= machine.gpus for number in asked.numbers):
+            wrong, hint = f"there are {machine.gpus}", "They count from 0."
+        else:
+            machine.precision(self.options.precision, self.resolved_device)
+            return
+        raise UsageError(f"device {self.device!r}: {wrong}.", hint=hint)
+
+    def settled(self) -> Self:
+        """The same with what this machine makes of ``auto``; it has the same key here.
+
+        What travels to other machines is settled: they compute what the key says.
+        """
+        if find_detector(self.name) is not None or self.name == "detectron2":
+            return self if self.device != "auto" else replace(self, device=self.resolved_device)
+        device = self.resolved_device if self.device == "auto" else self.device
+        return replace(self, device=device, options=self._resolved_options())
+
     def verify(self) -> None:
         """Refuse weights that cannot be used, and classes that they do not have; fetch nothing.
 
@@ -137,7 +177,14 @@ class DetectorSpec:
             WeightsError: they are neither in the cache nor to be had.
         """
         if self.weights is None and self.name not in SHIPPED:
-            self.load()
+            self._beside_gpu().load()
+
+    def _beside_gpu(self) -> Self:
+        """The network that a GPU would run, on the processor: only its files are looked at."""
+        if self.resolved_device == "cpu" or find_detector(self.name) is not None:
+            return self
+        name = COCO[self.resolved_device] if self.name == "auto" else self.name
+        return replace(self, name=name, device="cpu", options=DetectOptions())
 
     def load(self) -> FasterRCNNDetector:
         """The detector itself.
@@ -149,7 +196,7 @@ class DetectorSpec:
             self.name,
             weights=self.weights,
             classes=self.classes,
-            device=self.resolved_device,
+            device=one_of(this_machine().devices(self.device)),
             options=self._resolved_options(),
             config=self.config,
         )

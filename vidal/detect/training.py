@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidal.detect.augment import make_batch
-from vidal.detect.device import use_bf16
-from vidal.detect.losses import Target, training_losses
+from vidal.detect.device import arithmetic, resolved
+from vidal.detect.loading import training_batches
+from vidal.detect.losses import training_losses
+from vidal.detect.machine import loader_threads
 from vidal.detect.options import TrainOptions
 from vidal.errors import OutputError, UsageError, WeightsError
 from vidal.types import Sample
@@ -40,6 +41,7 @@ class TrainState:
         seed: what every epoch's randomness is derived from.
         epoch: how many are done.
         step: how many steps are done.
+        scaler: of the loss, for ``fp16``; does nothing in other arithmetic.
     """
 
     network: Any
@@ -49,6 +51,13 @@ class TrainState:
     seed: int
     epoch: int = 0
     step: int = 0
+    scaler: Any = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is trained."""
+        device: torch.device = next(self.network.parameters()).device
+        return device
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +88,15 @@ def begin(network: Any, options: TrainOptions, seed: int) -> TrainState:
     network.train()
     for parameter in network.parameters():
         parameter.requires_grad_(True)
+    device = next(network.parameters()).device
+    half = resolved(options.precision, device) == "fp16"
     return TrainState(
         network=network,
         optimizer=_optimizer(network, options),
         average={name: each.detach().clone() for name, each in network.state_dict().items()},
         options=options,
         seed=seed,
+        scaler=torch.amp.GradScaler(device.type, enabled=half),
     )
 
 
@@ -129,10 +141,6 @@ def _follow(state: TrainState) -> None:
             state.average[name].copy_(value)
 
 
-def _to(target: Target, device: torch.device) -> Target:
-    return Target(target.boxes.to(device), target.labels.to(device), target.barred.to(device))
-
-
 def run_epoch(
     state: TrainState, samples: Sequence[Sample], progress: Progress | None = None
 ) -> None:
@@ -147,26 +155,27 @@ def run_epoch(
     Raises:
         UsageError: the loss is not finite any more.
     """
-    options = state.options
-    device = next(state.network.parameters()).device
+    options, device = state.options, state.device
     rng = np.random.default_rng([state.seed, state.epoch])
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     steps, epochs = options.length(len(samples))
-    order = rng.permutation(len(samples))
+    order = rng.permutation(len(samples))[: (steps - state.step) * options.batch]
     _set_mode(state)
-    for first in range(0, len(order), options.batch):
-        if state.step == steps:
-            break
-        chosen = [samples[int(number)] for number in order[first : first + options.batch]]
-        images, sizes, targets = make_batch(chosen, state.network.transform, options, rng)
-        targets = [_to(target, device) for target in targets]
+    batches = training_batches(
+        samples,
+        order,
+        state.network.transform,
+        options,
+        rng,
+        loaders=loader_threads(device.type) if options.loaders is None else options.loaders,
+        pin=device.type == "cuda",
+    )
+    for batch in batches:
+        images, sizes, targets = batch.on(device)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(state.step, steps, options)
-        bf16 = use_bf16(options.precision, device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            losses = training_losses(
-                state.network, images.to(device), sizes, targets, options, generator
-            )
+        with arithmetic(options.precision, device):
+            losses = training_losses(state.network, images, sizes, targets, options, generator)
         loss = _descend(state, losses)
         if progress is not None:
             progress(
@@ -192,9 +201,11 @@ def _descend(state: TrainState, losses: dict[str, Tensor]) -> float:
             hint="Lower the learning rate.",
         )
     state.optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+    state.scaler.scale(total).backward()
+    state.scaler.unscale_(state.optimizer)
     nn.utils.clip_grad_norm_(state.network.parameters(), state.options.clip_norm)
-    state.optimizer.step()
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
     state.step += 1
     _follow(state)
     return loss
@@ -221,10 +232,11 @@ def save_state(state: TrainState, path: Path) -> None:
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "average": state.average,
-        "options": asdict(state.options),
+        "options": state.options.shaping,
         "seed": state.seed,
         "epoch": state.epoch,
         "step": state.step,
+        **({"scaler": state.scaler.state_dict()} if state.scaler.is_enabled() else {}),
     }
     try:
         with partial.open("wb") as file:
@@ -246,7 +258,7 @@ def load_state(path: Path, network: Any, options: TrainOptions) -> TrainState:
     """
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-        if kept["options"] != asdict(options):
+        if kept["options"] != options.shaping:
             raise WeightsError(
                 path, "belongs to a training with other options", hint="Remove it to start anew."
             )
@@ -256,6 +268,8 @@ def load_state(path: Path, network: Any, options: TrainOptions) -> TrainState:
         for name, value in kept["average"].items():
             state.average[name].copy_(value)
         state.epoch, state.step = kept["epoch"], kept["step"]
+        if state.scaler.is_enabled():
+            state.scaler.load_state_dict(kept["scaler"])
     except WeightsError:
         raise
     except Exception as error:

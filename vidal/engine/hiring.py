@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
@@ -27,10 +27,18 @@ PATIENCE = 3.0
 
 
 class Terms(NamedTuple):
-    """On which a worker is hired: what is called first, and the threads it may use."""
+    """On which workers are hired.
+
+    Attributes:
+        initializer: called first in each.
+        threads: each may use.
+        places: variables of the environment that differ between workers, such as which GPU is
+            theirs: a new worker has the place that the fewest have.
+    """
 
     initializer: worker.Initializer | None
     threads: int
+    places: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -39,18 +47,20 @@ class Worker:
 
     process: Any
     channel: connection.Connection[Any, Any]
+    place: int = 0
 
 
-def hire(terms: Terms, modules: Sequence[str] = ()) -> Worker:
-    """Start a worker; it imports ``modules`` before it looks for its first item."""
+def hire(terms: Terms, modules: Sequence[str] = (), place: int = 0) -> Worker:
+    """Start a worker at one of the places; it imports ``modules`` before it says it is ready."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
     arguments = (theirs, terms.initializer, terms.threads, modules)
     process = context.Process(target=worker.work, args=arguments, daemon=True)
-    with _inherited(terms.threads), _undisturbed():
+    own = terms.places[place] if terms.places else {}
+    with _inherited({**environment(terms.threads), **own}), _undisturbed():
         process.start()
     theirs.close()
-    return Worker(process, mine)
+    return Worker(process, mine, place)
 
 
 def dismiss(workers: Sequence[Worker], *, kindly: bool) -> None:
@@ -83,8 +93,9 @@ class Standby:
         """Start ``count`` workers that import ``modules`` at once; nothing if some wait already."""
         if not self._waiting:
             self._terms = terms
-            for _ in range(count):
-                self._waiting.append(hire(terms, modules))
+            for number in range(count):
+                place = number % len(terms.places) if terms.places else 0
+                self._waiting.append(hire(terms, modules, place))
 
     def take(self, terms: Terms) -> Worker | None:
         """One that waits on these terms; those on others are of no use, and end."""
@@ -131,9 +142,8 @@ def environment(threads: int) -> dict[str, str]:
 
 
 @contextmanager
-def _inherited(threads: int) -> Iterator[None]:
+def _inherited(wanted: Mapping[str, str]) -> Iterator[None]:
     """The environment that a new process inherits."""
-    wanted = environment(threads)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -7,7 +7,7 @@ name it when the worker is killed; and no thread is needed, neither for results 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -40,6 +40,7 @@ class ProcessEngine:
         listener: told how far each item is.
         ahead: items that may be taken beyond the one whose result is due.
         standby: workers that were started before; taken over where they are on the same terms.
+        places: variables of the environment that differ between workers, see ``Terms``.
     """
 
     workers: int
@@ -48,6 +49,7 @@ class ProcessEngine:
     listener: Listener | None = None
     ahead: int = 64
     standby: Standby | None = field(default=None, compare=False, repr=False)
+    places: tuple[Mapping[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):
@@ -57,7 +59,7 @@ class ProcessEngine:
     @property
     def terms(self) -> Terms:
         """On which workers are hired."""
-        return Terms(self.initializer, self.threads)
+        return Terms(self.initializer, self.threads, self.places)
 
     def map(
         self,
@@ -82,17 +84,22 @@ class ProcessEngine:
         return work_through(crew, items, ahead=self.ahead)
 
 
-@dataclass(frozen=True, slots=True)
 class _Processes:
     """Worker processes, as a crew sees them."""
 
-    engine: ProcessEngine
-    together: bool = True
+    together = True
+
+    def __init__(self, engine: ProcessEngine) -> None:
+        self._engine = engine
+        self._there = [0] * max(1, len(engine.places))
 
     def hire(self) -> Worker:
-        standby, terms = self.engine.standby, self.engine.terms
-        waiting = None if standby is None else standby.take(terms)
-        return waiting or hire(terms)
+        standby, terms = self._engine.standby, self._engine.terms
+        found = None if standby is None else standby.take(terms)
+        if found is None:
+            found = hire(terms, (), self._there.index(min(self._there)))
+        self._there[found.place] += 1
+        return found
 
     def give(self, worker: Worker, function: Callable[[Any], Any], item: Any) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it is gone; noticed on reading
@@ -110,10 +117,13 @@ class _Processes:
             yield worker, Said(kind, content)
 
     def dismiss(self, workers: Sequence[Worker], *, kindly: bool) -> None:
+        for worker in workers:
+            self._there[worker.place] -= 1
         dismiss(workers, kindly=kindly)
 
     def _ending(self, worker: Worker) -> tuple[str, bool]:
         """How it ended in words, and whether the kernel may have done it for want of memory."""
+        self._there[worker.place] -= 1
         worker.process.join(PATIENCE)
         code = worker.process.exitcode
         if code is None:  # it lives, and cannot be talked to

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +24,12 @@ from vidal.errors import UsageError
 _EXTRA = "pip install vidal-al[ray]"
 _OBJECTS = 256 << 20
 """Bytes of a local Ray's object store: answers are small, evidence goes to vidal's own store."""
+_NONE = "Is it running (ray status)? Without an address vidal starts a local one."
+_PATIENCE = 10.0
+"""Seconds until a cluster has to answer."""
 _LONGEST = 40
 """Characters of a folder in which the names of Ray's sockets still fit."""
+_AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _users = 0
 
 
@@ -67,49 +74,77 @@ def session(address: str | None, *, cpus: int, gpus: float) -> Iterator[Any]:
     global _users
     check_ray()
     check_address(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = import_module("ray")
+    named = address or os.environ.get("RAY_ADDRESS")
+    ray = _imported(own=not named)
     if ray.is_initialized() and not _users:
         yield ray
         return
-    folder = None
-    if not _users:
-        named = address or os.environ.get("RAY_ADDRESS")
-        folder = None if named else _folder()
-        _silence()
-        _start(ray, named, folder, cpus, gpus)
-    _users += 1
+    folder = None if named or _users else _folder()
     try:
-        yield ray
-    finally:
-        _users -= 1
         if not _users:
-            ray.shutdown()
+            _silence()
+            _start(ray, named, folder, cpus, gpus)
+        _users += 1
+        try:
+            yield ray
+        finally:
+            _users -= 1
+            if not _users:
+                ray.shutdown()
+    finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _imported(*, own: bool) -> Any:
+    """Ray, which reads its environment when it is imported.
+
+    It sends nobody what it is used for, unless the user has asked for that; and a local one (own)
+    has a secret of its own, which Ray would write into the user's home.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if own and "ray" not in sys.modules and not any(each in os.environ for each in _AUTH):
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return import_module("ray")
+
+
 def _start(ray: Any, named: str | None, folder: str | None, cpus: int, gpus: float) -> None:
-    common = {"log_to_driver": False, "configure_logging": False}
+    """Connect to the Ray that is named, or start one in a folder."""
+    given: dict[str, Any] = {"address": named, "log_to_driver": False, "configure_logging": False}
     if named is None:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=gpus or None,
-            object_store_memory=_OBJECTS,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",  # nobody else is to reach it
-            _temp_dir=folder,
-            **common,
-        )
-        return
+        given |= {
+            "address": "local",
+            "num_cpus": cpus,
+            "num_gpus": gpus or None,
+            "object_store_memory": _OBJECTS,
+            "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",  # nobody else is to reach it
+            "_temp_dir": folder,
+        }
+    elif ":" in named:
+        _reach(named)
     try:
-        ray.init(address=named, **common)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        ray.init(**given)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError, AssertionError) as error:
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        hint = "Is it running (ray status)? Without an address vidal starts a local one."
-        raise UsageError(f"Ray at {named!r}: {why}", hint=hint) from error
+        if named is None:
+            raise UsageError(f"Ray does not start: {why}") from error
+        raise UsageError(f"Ray at {named!r}: {why}", hint=_NONE) from error
+
+
+def _reach(named: str) -> None:
+    """Ray itself would try for ever so many minutes, and say so line by line.
+
+    Raises:
+        UsageError: nobody listens there.
+    """
+    host, _, port = named.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE):
+            return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Ray at {named!r}: cannot be reached ({error}).", hint=_NONE) from error
 
 
 def _folder() -> str | None:
@@ -125,6 +160,6 @@ def _folder() -> str | None:
 def _silence() -> None:
     """Ray prints what becomes of workers, on stdout too; a crew tells what matters of that."""
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    worker = import_module("ray._private.worker")
+    worker: Any = import_module("ray._private.worker")
     if hasattr(worker, "_worker_logs_enabled"):  # as Ray's own debugger does it
         worker._worker_logs_enabled = False

@@ -67,7 +67,8 @@ def serve(
             if isinstance(message, Failure):
                 channel.send(message.parts)
             else:
-                channel.send_bytes(answer(*message, lambda *said: channel.send(said)))
+                function, item = message
+                channel.send_bytes(answer(function, item, lambda *said: channel.send(said)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -102,7 +103,7 @@ def attempt(call: Callable[[], Any]) -> Any:
 def answer(
     function: Callable[[Any], Any],
     item: Any,
-    say: Callable[[str, int, int], object],
+    say: Callable[[str, int, int], None],
     *,
     interval: float = 0.05,
 ) -> bytes:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vidal.errors import NoClips, UnreadableClip
+from vidal.errors import NoClips, UnreadableClip, WorkerLost
 from vidal.evidence.places import EngineMaker, store_at
+from vidal.evidence.shards import WHOLE, Shard, size_of
 from vidal.store import FileStore, content_key, from_arrays, to_arrays
 from vidal.types import Clip, SkippedClip
 from vidal.video import discover, open_clip
@@ -49,22 +50,54 @@ def open_clips(
     Raises:
         NoClips: nothing there, or nothing readable.
     """
+    dealt = open_shard(videos, WHOLE, engines=engines, store=store, image_rate=image_rate)
+    return dealt.own, dealt.skipped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dealt:
+    """The clips of a shard.
+
+    Attributes:
+        own: that no other shard has.
+        divided: that all shards have; each looks at its part of their windows.
+        skipped: what could not be read.
+    """
+
+    own: list[Clip]
+    divided: list[Clip]
+    skipped: list[SkippedClip]
+
+
+def open_shard(
+    videos: Path, shard: Shard, *, engines: EngineMaker, store: Path, image_rate: Fraction
+) -> Dealt:
+    """The clips under a path that a shard is dealt, by the size of their files and their names.
+
+    Raises:
+        NoClips: nothing there, or nothing readable; a shard may be dealt none.
+    """
     searched = discover(videos)
-    paths = searched.clips
-    root = videos if videos.is_dir() and videos not in paths else videos.parent
+    root = videos if videos.is_dir() and videos not in searched.clips else videos.parent
+    names = {path: path.relative_to(root).as_posix() for path in searched.clips}
+    deal = shard.deal({names[path]: size_of(path) for path in names} if shard.of > 1 else {})
+    everyones = [path for path in names if names[path] in deal.divided]
+    paths = [path for path in names if shard.of == 1 or names[path] in deal.own] + everyones
     found = open_paths(
         [(path, root) for path in paths], engines=engines, store=store, image_rate=image_rate
     )
-    clips = [entry for entry in found if isinstance(entry, Clip)]
     skipped = [entry for entry in found if isinstance(entry, SkippedClip)]
-    if not clips:
+    if paths and len(skipped) == len(paths):
         first = skipped[0]
         which = f"none of {len(skipped):,} clips can be read; the first, {first.path.name}"
         if len(skipped) == 1:
             which = f"its one clip cannot be read: {first.path.name}"
         raise NoClips(videos, f"{which}: {first.reason}")
-    skipped += searched.skipped
-    return _distinct(clips, skipped), skipped
+    skipped += searched.skipped if shard.number == 1 else []
+    distinct = _distinct([entry for entry in found if isinstance(entry, Clip)], skipped)
+    common = {entry.id for entry in found[len(paths) - len(everyones) :] if isinstance(entry, Clip)}
+    own = [clip for clip in distinct if clip.id not in common]
+    return Dealt(own, [clip for clip in distinct if clip.id in common], skipped)
 
 
 def open_paths(
@@ -84,8 +117,12 @@ def open_paths(
     kept = store_at(store) if keep else FileStore(store, read_only=True)
     known = [kept.get(_key(job)) for job in jobs]
     new = [job for job, arrays in zip(jobs, known, strict=True) if arrays is None]
-    opened = iter(engines(len(new), heavy=False).map(open_new, new))
+    opened = iter(engines(len(new), heavy=False).map(open_new, new, lost=_given_up))
     return [next(opened) if arrays is None else from_arrays(Clip, arrays) for arrays in known]
+
+
+def _given_up(job: OpenJob, error: WorkerLost) -> SkippedClip:
+    return SkippedClip(job.path, error.why, passing=True)
 
 
 def _key(job: OpenJob) -> str:

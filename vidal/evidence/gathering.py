@@ -74,11 +74,50 @@ def gather_jobs(
     outcomes = known_clips(wanted, shelf)
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     if missing:
-        done = _gather([wanted[number] for number in missing], len(wanted), shelf, engines, watcher)
+        left = [settled(wanted[number]) for number in missing]
+        done = _gather(left, len(wanted), shelf, engines, watcher)
         for number, outcome in zip(missing, done, strict=True):
             outcomes[number] = outcome
         shelf.pack()
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def look_at(
+    parts: Sequence[tuple[EvidenceJob, Sequence[Window]]],
+    *,
+    store: Path,
+    engines: EngineMaker,
+    watcher: Watcher,
+) -> list[SkippedClip | None]:
+    """The first step of windows of long clips alone: others look at the rest of them.
+
+    Returns:
+        For each clip why it cannot be used, or None.
+    """
+    shelf = store_at(store)
+    clips: list[_Clip] = []
+    for asked, part in parts:
+        job = settled(asked)
+        left = [window for window in known_windows(job, shelf) if window in set(part)]
+        if left:
+            items: list[Item] = [WindowJob(job, each, "look") for each in stretches(job, left)]
+            clips.append(_Clip(len(clips), job, items))
+    if clips:
+        for detector in dict.fromkeys(each.job.plan.detector for each in clips):
+            detector.fetch()
+        adopt(shelf, [(each.job.plan.keys(each.job.clip), each.job.clip) for each in clips])
+        watcher.begin([_to_look_at(each) for each in clips], len(parts) - len(clips))
+        _look(clips, [], engines, watcher)
+        for each in clips:
+            watcher.finish(each.number, _remark(each.skipped))
+        shelf.pack()
+    found = {each.job.clip.id: each.skipped for each in clips}
+    return [found.get(job.clip.id) for job, _ in parts]
+
+
+def settled(job: EvidenceJob) -> EvidenceJob:
+    """For any machine: nothing is left to what that one makes of ``auto``."""
+    return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
 
 
 def _gather(
@@ -175,7 +214,7 @@ def first_step(item: Item) -> Outcome:
 def _given_up(item: Item, error: WorkerLost) -> SkippedClip:
     """A clip that has cost several workers; the others are worth having."""
     job = item if isinstance(item, EvidenceJob) else item.job
-    return SkippedClip(job.clip.path, error.why)
+    return SkippedClip(job.clip.path, error.why, passing=True)
 
 
 def _skip(outcome: Outcome) -> SkippedClip | None:

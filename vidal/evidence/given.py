@@ -47,6 +47,10 @@ class GivenDetections(DetectorSpec):
     def __post_init__(self) -> None:
         """There is no detector whose name could be wrong."""
 
+    def settled(self) -> GivenDetections:
+        """Nothing is left to a machine."""
+        return self
+
     @classmethod
     def of(cls, path: Path, **options: Any) -> GivenDetections:
         """With the digest of what lies there.

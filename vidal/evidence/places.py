@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from vidal.detect.machine import this_machine
-from vidal.engine import Listener, LocalEngine, ProcessEngine, Standby
+from vidal.engine import Listener, LocalEngine, ProcessEngine, RayEngine, Standby
+from vidal.errors import UnknownName, UsageError
+from vidal.evidence.devices import begin_beside_gpu, begin_on_ray, share
 from vidal.protocols import Engine
 from vidal.store import FileStore
 
@@ -44,16 +46,28 @@ class EngineMaker(Protocol):
         ...
 
 
+EngineName = Literal["auto", "local", "process", "ray"]
+"""``auto`` = ``process`` where more than one worker is worth while, else ``local``."""
+ENGINES: tuple[str, ...] = get_args(EngineName)
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """Chooses an engine.
 
     Attributes:
-        workers: processes; 0 = one a core, or one where a GPU does the work.
-        device: of the detector: auto, cpu or cuda.
+        workers: processes; 0 = one a core, or one to three a GPU where GPUs do the work (by the
+            cores each has); of Ray on a cluster 0 = as many as it has room for.
+        device: of the detector: auto, cpu, cuda, cuda:1, or cuda:0,1 for several.
         detects: a detector runs at all.
         modules: imported by workers that start early.
         standby: workers that start early; None = none do.
+        engine: which kind.
+        ray_address: of a Ray cluster; None = what ``RAY_ADDRESS`` names, else a local Ray.
+        ray_gpus: GPUs of an actor, such as 0.25; None = one where the detector runs on a GPU.
+
+    Raises:
+        UsageError: (UnknownName) no such engine, options that contradict it, or Ray is missing.
     """
 
     workers: int = 0
@@ -61,6 +75,21 @@ class Engines:
     detects: bool = True
     modules: tuple[str, ...] = GATHERING + DETECTING
     standby: Standby | None = field(default=None, compare=False)
+    engine: EngineName = "auto"
+    ray_address: str | None = None
+    ray_gpus: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UnknownName("engine", self.engine, ENGINES)
+        if self.engine == "local" and self.workers > 1:
+            hint = "Drop one of them."
+            raise UsageError(f"engine local with {self.workers} workers.", hint=hint)
+        if self.engine == "ray":
+            RayEngine(gpus=self.ray_gpus or 0.0, address=self.ray_address)
+        elif self.ray_address is not None or self.ray_gpus is not None:
+            hint = "Give --engine ray, too."
+            raise UsageError("options of Ray, but another engine.", hint=hint)
 
     @contextmanager
     def early(self) -> Iterator[Engines]:
@@ -86,9 +115,13 @@ class Engines:
 
     def _engine(self, items: int, listener: Listener | None, *, heavy: bool) -> Engine:
         """For as many items as make more than one worker worth while."""
-        workers = self.workers or (cores() if not heavy or not self._on_gpu() else 1)
-        workers = max(1, min(workers, items))
-        if workers == 1:
+        if self.engine == "ray" and (heavy or self.ray_address is not None):
+            return self._ray(items, listener)
+        if heavy and self._on_gpu():
+            return self._gpus(items, listener)
+        workers = max(1, min(self.workers or cores(), items))
+        alone = workers == 1 and not (heavy and self.engine == "process")
+        if alone or self.engine == "local":
             return LocalEngine(listener)
         return ProcessEngine(
             workers,
@@ -96,6 +129,37 @@ class Engines:
             initializer=_limit_opencv,
             listener=listener,
             standby=self.standby if heavy else None,
+        )
+
+    def _gpus(self, items: int, listener: Listener | None) -> Engine:
+        """Processes that share the GPUs; also one alone, which shares the cores in its own way."""
+        own = share(this_machine().devices(self.device), cores(), workers=self.workers, items=items)
+        if self.engine == "local":
+            begin_beside_gpu(cores())
+            return LocalEngine(listener)
+        return ProcessEngine(
+            own.workers,
+            threads=own.threads,
+            initializer=begin_beside_gpu,
+            listener=listener,
+            standby=self.standby,
+            places=own.places,
+        )
+
+    def _ray(self, items: int, listener: Listener | None) -> RayEngine:
+        """On a cluster every actor has one CPU; a local one is shared as the cores are."""
+        gpus = self.ray_gpus
+        if gpus is None:
+            gpus = 1.0 if self._on_gpu() else 0.0
+        far = self.ray_address is not None or "RAY_ADDRESS" in os.environ
+        workers = self.workers or (0 if far else 1 if gpus else cores())
+        return RayEngine(
+            min(workers, items),
+            threads=1 if far else max(1, cores() // max(1, min(workers, items))),
+            gpus=gpus,
+            address=self.ray_address,
+            initializer=begin_on_ray if gpus else _limit_opencv,
+            listener=listener,
         )
 
     def _on_gpu(self) -> bool:

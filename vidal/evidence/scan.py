@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -10,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from vidal.detect.columns import tables
 from vidal.evidence.channel import Channel, ChannelCancelled
 from vidal.evidence.windows import Window
 from vidal.protocols import Detector
@@ -88,13 +90,13 @@ def scan_clip(
     open_to += [(to_detector, window)] if detector is not None else []
     open_to += [(to_meter, None)] if meter is not None else []
     with ThreadPoolExecutor(2, thread_name_prefix="scan") as threads:
-        tasks = [threads.submit(_decode, frames, open_to)]
-        if meter is not None:
-            # Only one branch reports: the detector where there is one, being the slower.
-            ticks = report if detector is None else None
-            measure = partial(_measure, meter, to_meter, clip, (first, window), ticks)
-            tasks.append(threads.submit(copy_context().run, measure))
-        try:
+        try:  # around the start of the threads, too: an interrupt may come there
+            tasks = [threads.submit(_decode, frames, open_to)]
+            if meter is not None:
+                # Only one branch reports: the detector where there is one, being the slower.
+                ticks = report if detector is None else None
+                measure = partial(_measure, meter, to_meter, clip, (first, window), ticks)
+                tasks.append(threads.submit(copy_context().run, measure))
             found = None
             if detector is not None:
                 found = _detect(window, detector, batches(to_detector, batch), report)
@@ -155,11 +157,19 @@ def _detect(
     groups: Iterable[list[Frame]],
     report: Callable[[int, int], None],
 ) -> Detections:
+    """Every group, also those that the detector holds while it looks at others."""
     parts: list[Detections] = []
     indices: list[int] = []
-    for group in groups:
-        parts.append(detector.detect(group))
-        indices.extend(frame.ref.index - window.start for frame in group)
+    held: deque[list[int]] = deque()
+
+    def given() -> Iterator[list[Frame]]:
+        for group in groups:
+            held.append([frame.ref.index - window.start for frame in group])
+            yield group
+
+    for table in tables(detector, given()):
+        parts.append(table)
+        indices.extend(held.popleft())
         report(len(indices), window.frames)
     classes = tuple(detector.classes)
     return Detections.gather(parts, indices, frames=window.frames, classes=classes)

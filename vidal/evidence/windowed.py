@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vidal.detect.columns import giving
 from vidal.detect.spec import DetectorSpec
 from vidal.engine.progress import report
 from vidal.evidence.given import GivenDetections
@@ -208,7 +209,7 @@ def _scan(
     table, flow = scan_clip(
         clip,
         printed(frames.of(window), prints, first=around.start),
-        detector=_detector(plan.detector) if found.detections else None,
+        detector=giving(_detector(plan.detector), plan.columns) if found.detections else None,
         meter=meter,
         batch=plan.batch,
         report=tick,

@@ -58,7 +58,7 @@ class ChoicePlan:
         size: that pictures are scaled to; None = they have one size.
         evidence: what is made on demand.
         seed: of everything random.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         asked: options of the strategy and class balance as they were given, for the record.
         unknown: labels that stand for none of the wanted classes.
     """
@@ -247,7 +247,7 @@ def _fitted(
     plan: ChoicePlan, task: Task, tell: Callable[[str], None]
 ) -> tuple[Fitted, dict[str, Any]]:
     """The model, trained or read, and how it came about."""
-    device, needs = choose_device(plan.device), plan.selector.needs
+    device, needs = choose_device(plan.device, several=False), plan.selector.needs
     default = ImageTraining(recipe="small" if task.shape[2] == 1 else "small-colour")
     training = plan.training or default
     recipe, told = training.whole, training.model_dump(mode="json")

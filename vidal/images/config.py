@@ -299,7 +299,7 @@ class ImagesConfig(Model):
         pretrain: all networks of a seed begin with what SimSiam learned from the images of its
             pool; None = they begin with random weights.
         seed: the first one.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         workers: processes; 0 = one a core, or one on a GPU.
     """
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vidal.detect.options import Precision
 from vidal.errors import UsageError
 
 Network = Literal["small", "resnet18"]
@@ -66,7 +65,7 @@ class Recipe:
     weight_decay: float = 5e-4
     flip: bool = False
     shift: int = 0
-    precision: Precision = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be trained with, with a ``UsageError``."""

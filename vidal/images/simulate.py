@@ -85,7 +85,7 @@ class _Run:
     def __init__(self, job: ImageJob) -> None:
         config = job.config
         self._job = job
-        self._device = choose_device(config.device)
+        self._device = choose_device(config.device, several=False)
         self._task = make_task(stored_images(job.out / "data"), config, config.seed)
         self._scale = Scale.of(self._task.train.pixels)
         self._stock = Stock.of(self._task.train.pixels, self._scale, self._device)

@@ -144,7 +144,7 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
         NoClips, LabelsMismatch, FormatError, BudgetError: as the input deserves.
     """
     given = plan.inputs
-    clips, skipped, notes = _find_clips(plan, engines)
+    clips, skipped, notes = find_clips(plan, engines)
     labels = None
     if given.labels is not None:
         beside = labels_beside(given.labels, clips)
@@ -159,7 +159,7 @@ def prepare_selection(plan: SelectionPlan, *, engines: EngineMaker) -> Prepared:
     )
 
 
-def _find_clips(
+def find_clips(
     plan: SelectionPlan, engines: EngineMaker
 ) -> tuple[Sequence[Clip], Sequence[SkippedClip], tuple[str, ...]]:
     """The clips, what cannot be used, and remarks; given detections are put into the store."""

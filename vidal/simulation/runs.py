@@ -202,7 +202,9 @@ def check_out(out: Path, config: CampaignConfig) -> None:
         OutputError: the folder cannot be written.
     """
     path = out / "simulation.yaml"
-    own = config.changed(rounds=1, seed=0, workers=0).single()
+    own = config.changed(
+        rounds=1, seed=0, workers=0, engine="auto", ray_address=None, ray_gpus=None
+    ).single()
     if not path.exists():
         atomic.write_text(path, dump_config(own))
     elif load_config(path) != own:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidal.errors import UsageError, WeightsError
+from vidal.types.devices import Devices, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -16,19 +17,32 @@ State = dict[str, "Tensor"]
 
 
 def choose_device(name: str) -> device:
-    """The device of ``auto``, ``cpu`` or ``cuda``.
+    """The device of this process, of those that ``auto``, ``cpu``, ``cuda`` or ``cuda:N,M`` names.
 
     Raises:
         UsageError: no such device here.
     """
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"unknown device {name!r}.", hint="Choose auto, cpu or cuda.")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise UsageError("device 'cuda': torch finds no CUDA device here.", hint="Use device=cpu.")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+    devices, there = Devices.parse(name), torch.cuda.is_available()
+    if devices.kind == "cpu" or (devices.kind == "auto" and not there):
+        return torch.device("cpu")
+    if not there:
+        raise UsageError(
+            f"device {name!r}: torch finds no CUDA device here.", hint="Use device=cpu."
+        )
+    count = torch.cuda.device_count()
+    if any(number >= count for number in devices.numbers):
+        raise UsageError(f"device {name!r}: there are {count}.", hint="They count from 0.")
+    return torch.device(one_of(devices.names if devices.kind == "cuda" else ("cuda",)))
+
+
+def device_key(name: str) -> dict[str, str]:
+    """What of a device shapes carried boxes: nothing of a processor, and of GPUs not which one.
+
+    ``auto`` counts as a processor here: who leaves it to vidal is given a device that is settled.
+    """
+    return {"device": "cuda"} if Devices.parse(name).kind == "cuda" else {}
 
 
 def file_digest(path: Path) -> str:

@@ -8,8 +8,11 @@ run on its own Python thread beside a detector.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import local
 from typing import Any
 
 import cv2
@@ -42,10 +45,25 @@ CUT_CONTRAST = 0.5
 most 0.49 within clips, even at a fifth of the frame rate."""
 
 
+_threads = 1
+
+
+def use_threads(count: int) -> None:
+    """How many threads of this process measure a clip's flow where its options do not say.
+
+    One is enough beside a detector on the processor, which has the other cores; a GPU waits for
+    flow that one thread measures.
+    """
+    global _threads
+    _threads = count
+
+
 class FlowMeter:
     """Measures the flow of one clip, both ways between neighbours, frame by frame.
 
-    Not for several threads at once: DIS keeps state. Use one meter a clip.
+    ``push`` is not for several threads at once. With ``options.threads`` pairs of neighbours are
+    measured beside it, by one DIS instance a thread, since DIS keeps state; the field is the same
+    to the bit. Use one meter a clip.
 
     Args:
         options: how to measure.
@@ -63,6 +81,7 @@ class FlowMeter:
         self._backward: HalfArray = np.zeros(shape, dtype=np.float16)
         self._valid = np.zeros(shape[0], dtype=np.bool_)
         self._last: tuple[FrameRef, Image] | None = None
+        self._beside = _Beside(options, size) if (options.threads or _threads) > 1 else None
 
     def push(self, frame: Frame) -> None:
         """The next frame of the clip. A gap in the indices leaves no flow across it.
@@ -87,13 +106,20 @@ class FlowMeter:
         self._last = None
 
     def _between(self, pair: int, before: Image, after: Image) -> None:
-        forward = self._measure.flow(before, after)
-        backward = self._measure.flow(after, before)
-        cut = self._options.cuts and self._measure.is_cut(before, after, forward, backward)
-        self._forward[pair], self._backward[pair], self._valid[pair] = forward, backward, not cut
+        if self._beside is None:
+            self._put(pair, _both_ways(self._measure, before, after, cuts=self._options.cuts))
+        else:
+            for done, found in self._beside.submit(pair, before, after):
+                self._put(done, found)
+
+    def _put(self, pair: int, found: _Between) -> None:
+        self._forward[pair], self._backward[pair], self._valid[pair] = found
 
     def finish(self) -> FlowField:
         """The flow of the clip, not valid between frames that were not both pushed. Call once."""
+        if self._beside is not None:
+            for done, found in self._beside.end():
+                self._put(done, found)
         return FlowField(
             forward=self._forward,
             backward=self._backward,
@@ -102,6 +128,48 @@ class FlowMeter:
             mode=self._options.mode,
             scale=self._options.scale,
         )
+
+
+_Between = tuple[FloatArray, FloatArray, bool]
+"""Flow forward and backward between neighbours, and whether it is valid."""
+
+
+def _both_ways(measure: _Measure, before: Image, after: Image, *, cuts: bool) -> _Between:
+    forward, backward = measure.flow(before, after), measure.flow(after, before)
+    return forward, backward, not (cuts and measure.is_cut(before, after, forward, backward))
+
+
+class _Beside:
+    """Threads that measure pairs of neighbours of one clip; a few pairs wait at most."""
+
+    def __init__(self, options: FlowOptions, size: tuple[int, int]) -> None:
+        self._options, self._size = options, size
+        self._count = options.threads or _threads
+        self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="flow")
+        self._own = local()
+        self._waiting: deque[tuple[int, Future[_Between]]] = deque()
+
+    def submit(self, pair: int, before: Image, after: Image) -> list[tuple[int, _Between]]:
+        """Measure a pair beside; what is found of earlier ones, where too many wait."""
+        self._waiting.append((pair, self._pool.submit(self._measured, before, after)))
+        return self._found() if len(self._waiting) > 2 * self._count else []
+
+    def end(self) -> list[tuple[int, _Between]]:
+        """What is found of all that wait; no more pairs may come."""
+        try:
+            return [(pair, task.result()) for pair, task in self._waiting]
+        finally:
+            self._waiting.clear()
+            self._pool.shutdown(cancel_futures=True)
+
+    def _found(self) -> list[tuple[int, _Between]]:
+        pair, task = self._waiting.popleft()
+        return [(pair, task.result())]
+
+    def _measured(self, before: Image, after: Image) -> _Between:
+        if not hasattr(self._own, "measure"):
+            self._own.measure = _Measure(self._options, self._size)
+        return _both_ways(self._own.measure, before, after, cuts=self._options.cuts)
 
 
 class CutFinder:

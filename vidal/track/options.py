@@ -39,6 +39,8 @@ class FlowOptions:
         scale: robust mode only: the box also grows and shrinks with the divergence of the flow.
         keep: the flow stays in the store, 71 kB a frame, so that another detector need not have it
             measured again; else only the boxes do that it carried. The result is the same.
+        threads: that measure a clip; 0 = one beside a detector on the processor, and those of the
+            cores beside a GPU that decoding leaves. The flow does not depend on it.
     """
 
     height: int = 300
@@ -50,13 +52,19 @@ class FlowOptions:
     mode: Mode = "robust"
     scale: bool = True
     keep: bool = False
+    threads: int = 0
 
     def __post_init__(self) -> None:
         if self.preset not in get_args(Preset):
             raise UnknownName("preset", self.preset, get_args(Preset))
         if self.mode not in get_args(Mode):
             raise UnknownName("mode", self.mode, get_args(Mode))
-        limits = {"height": (32, 4320), "finest_scale": (0, 4), "patch_stride": (1, 8)}
+        limits = {
+            "height": (32, 4320),
+            "finest_scale": (0, 4),
+            "patch_stride": (1, 8),
+            "threads": (0, 64),
+        }
         for name, (low, high) in {**limits, "divisor": (1, 16)}.items():
             value = getattr(self, name)
             if not low <= value <= high:

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 
 from vidal.errors import UnknownName, UsageError, WeightsError
-from vidal.track.device import check_shapes, choose_device, file_digest, read_state
+from vidal.track.device import check_shapes, choose_device, device_key, file_digest, read_state
 from vidal.track.field import FlowField
 from vidal.track.session import Recent, one_step
 from vidal.types import FloatArray, Frame, Image, IntArray
+from vidal.types.devices import Devices
 
 VERSION = 1
 """Raised whenever the same options would give other boxes than before."""
@@ -40,7 +41,7 @@ class RaftPropagator:
         model: small (1.0 M parameters) or large (5.3 M).
         updates: iterations of the flow.
         height: frames are shrunk to this height in pixels; never enlarged.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, or cuda:1.
         scale: boxes also grow and shrink with the divergence of the flow.
     """
 
@@ -52,6 +53,7 @@ class RaftPropagator:
     scale: bool = True
 
     def __post_init__(self) -> None:
+        Devices.parse(self.device)
         if self.model not in get_args(Size):
             raise UnknownName("RAFT model", self.model, get_args(Size))
         for name, (low, high) in {"updates": (1, 64), "height": (32, 4320)}.items():
@@ -70,7 +72,8 @@ class RaftPropagator:
         source = self.source
         digest = DOWNLOAD if source is None else file_digest(source)
         own = {"tracker": "raft", "version": VERSION, "digest": digest}
-        return {**own, **{k: v for k, v in asdict(self).items() if k not in ("weights", "device")}}
+        options = {k: v for k, v in asdict(self).items() if k not in ("weights", "device")}
+        return {**own, **options, **device_key(self.device)}
 
     @property
     def source(self) -> Path | None:

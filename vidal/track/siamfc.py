@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from vidal.errors import UsageError
-from vidal.track.device import choose_device, file_digest
+from vidal.track.device import choose_device, device_key, file_digest
 from vidal.track.session import one_step
 from vidal.types import FloatArray, Frame, Image, IntArray
+from vidal.types.devices import Devices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,7 @@ class SiamFCPropagator:
         window_influence: weight of the Hann window, 0 to 1.
         upsampling: of the response, bicubic.
         bgr: the network was trained on images with blue first.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, or cuda:1.
     """
 
     weights: str | None = None
@@ -57,6 +58,7 @@ class SiamFCPropagator:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        Devices.parse(self.device)
         ranges = {"scale_step": (1, 2), "scale_penalty": (0, 1), "scale_rate": (0, 1)}
         for name, (low, high) in {
             **ranges, "window_influence": (0, 1), "upsampling": (1, 64)
@@ -74,7 +76,8 @@ class SiamFCPropagator:
             WeightsError: no such file.
         """
         own = {"tracker": "siamfc", "version": VERSION, "digest": file_digest(self.source)}
-        return {**own, **{k: v for k, v in asdict(self).items() if k not in ("weights", "device")}}
+        options = {k: v for k, v in asdict(self).items() if k not in ("weights", "device")}
+        return {**own, **options, **device_key(self.device)}
 
     @property
     def source(self) -> Path:

@@ -80,10 +80,15 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class SkippedClip:
-    """An input that was not used, by name, with the cause in words."""
+    """An input that was not used, by name, with the cause in words.
+
+    Attributes:
+        passing: it is not the clip: it may well be used by another run.
+    """
 
     path: Path
     reason: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

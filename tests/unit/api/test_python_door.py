@@ -32,6 +32,7 @@ def test_the_public_names_are_these():
         "__version__",
         "cache",
         "export",
+        "gather",
         "push",
         "read_labels",
         "select",
@@ -65,6 +66,22 @@ def test_the_options_of_select_are_those_of_the_plan_and_of_the_command_line():
     assert names == set(inspect.signature(plan_selection).parameters) - own
     shown = {"campaign", "same_detector", "no_report", "dry_run", "as_json", "quiet"}
     assert names | own == {each.name for each in command.params} - shown
+
+
+def test_gather_has_the_options_of_select_in_python_and_on_the_command_line():
+    from vidal.cli.gather import command
+    from vidal.cli.select import command as select
+
+    names = {each.name for each in command.params}
+    assert names == {each.name for each in select.params} - {"no_report", "dry_run"} | {"shard"}
+    assert set(inspect.signature(vidal.gather).parameters) == {
+        *("videos", "shard", "budget", "strategy", "out", "progress", "options")
+    }
+    own = {"self", "progress"}
+    given = set(inspect.signature(vidal.Campaign.gather).parameters) - own
+    assert given == set(inspect.signature(vidal.Campaign.select).parameters) - own - {"report"} | {
+        "shard"
+    }
 
 
 def test_detections_of_a_next_round_are_given_by_the_names_of_the_command_line():
@@ -153,7 +170,7 @@ def test_the_examples_of_the_page_give_what_it_says(here):
 
 
 @pytest.mark.parametrize(
-    "member", [vidal.select, vidal.read_labels], ids=lambda each: each.__name__
+    "member", [vidal.select, vidal.gather, vidal.read_labels], ids=lambda each: each.__name__
 )
 def test_the_examples_of_docstrings_give_what_they_say(here, member):
     run(inspect.getdoc(member), member.__name__)

@@ -90,7 +90,7 @@ def test_every_picture_shows_its_own_frame(clips, tmp_path):
 def decoded_frames(clip: Clip, indices, monkeypatch) -> int:
     """How many frames come out of the decoder while these are read."""
     count = 0
-    real = decode._indexed
+    real = decode.indexed
 
     def counting(*given):
         nonlocal count
@@ -99,7 +99,7 @@ def decoded_frames(clip: Clip, indices, monkeypatch) -> int:
             yield each
 
     with monkeypatch.context() as patch:
-        patch.setattr(decode, "_indexed", counting)
+        patch.setattr(decode, "indexed", counting)
         for _ in read_frames(clip, indices):
             pass
     return count

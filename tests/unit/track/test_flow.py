@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 from vidal.errors import UnknownName, UsageError
 from vidal.track import FlowField, FlowMeter, FlowOptions
+from vidal.track import flow as flow_module
 from vidal.types import Frame, FrameRef, Image
 
 REAL = Path(os.environ.get("VIDAL_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -212,3 +214,47 @@ def test_real_clips_have_no_cut_and_two_of_them_in_a_row_have_one() -> None:
     for index, image in enumerate(images):
         meter.push(Frame(FrameRef("a", index), image))
     assert np.flatnonzero(~meter.finish().valid).tolist() == [len(first) - 1]
+
+
+CUT = panning(3, seed=1) + panning(9, seed=2)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_the_number_of_threads_changes_no_flow(threads: int) -> None:
+    alone, helped = (measured(CUT, FlowOptions(threads=count)) for count in (1, threads))
+    assert alone.valid.any()
+    assert not alone.valid.all()
+    for name in ("forward", "backward", "valid"):
+        np.testing.assert_array_equal(getattr(helped, name), getattr(alone, name))
+
+
+def test_threads_are_no_part_of_what_flow_depends_on() -> None:
+    assert FlowOptions(threads=3).key == FlowOptions().key
+    assert FlowOptions(threads=3).motion_key == FlowOptions().motion_key
+
+
+def test_a_process_beside_a_gpu_measures_with_more_threads_unless_the_options_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pools = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, count: int, **named: str) -> None:
+            pools.append(count)
+            super().__init__(count, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(flow_module, "_threads", 1)
+    monkeypatch.setattr(flow_module, "ThreadPoolExecutor", Pool)
+    flow_module.use_threads(3)
+    for threads in (0, 2, 1):
+        measured(CUT[:2], FlowOptions(threads=threads))
+    assert pools == [3, 2]
+
+
+def test_what_fails_beside_fails_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_named: object) -> None:
+        raise RuntimeError("no flow")
+
+    monkeypatch.setattr(flow_module, "_both_ways", broken)
+    with pytest.raises(RuntimeError, match="no flow"):
+        measured(CUT, FlowOptions(threads=2))

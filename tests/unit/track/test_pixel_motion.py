@@ -211,9 +211,11 @@ def test_a_step_does_not_sort_all_steps_anew(monkeypatch: pytest.MonkeyPatch) ->
     detections = table([(i, [50 + i, 40, 80 + i, 70]) for i in range(9)], 9)
     motion = record_motion(detections, frames(9), TemplatePropagator(), window=2, size=SIZE)
     seen = []
-    names = pixel_motion._names
+    names = pixel_motion.step_names
     monkeypatch.setattr(
-        pixel_motion, "_names", lambda *columns: (seen.append(len(columns[0])), names(*columns))[1]
+        pixel_motion,
+        "step_names",
+        lambda *columns: (seen.append(len(columns[0])), names(*columns))[1],
     )
     before = np.array([4, 2])
     moved, trust = motion.step(before, before + 1, detections.boxes[before])
