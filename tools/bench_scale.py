@@ -172,7 +172,7 @@ def _run(
 def _chosen(plan: SelectionPlan, clips: list[Any], wanted: int, meter: Meter) -> np.ndarray:
     """Scan, pool, score, exclusion and choice where no boxes are stored."""
     with meter.stage("keys of clips"):
-        keys = plan.evidence.keys_of(clips)
+        keys = list(plan.evidence.keys_of(clips))
     known = {
         clip.id: ClipEvidence(each, made.CLASSES, 0, 1.0, 0)
         for clip, each in zip(clips, keys, strict=True)

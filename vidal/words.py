@@ -40,6 +40,18 @@ _WIDE = 0.8
 _FIFTHS = ("far left", "on the left", "in the middle", "on the right", "far right")
 
 
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size_words(count: float) -> str:
+    """Bytes in words: ``0 B``, ``1.2 GB``, ``30 GB``."""
+    at = 0
+    while count >= 1000 and at + 1 < len(_UNITS):
+        count, at = count / 1000, at + 1
+    unit = _UNITS[at]
+    return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+
+
 def place_of(box: Sequence[float], size: tuple[int, int]) -> str:
     """Where a box (4,) xyxy lies in a picture of ``size`` (H, W): ``far left``, ..."""
     height, width = size

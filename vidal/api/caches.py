@@ -10,6 +10,7 @@ from typing import Any
 
 from vidal.api.given import path_of, truth
 from vidal.api.options import PathLike
+from vidal.api.watch import Console
 from vidal.assemble.cache import bytes_of, seconds_of, store_below
 from vidal.errors import UnknownName, UsageError
 from vidal.store import FileStore
@@ -40,15 +41,18 @@ class Cache:
         """
         return usage(FileStore(self.root, read_only=True))
 
-    def pack(self) -> Usage:
+    def pack(self, *, progress: bool = True) -> Usage:
         """Put all single entries together, those of an earlier version too; what is there then.
+
+        ``progress``: show how far it is.
 
         Raises:
             OutputError: the disk is full, or the folder cannot be written; nothing is lost.
             InputError: a file is there and cannot be read.
         """
         store = FileStore(self.root)
-        pack_all(store)
+        with Console(quiet=not progress) as console:
+            pack_all(store, lambda done, total: console.writing("shards", done, total))
         keep_budget(store)
         return usage(store)
 

@@ -39,7 +39,7 @@ from vidal.selection.draws import CROSS, START, step_rng
 from vidal.selection.expected import JudgedRound, Judging, judge_stored
 from vidal.selection.learn import pool_evidence
 from vidal.store import content_key, from_arrays, to_arrays
-from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip
+from vidal.types import Annotations, BoolArray, Clip, FrameRef, SkippedClip, Stored
 
 VERSION = 2
 """Raised whenever the same labels and evidence would be judged in another way."""
@@ -235,7 +235,7 @@ def _judge(
     judged = judge_stored(store, every, mine, bench.plan.expected, random=random)
     if judged is None:
         return None
-    store.put(key, to_arrays(judged))
+    store.put(key, to_arrays(judged), Stored("judged"))
     return JudgedRound(entry.number, judged, how, names, pool)
 
 

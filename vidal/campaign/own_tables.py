@@ -16,7 +16,7 @@ from vidal.evidence.given_clips import built, check_needs, take_in
 from vidal.evidence.load import adopt, has_all, keeper
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.store import content_key, from_arrays, to_arrays
-from vidal.types import Clip, SkippedClip
+from vidal.types import Clip, SkippedClip, Stored
 
 VERSION = 1
 """Raise it when the same detections would be taken in another way."""
@@ -75,7 +75,7 @@ def stock(root: Path, given: GivenDetections, clips: Sequence[Clip], *, rate: Fr
     if kept is not None:
         known = from_arrays(Stock, kept)
         mine = [clip for clip in clips if clip.id in set(known.clips)]
-        adopt(store, [(plan.keys(clip), clip) for clip in mine])
+        adopt(store, [(plan.keys(clip), clip) for clip in mine], given=True)
         keys = [plan.keys(clip) for clip in mine]
         if has_all(store, keys, "detections"):
             return known
@@ -100,7 +100,7 @@ def stock(root: Path, given: GivenDetections, clips: Sequence[Clip], *, rate: Fr
         features=taken.features,
         distributions=taken.distributions,
     )
-    store.put(key, to_arrays(made))
+    store.put(key, to_arrays(made), Stored("given-list"))
     return made
 
 

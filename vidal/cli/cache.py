@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidal.words import counted
+from vidal.words import counted, printable, size_words
 
 if TYPE_CHECKING:
     from vidal.store.usage import Removed, Usage
@@ -59,7 +59,8 @@ def show(folder: Path, as_json: bool) -> None:
 @command.command("pack")
 @_FOLDER
 @_JSON
-def pack(folder: Path, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def pack(folder: Path, as_json: bool, quiet: bool) -> None:
     """Put entries that have a file of their own together, those of an earlier version too.
 
     Runs do that by themselves with what they add, once it is much.
@@ -67,7 +68,7 @@ def pack(folder: Path, as_json: bool) -> None:
     from vidal.api.caches import cache
 
     kept = cache(folder)
-    _tell(kept.root, kept.pack(), as_json)
+    _tell(kept.root, kept.pack(progress=not quiet), as_json)
 
 
 @command.command("prune")
@@ -144,9 +145,6 @@ def _tell(root: Path, found: Usage, as_json: bool) -> None:
 
 
 def _lines(root: Path, found: Usage) -> list[str]:
-    from vidal.cli.watching import size_words
-    from vidal.words import printable
-
     lines = [f"{printable(root)}: {size_words(found.bytes)}"]
     if found.stages:
         lines += ["", f"{'stage':<14} {'size':>8} {'entries':>9} {'frames':>11} {'files':>7}"]
@@ -174,8 +172,6 @@ def _lines(root: Path, found: Usage) -> list[str]:
 
 
 def _removed(removed: Removed, dry_run: bool) -> str:
-    from vidal.cli.watching import size_words
-
     word = "would remove" if dry_run else "removed"
     what = f"{counted(removed.entries, 'entry', 'entries')}, {size_words(removed.bytes)}"
     return f"{word} {what}; {size_words(removed.left)} left"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vidal.api.progress import clock
-from vidal.words import counted
+from vidal.words import counted, size_words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,7 +20,6 @@ PLAIN = 5.0
 """The same where lines are printed one below the other."""
 QUIET = 10.0
 """Seconds without a sign of life that are worth a word."""
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def running_lines(told: dict[str, Any] | None, now: float) -> list[str]:
@@ -75,15 +74,6 @@ def disk_line(disk: dict[str, Any]) -> str:
     """``disk: evidence 1.2 GB, 30 GB free``."""
     free = "" if disk["free"] is None else f", {size_words(disk['free'])} free"
     return f"disk: evidence {size_words(disk['evidence'])}{free}"
-
-
-def size_words(count: float) -> str:
-    """Bytes in words: ``0 B``, ``1.2 GB``, ``30 GB``."""
-    at = 0
-    while count >= 1000 and at + 1 < len(_UNITS):
-        count, at = count / 1000, at + 1
-    unit = _UNITS[at]
-    return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
 
 
 Look = Callable[[], tuple[Sequence[str], "dict[str, Any] | None"]]

@@ -23,6 +23,7 @@ from vidal.evidence.gather import (
     steps_of,
     stretches,
 )
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.known import known_clips, known_windows
 from vidal.evidence.load import adopt, must
 from vidal.evidence.places import EngineMaker, store_at
@@ -35,6 +36,10 @@ from vidal.types import Clip, SkippedClip
 
 Outcome = ClipEvidence | SkippedClip | None
 Item = EvidenceJob | WindowJob
+
+
+PACKED = 500
+"""Clips, or stretches of long ones, after which what was added is packed."""
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ def gather_jobs(
         done = _gather(left, len(wanted), shelf, engines, watcher)
         for number, outcome in zip(missing, done, strict=True):
             outcomes[number] = outcome
-        shelf.pack()
+    shelf.pack()
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -125,11 +130,12 @@ def _gather(
 ) -> list[Outcome]:
     for detector in dict.fromkeys(job.plan.detector for job in jobs):
         detector.fetch()
-    adopt(store, [(job.plan.keys(job.clip), job.clip) for job in jobs])
+    given = any(isinstance(job.plan.detector, GivenDetections) for job in jobs)
+    adopt(store, [(job.plan.keys(job.clip), job.clip) for job in jobs], given=given)
     clips = [_Clip(at, job, _items(job, store)) for at, job in enumerate(jobs)]
     watcher.begin([_to_look_at(each) for each in clips], wanted - len(jobs))
     outcomes: list[Outcome] = [None] * len(jobs)
-    _look(clips, outcomes, engines, watcher)
+    _look(clips, outcomes, store, engines, watcher)
     _compare([each for each in clips if each.long and each.skipped is None], store, engines)
     for step in ("carry", "judge"):
         _step(step, [each for each in clips if each.long and each.skipped is None], engines)
@@ -154,14 +160,20 @@ def _items(job: EvidenceJob, store: Store) -> list[Item]:
 
 
 def _look(
-    clips: Sequence[_Clip], outcomes: list[Outcome], engines: EngineMaker, watcher: Watcher
+    clips: Sequence[_Clip],
+    outcomes: list[Outcome],
+    store: Store,
+    engines: EngineMaker,
+    watcher: Watcher,
 ) -> None:
     """The first step of all clips, with what becomes of short ones."""
     pairs = [(each, item) for each in clips for item in each.items]
     told = _Told(watcher, pairs)
     engine = engines(len(pairs), heavy=True, listener=told)
     results = engine.map(first_step, [item for _, item in pairs], lost=_given_up)
-    for (each, _), outcome in zip(pairs, results, strict=True):
+    for done, ((each, _), outcome) in enumerate(zip(pairs, results, strict=True), start=1):
+        if done % PACKED == 0:
+            store.pack()
         if each.long:
             each.skipped = each.skipped or _skip(outcome)
         else:

@@ -69,20 +69,26 @@ def put(
 
 
 def put_detections(
-    store: Store, keys: EvidenceKeys, clip: Clip, window: Window, table: Detections
+    store: Store,
+    keys: EvidenceKeys,
+    clip: Clip,
+    window: Window,
+    table: Detections,
+    *,
+    given: bool = False,
 ) -> None:
     """Keep the table of a window: features and embedding where ``keys`` has a place for them.
 
-    The table itself goes last: where it is, all is.
+    The table itself goes last: where it is, all is. ``given``: nobody can compute it again.
     """
-    rows = len(table)
+    rows, of = len(table), "given-" if given else ""
     if keys.features is not None:
         wide: dict[str, NDArray[Any]] = {FEATURES: table.features}
-        put(store, keys.features, wide, "features", clip, window, rows=rows)
+        put(store, keys.features, wide, f"{of}features", clip, window, rows=rows)
     if keys.embeddings is not None:
         wide = {EMBEDDING: table.embedding}
         wide[LOOKS] = block_looks(table)
-        put(store, keys.embeddings, wide, "embeddings", clip, window, rows=table.frames)
+        put(store, keys.embeddings, wide, f"{of}embeddings", clip, window, rows=table.frames)
     facts = {
         "classes": list(table.classes),
         "frames": table.frames,
@@ -90,7 +96,7 @@ def put_detections(
         "suppressed": len(table.suppressed) == rows,
     }
     arrays = to_arrays(bare(table))
-    put(store, keys.detections, arrays, "detections", clip, window, rows=rows, facts=facts)
+    put(store, keys.detections, arrays, f"{of}detections", clip, window, rows=rows, facts=facts)
 
 
 def block_looks(table: Detections) -> NDArray[np.float32]:
@@ -106,10 +112,13 @@ def block_looks(table: Detections) -> NDArray[np.float32]:
     return table.embedding[np.where(closer, scanned[before], scanned[after])]
 
 
-def put_clip(store: Store, keys: EvidenceKeys, clip: Clip, table: Detections) -> None:
+def put_clip(
+    store: Store, keys: EvidenceKeys, clip: Clip, table: Detections, *, given: bool = False
+) -> None:
     """Keep the table of a whole clip, window by window."""
     for window in own_windows(keys, table.frames):
-        put_detections(store, keys.of(window), clip, window, frames_of(table, window))
+        part = frames_of(table, window)
+        put_detections(store, keys.of(window), clip, window, part, given=given)
 
 
 def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
@@ -124,19 +133,20 @@ def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
         if not table.features.shape[1]:
             keys = replace(keys, features=plan.keys(clip).features)
         keys = replace(keys, embeddings=plan.keys(clip).embeddings)
-        put_clip(store, keys, clip, table)
+        put_clip(store, keys, clip, table, given=True)
 
     return keep
 
 
-def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]]) -> None:
+def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]], *, given: bool = False) -> None:
     """Cut the tables of long clips, which an earlier version kept in one, into windows."""
     long = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1]
     told = store.known([keys.detections for keys, _ in long])
     for (keys, clip), known in zip(long, told, strict=True):
         table = None if known is None else load(store, keys.detections, Detections)
         if table is not None and table.frames == clip.frames:
-            put_clip(store, replace(keys, features=None, embeddings=None), clip, table)
+            bare_keys = replace(keys, features=None, embeddings=None)
+            put_clip(store, bare_keys, clip, table, given=given)
             store.drop([keys.detections])
 
 

@@ -6,17 +6,19 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import vidal
 from vidal.evidence.gathered import Gathered
+from vidal.evidence.places import store_at
 from vidal.query.cost import Spent, duration
 from vidal.selection.labelled import class_at
 from vidal.selection.plan import Prepared, QueryPlan
 from vidal.types import UNKNOWN, AnyGap, Clip, Gap, Query
-from vidal.words import counted, printable
+from vidal.words import counted, printable, size_words
 
 LINK_SHARE_WARNING = 0.5
 """Below this share of linked detections the tracker, not the detector, is probably at fault."""
@@ -95,7 +97,19 @@ def notes_on(prepared: Prepared, found: Gathered, query: Query) -> tuple[str, ..
                 f"Only {linked:.0%} of the detections were linked to a neighbouring frame: motion"
                 " may be too large for the tracker, and the error estimates unreliable."
             )
-    return (*notes, *_unknown(prepared, found.classes))
+    kept = budget_note(found.store) if found.evidence else ()
+    return (*notes, *kept, *_unknown(prepared, found.classes))
+
+
+def budget_note(root: Path) -> tuple[str, ...]:
+    """A remark on a store that is larger than it may be."""
+    above = store_at(root).over_budget
+    if not above:
+        return ()
+    return (
+        f"The evidence in {root} is {size_words(above)} larger than its budget: runs of the last"
+        f" day need it. Give it more: vidal cache budget {root} SIZE.",
+    )
 
 
 def _unknown(prepared: Prepared, classes: tuple[str, ...]) -> tuple[str, ...]:

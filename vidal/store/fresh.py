@@ -18,6 +18,10 @@ from vidal.store import atomic, npz
 from vidal.types import Stored
 
 T = TypeVar("T")
+MUCH = 128
+"""Fresh entries, and"""
+MUCH_BYTES = 32 << 20
+"""bytes of them, either of which are worth a shard."""
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _FILE = re.compile(r"([0-9a-f]{8,128})\.npz")
 
@@ -163,6 +167,11 @@ class Folder:
                     name = _FILE.fullmatch(entry.name)
                     if name and name[1].startswith(folder.name):
                         yield entry
+
+
+def is_much(files: Collection[File]) -> bool:
+    """Whether it is worth while to pack them."""
+    return len(files) >= MUCH or sum(file.size for file in files) >= MUCH_BYTES
 
 
 def state_of(path: Path) -> tuple[int, int, int, int]:

@@ -96,6 +96,11 @@ class Packed:
         return list(self._tables)
 
     @property
+    def scattered(self) -> int:
+        """How many parts there are now."""
+        return len(_names(self.parts, manifest.NAME))
+
+    @property
     def orphans(self) -> list[pa.Table]:
         """Entries of shards that no part lists: a packer was killed, or a part was lost."""
         return list(self._orphans.values())
@@ -281,11 +286,12 @@ class Packed:
             InputError: it is there.
         """
         held = self._open.pop(name, None)
-        if held is not None:
-            held.close()
         if error.errno not in _GONE:
             why = (error.strerror or str(error)).lower()
             raise InputError(self.shards / name, why) from error
+        if held is not None:  # a handle that another machine, or the server, has made stale
+            held.close()
+            return
         if not self.refresh() and name in self._listing[0]:
             self._bad.add(name)  # listed, but not there: as a file system says of late
             self.refresh(anew=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +33,6 @@ from vidal.types import Stored
 if TYPE_CHECKING:
     from vidal.store.stores import FileStore
 
-MUCH = 128
-"""Fresh entries, and"""
-MUCH_BYTES = 32 << 20
-"""bytes of them, either of which are worth a shard."""
 SHARD = 1 << 28
 """Bytes of arrays in a shard, about."""
 ENTRIES = 8192
@@ -44,8 +40,15 @@ ENTRIES = 8192
 SMALL = 16 << 20
 """Bytes: shards below are put together when there are"""
 MANY = 8
-"""of them in a stage, and parts of a manifest when there are as many."""
+"""of them in a stage, and parts of a manifest when there are as many; see ``fresh`` for what is
+enough to pack at all."""
+_AT_ONCE = 16_384
+"""Files of which the heads are in memory."""
 _LOCK = ".vidal-packing"
+
+
+Progress = Callable[[int, int], None]
+"""Told how many entries are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +61,16 @@ class _Single:
     bytes: int
 
 
-def pack_if_much(store: FileStore) -> None:
-    """Pack where there are many or large fresh entries; else they stay as they are.
-
-    Entries of an earlier version are left where they are.
+def pack_fresh(store: FileStore, files: Sequence[File]) -> None:
+    """Pack these of the fresh entries; those of an earlier version are left where they are.
 
     Raises:
         OutputError, InputError: as of ``pack_all``.
     """
-    if store.read_only:
-        return
-    files = list(store.fresh.files())
-    if len(files) >= MUCH or sum(file.size for file in files) >= MUCH_BYTES:
-        _pack(store, [(store.fresh, files)])
+    _pack(store, [(store.fresh, files)])
 
 
-def pack_all(store: FileStore) -> None:
+def pack_all(store: FileStore, progress: Progress | None = None) -> None:
     """Pack every entry that has a file of its own, those of an earlier version too.
 
     What a shard cannot hold exactly (more than 256 MB, or arrays of texts) stays as it is.
@@ -83,15 +80,27 @@ def pack_all(store: FileStore) -> None:
         InputError: a file is there and cannot be read.
     """
     if not store.read_only:
-        _pack(store, [(each, list(each.files())) for each in (store.earlier, store.fresh)])
+        work = [(each, list(each.files())) for each in (store.earlier, store.fresh)]
+        _pack(store, work, progress)
 
 
-def _pack(store: FileStore, work: Sequence[tuple[Folder, Sequence[File]]]) -> None:
+def _pack(
+    store: FileStore,
+    work: Sequence[tuple[Folder, Sequence[File]]],
+    progress: Progress | None = None,
+) -> None:
     """Where another process packs already, it does."""
+    done, total = 0, sum(len(files) for _, files in work)
     try:
         with _alone(store.root):
             for folder, files in work:
-                _pack_files(store.packed, folder, files)
+                files = sorted(files, key=lambda file: (file.made, file.key))
+                for start in range(0, len(files), _AT_ONCE):
+                    some = files[start : start + _AT_ONCE]
+                    _pack_files(store.packed, folder, some)
+                    done += len(some)
+                    if progress is not None:
+                        progress(done, total)
             tidy(store.packed)
     except OutputBusy:
         return
@@ -113,7 +122,7 @@ def _alone(root: Path) -> Iterator[None]:
 def _pack_files(packed: Packed, folder: Folder, files: Sequence[File]) -> None:
     """Shard after shard, so that a kill costs one."""
     by_stage: defaultdict[str, list[_Single]] = defaultdict(list)
-    for file in sorted(files, key=lambda file: (file.made, file.key)):
+    for file in files:
         found = _head(folder, file)
         if found is not None and packable(found.layout, found.bytes):
             by_stage[found.about.stage].append(found)

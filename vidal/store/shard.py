@@ -113,7 +113,7 @@ class ShardWriter:
             column_encoding=split,
             write_statistics=False,
             write_page_checksum=True,
-            data_page_size=1 << 18,
+            data_page_size=1 << 20,
         )
 
 

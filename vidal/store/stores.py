@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from vidal.store import atomic
 from vidal.store.about import checked_key
-from vidal.store.fresh import Folder
+from vidal.store.fresh import Folder, is_much
 from vidal.types import BoolArray, IntArray, Stored
 
 if TYPE_CHECKING:
     from vidal.store.manifest import Index
     from vidal.store.packed import Packed
 
+BUDGET = "budget.json"
+"""Name of the file that says how large the store may become."""
+_SCATTERED = 32
+"""Parts of the manifest that are put together even where little is fresh."""
 _FEW = 64
 """Keys that are looked for one by one; for more of them folders are listed."""
 
@@ -62,6 +66,7 @@ class FileStore:
         self.read_only = read_only
         self.opened = time.time()
         self.over_budget = 0
+        self._read_whole: set[str] = set()
         self.fresh = Folder(self.root / "fresh", self.corrupt, read_only=read_only)
         self.earlier = Folder(self.root, self.corrupt, read_only=read_only)
         if read_only:
@@ -128,9 +133,15 @@ class FileStore:
     def known(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """What is there, None where nothing is; shards are not opened.
 
+        But once something was found damaged, each of these entries is read, once: it is seldom the
+        only one, and whoever is told that an entry is there will not compute it anew.
+
         Raises:
             InputError: a file is there and cannot be read.
         """
+        if self.corrupt:
+            unread = [key for key in keys if key not in self._read_whole]
+            self._read_whole.update(unread[at] for at, _ in self.scan(unread))
         fresh = self._there(self.fresh, keys)
         told = {at: found for at in fresh if (found := self.fresh.told(keys[at])) is not None}
         index, positions = self._found(keys)
@@ -187,11 +198,18 @@ class FileStore:
             OutputError: the disk is full, or the root cannot be written.
             InputError: a file is there and cannot be read.
         """
-        from vidal.store.packing import pack_if_much
-        from vidal.store.usage import keep_budget
+        if self.read_only:
+            return
+        files = list(self.fresh.files())
+        if is_much(files) or (self.has_shards and self.packed.scattered >= _SCATTERED):
+            from vidal.store.packing import pack_fresh
 
-        pack_if_much(self)
-        self.over_budget = 0 if self.read_only else keep_budget(self)
+            pack_fresh(self, files if is_much(files) else [])
+        self.over_budget = 0
+        if (self.root / BUDGET).exists():
+            from vidal.store.usage import keep_budget
+
+            self.over_budget = keep_budget(self)
 
     def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
         checked_key(key)

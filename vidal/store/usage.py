@@ -18,13 +18,13 @@ from vidal.store import atomic, npz
 from vidal.store.fresh import Folder
 from vidal.store.shard import stage_of
 from vidal.store.sniff import sniffed
+from vidal.store.stores import BUDGET
 from vidal.types import Stored
 
 if TYPE_CHECKING:
     from vidal.store.stores import FileStore
 
 DAY = 24 * 3600.0
-BUDGET = "budget.json"
 _FIRST = ("flow", "features", "embeddings")
 """Stages that go first among what was needed on the same day: large, and read by few."""
 _GIVEN = "given"

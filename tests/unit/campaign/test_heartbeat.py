@@ -11,7 +11,8 @@ import pytest
 
 from vidal.campaign import heartbeat
 from vidal.campaign.heartbeat import FILE, NOBODY, beating, disk, running
-from vidal.cli.watching import disk_line, running_lines, size_words, work_words
+from vidal.cli.watching import disk_line, running_lines, work_words
+from vidal.words import size_words
 
 
 def test_a_running_command_is_told_of_and_nothing_is_left_when_it_is_done(tmp_path):

@@ -224,3 +224,25 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_entry(tmp_path):
             assert len(np.unique(np.concatenate([entry["first"], entry["last"]]))) == 1
             seen.add(int(entry["first"][0]))
     assert seen
+
+
+SMALL = """
+import sys
+import numpy as np
+from pathlib import Path
+from vidal.store.stores import FileStore
+store = FileStore(Path(sys.argv[1]))
+store.put("ab" * 16, {"a": np.zeros(3)})
+assert store.known(["ab" * 16, "cd" * 16]).there.tolist() == [True, False]
+assert store.get("cd" * 16) is None
+assert len(list(store.scan(["ab" * 16]))) == 1
+store.drop(["cd" * 16])
+store.pack()
+assert "pyarrow" not in sys.modules
+"""
+
+
+def test_a_small_store_does_without_arrow(tmp_path):
+    """It takes 40 MB of every worker."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    subprocess.run([sys.executable, "-c", SMALL, str(tmp_path)], env=env, check=True)
