@@ -112,7 +112,7 @@ def look_at(
             detector.fetch()
         adopt(shelf, [(each.job.plan.keys(each.job.clip), each.job.clip) for each in clips])
         watcher.begin([_to_look_at(each) for each in clips], len(parts) - len(clips))
-        _look(clips, [], engines, watcher)
+        _look(clips, [], shelf, engines, watcher)
         for each in clips:
             watcher.finish(each.number, _remark(each.skipped))
         shelf.pack()
