@@ -59,7 +59,7 @@ def write_clips(result: SelectionResult, evidence: Evidence, new: Path, out: Pat
     for number, page in enumerate(pages, start=1):
         with (new / str(page["path"])).open("w", encoding="utf-8") as file:
             head = {"format": FORMAT, "schema": SCHEMA, "page": number, "pages": len(pages)}
-            file.write(json.dumps(head)[:-1] + ', "clips": [')
+            file.write(json.dumps(head, allow_nan=False)[:-1] + ', "clips": [')
             for at in range(int(page["first"]), int(page["last"]) + 1):
                 file.write(",\n" if at > page["first"] else "\n")
                 file.write(json.dumps(next(told), ensure_ascii=False, allow_nan=False))
