@@ -161,9 +161,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a strategy gets the column of truth",
-        "selection/pool.py",
-        "for name, make in makers.items() if name in needs}",
-        "for name, make in makers.items()}",
+        "selection/boxes.py",
+        "self.truth_wanted = truth is not None and TRUTH in needs",
+        "self.truth_wanted = truth is not None",
         (ISOLATION + "test_a_strategy_gets_no_column_of_truth_even_if_one_is_handed_in",),
     ),
     Mutation(

@@ -27,7 +27,9 @@ def hired(monkeypatch):
 
 
 @pytest.fixture
-def clips(tmp_path):
+def clips(tmp_path, monkeypatch):
+    """Two, as if they had been there for long: what was written a moment ago is read again."""
+    monkeypatch.setattr("vidal.evidence.clips._SETTLED", -1.0)
     folder = tmp_path / "clips"
     folder.mkdir()
     rng = np.random.default_rng(5)
