@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from vidal import video
 from vidal.campaign.folder import open_campaign
 from vidal.cli import main
 from vidal.evidence import motion
 from vidal.scenes import plan, render
 from vidal.track.siamfc_network import SiamFCNetwork, save_network
 from vidal.types import Clip
+from vidal.video.stretch import read_stretch
 
 
 def vidal(*arguments: str | Path) -> int:
@@ -68,11 +68,11 @@ def test_options_change_what_is_kept_and_the_same_ones_find_it_again(
     cache = ("--cache", tmp_path / "cache", "--tracker", "template", *plain)
     passes: list[str] = []
 
-    def counted(clip: Clip):
+    def counted(clip: Clip, first: int, stop: int):
         passes.append(clip.id)
-        return video.read_frames(clip)
+        return read_stretch(clip, first, stop)
 
-    monkeypatch.setattr(motion, "read_frames", counted)
+    monkeypatch.setattr(motion, "read_stretch", counted)
     assert select(clips, tmp_path / "a", *cache) == 0
     assert len(passes) == 2
     assert select(clips, tmp_path / "b", *cache, "--coherence", "theta=0.4") == 0

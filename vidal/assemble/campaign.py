@@ -31,6 +31,7 @@ from vidal.errors import CampaignError, UsageError
 from vidal.evidence.gather import EvidencePlan
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.label_files import Names, picture_of
+from vidal.evidence.load import ALL
 from vidal.evidence.places import Engines
 from vidal.evidence.watch import Watcher
 from vidal.formats.detections import read
@@ -262,7 +263,9 @@ def plan_round(
     )
     plan = job.plan
     if selector is not None and not initial:
-        plan = replace(plan, query=replace(plan.query, selector=selector))
+        query = replace(plan.query, selector=selector)
+        evidence = replace(plan.evidence, columns=query.needs & ALL)
+        plan = replace(plan, query=query, evidence=evidence)
     if plan.query.needs and own is None:
         spec = detector_spec(config, model=model)
         spec.check()
