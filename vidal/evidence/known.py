@@ -17,7 +17,8 @@ from vidal.words import counted
 _BESIDE = {"features": "features of detections", "embeddings": "embeddings of frames"}
 """Stages that are kept only where they are asked for, in words."""
 _NEEDED = ("detections", "features", "embeddings", "estimate", "expected", "summary")
-"""Stages without which a window is not known. ``carried`` is not: nothing is computed for it."""
+"""Stages without which a window is not known. ``carried`` is not: it is computed where a
+box of a chosen frame is spoken of."""
 
 
 def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
