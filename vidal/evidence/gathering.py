@@ -28,7 +28,7 @@ from vidal.evidence.known import known_clips, known_windows
 from vidal.evidence.load import ALL, adopt, must
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.evidence.plan import ClipEvidence, EvidenceJob
-from vidal.evidence.prints import disagreeing
+from vidal.evidence.prints import disagreeing, note_compared
 from vidal.evidence.watch import Watcher
 from vidal.evidence.windows import Window
 from vidal.protocols import Store
@@ -165,6 +165,9 @@ def _gather(
     outcomes: list[Outcome] = [None] * len(jobs)
     _look(clips, outcomes, store, engines, watcher)
     _compare([each for each in clips if each.long and each.skipped is None], store, engines)
+    for each in clips:
+        if each.long and each.skipped is None:
+            note_compared(each.job, store)
     for step in ("carry", "judge"):
         _step(step, [each for each in clips if each.long and each.skipped is None], engines)
     long = [each for each in clips if each.long]
