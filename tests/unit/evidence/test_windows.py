@@ -375,6 +375,24 @@ def test_features_of_given_detections_that_an_earlier_version_kept_are_not_lost(
     assert later.detections(clip.id) == table
 
 
+@pytest.mark.parametrize("window", [16, 1024])
+def test_embeddings_and_features_in_tables_of_an_earlier_version_take_no_other_look(
+    broken_folder, tmp_path, window, monkeypatch
+):
+    plan = plan_of(tmp_path / "new", window=1024, coherence=None, flow=None)
+    plan = replace(plan, expected=None, summary=None)
+    first = gathered(plan, broken_folder)
+    table = first.detections(broken_folder.id)
+    assert table.features.shape[1]
+    assert table.embedding.shape[1]
+    old = replace(plan, store=tmp_path / "old", window=window)
+    store_at(old.store).put(old.keys(broken_folder).detections, to_arrays(table))
+    monkeypatch.setattr("vidal.evidence.windowed.scan_clip", None)  # nothing is decoded
+    found = gathered(old, broken_folder)
+    assert found.notes == ()
+    assert found.detections(broken_folder.id) == table
+
+
 def test_windows_that_were_not_compared_yet_are_whoever_looked_at_them(broken_folder, tmp_path):
     plan = plan_of(tmp_path, window=32, columns=frozenset(), coherence=None, flow=None)
     plan = replace(plan, expected=None, summary=None)
