@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidal.evidence.gathering import gather_jobs
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.known import looks_again
 from vidal.evidence.load import (
     ALL,
+    adopt,
     load_detections,
     load_estimate,
     load_evidence,
@@ -115,7 +117,11 @@ def gather_clips(
         CampaignError: evidence vanished while it was used.
     """
     jobs = [EvidenceJob(clip, plan) for clip in clips]
-    notes = looks_again(jobs, store_at(plan.store))
+    shelf = store_at(plan.store)
+    notes = looks_again(jobs, shelf)
+    if notes and not isinstance(plan.detector, GivenDetections):  # it may lie in older tables
+        adopt(shelf, [(plan.keys(clip), clip) for clip in clips])
+        notes = looks_again(jobs, shelf)
     outcomes = gather_jobs(jobs, store=plan.store, engines=engines, watcher=watcher)
     pairs = list(zip(clips, outcomes, strict=True))
     skipped = tuple(found for _, found in pairs if isinstance(found, SkippedClip))

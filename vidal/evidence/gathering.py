@@ -28,7 +28,7 @@ from vidal.evidence.known import known_clips, known_windows
 from vidal.evidence.load import ALL, adopt, must
 from vidal.evidence.places import EngineMaker, store_at
 from vidal.evidence.plan import ClipEvidence, EvidenceJob
-from vidal.evidence.prints import disagreeing
+from vidal.evidence.prints import disagreeing, note_compared
 from vidal.evidence.watch import Watcher
 from vidal.evidence.windows import Window
 from vidal.protocols import Store
@@ -120,6 +120,32 @@ def look_at(
     return [found.get(job.clip.id) for job, _ in parts]
 
 
+def carry_again(
+    parts: Sequence[tuple[EvidenceJob, Sequence[Window]]], *, store: Path, engines: EngineMaker
+) -> None:
+    """Where detections of some windows of clips go, where that is not there any more.
+
+    Nobody looks for it when it is learned what is known: only pictures and words about single
+    boxes need it. A clip that cannot be opened any more is left as it is.
+    """
+    shelf = store_at(store)
+    pairs: list[tuple[_Clip, WindowJob]] = []
+    for number, (asked, windows) in enumerate(parts):
+        job = settled(asked)
+        keys = job.plan.keys(job.clip)
+        told = shelf.known([must(keys.of(each).carried) for each in windows])
+        left = [window for window, known in zip(windows, told, strict=True) if known is None]
+        step = "carry" if "carry" in steps_of(job) else "look"
+        items = stretches(job, left) if step == "look" else [(each,) for each in left]
+        clip = _Clip(number, job, [])
+        pairs += [(clip, WindowJob(job, each, step)) for each in items]
+    for detector in dict.fromkeys(each.job.plan.detector for each, _ in pairs):
+        detector.fetch()
+    if pairs:
+        _map(pairs, engines)
+        shelf.pack()
+
+
 def settled(job: EvidenceJob) -> EvidenceJob:
     """For any machine: nothing is left to what that one makes of ``auto``."""
     return replace(job, plan=replace(job.plan, detector=job.plan.detector.settled()))
@@ -139,6 +165,9 @@ def _gather(
     outcomes: list[Outcome] = [None] * len(jobs)
     _look(clips, outcomes, store, engines, watcher)
     _compare([each for each in clips if each.long and each.skipped is None], store, engines)
+    for each in clips:
+        if each.long and each.skipped is None:
+            note_compared(each.job, store)
     for step in ("carry", "judge"):
         _step(step, [each for each in clips if each.long and each.skipped is None], engines)
     long = [each for each in clips if each.long]

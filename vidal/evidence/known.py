@@ -8,6 +8,7 @@ from typing import Any
 
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.plan import ClipEvidence, EvidenceJob, EvidenceKeys
+from vidal.evidence.prints import compared_key
 from vidal.evidence.windows import Window
 from vidal.protocols import Store
 from vidal.store import PLAIN, plain_fields
@@ -17,7 +18,8 @@ from vidal.words import counted
 _BESIDE = {"features": "features of detections", "embeddings": "embeddings of frames"}
 """Stages that are kept only where they are asked for, in words."""
 _NEEDED = ("detections", "features", "embeddings", "estimate", "expected", "summary")
-"""Stages without which a window is not known. ``carried`` is not: nothing is computed for it."""
+"""Stages without which a window is not known. ``carried`` is not: it is computed where a
+box of a chosen frame is spoken of."""
 
 
 def known_evidence(job: EvidenceJob, store: Store) -> ClipEvidence | SkippedClip | None:
@@ -30,7 +32,7 @@ def known_clips(
 ) -> list[ClipEvidence | SkippedClip | None]:
     """What the store holds of clips, where that is all that is wanted; else None."""
     keys = _keys(jobs)
-    asked = [_asked(each) for each in keys]
+    asked = [_asked(job, each) for job, each in zip(jobs, keys, strict=True)]
     told = iter(store.known([key for windows in asked for key in windows]))
     return [
         _outcome(job, mine, list(islice(told, len(windows))), store)
@@ -88,14 +90,16 @@ def _counted(job: EvidenceJob, told: Stored | None) -> bool:
     return not job.plan.counts_suppressed or (told is not None and told.facts["suppressed"])
 
 
-def _asked(keys: EvidenceKeys) -> list[str]:
-    """The keys that have to be there, window by window."""
-    return [
+def _asked(job: EvidenceJob, keys: EvidenceKeys) -> list[str]:
+    """The keys that have to be there, window by window; last that the windows were compared."""
+    compared = compared_key(job, keys)
+    asked = [
         key
         for part in keys.parts()
         for stage in _NEEDED
         if (key := getattr(part, stage)) is not None
     ]
+    return asked if compared is None else [*asked, compared]
 
 
 def _outcome(
@@ -103,8 +107,8 @@ def _outcome(
 ) -> ClipEvidence | SkippedClip | None:
     if any(each is None for each in told):
         return None
-    there = [each for each in told if each is not None]
     stages = [stage for stage in _NEEDED if getattr(keys, stage) is not None]
+    there = [each for each in told if each is not None][: len(stages) * len(keys.parts())]
     by_stage = {stage: there[at :: len(stages)] for at, stage in enumerate(stages)}
     seen = list(_seen(keys, by_stage["detections"], store))
     frames = sum(each["frames"] for each in seen)

@@ -142,12 +142,20 @@ def keeper(plan: EvidencePlan) -> Callable[[Clip, Detections], None]:
 
 
 def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]], *, given: bool = False) -> None:
-    """Cut the tables of long clips, which an earlier version kept in one, into windows.
+    """Cut the tables that an earlier version kept in one: into windows, and into their columns.
 
-    ``given``: nobody can compute them again. Where ``keys`` has a place for features, those of
-    tables of an earlier version go there, of short clips too.
+    Where ``keys`` has a place for features and embeddings, those of the table go there.
+
+    Args:
+        store: holds the tables.
+        clips: the keys of each.
+        given: whether nobody can compute them again.
     """
-    some = [(keys, clip) for keys, clip in clips if len(keys.windows) > 1 or given]
+    some = [
+        (keys, clip)
+        for keys, clip in clips
+        if len(keys.windows) > 1 or given or keys.features or keys.embeddings
+    ]
     told = store.known([keys.detections for keys, _ in some])
     for (keys, clip), known in zip(some, told, strict=True):
         long = len(keys.windows) > 1
@@ -156,9 +164,10 @@ def adopt(store: Store, clips: Iterable[tuple[EvidenceKeys, Clip]], *, given: bo
         table = load(store, keys.detections, Detections)
         if table is None or table.frames != clip.frames:
             continue
-        features = keys.features if given and table.features.shape[1] else None
-        if long or features is not None:
-            own = replace(keys, features=features, embeddings=None)
+        features = keys.features if table.features.shape[1] else None
+        embeddings = keys.embeddings if table.embedding.shape[1] and not given else None
+        if long or features is not None or embeddings is not None:
+            own = replace(keys, features=features, embeddings=embeddings)
             put_clip(store, own, clip, table, given=given)
         if long:
             store.drop([keys.detections])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidal.evidence.given import GivenDetections
+from vidal.evidence.plan import EvidenceJob, EvidenceKeys
 from vidal.evidence.windows import Window
 from vidal.protocols import Store
 from vidal.store import content_key
@@ -75,6 +77,26 @@ def disagreeing(store: Store, clip: Clip, windows: Sequence[Window]) -> list[Win
         if not np.array_equal(first, second):
             wrong |= {windows[at - 1], windows[at]}
     return sorted(wrong)
+
+
+def compared_key(job: EvidenceJob, keys: EvidenceKeys) -> str | None:
+    """Under which it stands that the windows of a clip were compared (``disagreeing``).
+
+    None where nobody has to know: nothing is compared, or verdicts are only made after it.
+    """
+    given = isinstance(job.plan.detector, GivenDetections)
+    if len(keys.windows) < 2 or keys.estimate is not None or given or not job.clip.pixels:
+        return None
+    spans = [number for each in keys.windows for number in (each.start, each.stop)]
+    return content_key("compared", _VERSION, [keys.detections, *spans], DECODERS)
+
+
+def note_compared(job: EvidenceJob, store: Store) -> None:
+    """Remember that the windows of a clip were compared, and looked at anew where that was due."""
+    key, clip = compared_key(job, job.plan.keys(job.clip)), job.clip
+    if key is not None:
+        done = {"compared": np.ones(1, np.bool_)}
+        store.put(key, done, Stored("compared", clip.id, 0, clip.frames))
 
 
 def _joined(store: Store, clip: Clip, windows: Sequence[Window]) -> Prints | None:

@@ -172,6 +172,17 @@ def about(frames: Sequence[int], reach: int, length: int) -> BoolArray:
     return mask
 
 
+def windows_of(
+    gathered: Gathered, clip: str, frames: Sequence[int], reach: int
+) -> tuple[Window, ...]:
+    """The clip's own windows that hold some frames and ``reach`` more on both sides."""
+    near, windows = stretches(gathered, clip, frames, reach), gathered.windows(clip)
+    if near == (None,):
+        return windows
+    spans = [span for span in near if span is not None]
+    return tuple(each for each in windows if any(s.start <= each.start < s.stop for s in spans))
+
+
 class Near:
     """Tables of some stretches of a clip, as if the rest of it had no boxes."""
 

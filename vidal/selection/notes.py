@@ -62,13 +62,13 @@ def gap_note(gap: AnyGap, clips: Iterable[Clip]) -> tuple[str, ...]:
 
 
 def lost_note(clips: Sequence[str]) -> tuple[str, ...]:
-    """A remark on clips whose measured motion was taken out of the cache."""
+    """A remark on clips whose measured motion was taken out of the cache, and that are gone."""
     if not clips:
         return ()
     return (
         f"The measured motion of {counted(len(clips), 'clip')} is not in the cache any more"
-        f" ({', '.join(clips[:_LISTED])}): reasons there do not say which neighbouring frames show"
-        " a box. A new --cache measures it again.",
+        f" ({', '.join(clips[:_LISTED])}) and cannot be measured again, since their frames cannot"
+        " be read: reasons there do not say which neighbouring frames show a box.",
     )
 
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vidal.errors import EvidenceLost, NoClips
+from vidal.evidence.gather import EvidenceJob
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.gathering import carry_again
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.labels import labelled_objects
 from vidal.evidence.linked import MotionOf
+from vidal.evidence.motion import SHOWN
 from vidal.evidence.places import EngineMaker
 from vidal.evidence.watch import Watcher
 from vidal.selection.again import COLUMNS
@@ -18,6 +21,7 @@ from vidal.selection.expected import JudgedRound
 from vidal.selection.history import History
 from vidal.selection.learn import Lesson, expected_sentence, learn
 from vidal.selection.lookup import Lookup
+from vidal.selection.near import windows_of
 from vidal.selection.notes import gap_note, lost_note, notes_on, order_note, unused_budget, versions
 from vidal.selection.plan import Prepared, SelectionPlan
 from vidal.selection.reasons import box_sentences, with_boxes
@@ -66,7 +70,7 @@ def run_selection(
         history=prepared.history,
         engines=engines,
     )
-    return _result(plan, prepared, found, lesson, choice)
+    return _result(plan, prepared, found, lesson, choice, engines)
 
 
 def retell_selection(
@@ -97,7 +101,7 @@ def retell_selection(
         trainer=trainer,
         history=prepared.history,
     )
-    return _result(plan, prepared, found, lesson, choice)
+    return _result(plan, prepared, found, lesson, choice, engines)
 
 
 def _evidence(
@@ -190,23 +194,45 @@ def _lesson(
     )
 
 
-def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ...]]:
+def _reasoned(
+    plan: SelectionPlan, choice: Choice, found: Gathered, engines: EngineMaker
+) -> tuple[Query, tuple[str, ...]]:
     """The query with reasons that name boxes, where an estimate says anything of them.
 
     Frames that were drawn at random keep their words: no box had a part in it.
 
     Returns:
-        The query, and clips whose measured motion is not in the store any more.
+        The query, and clips whose motion is not in the store any more and cannot be measured again.
     """
-    query, evidence, lost = choice.query, plan.evidence, []
+    query, evidence = choice.query, plan.evidence
     if evidence.coherence is None or not {"expected", "errors"} & plan.query.needs:
         return query, ()
-    chosen = query.frames[: len(query) - choice.drawn]
-    said: dict[FrameRef, str] = {}
     picked: dict[str, list[int]] = {}
     for ref in query.frames:  # also those that were drawn: the report will ask for all
         picked.setdefault(ref.clip, []).append(ref.index)
-    drawn = set(query.frames[len(chosen) :])
+    said, lost = _told(plan, choice, picked)
+    if lost:
+        reach = max(SHOWN, evidence.coherence.window)
+        parts = [
+            (EvidenceJob(found.clips[name], evidence), windows_of(found, name, picked[name], reach))
+            for name in lost
+        ]
+        carry_again(parts, store=evidence.store, engines=engines)
+        more, lost = _told(plan, choice, {name: picked[name] for name in lost})
+        said |= more
+    words = [said.get(ref, "") for ref in query.frames]
+    return replace(query, explanation=with_boxes(query.explanation, words)), tuple(lost)
+
+
+def _told(
+    plan: SelectionPlan, choice: Choice, picked: Mapping[str, Sequence[int]]
+) -> tuple[dict[FrameRef, str], list[str]]:
+    """What is said of boxes of chosen frames, and clips whose motion is not in the store."""
+    evidence = plan.evidence
+    assert evidence.coherence is not None
+    frames, lost = choice.query.frames, []
+    drawn = set(frames[len(frames) - choice.drawn :])
+    said: dict[FrameRef, str] = {}
     for name, indices in sorted(picked.items()):  # about as they lie in the store
         mine = [index for index in indices if FrameRef(name, index) not in drawn]
         if not mine:
@@ -228,15 +254,19 @@ def _reasoned(plan: SelectionPlan, choice: Choice) -> tuple[Query, tuple[str, ..
             unknown=choice.unknown,
         )
         said |= {FrameRef(name, index): words for index, words in told.items()}
-    words = [said.get(ref, "") for ref in query.frames]
-    return replace(query, explanation=with_boxes(query.explanation, words)), tuple(lost)
+    return said, lost
 
 
 def _result(
-    plan: SelectionPlan, prepared: Prepared, found: Gathered, lesson: Lesson, choice: Choice
+    plan: SelectionPlan,
+    prepared: Prepared,
+    found: Gathered,
+    lesson: Lesson,
+    choice: Choice,
+    engines: EngineMaker,
 ) -> SelectionResult:
     expected = lesson.expected(choice.query)
-    query, lost = _reasoned(plan, choice)
+    query, lost = _reasoned(plan, choice, found, engines)
     remarks = lesson.remarks
     if expected is not None:
         remarks = (*remarks, expected_sentence(expected))

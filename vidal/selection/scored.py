@@ -103,7 +103,9 @@ class Scored:
         if plan is None or plan.coherence is None or loaded.detections is None:
             raise EvidenceLost
         held = self._held.find(clip.id, frames, reach)
-        if held is None or held.loaded is not loaded:
+        keys = gathered.evidence[clip.id].keys
+        lost = held is not None and held.carried is None and keys.carried is not None
+        if held is None or lost or held.loaded is not loaded:  # it may be there again
             held, _ = read_around(gathered, self.bare(clip.id), frames, reach, rows=False)
         found = held.loaded.detections
         if held.carried is not None and found is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MUCH = 128
 """Fresh entries, and"""
 MUCH_BYTES = 32 << 20
 """bytes of them, either of which are worth a shard."""
+USED = 3600.0
+"""Seconds after which it is noted again that a file was needed."""
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _FILE = re.compile(r"([0-9a-f]{8,128})\.npz")
 
@@ -63,6 +66,7 @@ class Folder:
         self.root = root
         self.corrupt = corrupt
         self._read_only = read_only
+        self._used: dict[str, float] = {}
 
     def path(self, key: str) -> Path:
         """Where the entry of a key lies."""
@@ -90,6 +94,20 @@ class Folder:
             InputError: the file is there and cannot be read.
         """
         return self.read(key, npz.told)
+
+    def use(self, key: str) -> None:
+        """Note that an entry was needed, for ``vidal cache``: the time of its file says so.
+
+        Not of one that is younger than ``USED``: whoever packs it would take it for another one.
+        """
+        now = time.time()
+        if self._read_only or now - self._used.get(key, 0.0) < USED:
+            return
+        self._used[key] = now
+        path = self.path(key)
+        with suppress(OSError):
+            if now - path.stat().st_mtime >= USED:
+                os.utime(path)
 
     def read(self, key: str, reading: Callable[[IO[bytes]], T]) -> T | None:
         """What ``reading`` makes of a file; None where there is none, or it is damaged.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vidal.errors import InputError, OutputError
 from vidal.store import manifest, shard
 from vidal.store.columns import Damaged, Entry, from_table
+from vidal.store.fresh import USED
 from vidal.store.manifest import Index, Place, dead_at, entries_of, read_part, write_part
 from vidal.store.shard import Shard
 from vidal.types import IntArray
@@ -28,8 +29,6 @@ OPEN = 16
 _TABLES = 8
 _KEPT = 8 << 20
 """Bytes of a decoded row group that is kept for the next entry of it."""
-_USED = 3600.0
-"""Seconds after which it is noted again that a shard was needed."""
 _TRIES = 5
 _GONE = (errno.ENOENT, errno.ESTALE)
 
@@ -263,9 +262,14 @@ class Packed:
         path = self.shards / name
         if path not in self.corrupt:
             self.corrupt.append(path)
-        if name not in self._open:  # it could not even be opened
+        try:
+            self._opened(name)  # what was read of it may lie in memory, and the file be closed
+        except Damaged:
             self._lost(path)
             self.refresh(anew=True)
+            return
+        except OSError as error:
+            self._unreadable(name, error)
             return
         index = self.index
         if name not in index.shards:
@@ -349,7 +353,7 @@ class Packed:
     def _use(self, name: str) -> None:
         """Note that a shard was needed, for ``vidal cache``: its time says so."""
         now = time.time()
-        if self._read_only or now - self._used.get(name, 0.0) < _USED:
+        if self._read_only or now - self._used.get(name, 0.0) < USED:
             return
         self._used[name] = now
         with suppress(OSError):

@@ -158,10 +158,13 @@ class FileStore:
             self._read_whole.update(unread[at] for at, _ in self.scan(unread))
         fresh = self._there(self.fresh, keys)
         told = {at: found for at in fresh if (found := self.fresh.told(keys[at])) is not None}
+        for at in told:
+            self.fresh.use(keys[at])
         index, positions = self._found(keys)
         left = [at for at in np.flatnonzero(positions < 0).tolist() if at not in told]
         for at in self._there(self.earlier, [keys[each] for each in left]):
             told[left[at]] = Stored("")
+            self.earlier.use(keys[left[at]])
         return Known(told, index, positions)
 
     def scan(
@@ -228,9 +231,16 @@ class FileStore:
     def _read(self, key: str, names: Collection[str] | None) -> Mapping[str, NDArray[Any]] | None:
         checked_key(key)
         arrays = self.fresh.get(key, names)
-        if arrays is None and self.has_shards:
+        if arrays is not None:
+            self.fresh.use(key)
+            return arrays
+        if self.has_shards:
             arrays = self.packed.read(key, names)
-        return self.earlier.get(key, names) if arrays is None else arrays
+        if arrays is None:
+            arrays = self.earlier.get(key, names)
+            if arrays is not None:
+                self.earlier.use(key)
+        return arrays
 
     def _found(self, keys: Sequence[str]) -> tuple[Index | None, IntArray]:
         """The positions of keys in the index of what is packed."""

@@ -14,9 +14,10 @@ import pytest
 from vidal.coherence import CoherenceOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.engine import LocalEngine
-from vidal.evidence import estimates
+from vidal.evidence import estimates, prints
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather, load_detections, stored_motion
 from vidal.evidence.gathered import Gathered, gather_clips
+from vidal.evidence.gathering import look_at
 from vidal.evidence.given import GivenDetections
 from vidal.evidence.linked import load_linked
 from vidal.evidence.load import keeper
@@ -237,9 +238,9 @@ def test_gaps_and_images_that_do_not_decode_change_nothing(broken_folder, tmp_pa
     assert len(found.windows(broken_folder.id)) == 4
     assert_same(all_of(found, broken_folder), all_of(whole, broken_folder))
     assert found.evidence[broken_folder.id].lost == 4
-    prints = known_prints(store_at(stores[1]), broken_folder)
-    assert prints.tolist().count(0) == 4
-    np.testing.assert_array_equal(prints, whole.prints(broken_folder.id))
+    looks = known_prints(store_at(stores[1]), broken_folder)
+    assert looks.tolist().count(0) == 4
+    np.testing.assert_array_equal(looks, whole.prints(broken_folder.id))
     # One item that does all windows, one after the other, is the same.
     outcome = gather(EvidenceJob(broken_folder, replace(windows, store=stores[2])))
     assert outcome == found.evidence[broken_folder.id]
@@ -372,3 +373,40 @@ def test_features_of_given_detections_that_an_earlier_version_kept_are_not_lost(
     assert gathered(plan, clip).detections(clip.id).features.shape[1] == 0
     later = gathered(replace(plan, columns=frozenset({"features"})), clip)
     assert later.detections(clip.id) == table
+
+
+@pytest.mark.parametrize("window", [16, 1024])
+def test_embeddings_and_features_in_tables_of_an_earlier_version_take_no_other_look(
+    broken_folder, tmp_path, window, monkeypatch
+):
+    plan = plan_of(tmp_path / "new", window=1024, coherence=None, flow=None)
+    plan = replace(plan, expected=None, summary=None)
+    first = gathered(plan, broken_folder)
+    table = first.detections(broken_folder.id)
+    assert table.features.shape[1]
+    assert table.embedding.shape[1]
+    old = replace(plan, store=tmp_path / "old", window=window)
+    store_at(old.store).put(old.keys(broken_folder).detections, to_arrays(table))
+    monkeypatch.setattr("vidal.evidence.windowed.scan_clip", None)  # nothing is decoded
+    found = gathered(old, broken_folder)
+    assert found.notes == ()
+    assert found.detections(broken_folder.id) == table
+
+
+def test_windows_that_were_not_compared_yet_are_whoever_looked_at_them(broken_folder, tmp_path):
+    plan = plan_of(tmp_path, window=32, columns=frozenset(), coherence=None, flow=None)
+    plan = replace(plan, expected=None, summary=None)
+    store, job = store_at(tmp_path), EvidenceJob(broken_folder, plan)
+    windows = plan.windows(broken_folder)
+    assert len(windows) == 2
+    for window in windows:  # as two shards do, or a run that is killed afterwards
+        assert look_at([(job, [window])], store=tmp_path, engines=here, watcher=Quiet()) == [None]
+    key = prints._key(broken_folder, windows[1])
+    seen = dict(store.get(key))
+    store.put(key, {**seen, "before": seen["before"] ^ np.uint64(1)}, store.known([key])[0])
+    assert prints.disagreeing(store, broken_folder, windows) == list(windows)
+    first = gathered(plan, broken_folder)
+    assert prints.disagreeing(store, broken_folder, windows) == []
+    again = Quiet()
+    assert gathered(plan, broken_folder, again).evidence == first.evidence
+    assert again.told == []

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from vidal.assemble.selection import plan_selection
-from vidal.evidence.places import Engines
+from vidal.evidence.places import Engines, store_at
 from vidal.selection.plan import prepare_selection
 from vidal.selection.run import run_selection
 from vidal.simulation.simulate import Unwatched
+from vidal.store import npz
+from vidal.store.usage import prune
 from vidal.video import open_clip, read_frames
 
 
@@ -64,3 +66,24 @@ def test_windows_choose_the_same_frames_for_the_same_reasons(videos, tmp_path, s
     assert (whole.motion(name) is None) == (strategy == "badge")
     seen = any("seen in" in words for words in whole.query.explanation.words)
     assert seen == (strategy == "expected-errors")
+
+
+@pytest.mark.parametrize(("how", "window"), [("pruned", None), ("damaged", 16)])
+def test_where_boxes_were_carried_is_measured_again_when_it_is_gone(videos, tmp_path, window, how):
+    first = selected(videos, tmp_path, window, "expected-errors")
+    store = store_at(tmp_path / ".vidal")
+    if how == "pruned":
+        assert prune(store, stages=["carried"]).entries == 1
+    else:
+        for path in (tmp_path / ".vidal" / "fresh").rglob("*.npz"):
+            with path.open("rb") as file:
+                if npz.told(file).stage != "carried":
+                    continue
+            data = bytearray(path.read_bytes())
+            data[len(data) // 3] ^= 1
+            path.write_bytes(data)
+    again = selected(videos, tmp_path, window, "expected-errors")
+    assert again.query.frames == first.query.frames
+    assert again.query.explanation.words == first.query.explanation.words
+    assert any("seen in" in words for words in again.query.explanation.words)
+    assert again.notes == first.notes

@@ -376,6 +376,22 @@ def test_a_damaged_entry_is_removed_for_other_processes_too_and_its_neighbours_s
     assert sum(late.get(key(number)) is not None for number in range(6)) == 5
 
 
+def test_damage_in_a_shard_that_is_closed_meanwhile_costs_no_other_entry(tmp_path, monkeypatch):
+    pack_all(filled(tmp_path))
+    store = FileStore(tmp_path)
+    monkeypatch.setattr(packed_module, "OPEN", 1)
+    assert store.get(key(0)) is not None  # what was decoded for it stays in memory
+    assert len(list(store.scan([key(1)]))) == 1  # of another shard: the first is closed
+    with monkeypatch.context() as patch:
+        patch.setattr(packed_module, "from_table", lambda table, rows, names: [(rows[0], None)])
+        assert (
+            store.packed.entry(store.packed.index.place(store.packed.find([key(2)])[1][0])) is None
+        )
+    assert len(shards(tmp_path)) == 2
+    assert store.get(key(2)) is None
+    assert all(same(store.get(key(number)), entry(number)) for number in range(20) if number != 2)
+
+
 def test_once_something_was_found_damaged_what_is_known_was_read(tmp_path):
     """Else each damaged entry would end a run of its own."""
     pack_all(filled(tmp_path, 6))

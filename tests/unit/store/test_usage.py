@@ -151,6 +151,34 @@ def test_a_budget_is_kept_by_whoever_packs_and_spares_what_is_in_use(tmp_path):
     assert keep_budget(store) == 0
 
 
+@pytest.mark.parametrize("asks", ["known", "get", "peek", "scan"])
+@pytest.mark.parametrize("layout", ["fresh", "earlier"])
+def test_single_entries_that_a_run_needs_are_spared_however_old_they_are(tmp_path, asks, layout):
+    store = FileStore(tmp_path)
+    put(store, "flow")
+    put(store, "prints")
+    if layout == "earlier":
+        for path in list((tmp_path / "fresh").rglob("*.npz")):
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            path.rename(tmp_path / path.parent.name / path.name)
+    for path in tmp_path.rglob("*.npz"):
+        os.utime(path, (time.time() - 9 * DAY,) * 2)
+    run = FileStore(tmp_path)
+    keys = [key("prints", number) for number in range(3)]
+    if asks == "known":
+        assert None not in list(run.known(keys))
+    elif asks == "scan":
+        assert len(list(run.scan(keys))) == 3
+    else:
+        for each in keys:
+            assert run.get(each) if asks == "get" else run.peek(each, ["a"])
+    usage(run)  # to look at a store is not to need what is in it
+    set_budget(tmp_path, 1)
+    run.pack()
+    assert there(run, "flow") == [False] * 3
+    assert there(run, "prints") == [True] * 3
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"bytes": -1}', '{"bytes": true}', '{"b": 1}'])
 def test_a_budget_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "budget.json").write_text(text)
