@@ -263,9 +263,9 @@ def plan_round(
     )
     plan = job.plan
     if selector is not None and not initial:
-        query = replace(plan.query, selector=selector)
-        evidence = replace(plan.evidence, columns=query.needs & ALL)
-        plan = replace(plan, query=query, evidence=evidence)
+        asking = replace(plan.query, selector=selector)
+        evidence = replace(plan.evidence, columns=asking.needs & ALL)
+        plan = replace(plan, query=asking, evidence=evidence)
     if plan.query.needs and own is None:
         spec = detector_spec(config, model=model)
         spec.check()
