@@ -99,12 +99,24 @@ def test_evaluate_says_what_of_the_labels_was_not_taken(capsys, files):
         ("select", "--videos", "a", "--labels", "a", "--labels", "b"),
         ("evaluate", "--videos", "a", "--labels", "a", "--labels", "b"),
         ("relink", "work", "--videos", "a", "--videos", "b"),
+        ("select", "--campaign", "a", "--campaign", "b"),
+        ("select", "--videos", "a", "--config", "a", "--config", "b"),
+        ("select", "--videos", "a", "--ray-address", "a:1", "--ray-address", "b:1"),
+        ("gather", "--videos", "a", "--shard", "1/2", "--shard", "2/2"),
+        ("evaluate", "--videos", "a", "--cache", "a", "--cache", "b"),
     ],
 )
 def test_a_file_that_is_named_twice_is_refused_and_not_replaced_by_the_second(capsys, line):
     code, said = vidal(capsys, *line)
     assert code == 2
     assert f"{line[-2]} is given 2 times." in said
+
+
+@pytest.mark.parametrize("command", ["select", "gather"])
+def test_two_names_of_one_option_are_one_option(capsys, command):
+    code, said = vidal(capsys, command, "--videos", "a", "--store", "a", "--cache", "b")
+    assert code == 2
+    assert "--cache or --store is given 2 times." in said
 
 
 def test_an_empty_name_is_not_the_folder_at_hand(capsys):

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 @click.option("--image-rate", default="10", show_default=True, metavar="FPS")
 @click.option(
     "--cache",
+    cls=Once,
     default=None,
     type=click.Path(path_type=Path),
     help="Where detections are kept between runs. [default: not kept]",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli import select
 from vidal.cli.groups import Grouped
 from vidal.cli.machine import PLACE
+from vidal.cli.once import Once
 from vidal.cli.pairs import pairs
 from vidal.words import counted, printable
 
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
     from vidal.selection.gathering import Gathering
 
 _NOT_HERE = ("no_report", "dry_run")
+_HELP = {
+    "campaign": "Instead of --videos: what the next round of this campaign needs, as it is"
+    " configured; with --detections by those of your newest model.",
+    "out": "Of the selection that follows. Nothing is written there but evidence, where there is"
+    " no --store.",
+}
+"""What options of ``select`` mean here, where it is something else."""
 _CAMPAIGN = frozenset(("campaign", "shard", *PLACE, "as_json", "quiet"))
 UNFINISHED = 1
 """Exit status where workers were killed: the same command may well finish."""
@@ -29,7 +39,7 @@ UNFINISHED = 1
 def _run(**given: Any) -> None:
     from vidal.evidence.shards import Shard
 
-    shard = Shard.parse(given.pop("shard"))
+    shard = Shard.parse(given.pop("shard") or "1/1")
     as_json, quiet = given.pop("as_json"), given.pop("quiet")
     console = Console(quiet=quiet or as_json)
     campaign: Path | None = given.pop("campaign")
@@ -102,20 +112,29 @@ def _tell(done: Gathering, *, as_json: bool) -> None:
         click.echo("run it again with fewer workers, or with more memory")
 
 
+def _shared() -> Iterator[click.Parameter]:
+    """The options of ``vidal select`` that count here."""
+    for each in select.command.params:
+        if each.name in _HELP and isinstance(each, click.Option):
+            each = copy.copy(each)
+            each.help = _HELP[str(each.name)]
+        if each.name not in _NOT_HERE:
+            yield each
+
+
 command = Grouped(
     "gather",
     headings={"Shard": ("shard",), **select.HEADINGS},
     callback=_run,
     params=[
-        click.Option(
+        Once(
             ["--shard"],
-            default="1/1",
-            show_default=True,
             metavar="I/N",
             help="Which of how many runs this is, counted from 1: 2/8. Clips are dealt by the size"
-            " of their files, the largest first, each to the shard that has the least.",
+            " of their files, the largest first, each to the shard that has the least."
+            " [default: 1/1]",
         ),
-        *(each for each in select.command.params if each.name not in _NOT_HERE),
+        *_shared(),
     ],
     help="""Compute what `vidal select` needs, on one machine of many, into a common store.
 

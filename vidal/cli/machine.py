@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from vidal.cli.once import Once
+
 PLACE = ("workers", "engine", "ray_address", "ray_gpus")
 """Names of the options that say where the work is done."""
 
@@ -17,6 +19,7 @@ _OPTIONS = (
         "--cache",
         "--store",
         "cache",
+        cls=Once,
         type=click.Path(path_type=Path),
         default=None,
         help="Where evidence is kept between runs. [default: OUT/.vidal]",
@@ -36,6 +39,7 @@ _OPTIONS = (
     ),
     click.option(
         "--ray-address",
+        cls=Once,
         default=None,
         metavar="auto|HOST:PORT",
         help="Of a Ray cluster. [default: RAY_ADDRESS, else a local Ray that ends with the run]",

@@ -10,7 +10,10 @@ from vidal.errors import UsageError
 
 
 class Once(click.Option):
-    """An option that names a file or folder: of two, the first would be lost in silence."""
+    """An option that names one thing, as a file: of two, the first would be lost in silence.
+
+    Of an option with several names (``--cache``, ``--store``) both count.
+    """
 
     def __init__(self, *args: Any, **given: Any) -> None:
         given["multiple"] = True
@@ -27,7 +30,7 @@ class Once(click.Option):
         values = super().process_value(ctx, value) or ()
         if len(values) > 1:
             raise UsageError(
-                f"{self.opts[0]} is given {len(values)} times.",
+                f"{' or '.join(self.opts)} is given {len(values)} times.",
                 hint="One run takes one: name a folder that holds them all, or run it for each.",
             )
         return values[0] if values else None

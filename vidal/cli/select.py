@@ -71,6 +71,7 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
 )
 @click.option(
     "--campaign",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="Instead of --videos: select the next round of this campaign, as it is configured; with"
@@ -149,6 +150,7 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
 )
 @click.option(
     "--config",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="YAML configuration of your own model, for --detector detectron2.",
@@ -266,6 +268,7 @@ def _gap(_context: click.Context, _option: click.Parameter, text: str) -> int | 
 )
 @click.option(
     "--detections-images",
+    cls=Once,
     type=click.Path(path_type=Path),
     default=None,
     help="The file with 'images' and 'categories' of COCO results.",
