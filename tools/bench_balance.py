@@ -24,7 +24,7 @@ import scipy
 from numpy.typing import NDArray
 
 import vidal
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.query.balance import discrepancy, solve, target_counts
 
 SHARE = 0.02

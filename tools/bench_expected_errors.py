@@ -23,7 +23,7 @@ import numpy as np
 from judged_detections import Clip, clips, on_frames, without
 from real_detections import CONFIGURATIONS, TFL
 
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.evaluate.quality import capture_curve, correlate
 from vidal.expected_errors import (
     ExpectedErrorsOptions,

@@ -47,7 +47,7 @@ from rendered_labels import (
     seen,
 )
 
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.coherence import CoherenceOptions
 from vidal.evaluate.average_precision import evaluate_detections
 from vidal.expected_errors import ErrorModel, ExpectedErrorsOptions, fit

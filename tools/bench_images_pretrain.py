@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.images.config import ImagesConfig, parse_images
 from vidal.images.data import ImageData, Pixels, load_images
 from vidal.images.looking import predicted

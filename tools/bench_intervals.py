@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.evaluate.average_precision import ScoredDetections
 from vidal.evaluate.clip_scores import ClipScores
 from vidal.evaluate.comparison import compare, corrected

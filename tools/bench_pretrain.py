@@ -24,8 +24,9 @@ import numpy as np
 from scipy import stats
 
 from vidal.api.watch import Bars, Lines
+from vidal.assemble.machine import machine
 from vidal.assemble.pretrain import PretrainJob, pretrain_backbone
-from vidal.assemble.simulation import machine, plan_simulation, simulate
+from vidal.assemble.simulation import plan_simulation, simulate
 from vidal.campaign.config import CampaignConfig, load_config
 from vidal.evaluate.curves import Row
 from vidal.evidence.places import Engines

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import scale_evidence as made
 
 from vidal.assemble import build_strategy
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.evidence.gathered import Gathered
 from vidal.evidence.labels import LabelMatch
 from vidal.evidence.places import Engines

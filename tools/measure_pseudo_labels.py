@@ -25,7 +25,7 @@ import torch
 
 from vidal import boxes
 from vidal.assemble.campaign import plan_teacher
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.campaign import teaching
 from vidal.campaign.config_file import read_config
 from vidal.campaign.folder import Campaign, open_campaign

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidal.assemble.simulation import SimulationPlan, machine, plan_simulation, told
+from vidal.assemble.machine import machine
+from vidal.assemble.simulation import SimulationPlan, plan_simulation, told
 from vidal.campaign.accuracy import judge_model
 from vidal.campaign.config import load_config
 from vidal.campaign.fitting import labelled_frames

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidal.campaign.config import CampaignConfig, load_values, parse_config
+from vidal.campaign.config import CampaignConfig, parse_config
 from vidal.errors import UnknownName, UsageError
+from vidal.formats._yaml import load_values
 from vidal.track.raft import DOWNLOAD
 
 KEYS: Mapping[str, str] = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidal.assemble import ORACLES
-from vidal.assemble.simulation import machine
+from vidal.assemble.machine import machine
 from vidal.evaluate.curves import Row
 from vidal.evaluate.terms import IMAGES
 from vidal.images.pretraining import spread_of

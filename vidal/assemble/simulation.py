@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +11,7 @@ from typing import Any, Protocol
 from vidal.assemble import ORACLES, build_oracle, strategy_names
 from vidal.assemble.campaign import engines_of, plan_round, plan_teacher
 from vidal.assemble.checks import check_config
+from vidal.assemble.machine import machine
 from vidal.campaign.config import PLACE, CampaignConfig
 from vidal.campaign.folder import Campaign, open_campaign
 from vidal.campaign.source import Source
@@ -22,7 +21,7 @@ from vidal.evaluate.clip_scores import ClipScores
 from vidal.evaluate.curves import ALL_DATA, Row
 from vidal.evaluate.resampling import Run
 from vidal.evidence.gather import EvidenceJob, EvidencePlan, gather
-from vidal.evidence.places import EngineMaker, cores
+from vidal.evidence.places import EngineMaker
 from vidal.selection.notes import versions
 from vidal.selection.plan import SelectionPlan
 from vidal.simulation.notes import pseudo_notes
@@ -388,17 +387,3 @@ def _asked(rows: Sequence[Row], row: Row) -> int:
     """The most frames that any run picked in that round."""
     same = [each.picks for each in rows if each.round == row.round and each.strategy != ALL_DATA]
     return max((picks.frames for picks in same if picks is not None), default=0)
-
-
-def machine() -> str:
-    """The processor, its cores and the accelerator, in words."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        name = f"{name}, {os.name}"
-    words = f"{name}, {cores()} cores"
-    import torch
-
-    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words

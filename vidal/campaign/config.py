@@ -28,10 +28,9 @@ from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import SimulationConfig
 from vidal.coherence.pseudo_labels import PseudoLabelOptions
 from vidal.detect.options import Precision, TrainOptions
-from vidal.errors import InputError, UnknownName, UsageError
+from vidal.errors import UnknownName, UsageError
 from vidal.evidence.places import EngineName
-from vidal.formats._files import check_regular
-from vidal.formats._yaml import parse_yaml
+from vidal.formats._yaml import load_values
 from vidal.query.budget import Budget
 from vidal.query.cost import Cost, cost_of
 from vidal.query.options import build
@@ -354,26 +353,6 @@ def load_config(path: Path) -> CampaignConfig:
         UsageError: a key or value that cannot be meant.
     """
     return parse_config(load_values(path), path, base=path.parent)
-
-
-def load_values(path: Path) -> dict[str, Any]:
-    """The plain values of a YAML file.
-
-    Raises:
-        InputError: no such file, or not YAML with keys; see ``vidal.formats._yaml``.
-    """
-    try:
-        if path.exists():
-            check_regular(path)
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(path, (error.strerror or str(error)).lower()) from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, "not a YAML file (not UTF-8)") from error
-    values = parse_yaml(text, path)
-    if not isinstance(values, dict):
-        raise InputError(path, "expected keys such as data, detector and selection")
-    return values
 
 
 def dump_config(config: CampaignConfig) -> str:

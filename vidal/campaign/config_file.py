@@ -10,12 +10,11 @@ from pathlib import Path
 from vidal.campaign.config import (
     CampaignConfig,
     dump_config,
-    load_values,
     parse_config,
     with_paths,
 )
 from vidal.campaign.places import located, place
-from vidal.formats._yaml import parse_yaml
+from vidal.formats._yaml import load_values, parse_yaml
 from vidal.store import atomic
 
 CONFIG = "campaign.yaml"

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidal.api.watch import Console
-from vidal.assemble.balance import lambda_of, weights_of
 from vidal.cli import select
+from vidal.cli.coming import coming_of
 from vidal.cli.groups import Grouped
 from vidal.cli.machine import PLACE
 from vidal.cli.once import Once
-from vidal.cli.pairs import pairs
 from vidal.words import counted, printable
 
 if TYPE_CHECKING:
@@ -53,18 +52,9 @@ def _run(**given: Any) -> None:
 
 
 def _gathered(given: dict[str, Any], shard: Any, console: Console) -> Gathering:
-    if given.pop("same_detector"):
-        raise click.UsageError("--same-detector needs a campaign (--campaign).")
-    if given["videos"] is None and given["detections"] is None:
-        raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
     from vidal.api.gathering import gathered
-    from vidal.api.selections import ahead
 
-    for name in ("options", "coherence", "flow", "expected", "tracker_options"):
-        given[name] = pairs(name, given[name])
-    given["balance"] = lambda_of(given["balance"])
-    given["class_weights"] = weights_of(given["class_weights"])
-    return gathered(ahead(given.pop("videos"), **given), shard, console)
+    return gathered(coming_of(given), shard, console)
 
 
 def _of_campaign(folder: Path, given: dict[str, Any], shard: Any, console: Console) -> Gathering:

@@ -11,13 +11,13 @@ import click
 
 from vidal.api.watch import Console
 from vidal.assemble import DETECTORS, PROPAGATORS, STRATEGIES
-from vidal.assemble.balance import lambda_of, weights_of
+from vidal.cli.coming import coming_of
 from vidal.cli.costs import cost_lines, told_budget
 from vidal.cli.devices import device_option, precision_option
 from vidal.cli.groups import Grouped
 from vidal.cli.machine import PLACE, machine_options
 from vidal.cli.once import Once
-from vidal.cli.pairs import KEY_VALUE, RATES, pairs
+from vidal.cli.pairs import KEY_VALUE, RATES
 from vidal.errors import UsageError
 from vidal.types.gap import DEFAULT as DEFAULT_GAP
 from vidal.types.gap import Gap
@@ -316,18 +316,8 @@ def command(**given: Any) -> None:
         own = ("no_report", "dry_run", "as_json", "quiet")
         run(campaign, new, place, **{name: given[name] for name in own})
         return
-    if given.pop("same_detector"):
-        raise click.UsageError("--same-detector needs a campaign (--campaign).")
-    if given["videos"] is None and given["detections"] is None:
-        raise click.UsageError("Missing option '--videos' (or '--detections', or '--campaign').")
-    from vidal.api.selections import ahead
-
-    for name in ("options", "coherence", "flow", "expected", "tracker_options"):
-        given[name] = pairs(name, given[name])
-    given["balance"] = lambda_of(given["balance"])
-    given["class_weights"] = weights_of(given["class_weights"])
     shown = {name: given.pop(name) for name in ("no_report", "dry_run", "as_json", "quiet")}
-    coming = ahead(given.pop("videos"), **given)
+    coming = coming_of(given)
     if shown["dry_run"]:
         _print_plan(coming.job.plan, coming.check(), as_json=shown["as_json"])
         return

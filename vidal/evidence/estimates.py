@@ -14,9 +14,10 @@ from vidal.coherence import (
     least_halo,
     prepare,
 )
+from vidal.evidence.tables import evidence_of_frames
 from vidal.evidence.windows import Window
 from vidal.expected_errors import Evidence, ExpectedErrorsOptions, gather_evidence
-from vidal.expected_errors.features import LONGEST_RUN, Rows
+from vidal.expected_errors.features import LONGEST_RUN
 from vidal.protocols import Motion
 from vidal.track import propagate
 from vidal.types import BoolArray, Carried, Detections, ErrorEstimate, IntArray
@@ -179,25 +180,7 @@ def evidence_window(
         verdicts, rows=verdicts.rows + first, missed_frame=verdicts.missed_frame + window.start
     )
     whole = evidence_of(detections, carried, there, options, size=size)
-    inside = (whole.detections.frame >= window.start) & (whole.detections.frame < window.stop)
-    return Evidence(
-        window.frames,
-        whole.columns,
-        _rows_of(whole.detections, window),
-        whole.rows[inside] - first,
-        _rows_of(whole.candidates, window),
-    )
-
-
-def _rows_of(rows: Rows, window: Window) -> Rows:
-    low, high = np.searchsorted(rows.frame, (window.start, window.stop))
-    return Rows(
-        rows.frame[low:high] - window.start,
-        rows.boxes[low:high],
-        rows.labels[low:high],
-        rows.evidence[low:high],
-        rows.columns,
-    )
+    return evidence_of_frames(whole, detections.frame, window)
 
 
 def _carried(detections: Detections, options: ExpectedErrorsOptions) -> BoolArray:

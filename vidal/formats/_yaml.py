@@ -7,12 +7,34 @@ from typing import Any
 
 import yaml
 
-from vidal.errors import FormatError
+from vidal.errors import FormatError, InputError
+from vidal.formats._files import check_regular
 
 LONGEST = 2**20
 """Characters of a file; a list of ten thousand class names has a fifth of that."""
 MOST = 100_000
 """Values after every alias is written out."""
+
+
+def load_values(path: Path) -> dict[str, Any]:
+    """The plain values of a YAML file of settings.
+
+    Raises:
+        FormatError: as of ``parse_yaml``.
+        InputError: no such file, or no keys at its top.
+    """
+    try:
+        if path.exists():
+            check_regular(path)
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(path, (error.strerror or str(error)).lower()) from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, "not a YAML file (not UTF-8)") from error
+    values = parse_yaml(text, path)
+    if not isinstance(values, dict):
+        raise InputError(path, "expected keys such as data, detector and selection")
+    return values
 
 
 def parse_yaml(text: str, path: Path | str) -> Any:

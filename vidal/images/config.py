@@ -17,11 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from vidal.campaign.config import load_values
 from vidal.campaign.config_data import Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
 from vidal.errors import UnknownName, UsageError
+from vidal.formats._yaml import load_values
 from vidal.images.open_classes import SPLITS
 from vidal.images.recipes import RECIPES, EncoderOptions, Recipe, VaalOptions
 from vidal.pretrain.options import SimSiamOptions
