@@ -80,7 +80,7 @@ def fall(run: Run) -> float:
 
 
 def weight(run: Run) -> np.ndarray:
-    """(Q,) what purity weighs in a query of MQ-Net; NaN where it does not tell."""
+    """(Q,) what purity weighs among the picks of MQ-Net; NaN where it does not tell."""
     return np.array([each.get("purity_weight", np.nan) for each in run.told])
 
 
@@ -158,8 +158,10 @@ TITLES: Mapping[str, str] = {
     "F4": "MQ-Net: purity's weight falls over rounds and rises with noise (Figure 4)",
 }
 
-PURE, UNSURE = ("lfosa", "msp", "eaoa", "mqnet"), ("entropy", "margin")
-MIXED = ("bual", "eaoa", "e2oal", "mqnet")
+META = ("mqnet", "mqnet-csi")
+"""MQ-Net with the purity that needs no encoder, and with the paper's."""
+PURE, UNSURE = ("lfosa", "msp", "eaoa", *META), ("entropy", "margin")
+MIXED = ("bual", "eaoa", "e2oal", *META)
 
 
 def claims(main: str, closed: str, high: str, noisy: Sequence[str]) -> Iterator[Claim]:
@@ -182,13 +184,13 @@ def claims(main: str, closed: str, high: str, noisy: Sequence[str]) -> Iterator[
 
 def _purity(main: str) -> Iterator[Claim]:
     for name in PURE:
-        value, words = (first_purity, "first query") if name == "mqnet" else (purity, "all queries")
+        value, words = (first_purity, "first query") if name in META else (purity, "all queries")
         yield Claim("O1", f"{name} above random, {words}", main, (name, value), ("random", value))
     for name in UNSURE:
         yield Claim(
             "O1", f"random above {name}, all queries", main, ("random", purity), (name, purity)
         )
-    for name in (*UNSURE, "mqnet"):
+    for name in (*UNSURE, *META):
         yield Claim("O2", f"{name} falls from first to last query", main, (name, fall))
 
 
@@ -217,9 +219,7 @@ def _parts(main: str) -> Iterator[Claim]:
         ("O7", "bual-equal", "bual-negative"),
         ("O7", "bual-precision", "bual-equal"),
         ("O7", "bual", "bual-precision"),
-        ("O8", "mqnet", "mqnet-free"),
-        ("O8", "mqnet", "mqnet-sum"),
-        ("O8", "mqnet", "mqnet-product"),
+        *(("O8", name, f"{name}-{rule}") for name in META for rule in ("free", "sum", "product")),
         ("O9", "e2oal-own", "e2oal"),
     ):
         for value in (last, mean):
@@ -230,12 +230,12 @@ def _parts(main: str) -> Iterator[Claim]:
 
 
 def _weights(little: str, much: str) -> Iterator[Claim]:
-    for setting in (little, much):
-        yield Claim("F4", "weight of purity falls over rounds", setting, ("mqnet", weight_fall))
-    own = ("mqnet", mean_weight)
-    yield Claim(
-        "F4", f"weight of purity above that at {little}", much, own, None, (little, own, None)
-    )
+    for name in META:
+        for setting in (little, much):
+            words = f"weight of purity in {name} falls over rounds"
+            yield Claim("F4", words, setting, (name, weight_fall))
+        words, own = f"weight of purity in {name} above that at {little}", (name, mean_weight)
+        yield Claim("F4", words, much, own, None, (little, own, None))
 
 
 def judge(claim: Claim, settings: Mapping[str, Runs]) -> Verdict:

@@ -199,35 +199,38 @@ class Told(NamedTuple):
 
     Attributes:
         values: (N,) higher = ask.
-        purity: share of purity in what moves the values, over all of them, in [0, 1] for rules
-            that rise in both.
+        purity: (N,) what purity weighs at each item: the share of its slope in that of both, in
+            [0, 1]. It is a matter of place. Where the network has seen nothing it keeps the even
+            weights that it began with, so a mean over a pool says little; a mean over picks is
+            what the paper's Figure 4 shows.
     """
 
     values: ScoreArray
-    purity: float
+    purity: ScoreArray
 
 
 def by_sum(inputs: ScoreArray) -> Told:
     """Purity and informativeness added: the rule of a first round, and a control (P + I)."""
-    return Told(inputs.sum(axis=1), 0.5)
+    return Told(inputs.sum(axis=1), np.full(len(inputs), 0.5))
 
 
 def by_product(inputs: ScoreArray) -> Told:
     """Multiplied: exp of the sum of both z (P I), a control."""
-    return Told(inputs.prod(axis=1), _share(inputs[:, 1].sum(), inputs[:, 0].sum()))
+    return Told(inputs.prod(axis=1), _share(inputs[:, ::-1]))
 
 
 def by_network(inputs: ScoreArray, net: MetaNet, *, skyline: bool = True) -> Told:
     """A network's output, and the share of its slope that is by purity."""
     w1, w2 = (np.maximum(each, 0) if skyline else each for each in (net.w1, net.w2))
     hidden, out = _forward(inputs, w1, net.b1, w2, net.b2)
-    slopes = ((hidden * (1 - hidden)) @ (w2[:, None] * w1.T)).sum(axis=0)
-    return Told(out, _share(*np.abs(slopes).tolist()))
+    return Told(out, _share((hidden * (1 - hidden)) @ (w2[:, None] * w1.T)))
 
 
-def _share(purity: float, informativeness: float) -> float:
-    whole = float(purity) + float(informativeness)
-    return float(purity) / whole if whole > 0 else 0.5
+def _share(slopes: ScoreArray) -> ScoreArray:
+    """(N,) of the first of both columns; a half where there is no slope at all."""
+    sizes = np.abs(slopes)
+    whole = sizes.sum(axis=1)
+    return np.divide(sizes[:, 0], whole, out=np.full(len(sizes), 0.5), where=whole > 0)
 
 
 def csi_purity(embedding: NDArray[Any], labelled: NDArray[Any]) -> ScoreArray:
@@ -305,20 +308,21 @@ class MQNet:
         return frame_scores(pool, self._told(pool).values, self.aggregate, self.top)
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
-        """Both inputs, and what purity weighs; ``purity_weight`` is the same for all."""
+        """Both inputs, and what purity weighs there."""
         inputs, told = self._inputs(pool), self._told(pool)
-        weight = f"purity weighs {100 * told.purity:.0f} % ({self._rule_in_words(pool)})"
+        rule = self._rule_in_words(pool)
 
         def say(row: int) -> str:
             return (
                 f"purity {inputs[row, 0]:.2f} ({self.purity}), informativeness "
-                f"{inputs[row, 1]:.2f} ({self.informativeness}); {weight}"
+                f"{inputs[row, 1]:.2f} ({self.informativeness}); purity weighs "
+                f"{100 * told.purity[row]:.0f} % ({rule})"
             )
 
         parts = {
             "purity": inputs[:, 0],
             "informativeness": inputs[:, 1],
-            "purity_weight": np.full(len(inputs), told.purity),
+            "purity_weight": told.purity,
         }
         return reasons(pool, positions, told.values, say, parts)
 

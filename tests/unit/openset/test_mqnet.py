@@ -185,11 +185,27 @@ def test_a_constant_column_changes_no_order(rule):
 
 def test_what_purity_weighs():
     inputs = np.exp(np.random.default_rng(8).normal(size=(10, 2)))
-    assert by_sum(inputs).purity == 0.5
+    assert by_sum(inputs).purity.tolist() == [0.5] * 10
     net = MetaNet(np.array([[3.0], [1.0]]), np.zeros(1), np.ones(1), 0.0)
-    assert by_network(inputs, net).purity == pytest.approx(0.75)
+    np.testing.assert_allclose(by_network(inputs, net).purity, 0.75)
     flat = MetaNet(np.zeros((2, 1)), np.zeros(1), np.ones(1), 0.0)
-    assert by_network(inputs, flat).purity == 0.5
+    assert by_network(inputs, flat).purity.tolist() == [0.5] * 10
+    assert by_product(np.array([[1.0, 3.0], [1.0, 1.0]])).purity.tolist() == [0.75, 0.5]
+
+
+def test_what_purity_weighs_is_a_matter_of_place():
+    """A unit that only sees purity is full where that is high: nothing but the other moves there."""
+    net = MetaNet(np.array([[4.0, 0.0], [0.0, 0.1]]), np.array([-4.0, 0.0]), np.ones(2), 0.0)
+    low, high = by_network(np.array([[1.0, 1.0], [9.0, 1.0]]), net).purity
+    assert low > 0.9
+    assert high < 0.01
+    rows = np.array([[1.0, 1.0], [9.0, 1.0]])
+    for row, found in zip(rows, (low, high), strict=True):
+        steps = [
+            by_network(row[None] + step, net).values[0] - by_network(row[None], net).values[0]
+            for step in (np.array([1e-6, 0]), np.array([0, 1e-6]))
+        ]
+        assert found == pytest.approx(steps[0] / sum(steps), rel=1e-3, abs=1e-6)
 
 
 def test_csi_purity_is_the_largest_cosine():
@@ -237,7 +253,8 @@ def test_purity_weighs_more_where_more_was_unknown():
         np.concatenate([known[:16], unknown[:48]]),
     ):
         pool = with_last_query(problem, strategy, rows)
-        weights.append(strategy.explain(pool, np.array([0])).parts["purity_weight"][0])
+        picks = np.argsort(-strategy.score(pool), kind="stable")[:20]
+        weights.append(strategy.explain(pool, picks).parts["purity_weight"].mean())
     assert weights[1] > weights[0] + 0.05
 
 
@@ -261,10 +278,11 @@ def test_the_weight_of_purity_is_told_and_can_be_collected():
     pool = with_last_query(problem, strategy, np.arange(60))
     told = strategy.explain(pool, np.arange(5))
     weight = told.parts["purity_weight"]
-    assert len(np.unique(weight)) == 1
-    assert 0 <= weight[0] <= 1
-    words = f"purity weighs {100 * weight[0]:.0f} % (learned from the last query)"
-    assert all(words in each for each in told.words)
+    assert len(weight) == 5
+    assert (weight >= 0).all()
+    assert (weight <= 1).all()
+    for own, words in zip(weight, told.words, strict=True):
+        assert f"purity weighs {100 * own:.0f} % (learned from the last query)" in words
 
 
 def test_memory_is_scaled_by_the_pool_of_then():
