@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # Several test processes share the cores: threads of torch, scikit-learn and OpenBLAS would only
@@ -34,6 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard_again() -> Iterator[None]:
+    """What a test changes of the interrupt ends with it, and is not passed on to later commands.
+
+    A command that is interrupted ignores a second interrupt until its process ends; where a test
+    runs one in its own process, all processes that later tests start would ignore it, too.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
