@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from vidal.api import given as kinds
 from vidal.api.options import PathLike, SelectOptions
 from vidal.api.watch import Console
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UnknownName, UsageError
@@ -267,11 +268,13 @@ def ahead(
     folder = Path() if out is None else kinds.path_of("out", out)
     given["cache"] = given.get("cache") or folder / ".vidal"
     job = plan_selection(
-        videos=None if videos is None else kinds.path_of("videos", videos),
-        out=folder,
-        budget=budget,
-        strategy=kinds.text("strategy", strategy),
-        **given,
+        SelectionRequest(
+            videos=None if videos is None else kinds.path_of("videos", videos),
+            out=folder,
+            budget=budget,
+            strategy=kinds.text("strategy", strategy),
+            **given,
+        )
     )
     return SelectionAhead(job)
 

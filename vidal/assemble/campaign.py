@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from vidal.assemble.balance import parse_balance
 from vidal.assemble.checks import check_backbone, check_config, check_weights
 from vidal.assemble.own_begin import stock_begun
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.selection import SelectionJob, plan_selection
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.fitting import snapshots_of
@@ -233,33 +234,35 @@ def plan_round(
     initial = model is None if own is None else not query
     strategy = chosen.initial_strategy if initial else chosen.strategy
     job = plan_selection(
-        videos=campaign.folder,
-        out=campaign.folder,
-        budget=chosen.initial if initial else chosen.budget_of(query),
-        strategy=strategy,
-        options={} if initial else chosen.options,
-        gap=chosen.gap,
-        turns=None if initial else chosen.turns,
-        seed=config.seed,
-        threshold=chosen.threshold,
-        device=config.detector.device,
-        precision=config.detector.precision,
-        batch=config.detector.batch,
-        compile=config.detector.compile,
-        coherence=chosen.coherence,
-        flow=chosen.flow,
-        tracker=chosen.tracker,
-        tracker_options=chosen.tracker_options,
-        expected=chosen.expected,
-        random_share=0.0 if initial else chosen.random_share,
-        known_only=not initial and chosen.known_only,
-        balance=None if initial else chosen.balance,
-        class_weights=None if initial else chosen.class_weights,
-        cost=chosen.cost,
-        cache=campaign.evidence,
-        **config.place,
-        image_rate=config.data.image_rate,
-        detections=own,
+        SelectionRequest(
+            videos=campaign.folder,
+            out=campaign.folder,
+            budget=chosen.initial if initial else chosen.budget_of(query),
+            strategy=strategy,
+            options={} if initial else chosen.options,
+            gap=chosen.gap,
+            turns=None if initial else chosen.turns,
+            seed=config.seed,
+            threshold=chosen.threshold,
+            device=config.detector.device,
+            precision=config.detector.precision,
+            batch=config.detector.batch,
+            compile=config.detector.compile,
+            coherence=chosen.coherence,
+            flow=chosen.flow,
+            tracker=chosen.tracker,
+            tracker_options=chosen.tracker_options,
+            expected=chosen.expected,
+            random_share=0.0 if initial else chosen.random_share,
+            known_only=not initial and chosen.known_only,
+            balance=None if initial else chosen.balance,
+            class_weights=None if initial else chosen.class_weights,
+            cost=chosen.cost,
+            cache=campaign.evidence,
+            **config.place,
+            image_rate=config.data.image_rate,
+            detections=own,
+        )
     )
     plan = job.plan
     if selector is not None and not initial:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vidal.assemble import build_strategy
 from vidal.assemble.balance import parse_balance
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.selection import plan_selection, turns_of
 from vidal.campaign.config import CampaignConfig
 from vidal.campaign.own import configured
@@ -30,21 +31,23 @@ def check_config(config: CampaignConfig) -> None:
     )
     initial = build_strategy(chosen.initial_strategy, gap=chosen.gap, options={})
     plan_selection(
-        videos=Path(),
-        out=Path(),
-        budget=chosen.budget_of(1),
-        strategy=chosen.strategy,
-        options=chosen.options,
-        gap=chosen.gap,
-        turns=chosen.turns,
-        threshold=chosen.threshold,
-        device=config.detector.device,
-        coherence=chosen.coherence,
-        flow=chosen.flow,
-        tracker=chosen.tracker,
-        tracker_options=chosen.tracker_options,
-        expected=chosen.expected,
-        detections=None if own is None else configured(config.data, config.data.classes or ()),
+        SelectionRequest(
+            videos=Path(),
+            out=Path(),
+            budget=chosen.budget_of(1),
+            strategy=chosen.strategy,
+            options=chosen.options,
+            gap=chosen.gap,
+            turns=chosen.turns,
+            threshold=chosen.threshold,
+            device=config.detector.device,
+            coherence=chosen.coherence,
+            flow=chosen.flow,
+            tracker=chosen.tracker,
+            tracker_options=chosen.tracker_options,
+            expected=chosen.expected,
+            detections=None if own is None else configured(config.data, config.data.classes or ()),
+        )
     )
     weighing = parse_balance(chosen.balance, chosen.class_weights, config.data.classes)
     if weighing is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 from vidal.assemble import build_strategy, find_strategy
-from vidal.assemble.balance import parse_balance
+from vidal.assemble.balance import Weighing, parse_balance
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.tracking import build_tracker, named
 from vidal.coherence import CoherenceOptions
 from vidal.detect.load import DETECTORS
@@ -17,11 +17,11 @@ from vidal.detect.options import DetectOptions
 from vidal.detect.spec import DetectorSpec
 from vidal.errors import UsageError
 from vidal.evidence.gather import EvidencePlan
-from vidal.evidence.given import Frames, GivenDetections
+from vidal.evidence.given import GivenDetections
 from vidal.evidence.load import ALL
 from vidal.evidence.places import DETECTING, GATHERING, Engines
 from vidal.expected_errors import ExpectedErrorsOptions
-from vidal.formats.detections import Transform
+from vidal.protocols import Selector
 from vidal.query.budget import Budget
 from vidal.query.cost import cost_of
 from vidal.query.options import build, options_of
@@ -29,8 +29,6 @@ from vidal.query.random_share import check_share
 from vidal.query.select import Turns, check_turns
 from vidal.selection.plan import Inputs, QueryPlan, SelectionPlan
 from vidal.track import FlowOptions
-from vidal.types import AnyGap, Gap
-from vidal.types.gap import DEFAULT as DEFAULT_GAP
 from vidal.video.rates import parse_rate
 
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -59,143 +57,121 @@ def device_of(job: SelectionJob) -> str:
     return job.plan.evidence.detector.resolved_device if job.engines.detects else ""
 
 
-def plan_selection(
-    *,
-    videos: Path | None,
-    out: Path,
-    budget: str,
-    strategy: str,
-    errors: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    gap: AnyGap = DEFAULT_GAP,
-    turns: str | None = None,
-    known_only: bool = False,
-    labels: Path | None = None,
-    seed: int = 0,
-    detector: str = "auto",
-    weights: Path | None = None,
-    config: Path | None = None,
-    classes: str | None = None,
-    threshold: float = 0.5,
-    device: str = "auto",
-    precision: str = "auto",
-    batch: int = 0,
-    compile: bool = False,  # noqa: A002
-    coherence: Mapping[str, Any] | None = None,
-    flow: Mapping[str, Any] | None = None,
-    tracker: str = "auto",
-    tracker_options: Mapping[str, Any] | None = None,
-    expected: Mapping[str, Any] | None = None,
-    random_share: float = 0.0,
-    balance: float | str | None = None,
-    class_weights: Mapping[str, Any] | None = None,
-    cost: object = None,
-    cache: Path | None = None,
-    workers: int = 0,
-    engine: str | None = None,
-    ray_address: str | None = None,
-    ray_gpus: float | None = None,
-    image_rate: str = "10",
-    detections: Path | GivenDetections | None = None,
-    detections_images: Path | None = None,
-    detections_frames: Frames = "auto",
-    score_transform: Transform = "none",
-    size: str | None = None,
-) -> SelectionJob:
+def plan_selection(asked: SelectionRequest) -> SelectionJob:
     """From what a user wrote to a plan; everything that can be refused by itself is refused here.
-
-    The arguments are those of ``vidal select``; names and texts, as they come from a command line
-    or a YAML file. ``detections`` may be settled already.
 
     Raises:
         UsageError: (BudgetError, UnknownName, ...) a value that cannot be meant.
         WeightsError: no such checkpoint.
     """
-    own, gap = dict(options or {}), Gap.of(gap)
-    if errors is not None:
-        own["errors"] = errors
-    if detections is not None and turns is None:
-        own = options_for_files(strategy, own)
+    options = _strategy_options(asked)
+    weighing = _weighing(asked)
     selector = build_strategy(
-        strategy, gap=gap, options=own, known=known_only, turns=turns_of(turns, balance)
+        asked.strategy,
+        gap=asked.own_gap,
+        options=options,
+        known=asked.known_only,
+        turns=turns_of(asked.turns, asked.balance),
     )
-    weighing = parse_balance(balance, class_weights, None if classes is None else _names(classes))
     if weighing is not None:
-        selector = weighing.around(selector, gap)
-    check_share(random_share)
-    names = None if classes is None else _names(classes)
-    spec = DetectorSpec(
-        name=detector,
-        weights=weights,
-        classes=names,
-        device=device,
-        options=DetectOptions(precision=precision, compile=compile),  # type: ignore[arg-type]
-        config=config,
+        selector = weighing.around(selector, asked.own_gap)
+    check_share(asked.random_share)
+    spec = _source(asked)
+    query = _query(asked, selector)
+    _check_detector(asked, spec, query)
+    judged = build(
+        CoherenceOptions, {"score_threshold": asked.threshold, **(asked.coherence or {})}
     )
-    given = {
-        "images": detections_images,
-        "frames": detections_frames,
-        "transform": score_transform,
-        "size": None if size is None else _size(size),
-    }
-    spec = _source(spec, videos, detections, given)
-    query = QueryPlan(
-        budget=Budget.parse(budget),
-        strategy=strategy,
-        selector=selector,
-        seed=seed,
-        threshold=threshold,
-        random_share=random_share,
-        gap=gap,
-        cost=cost_of(cost),
-    )
-    if query.needs or weights is not None or config is not None:
-        spec.check()
-    if query.needs and detections is None and engine != "ray":
-        spec.check_device()
-    judged = build(CoherenceOptions, {"score_threshold": threshold, **(coherence or {})})
-    motion = build(FlowOptions, flow or {})
-    carrier = build_tracker(tracker, tracker_options or {}, flow=flow, pixels=videos is not None)
-    learning = _expected(expected or {}, judged.score_threshold)
-    expects = "expected" in selector.needs
-    estimates = expects or "errors" in selector.needs
-    evidence = EvidencePlan(
-        store=cache or out / ".vidal",
-        detector=spec,
-        batch=batch or (batch_of(spec) if query.needs else BATCHES["cpu"]),
-        flow=motion if estimates else None,
-        coherence=judged if estimates else None,
-        expected=learning if expects else None,
-        tracker=carrier,
-        suppressed="suppressed" in selector.needs,
-        columns=query.needs & ALL,
-        keep_flow=motion.keep,
-    )
+    learning = _expected(asked.expected or {}, judged.score_threshold)
+    evidence = _evidence(asked, spec, query, judged, learning)
     plan = SelectionPlan(
-        inputs=Inputs(videos, labels, rate_of(image_rate)),
+        inputs=Inputs(asked.videos, asked.labels, rate_of(asked.image_rate)),
         evidence=evidence,
         query=replace(query, threshold=judged.score_threshold, floor=learning.floor),
         settings={
-            **_settings(query, evidence, seed=seed, gap=gap, options=own, labels=labels),
-            **({} if turns is None else {"turns": turns}),
-            **({"random_share": random_share} if random_share else {}),
-            **({"known_only": True} if known_only else {}),
+            **_settings(query, evidence, asked, options),
             **({} if weighing is None else weighing.settings),
             **({} if query.budget.counts_frames else {"cost": query.cost.as_dict()}),
         },
     )
-    detects = bool(query.needs) and detections is None
-    modules = GATHERING + (DETECTING if detector in DETECTORS else ())
-    engines = Engines(
-        workers,
-        device,
-        detects=detects,
-        modules=modules,
-        engine=engine or "auto",  # type: ignore[arg-type]
-        ray_address=ray_address,
-        ray_gpus=ray_gpus,
+    return SelectionJob(plan, _engines(asked, query))
+
+
+def _strategy_options(asked: SelectionRequest) -> dict[str, Any]:
+    own = dict(asked.options or {})
+    if asked.errors is not None:
+        own["errors"] = asked.errors
+    if asked.detections is not None and asked.turns is None:
+        return options_for_files(asked.strategy, own)
+    return own
+
+
+def _weighing(asked: SelectionRequest) -> Weighing | None:
+    return parse_balance(asked.balance, asked.class_weights, asked.names)
+
+
+def _query(asked: SelectionRequest, selector: Selector) -> QueryPlan:
+    return QueryPlan(
+        budget=Budget.parse(asked.budget),
+        strategy=asked.strategy,
+        selector=selector,
+        seed=asked.seed,
+        threshold=asked.threshold,
+        random_share=asked.random_share,
+        gap=asked.own_gap,
+        cost=cost_of(asked.cost),
     )
-    return SelectionJob(plan, engines)
+
+
+def _check_detector(asked: SelectionRequest, spec: DetectorSpec, query: QueryPlan) -> None:
+    """Refuse a detector that cannot run, where one runs or is named."""
+    if query.needs or asked.weights is not None or asked.config is not None:
+        spec.check()
+    if query.needs and asked.detections is None and asked.engine != "ray":
+        spec.check_device()
+
+
+def _evidence(
+    asked: SelectionRequest,
+    spec: DetectorSpec,
+    query: QueryPlan,
+    judged: CoherenceOptions,
+    learning: ExpectedErrorsOptions,
+) -> EvidencePlan:
+    """What is gathered of each clip: no more than the strategy reads."""
+    motion = build(FlowOptions, asked.flow or {})
+    expects = "expected" in query.needs
+    estimates = expects or "errors" in query.needs
+    return EvidencePlan(
+        store=asked.cache or asked.out / ".vidal",
+        detector=spec,
+        batch=asked.batch or (batch_of(spec) if query.needs else BATCHES["cpu"]),
+        flow=motion if estimates else None,
+        coherence=judged if estimates else None,
+        expected=learning if expects else None,
+        tracker=build_tracker(
+            asked.tracker,
+            asked.tracker_options or {},
+            flow=asked.flow,
+            pixels=asked.videos is not None,
+        ),
+        suppressed="suppressed" in query.needs,
+        columns=query.needs & ALL,
+        keep_flow=motion.keep,
+    )
+
+
+def _engines(asked: SelectionRequest, query: QueryPlan) -> Engines:
+    """Where it runs."""
+    return Engines(
+        asked.workers,
+        asked.device,
+        detects=bool(query.needs) and asked.detections is None,
+        modules=GATHERING + (DETECTING if asked.detector in DETECTORS else ()),
+        engine=asked.engine or "auto",  # type: ignore[arg-type]
+        ray_address=asked.ray_address,
+        ray_gpus=asked.ray_gpus,
+    )
 
 
 def turns_of(turns: str | None, balance: object = None) -> Turns | None:
@@ -225,40 +201,44 @@ def options_for_files(strategy: str, options: Mapping[str, Any]) -> dict[str, An
     return {"spread": "clips", **options} if looks else dict(options)
 
 
-def _source(
-    spec: DetectorSpec,
-    videos: Path | None,
-    detections: Path | GivenDetections | None,
-    given: Mapping[str, Any],
-) -> DetectorSpec:
+def _source(asked: SelectionRequest) -> DetectorSpec:
     """What detections come from: the detector, or the files that were given instead."""
-    if isinstance(detections, GivenDetections):
-        return detections
-    if detections is None:
-        if videos is None:
+    spec = DetectorSpec(
+        name=asked.detector,
+        weights=asked.weights,
+        classes=asked.names,
+        device=asked.device,
+        options=DetectOptions(precision=asked.precision, compile=asked.compile),  # type: ignore[arg-type]
+        config=asked.config,
+    )
+    given = {
+        "images": asked.detections_images,
+        "frames": asked.detections_frames,
+        "transform": asked.score_transform,
+        "size": None if asked.size is None else _size(asked.size),
+    }
+    if isinstance(asked.detections, GivenDetections):
+        return asked.detections
+    if asked.detections is None:
+        if asked.videos is None:
             hint = "Name them with --videos, or --detections made of them."
             raise UsageError("no clips.", hint=hint)
-        if dict(given) != _NO_FILES:
+        if given != _NO_FILES:
             raise UsageError("options of given detections, but no --detections.")
         return spec
     if spec.name != "auto" or spec.weights is not None or spec.config is not None:
         raise UsageError("both a detector and given detections.", hint="Drop one of them.")
-    return GivenDetections.of(detections, classes=spec.classes, **given)
+    return GivenDetections.of(asked.detections, classes=spec.classes, **given)
 
 
 def _settings(
-    query: QueryPlan,
-    evidence: EvidencePlan,
-    *,
-    seed: int,
-    gap: Gap,
-    options: Mapping[str, Any],
-    labels: Path | None,
+    query: QueryPlan, evidence: EvidencePlan, asked: SelectionRequest, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """For the record: what shaped the result, and nothing that did not."""
-    settings: dict[str, Any] = {"seed": seed, "gap": gap.plain, "strategy_options": dict(options)}
-    if labels is not None:
-        settings["labels"] = labels.name
+    gap = asked.own_gap.plain
+    settings: dict[str, Any] = {"seed": asked.seed, "gap": gap, "strategy_options": dict(options)}
+    if asked.labels is not None:
+        settings["labels"] = asked.labels.name
     detector = evidence.detector
     if isinstance(detector, GivenDetections):
         settings["detector"] = detector.settings
@@ -280,7 +260,8 @@ def _settings(
             settings["tracker"] = named(evidence.tracker)
     if evidence.expected is not None:
         settings["expected"] = asdict(evidence.expected) | asdict(evidence.expected.settled)
-    return settings
+    said = {name: getattr(asked, name) for name in ("turns", "random_share", "known_only")}
+    return settings | {name: value for name, value in said.items() if value}
 
 
 def _expected(given: Mapping[str, Any], threshold: float) -> ExpectedErrorsOptions:
@@ -290,10 +271,6 @@ def _expected(given: Mapping[str, Any], threshold: float) -> ExpectedErrorsOptio
         raise UsageError("the threshold is no option of expected errors.", hint=hint)
     options: ExpectedErrorsOptions = build(ExpectedErrorsOptions, given)
     return replace(options, threshold=threshold)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import pytest
 import vidal
 from vidal.api import options, selections
 from vidal.assemble.config import KEYS
-from vidal.assemble.selection import plan_selection
+from vidal.assemble.request import SelectionRequest
 from vidal.errors import UnknownName, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_the_options_of_select_are_those_of_the_plan_and_of_the_command_line():
 
     own = {"videos", "out", "budget", "strategy"}
     names = set(options.SelectOptions.__annotations__)
-    assert names == set(inspect.signature(plan_selection).parameters) - own
+    assert names == set(inspect.signature(SelectionRequest).parameters) - own
     shown = {"campaign", "same_detector", "no_report", "dry_run", "as_json", "quiet"}
     assert names | own == {each.name for each in command.params} - shown
 

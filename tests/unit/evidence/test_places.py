@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vidal.assemble import selection
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.selection import plan_selection
 from vidal.detect.machine import Machine
 from vidal.engine import LocalEngine, ProcessEngine, RayEngine, ray_session
@@ -172,9 +173,9 @@ def test_the_engine_for_the_evidence_is_on_the_terms_of_those_that_wait():
 
 def test_early_workers_import_no_torch_for_another_packages_detector(monkeypatch):
     given = {"videos": Path(), "out": Path(), "budget": "1", "strategy": "random"}
-    own = plan_selection(detector="scenes-tiny", **given)
+    own = plan_selection(SelectionRequest(detector="scenes-tiny", **given))
     monkeypatch.setattr(selection, "DETECTORS", {})  # now nobody's, as a plug-in's
-    other = plan_selection(detector="scenes-tiny", **given)
+    other = plan_selection(SelectionRequest(detector="scenes-tiny", **given))
     assert own.engines.modules == ("vidal.evidence.gather", "vidal.detect.faster_rcnn")
     assert other.engines.modules == ("vidal.evidence.gather",)
 

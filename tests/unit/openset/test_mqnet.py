@@ -194,7 +194,7 @@ def test_what_purity_weighs():
 
 
 def test_what_purity_weighs_is_a_matter_of_place():
-    """A unit that only sees purity is full where that is high: nothing but the other moves there."""
+    """A unit that only sees purity is full where that is high: the other alone moves there."""
     net = MetaNet(np.array([[4.0, 0.0], [0.0, 0.1]]), np.array([-4.0, 0.0]), np.ones(2), 0.0)
     low, high = by_network(np.array([[1.0, 1.0], [9.0, 1.0]]), net).purity
     assert low > 0.9

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidal.assemble.request import SelectionRequest
 from vidal.assemble.selection import plan_selection
 from vidal.evidence.places import Engines, store_at
 from vidal.selection.plan import prepare_selection
@@ -35,16 +36,18 @@ def videos(rendered, tmp_path_factory):
 
 def selected(videos: Path, out: Path, window: int | None, strategy: str):
     job = plan_selection(
-        videos=videos,
-        out=out,
-        budget="8",
-        strategy=strategy,
-        detector="scenes-tiny",
-        device="cpu",
-        gap=2,
-        seed=3,
-        threshold=0.5,
-        workers=1,
+        SelectionRequest(
+            videos=videos,
+            out=out,
+            budget="8",
+            strategy=strategy,
+            detector="scenes-tiny",
+            device="cpu",
+            gap=2,
+            seed=3,
+            threshold=0.5,
+            workers=1,
+        )
     )
     plan = job.plan
     if window is not None:
