@@ -432,3 +432,27 @@ def test_what_a_worker_printed_is_not_lost_and_its_end_is_not_waited_for(tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split("\n")) == ["", "said one", "said two"]
+
+
+UNGUARDED = """
+print("begun", flush=True)
+from vidal.engine import ProcessEngine
+print(list(ProcessEngine(2).map(abs, [1, -2, 3])))
+"""
+
+
+@pytest.mark.parametrize("read", ["file", "input"])
+def test_a_script_needs_no_guard_and_runs_once(tmp_path, read):
+    """Nobody writes ``if __name__ == "__main__":`` around three lines."""
+    script = tmp_path / "run.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(script) if read == "file" else "-"],
+        env={**os.environ, "PYTHONPATH": str(HERE.parent.parent)},
+        input=UNGUARDED,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "begun\n[1, 2, 3]\n", done.stderr
+    assert done.stderr == ""

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection, resource_tracker, spawn
 from typing import Any, NamedTuple, Self
 
 from vidal.engine import worker
@@ -57,7 +57,7 @@ def hire(terms: Terms, modules: Sequence[str] = (), place: int = 0) -> Worker:
     arguments = (theirs, terms.initializer, terms.threads, modules)
     process = context.Process(target=worker.work, args=arguments, daemon=True)
     own = terms.places[place] if terms.places else {}
-    with _inherited({**environment(terms.threads), **own}), _undisturbed():
+    with _inherited({**environment(terms.threads), **own}), _undisturbed(), _without_main():
         process.start()
     theirs.close()
     return Worker(process, mine, place)
@@ -133,6 +133,27 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that starts in this block does not run the script of this one again.
+
+    ``multiprocessing`` has it do so, for functions that are defined there; of a script without
+    ``if __name__ == "__main__":`` that ends in an error, after half of it has been done twice.
+    Functions for a worker are importable by name.
+    """
+    whole = spawn.get_preparation_data
+
+    def bare(name: str) -> dict[str, Any]:
+        parts = whole(name)
+        return {key: value for key, value in parts.items() if not key.startswith("init_main")}
+
+    spawn.get_preparation_data = bare
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = whole
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from vidal.errors import UnreadableClip
 from vidal.types import Clip, Frame, FrameRef, Image, IntArray
 from vidal.video import folder, opencv
-from vidal.video.source import NoVideo, Source
+from vidal.video.source import Source, told_of
 
 _WORTH_A_SEEK = 8
 """Frames that must be saved before a seek is preferred to decoding on."""
@@ -73,14 +72,10 @@ def read_frame(clip: Clip, index: int, *, threads: int = 1) -> Frame:
 def _frames(clip: Clip, wanted: IntArray, threads: int, seek: bool) -> Iterator[Frame]:
     if not len(wanted):
         return
-    try:
+    with told_of(clip.path):
         for index, image in _images(clip, wanted, threads, seek):
             if image is not None and image.shape[:2] == clip.size:
                 yield Frame(FrameRef(clip.id, index), image)
-    except NoVideo as error:
-        raise UnreadableClip(clip.path, str(error)) from error
-    except (FFmpegError, OSError) as error:
-        raise UnreadableClip(clip.path, (error.strerror or str(error)).lower()) from error
 
 
 def _images(

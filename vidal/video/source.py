@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, dropwhile
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vidal.errors import UnreadableClip
 from vidal.types import Image
 from vidal.video.headers import MOST_PIXELS, broken_jpeg
 
@@ -35,6 +37,21 @@ _LIMITS = {"max_pixels": str(MOST_PIXELS)}
 
 class NoVideo(Exception):
     """The file opens, but holds no video that can be decoded."""
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """What FFmpeg and the system refuse in this block is told of the file.
+
+    Raises:
+        UnreadableClip: names it, and why.
+    """
+    try:
+        yield
+    except NoVideo as error:
+        raise UnreadableClip(path, str(error)) from error
+    except (FFmpegError, OSError) as error:
+        raise UnreadableClip(path, (error.strerror or str(error)).lower()) from error
 
 
 class Source:

@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from av.error import FFmpegError
 
-from vidal.errors import UnreadableClip
 from vidal.types import Clip, Frame, FrameRef, Image
 from vidal.video.decode import indexed, read_frames
-from vidal.video.source import NoVideo, Source
+from vidal.video.source import Source, told_of
 
 _REFERENCES = 16
 """Frames that a picture may be made from at most (H.264 and HEVC, level limits)."""
@@ -59,15 +57,10 @@ def read_stretch(clip: Clip, start: int, stop: int) -> Iterator[Frame]:
 
 
 def _frames(clip: Clip, key: int, start: int, stop: int) -> Iterator[Frame]:
-    try:
-        with Source(clip.path) as source:
-            for index, image in _images(source, clip, key, start, stop):
-                if image is not None and image.shape[:2] == clip.size:
-                    yield Frame(FrameRef(clip.id, index), image)
-    except NoVideo as error:
-        raise UnreadableClip(clip.path, str(error)) from error
-    except (FFmpegError, OSError) as error:
-        raise UnreadableClip(clip.path, (error.strerror or str(error)).lower()) from error
+    with told_of(clip.path), Source(clip.path) as source:
+        for index, image in _images(source, clip, key, start, stop):
+            if image is not None and image.shape[:2] == clip.size:
+                yield Frame(FrameRef(clip.id, index), image)
 
 
 def _images(
