@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
-from vidal.types import IntArray, Learned, Pool, ScoreArray
+from vidal.types import BACKGROUND, IntArray, Learned, Pool, ScoreArray
 
 COLUMN = "known.unknown"
 """(N,) P(unknown object) of each region; missing as long as no unknown object is labelled."""
+OBJECT = "known.object"
+"""(N,) P(object, known or unknown) of each region; there with ``COLUMN``."""
 HELD_BY = 10.0
 """Labelled unknown objects after which the head is believed as much as their share."""
 
@@ -41,16 +43,23 @@ def share_unknown(answers: IntArray, known: int) -> float:
 
 
 def learn_unknown(trunk: Trunk, seed: int) -> Learned:
-    """P(unknown object) of every item of the pool; nothing before an unknown object is labelled."""
+    """P(unknown object) and P(object) of every item of the pool.
+
+    Nothing before an unknown object is labelled.
+    """
     count = int(np.count_nonzero(trunk.answers == trunk.known))
     if not count:
         return Learned()
     share = share_unknown(trunk.answers, trunk.known)
     if count == len(trunk.answers):
-        return Learned(pool={COLUMN: np.full(trunk.size, share)})
+        ones = np.ones(trunk.size)
+        return Learned(pool={COLUMN: ones, OBJECT: ones})
     from vidal.openset.known_training import head_unknown  # torch
 
-    return Learned(pool={COLUMN: shrunk(head_unknown(trunk, seed), share, count)})
+    unknown, objects = head_unknown(trunk, seed)
+    seen = float(np.mean(trunk.answers != BACKGROUND))
+    told = {COLUMN: shrunk(unknown, share, count), OBJECT: shrunk(objects, seen, count)}
+    return Learned(pool=told)
 
 
 def unknown_of(pool: Pool) -> ScoreArray | None:
@@ -58,6 +67,21 @@ def unknown_of(pool: Pool) -> ScoreArray | None:
     if pool.regions is None or COLUMN not in pool.regions.columns:
         return None
     return np.asarray(pool.regions.column(COLUMN), np.float64)
+
+
+def known_objects(pool: Pool) -> ScoreArray | None:
+    """(F,) share of a frame's objects that are of a known class, in [0, 1]; None = not known yet.
+
+    1 - sum P(unknown) / sum P(object) over its regions: background is no object. 1 without
+    regions, and where nothing looks like an object.
+    """
+    unknown = unknown_of(pool)
+    if unknown is None:
+        return None
+    regions, count = regions_of(pool), len(pool)
+    objects = np.maximum(regions.column(OBJECT), unknown)  # whatever the shrinking did
+    sums = [np.bincount(regions.pos, weights=each, minlength=count) for each in (unknown, objects)]
+    return 1 - np.divide(sums[0], sums[1], out=np.zeros(count), where=sums[1] > 0)
 
 
 def known_share(pool: Pool, unknown: ScoreArray) -> ScoreArray:

@@ -13,8 +13,11 @@ from vidal.types import HeadSpec, ScoreArray
 _HEAD = "classes"
 
 
-def head_unknown(trunk: Trunk, seed: int) -> ScoreArray:
-    """(N,) P(unknown object) of the pool by a head trained on all that is labelled."""
+def head_unknown(trunk: Trunk, seed: int) -> tuple[ScoreArray, ScoreArray]:
+    """(N,) P(unknown object) and P(object) of the pool by a head trained on all that is labelled.
+
+    Without background P(object) is 1.
+    """
     classes = trunk.known + 1
     network = trunk.network({_HEAD: HeadSpec(class_outputs(trunk, classes))}, seed)
 
@@ -24,4 +27,5 @@ def head_unknown(trunk: Trunk, seed: int) -> ScoreArray:
 
     train(trunk, network, loss, rows=np.arange(len(trunk.answers)), seed=seed)
     logits = trunk.look(network, "pool").outputs[_HEAD].astype(np.float64)
-    return np.asarray(softmax(logits, axis=1)[:, trunk.known])
+    probs = softmax(logits, axis=1)
+    return probs[:, trunk.known], probs[:, :classes].sum(axis=1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from vidal.errors import BudgetError
-from vidal.openset.known import known_share, unknown_of
+from vidal.openset.known import known_objects
 from vidal.query.balance_pool import COLUMN as OBJECTS
 from vidal.query.cost import Cost, Spent, duration
 from vidal.query.within import expected_boxes, select_within
@@ -23,9 +23,9 @@ def with_known(pool: Pool, history: History) -> Pool:
     """
     if OBJECTS not in pool.columns or "p_known" in pool.columns:
         return pool
-    unknown = unknown_of(pool)
-    if unknown is not None:
-        return pool.with_columns(p_known=known_share(pool, unknown))
+    known = known_objects(pool)
+    if known is not None:
+        return pool.with_columns(p_known=known)
     told = [each.precision for each in history.queries if np.isfinite(each.precision)]
     return pool.with_columns(p_known=np.full(len(pool), told[-1])) if told else pool
 

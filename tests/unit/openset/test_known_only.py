@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from vidal.heads.options import HeadOptions
 from vidal.heads.trunk import RegionTrunk
-from vidal.openset.known import COLUMN, known_share, learn_unknown, share_unknown, shrunk
+from vidal.openset.known import (
+    COLUMN,
+    OBJECT,
+    known_objects,
+    known_share,
+    learn_unknown,
+    share_unknown,
+    shrunk,
+)
 from vidal.openset.known_only import (
     NOTHING_YET,
     KnownOnlyChoice,
@@ -123,6 +131,32 @@ def test_where_all_that_is_labelled_is_unknown_the_share_is_all_that_is_known():
     items = pool.items.keep(pool.items.answers == K)
     column = taught(replace(pool, items=items)).regions.column(COLUMN)
     assert column.tolist() == [1.0] * 5
+
+
+def test_background_is_no_object_of_a_frame():
+    """Two detections of a frame: an unknown object, and nothing. All its objects are unknown."""
+    pool, _ = planted(2)
+    regions = replace(pool.regions, pos=np.array([0, 0]))
+    pool = replace(pool, regions=regions)
+    assert known_objects(pool) is None
+    for unknown, objects, share in (
+        ([1.0, 0.0], [1.0, 0.0], [0.0, 1.0]),  # by hand: 1 - 1/1; no detection at all
+        ([0.5, 0.0], [1.0, 1.0], [0.75, 1.0]),
+        ([0.0, 0.0], [0.0, 0.0], [1.0, 1.0]),
+        ([0.4, 0.0], [0.2, 0.0], [0.0, 1.0]),  # an object at least as often as an unknown one
+    ):
+        columns = {**regions.columns, COLUMN: np.array(unknown), OBJECT: np.array(objects)}
+        told = replace(pool, regions=replace(regions, columns=columns))
+        np.testing.assert_allclose(known_objects(told), share)
+
+
+def test_the_head_tells_objects_from_background():
+    pool, kinds = planted(60)
+    answers = np.where(pool.items.answers == 1, BACKGROUND, pool.items.answers)
+    learned = taught(replace(pool, items=replace(pool.items, answers=answers)))
+    objects = learned.regions.column(OBJECT)
+    assert objects[kinds == 1].mean() < objects[kinds != 1].mean() - 0.15
+    assert taught(pool).regions.column(OBJECT).min() > 0.9  # no background was labelled
 
 
 def test_a_few_labels_are_held_to_the_share_of_unknown_objects():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidal.errors import BudgetError
-from vidal.openset.known import COLUMN
+from vidal.openset.known import COLUMN, OBJECT
 from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.query.select import RoundRobin
@@ -68,7 +68,8 @@ def test_what_was_learned_of_a_frames_detections_goes_before_the_share_of_all():
     pool = a_pool()
     regions = pool.regions
     unknown = (regions.pos % 2).astype(float)
-    told = replace(pool, regions=replace(regions, columns={**regions.columns, COLUMN: unknown}))
+    columns = {**regions.columns, COLUMN: unknown, OBJECT: np.ones(len(unknown))}
+    told = replace(pool, regions=replace(regions, columns=columns))
     told = with_known(told, history((6, 2, 3)))
     seen = np.isin(np.arange(len(pool)), regions.pos)
     share = told.column("p_known")
