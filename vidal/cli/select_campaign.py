@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from vidal.words import counted, printable
 
 if TYPE_CHECKING:
     from vidal.selection.plan import Prepared, SelectionPlan
+    from vidal.selection.result import SelectionResult
 
 ALLOWED = frozenset(("campaign", *PLACE, "no_report", "dry_run", "as_json", "quiet"))
 """Options that do not shape the result; the others are the campaign's configuration."""
@@ -106,6 +107,13 @@ def run(
             )
         )
         out, state = campaign.query(number), describe(campaign)
+    if as_json:
+        _print_summary(number, result, out, state["next"])
+    else:
+        _print_result(number, result, out, state["next"])
+
+
+def _print_summary(number: int, result: SelectionResult, out: Path, coming: object) -> None:
     summary = {
         "round": number,
         "selected": len(result.query),
@@ -115,11 +123,14 @@ def run(
         "strategy": result.strategy,
         "notes": list(result.notes),
         "query": str(out),
-        "next": state["next"],
+        "next": coming,
     }
-    if as_json:
-        click.echo(json.dumps(summary, indent=2))
-        return
+    click.echo(json.dumps(summary, indent=2))
+
+
+def _print_result(
+    number: int, result: SelectionResult, out: Path, coming: Mapping[str, Any]
+) -> None:
     click.echo(
         f"round {number}: chose {counted(len(result.query), 'frame')} ({result.budget_words}) by"
         f" {result.strategy}"
@@ -129,7 +140,7 @@ def run(
     for name in ("frames", "query.json", "preannotations.coco.json", "report.html"):
         if (out / name).exists():
             click.echo(f"  {out / name}")
-    click.echo(f"next: {state['next']['command']}   ({state['next']['why']})")
+    click.echo(f"next: {coming['command']}   ({coming['why']})")
 
 
 def _print_plan(number: int, plan: SelectionPlan, prepared: Prepared, *, as_json: bool) -> None:
