@@ -255,10 +255,14 @@ def lines(content: Mapping[str, Any]) -> list[str]:
         "| | setting | claim | difference | seeds above 0 | |",
         "|---|---|---|---|---|---|",
     ]
-    for each in content["claims"]:
+    run = [each for each in content["claims"] if each["seeds"]]
+    for each in run:
         above = f"{each['seeds_above_0']} of {each['seeds']}"
         row = [each["ordering"], each["setting"], each["claim"], cell(each, signed=True), above]
         text.append(f"| {' | '.join(row)} | {each['verdict']} |")
+    left = len(content["claims"]) - len(run)
+    if left:
+        text.append(f"\n{left} more claims were not run; they are named in the JSON.")
     for setting, rules in content["purity_weight"].items():
         for name, values in rules.items():
             weighs = ", ".join(f"{each['value']:.2f}" for each in values)
