@@ -38,6 +38,7 @@ from vidal.api import image_pools
 from vidal.api.watch import Bars
 from vidal.assemble.images import ImagesPlan, plan_images, simulate_images
 from vidal.assemble.images_told import LABEL_ONLY
+from vidal.assemble.machine import machine
 from vidal.evaluate.intervals import mean_interval
 from vidal.images.config import load_images_config
 from vidal.images.runs import INITIAL, ImageJob, finished, query_of, rows_of, seconds_of
@@ -147,6 +148,7 @@ def collect(out: Path, *, rounds: int | None, docs: bool) -> None:
         "orderings": orderings(verdicts),
         "claims": [each.as_dict() for each in verdicts],
         "purity_weight": weights(settings),
+        "machine": machine(),
         "versions": versions(),
     }
     write_text(RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
