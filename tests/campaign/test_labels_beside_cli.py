@@ -110,6 +110,7 @@ def test_a_file_that_is_named_twice_is_refused_and_not_replaced_by_the_second(ca
     code, said = vidal(capsys, *line)
     assert code == 2
     assert f"{line[-2]} is given 2 times." in said
+    assert ("a folder" in said) == (line[-2] not in ("--shard", "--ray-address"))
 
 
 @pytest.mark.parametrize("command", ["select", "gather"])

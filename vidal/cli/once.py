@@ -29,8 +29,9 @@ class Once(click.Option):
             raise UsageError(f"{self.opts[0]} is empty.", hint="Was a variable not set?")
         values = super().process_value(ctx, value) or ()
         if len(values) > 1:
+            folder = "name a folder that holds them all, or " * isinstance(self.type, click.Path)
             raise UsageError(
                 f"{' or '.join(self.opts)} is given {len(values)} times.",
-                hint="One run takes one: name a folder that holds them all, or run it for each.",
+                hint=f"One run takes one: {folder}run it for each.",
             )
         return values[0] if values else None

@@ -3,7 +3,8 @@
 A head of K+1 classes (the last = unknown) and background on features, the plainest of the open-set
 methods (the K+1-way classifier of Ning et al., "Active learning for open-set annotation", CVPR
 2022, without its temperature); what it says is held to the share of unknown objects so far, as long
-as few of them are labelled.
+as few of them are labelled. How much a detection counts for ``known-only`` does not hang on that
+share: new footage is queried because it is not like what is labelled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
@@ -21,8 +23,12 @@ COLUMN = "known.unknown"
 """(N,) P(unknown object) of each region; missing as long as no unknown object is labelled."""
 OBJECT = "known.object"
 """(N,) P(object, known or unknown) of each region; there with ``COLUMN``."""
+KEPT = "known.kept"
+"""(N,) how much each region counts where unknown objects are to count less; with ``COLUMN``."""
 HELD_BY = 10.0
-"""Labelled unknown objects after which the head is believed as much as their share."""
+"""Labelled unknown objects after which the head is believed as much as what was believed before."""
+_SURE = 1e-12
+"""Probabilities are kept so far from 0 and 1: their odds are finite."""
 
 
 def shrunk(probability: NDArray[Any], share: float, labelled: int) -> ScoreArray:
@@ -37,13 +43,34 @@ def shrunk(probability: NDArray[Any], share: float, labelled: int) -> ScoreArray
     return (labelled * p + HELD_BY * share) / (labelled + HELD_BY)
 
 
+def kept(probability: NDArray[Any], share: float, labelled: int) -> ScoreArray:
+    """(N,) how much items count: P(not unknown) if both were equally likely beforehand.
+
+    1 / (1 + r^(n / (n + m))), r = (p / (1 - p)) / (s / (1 - s)), m = ``HELD_BY``: the share s of
+    what is labelled is taken out of p, for it says little of footage that is new (Saerens, Latinne,
+    Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural
+    Computation 2002, with even new ones), and the evidence is held to none as long as few unknown
+    objects are labelled. One half = nothing speaks for either.
+
+    Args:
+        probability: (N,) p, P(unknown) in [0, 1], as the head says it.
+        share: s, in [0, 1]; all are one half at 0 and 1.
+        labelled: n, unknown objects that it was learned from.
+    """
+    if not 0 < share < 1:
+        return np.full(np.shape(probability), 0.5)
+    p = np.clip(np.asarray(probability, np.float64), _SURE, 1 - _SURE)
+    evidence = logit(p) - logit(share)
+    return np.asarray(expit(-evidence * labelled / (labelled + HELD_BY)))
+
+
 def share_unknown(answers: IntArray, known: int) -> float:
     """Share of unknown objects among labelled items, background included; 0 of none."""
     return float(np.mean(np.asarray(answers) == known)) if np.size(answers) else 0.0
 
 
 def learn_unknown(trunk: Trunk, seed: int) -> Learned:
-    """P(unknown object) and P(object) of every item of the pool.
+    """P(unknown object) and P(object) of every item of the pool, and how much it counts.
 
     Nothing before an unknown object is labelled.
     """
@@ -53,13 +80,13 @@ def learn_unknown(trunk: Trunk, seed: int) -> Learned:
     share = share_unknown(trunk.answers, trunk.known)
     if count == len(trunk.answers):
         ones = np.ones(trunk.size)
-        return Learned(pool={COLUMN: ones, OBJECT: ones})
+        return Learned(pool={COLUMN: ones, OBJECT: ones, KEPT: kept(ones, share, count)})
     from vidal.openset.known_training import head_unknown  # torch
 
     unknown, objects = head_unknown(trunk, seed)
     seen = float(np.mean(trunk.answers != BACKGROUND))
     told = {COLUMN: shrunk(unknown, share, count), OBJECT: shrunk(objects, seen, count)}
-    return Learned(pool=told)
+    return Learned(pool={**told, KEPT: kept(unknown, share, count)})
 
 
 def unknown_of(pool: Pool) -> ScoreArray | None:
@@ -67,6 +94,13 @@ def unknown_of(pool: Pool) -> ScoreArray | None:
     if pool.regions is None or COLUMN not in pool.regions.columns:
         return None
     return np.asarray(pool.regions.column(COLUMN), np.float64)
+
+
+def kept_of(pool: Pool) -> ScoreArray | None:
+    """(N,) how much a pool's regions count, in [0, 1]; None = nothing is known yet."""
+    if pool.regions is None or KEPT not in pool.regions.columns:
+        return None
+    return np.asarray(pool.regions.column(KEPT), np.float64)
 
 
 def known_objects(pool: Pool) -> ScoreArray | None:
@@ -84,9 +118,9 @@ def known_objects(pool: Pool) -> ScoreArray | None:
     return 1 - np.divide(sums[0], sums[1], out=np.zeros(count), where=sums[1] > 0)
 
 
-def known_share(pool: Pool, unknown: ScoreArray) -> ScoreArray:
-    """(F,) mean over a frame's regions of 1 - P(unknown), in [0, 1]; 1 without regions."""
+def mean_weight(pool: Pool, weight: ScoreArray) -> ScoreArray:
+    """(F,) mean over a frame's regions of how much they count, in [0, 1]; 1 without regions."""
     pos = regions_of(pool).pos
     counts = np.bincount(pos, minlength=len(pool))
-    sums = np.bincount(pos, weights=1 - unknown, minlength=len(pool))
+    sums = np.bincount(pos, weights=weight, minlength=len(pool))
     return np.where(counts > 0, sums / np.maximum(1, counts), 1.0)

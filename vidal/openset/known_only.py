@@ -1,8 +1,9 @@
-"""Any strategy, kept to the known classes: what counts is weighted by 1 - P(unknown object).
+"""Any strategy, kept to the known classes: what is likely an unknown object counts less.
 
 vidal's own, in the spirit of LfOSA (Ning et al., CVPR 2022), which asks for what is surely known:
-here the strategy decides what is worth asking, and only what is likely unknown counts less. A
-detection of nothing (background) keeps its weight: that it is false is worth a label.
+here the strategy decides what is worth asking, and each detection is weighted by how much likelier
+it is anything else (``vidal.openset.known.kept``). A detection of nothing (background) keeps its
+weight: that it is false is worth a label.
 
 Where it is weighed:
 
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidal.openset.known import known_share, learn_unknown, unknown_of
+from vidal.openset.known import kept_of, learn_unknown, mean_weight, unknown_of
 from vidal.protocols import Scorer, Selector, Trunk
 from vidal.query.expected_errors import ExpectedErrors
 from vidal.query.pools import regions_of
@@ -52,7 +53,7 @@ _PARTS: Mapping[str, str] = {"expected": "false_alarm", "errors": "verdict"}
 
 @dataclass(frozen=True, slots=True)
 class KnownOnlyScore:
-    """An acquisition function whose detections count by 1 - P(unknown object).
+    """An acquisition function whose detections count the less the likelier they are unknown.
 
     Attributes:
         inner: the acquisition function.
@@ -72,26 +73,26 @@ class KnownOnlyScore:
         return bool(getattr(self.inner, "positive_first", False))
 
     def learn(self, trunk: Trunk, seed: int) -> Learned:
-        """P(unknown object); nothing before one is labelled."""
+        """P(unknown object) and the weights; nothing before one is labelled."""
         return learn_unknown(trunk, seed)
 
     def score(self, pool: Pool) -> ScoreArray:
         """(F,) float64."""
-        unknown = unknown_of(pool)
-        if unknown is None:
+        weight = kept_of(pool)
+        if weight is None:
             return self.inner.score(pool)
         if isinstance(self.inner, RegionScore | ExpectedErrors | TemporalCoherence):
-            return self.inner.score(weighed(pool, unknown))
+            return self.inner.score(weighed(pool, weight))
         scores = self.inner.score(pool)
         low = min(0.0, float(scores.min(initial=0.0)))
-        return low + (scores - low) * known_share(pool, unknown)
+        return low + (scores - low) * mean_weight(pool, weight)
 
     def explain(self, pool: Pool, positions: IntArray) -> Explanation:
         """The acquisition function's words, and how many detections are likely unknown objects."""
-        unknown = unknown_of(pool)
+        weight = kept_of(pool)
         seen = pool
-        if unknown is not None and isinstance(self.inner, RegionScore):
-            seen = weighed(pool, unknown)  # the words name the score
+        if weight is not None and isinstance(self.inner, RegionScore):
+            seen = weighed(pool, weight)  # the words name the score
         return with_unknown(self.inner.explain(seen, positions), pool, positions)
 
     def remarks(self, pool: Pool) -> tuple[str, ...]:
@@ -124,7 +125,7 @@ class KnownOnlyChoice:
         return bool(getattr(self.inner, "balances", False))
 
     def learn(self, trunk: Trunk, seed: int) -> Learned:
-        """P(unknown object); nothing before one is labelled."""
+        """P(unknown object) and the weights; nothing before one is labelled."""
         return learn_unknown(trunk, seed)
 
     def score(self, pool: Pool) -> ScoreArray:
@@ -141,12 +142,12 @@ class KnownOnlyChoice:
 
     def select(self, pool: Pool, budget: int, rng: Generator) -> IntArray:
         """At most ``budget`` positions."""
-        unknown = unknown_of(pool)
-        if unknown is None or not budget:
+        weight = kept_of(pool)
+        if weight is None or not budget:
             return self.inner.select(pool, budget, rng)
         order = self.inner.select(pool, min(len(pool), OVERSAMPLING * budget), rng)
         place = 1 - np.arange(len(order)) / max(1, len(order))
-        value = known_share(pool, unknown)[order] * place
+        value = mean_weight(pool, weight)[order] * place
         return order[np.argsort(-value, kind="stable")][:budget]
 
 
@@ -167,15 +168,14 @@ def known_only(strategy: Scorer | Selector, gap: AnyGap, turns: Turns | None = N
     return KnownOnlyChoice(lifted)
 
 
-def weighed(pool: Pool, unknown: ScoreArray) -> Pool:
+def weighed(pool: Pool, weight: ScoreArray) -> Pool:
     """The pool as a score made of detections is to see it.
 
     Args:
         pool: with regions.
-        unknown: (N,) P(unknown object) of its regions.
+        weight: (N,) how much each of its regions counts, in [0, 1].
     """
     regions = regions_of(pool)
-    weight = 1 - unknown
     changed = {}
     for name, part in _PARTS.items():
         if name in pool.columns:
@@ -215,15 +215,28 @@ def kept_share(pool: Pool, weight: ScoreArray, part: str) -> NDArray[np.float64]
 
 
 def with_unknown(told: Explanation, pool: Pool, positions: IntArray) -> Explanation:
-    """An explanation that also says how many detections are likely unknown objects."""
-    unknown = unknown_of(pool)
-    if unknown is None:
+    """An explanation that also says how many detections are likely unknown objects, and how many
+    may be (likelier than anything else, if both were equally likely beforehand)."""
+    unknown, weight = unknown_of(pool), kept_of(pool)
+    if unknown is None or weight is None:
         return told
     pos = regions_of(pool).pos
-    likely = np.bincount(pos[unknown > LIKELY], minlength=len(pool))[positions]
+    sure = unknown > LIKELY
+    maybe = (weight < 0.5) & ~sure
+    likely, possible = (
+        np.bincount(pos[each], minlength=len(pool))[positions].tolist() for each in (sure, maybe)
+    )
     expected = np.bincount(pos, weights=unknown, minlength=len(pool))[positions]
     words = tuple(
-        f"{said}; {counted(number, 'likely unknown object')}" if number else said
-        for said, number in zip(told.words, likely.tolist(), strict=True)
+        said + _told(*numbers) for said, *numbers in zip(told.words, likely, possible, strict=True)
     )
     return replace(told, words=words, parts={**told.parts, "unknown": expected})
+
+
+def _told(likely: int, possible: int) -> str:
+    """``; 2 likely unknown objects, 1 possible one``."""
+    parts = [counted(likely, "likely unknown object")] if likely else []
+    if possible:
+        noun = "possible one" if likely else "possible unknown object"
+        parts.append(counted(possible, noun))
+    return f"; {', '.join(parts)}" if parts else ""

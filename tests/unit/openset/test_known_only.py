@@ -11,10 +11,12 @@ from vidal.heads.options import HeadOptions
 from vidal.heads.trunk import RegionTrunk
 from vidal.openset.known import (
     COLUMN,
+    KEPT,
     OBJECT,
+    kept,
     known_objects,
-    known_share,
     learn_unknown,
+    mean_weight,
     share_unknown,
     shrunk,
 )
@@ -39,9 +41,9 @@ from vidal.types import BACKGROUND, FrameSet, Items, Pool, Regions
 K = 2
 
 
-def planted(frames=40, seed=0, unknown_share=0.5, labelled=120):
+def planted(frames=40, seed=0, unknown_share=0.5, labelled=120, unknown_labelled=None):
     """Frames with one detection each: known or unknown objects by their feature; the detector is
-    less sure of unknown ones."""
+    less sure of unknown ones. Of the labelled objects a third is unknown, or so many."""
     rng = np.random.default_rng(seed)
 
     def features(kinds):
@@ -61,6 +63,8 @@ def planted(frames=40, seed=0, unknown_share=0.5, labelled=120):
         features(kinds),
     )
     answers = rng.integers(0, K + 1, labelled)
+    if unknown_labelled is not None:
+        answers = np.where(np.arange(labelled) < unknown_labelled, K, answers % K)
     items = Items(features(answers), np.full((labelled, K + 1), 1 / 3), answers)
     pool = Pool(
         FrameSet(("a",), np.zeros(frames, np.int64), np.arange(frames)),
@@ -82,7 +86,8 @@ def taught(pool, strategy=None, seed=3):
 
 
 def said(pool, unknown):
-    columns = {**pool.regions.columns, COLUMN: np.asarray(unknown, float)}
+    unknown = np.asarray(unknown, float)
+    columns = {**pool.regions.columns, COLUMN: unknown, KEPT: 1 - unknown}
     return replace(pool, regions=replace(pool.regions, columns=columns))
 
 
@@ -102,6 +107,18 @@ def test_a_planted_problem_known_only_asks_for_known_objects_and_novelty_for_the
     assert precision(known_only(entropy, 0)) == 1.0 > chance
     assert precision(known_only(Random(), 0)) >= chance + 0.2
     assert precision(RoundRobin(Novelty(), 0)) == 0.0
+
+
+def test_a_few_unknown_labels_are_enough_where_new_footage_is_full_of_them():
+    """Five unknown objects of 300 labelled ones, every second one in the pool."""
+    pool, kinds = planted(labelled=300, unknown_labelled=5)
+    learned = taught(pool)
+    assert learned.regions.column(COLUMN).max() < 0.5  # nobody is told that they are unknown
+    entropy = region_score("entropy")()
+    picks = known_only(entropy, 0).select(learned, 12, generator())
+    assert (kinds[picks] < K).all()
+    believed = weighed(learned, 1 - learned.regions.column(COLUMN))
+    assert np.mean(kinds[RoundRobin(entropy, 0).select(believed, 12, generator())] < K) < 0.5
 
 
 def test_same_seed_same_probabilities_and_another_seed_other_ones():
@@ -129,8 +146,9 @@ def test_before_an_unknown_object_is_labelled_nothing_is_weighed_and_that_is_sai
 def test_where_all_that_is_labelled_is_unknown_the_share_is_all_that_is_known():
     pool, _ = planted(5)
     items = pool.items.keep(pool.items.answers == K)
-    column = taught(replace(pool, items=items)).regions.column(COLUMN)
-    assert column.tolist() == [1.0] * 5
+    regions = taught(replace(pool, items=items)).regions
+    assert regions.column(COLUMN).tolist() == [1.0] * 5
+    assert regions.column(KEPT).tolist() == [0.5] * 5  # nothing is likelier unknown than the rest
 
 
 def test_background_is_no_object_of_a_frame():
@@ -165,6 +183,33 @@ def test_a_few_labels_are_held_to_the_share_of_unknown_objects():
     np.testing.assert_allclose(shrunk(np.array([1.0]), 0.2, 0), [0.2])
     assert share_unknown(np.array([0, 1, 2, BACKGROUND]), 2) == 0.25
     assert share_unknown(np.zeros(0, int), 2) == 0.0
+
+
+def test_the_share_of_what_is_labelled_is_taken_out_of_what_detections_count():
+    # odds of 1/2 are 1, of 1/5 1/4, so r = 4: 1 / (1 + 4), and with ten labelled 1 / (1 + sqrt 4)
+    np.testing.assert_allclose(kept(np.array([0.5]), 0.2, 10**9), [0.2], rtol=1e-6)
+    np.testing.assert_allclose(kept(np.array([0.5]), 0.2, 10), [1 / 3])
+    np.testing.assert_allclose(kept(np.array([0.2, 0.9]), 0.2, 0), [0.5, 0.5])
+    np.testing.assert_allclose(kept(np.array([0.3]), 0.3, 10), [0.5])
+    for share in (0.0, 1.0):
+        assert kept(np.array([0.1, 1.0]), share, 5).tolist() == [0.5, 0.5]
+    sure = kept(np.array([0.0, 1.0]), 0.5, 10**6)
+    assert sure[0] > 1 - 1e-6
+    assert 0 < sure[1] < 1e-6
+
+
+@given(
+    st.lists(st.floats(0, 1), max_size=5),
+    st.floats(0, 1),
+    st.integers(0, 10**6),
+)
+def test_what_is_likelier_unknown_counts_less_and_nothing_counts_more_than_once(
+    values, share, labelled
+):
+    found = kept(np.array(values), share, labelled)
+    assert ((found >= 0) & (found <= 1)).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(found[order]) <= 0).all()
 
 
 @given(
@@ -231,7 +276,7 @@ def test_of_expected_errors_each_detections_part_is_weighed_and_misses_are_left(
 
 def test_without_a_learned_chance_of_false_alarms_doubt_takes_its_place():
     pool = two_frames()
-    columns = {COLUMN: np.array(UNKNOWN)}
+    columns = {COLUMN: np.array(UNKNOWN), KEPT: 1 - np.array(UNKNOWN)}
     pool = replace(pool, regions=replace(pool.regions, columns=columns))
     found = kept_share(pool, 1 - np.array(UNKNOWN), "false_alarm")
     # 1 - score: 0.5, 0.1 in frame 0; 0.5 (unknown), 0.0 in frame 1
@@ -259,7 +304,7 @@ class Plain:
 
 def test_any_other_score_is_weighed_by_the_frames_mean_weight_above_the_lowest():
     pool = said(two_frames(), UNKNOWN)
-    np.testing.assert_allclose(known_share(pool, np.array(UNKNOWN)), [0.75, 0.5])
+    np.testing.assert_allclose(mean_weight(pool, 1 - np.array(UNKNOWN)), [0.75, 0.5])
     np.testing.assert_allclose(KnownOnlyScore(Plain()).score(pool), [-1 + 2 * 0.75, -1])
 
 
@@ -269,6 +314,15 @@ def test_reasons_say_how_many_detections_are_likely_unknown():
     assert told.words[0].endswith("; 2 likely unknown objects")
     assert told.words[1].endswith("; 1 likely unknown object")
     np.testing.assert_allclose(told.parts["unknown"], [1.7, 0.6])
+
+
+def test_reasons_say_how_many_detections_count_less_without_being_likely_unknown():
+    pool = two_frames()
+    columns = {COLUMN: np.array([0.6, 0.1, 0.2, 0.0]), KEPT: np.array([0.1, 0.3, 0.49, 0.5])}
+    pool = replace(pool, regions=replace(pool.regions, columns={**pool.regions.columns, **columns}))
+    words = KnownOnlyScore(region_score("entropy")()).explain(pool, np.array([0, 1])).words
+    assert words[0].endswith("; 1 likely unknown object, 1 possible one")
+    assert words[1].endswith("; 1 possible unknown object")
 
 
 def test_what_chooses_by_scores_keeps_its_way_of_spreading_picks():
@@ -286,7 +340,7 @@ def test_weights_leave_shares_in_bounds_and_certainty_of_known_changes_nothing(u
     pool = two_frames()
     share = kept_share(pool, 1 - np.array(unknown), "false_alarm")
     assert ((share >= -1e-12) & (share <= 1 + 1e-12)).all()
-    same = weighed(pool, np.zeros(4))
+    same = weighed(pool, np.ones(4))
     for name in ("errors", "expected"):
         np.testing.assert_allclose(same.column(name), pool.column(name))
     np.testing.assert_array_equal(same.column("told"), pool.column("told"))
