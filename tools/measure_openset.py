@@ -86,6 +86,7 @@ def main() -> None:
     run_it.add_argument("--workers", type=int, default=1)
     told = parts.add_parser("collect", help="test what the papers say")
     told.add_argument("--docs", action="store_true", help="write docs/open_set.md as well")
+    told.add_argument("--results", type=Path, default=RESULT, help="what is written")
     for each in (run_it, told):
         each.add_argument("--out", type=Path, default=Path("openset-images"))
         each.add_argument("--rounds", type=int, help="trained, the first one included")
@@ -93,7 +94,7 @@ def main() -> None:
     if given.part == "run":
         run(given)
     else:
-        collect(given.out, rounds=given.rounds, docs=given.docs)
+        collect(given.out, given.results, rounds=given.rounds, docs=given.docs)
 
 
 def plan_of(name: str, out: Path, strategies: Sequence[str], **more: Any) -> ImagesPlan:
@@ -134,7 +135,7 @@ def whole(jobs: Sequence[ImageJob]) -> float:
     return sum(seconds_of(each) for each in jobs)
 
 
-def collect(out: Path, *, rounds: int | None, docs: bool) -> None:
+def collect(out: Path, results: Path, *, rounds: int | None, docs: bool) -> None:
     there = [name for name in SETTINGS if (out / name / "runs").is_dir()]
     settings = {name: runs_of(name, out, rounds) for name in there}
     verdicts = [
@@ -151,7 +152,7 @@ def collect(out: Path, *, rounds: int | None, docs: bool) -> None:
         "machine": machine(),
         "versions": versions(),
     }
-    write_text(RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(results, json.dumps(content, indent=1, allow_nan=False) + "\n")
     text = "\n".join(lines(content))
     print(text)
     if docs:
@@ -202,7 +203,8 @@ def of_strategy(name: str, runs: Runs) -> dict[str, Any]:
     }
     if precision.size:
         found["mean_query_precision"] = shown(precision.mean(axis=1))
-    pairs = {seed: each for seed, each in runs["random"].items() if seed in runs[name]}
+    random = runs.get("random", {})
+    pairs = {seed: each for seed, each in random.items() if seed in runs[name]}
     if name != "random" and pairs:
         apart = np.array([last(runs[name][seed]) - last(each) for seed, each in pairs.items()])
         found["last_minus_random"] = shown(apart)
