@@ -7,8 +7,8 @@
 ``run`` is ``vidal images simulate`` on one setting, in ``--out``/SETTING: it goes on where it was
 stopped, and strategies and seeds may be added by further calls; one process a setting at a time.
 ``collect`` reads every run that is finished, prints tables and the papers' orderings O1 to O9, one
-claim at a time with its interval, and writes ``tools/results/openset_images.json``; with ``--docs``
-also the measured part of ``docs/open_set.md``.
+claim at a time with its interval, and writes ``tools/results/openset_images.json`` (``--results``);
+with ``--docs`` also the measured part of ``docs/open_set.md``.
 """
 
 from __future__ import annotations
