@@ -240,6 +240,38 @@ def test_a_timeline_tells_what_is_under_the_pointer_and_leads_to_the_frame(opene
     assert page.is_visible("#tip")
 
 
+@pytest.mark.parametrize(
+    "close",
+    [
+        "document.querySelector('#large [data-act=close]').click()",
+        "document.getElementById('large').dispatchEvent(new MouseEvent('click'))",
+    ],
+)
+def test_a_closed_large_view_leaves_the_focus_where_it_goes_next(opened, alone, close):
+    page = opened(alone)
+    page.click("#rank-2 .picture")
+    last = "document.querySelectorAll('.canvas a.pick')[1]"
+    page.evaluate(f"{close}; {last}.focus()")  # in one go: sooner than any person
+    page.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert page.evaluate(f"document.activeElement === {last}")
+    assert page.is_visible("#tip")
+
+
+def test_a_closed_large_view_gives_the_focus_back_to_its_card(opened, alone):
+    page = opened(alone)
+    for close in ("Escape", None, "Escape"):
+        page.click("#rank-2 .picture")
+        page.keyboard.press("ArrowRight")
+        assert page.text_content("#large-rank") == "3"
+        if close:
+            page.keyboard.press(close)
+        else:
+            page.click("#large [data-act=close]")
+        page.wait_for_selector("#large", state="hidden")
+        assert page.evaluate("document.activeElement.closest('.card').dataset.rank") == "3"
+        assert page.evaluate("location.hash") == ""
+
+
 def test_it_reads_in_dark_in_print_and_on_a_phone(opened, alone):
     light = opened(alone)
     dark = opened(alone, color_scheme="dark")

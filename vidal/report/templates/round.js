@@ -260,12 +260,17 @@
     var at = seats.indexOf(seat) + by;
     if (seats.length && at >= 0 && at < seats.length) { seat = seats[at]; show(); }
   }
-  large.addEventListener("close", function () {
+  // All of it at once: "close" is told later, when the focus may have gone on to something else.
+  function shut() {
     var card = now;
     now = null;
+    large.close();
+    if (!card) { return; }
     address("");
-    if (card) { card.querySelector(".picture").focus(); }
-  });
+    card.querySelector(".picture").focus();
+  }
+  large.addEventListener("cancel", function (event) { event.preventDefault(); shut(); });
+  large.addEventListener("close", function () { if (!large.open) { shut(); } });  // by the browser itself
 
   function toggle(name) {
     var off = large.classList.toggle("no-" + name);
@@ -279,11 +284,11 @@
   }
   var acts = {
     previous: function () { step(-1); }, next: function () { step(1); }, boxes: function () { toggle("boxes"); },
-    labels: function () { toggle("labels"); }, zoom: zoom, help: function () { help.showModal(); }, close: function () { large.close(); }
+    labels: function () { toggle("labels"); }, zoom: zoom, help: function () { help.showModal(); }, close: shut
   };
   large.addEventListener("click", function (event) {
     var button = event.target.closest("[data-act]");
-    if (button) { acts[button.dataset.act](); } else if (event.target === large) { large.close(); }
+    if (button) { acts[button.dataset.act](); } else if (event.target === large) { shut(); }
   });
   help.addEventListener("click", function (event) { if (event.target === help) { help.close(); } });
   document.getElementById("keys").addEventListener("click", acts.help);
