@@ -216,27 +216,40 @@ def kept_share(pool: Pool, weight: ScoreArray, part: str) -> NDArray[np.float64]
 
 def with_unknown(told: Explanation, pool: Pool, positions: IntArray) -> Explanation:
     """An explanation that also says how many detections are likely unknown objects, and how many
-    may be (likelier than anything else, if both were equally likely beforehand)."""
-    unknown, weight = unknown_of(pool), kept_of(pool)
-    if unknown is None or weight is None:
+    may be."""
+    unknown = unknown_of(pool)
+    if unknown is None or kept_of(pool) is None:
         return told
-    pos = regions_of(pool).pos
-    sure = unknown > LIKELY
-    maybe = (weight < 0.5) & ~sure
-    likely, possible = (
-        np.bincount(pos[each], minlength=len(pool))[positions].tolist() for each in (sure, maybe)
-    )
-    expected = np.bincount(pos, weights=unknown, minlength=len(pool))[positions]
+    likely, possible = (each.tolist() for each in unknown_counts(pool, positions))
+    expected = np.bincount(regions_of(pool).pos, weights=unknown, minlength=len(pool))[positions]
     words = tuple(
-        said + _told(*numbers) for said, *numbers in zip(told.words, likely, possible, strict=True)
+        f"{said}; {counts}" if (counts := unknown_words(*numbers)) else said
+        for said, *numbers in zip(told.words, likely, possible, strict=True)
     )
     return replace(told, words=words, parts={**told.parts, "unknown": expected})
 
 
-def _told(likely: int, possible: int) -> str:
-    """``; 2 likely unknown objects, 1 possible one``."""
+def unknown_counts(pool: Pool, positions: IntArray) -> tuple[IntArray, IntArray]:
+    """How many detections of frames are likely unknown objects (P above ``LIKELY``), and how many
+    others may be: likelier than anything else, if both were equally likely beforehand.
+
+    Args:
+        pool: of which unknown objects are learned.
+        positions: (n,) of its frames; both counts are (n,) too.
+    """
+    unknown, weight, pos = unknown_of(pool), kept_of(pool), regions_of(pool).pos
+    assert unknown is not None
+    assert weight is not None
+    sure = unknown > LIKELY
+    maybe = (weight < 0.5) & ~sure
+    likely, possible = (np.bincount(pos[each], minlength=len(pool)) for each in (sure, maybe))
+    return likely[positions], possible[positions]
+
+
+def unknown_words(likely: int, possible: int) -> str:
+    """``2 likely unknown objects, 1 possible one``; empty where there are none."""
     parts = [counted(likely, "likely unknown object")] if likely else []
     if possible:
         noun = "possible one" if likely else "possible unknown object"
         parts.append(counted(possible, noun))
-    return f"; {', '.join(parts)}" if parts else ""
+    return ", ".join(parts)

@@ -1,7 +1,8 @@
 """For people who hunt new classes: the opposite of ``known_only``.
 
-Once unknown objects are labelled, P(unknown object) by the same head as there. Before, distance
-from what is labelled: the distance of Lee et al., "A simple unified framework for detecting
+Once unknown objects are labelled, a detection counts by what ``known_only`` takes off it: how
+likely it is an unknown object, if that and anything else were equally likely beforehand. Before,
+distance from what is labelled: the distance of Lee et al., "A simple unified framework for detecting
 out-of-distribution samples and adversarial attacks", NeurIPS 2018, as the share of labelled known
 objects that lie nearer to their class, times the detector's belief that there is an object. Before
 anything is labelled, that belief as far as no single class has it.
@@ -15,8 +16,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidal.openset.known import learn_unknown, unknown_of
-from vidal.openset.known_only import LIKELY
+from vidal.openset.known import kept_of, learn_unknown
+from vidal.openset.known_only import LIKELY, unknown_counts, unknown_words
 from vidal.openset.purity import mahalanobis
 from vidal.protocols import Trunk
 from vidal.query.pools import regions_of
@@ -26,6 +27,7 @@ from vidal.words import counted
 
 LEAST_KNOWN = 10
 """Labelled known objects that distances are compared with."""
+_UNLIKE = "detections unlike the known classes"
 _RIDGE = 1e-3
 """Of the covariance: features of few labels leave most directions empty."""
 
@@ -35,8 +37,8 @@ class Novelty:
     """Ask for the frames with most objects that are likely of no known class.
 
     Attributes:
-        aggregate: how detections make a frame: sum (how many unknown objects are expected), mean,
-            max, or top (the mean of the highest).
+        aggregate: how detections make a frame: sum (many detections that may be unknown objects),
+            mean, max, or top (the mean of the highest).
         top: how many the highest are, for aggregate top.
     """
 
@@ -55,22 +57,33 @@ class Novelty:
         return fold(self._values(pool), pos, len(pool), self.aggregate, max(1, self.top))
 
     def explain(self, pool: Pool, positions: NDArray[np.int64]) -> Explanation:
-        """How many detections are likely unknown objects, or unlike what is labelled."""
-        pos, values = regions_of(pool).pos, self._values(pool)
-        likely = np.bincount(pos[values > LIKELY], minlength=len(pool))[positions]
+        """How many detections are likely unknown objects or may be, or are unlike what is
+        labelled."""
+        pos = regions_of(pool).pos
         counts = np.bincount(pos, minlength=len(pool))[positions]
-        one, many = "likely unknown object", "likely unknown objects"
-        if unknown_of(pool) is None:
-            one, many = (f"{each} unlike the known classes" for each in ("detection", "detections"))
+        if kept_of(pool) is None:
+            likely = np.bincount(pos[self._values(pool) > LIKELY], minlength=len(pool))[positions]
+            told = [
+                counted(number, "detection unlike the known classes", _UNLIKE)
+                for number in likely.tolist()
+            ]
+            parts = {"likely": likely}
+        else:
+            likely, possible = unknown_counts(pool, positions)
+            told = [
+                unknown_words(*numbers) or counted(0, "likely unknown object")
+                for numbers in zip(likely.tolist(), possible.tolist(), strict=True)
+            ]
+            parts = {"likely": likely, "possible": possible}
         words = tuple(
-            f"{counted(number, one, many)} of {counted(count, 'detection')}"
-            for number, count in zip(likely.tolist(), counts.tolist(), strict=True)
+            f"{each} of {counted(count, 'detection')}"
+            for each, count in zip(told, counts.tolist(), strict=True)
         )
-        return Explanation(words, {"likely": likely, "detections": counts})
+        return Explanation(words, {**parts, "detections": counts})
 
     def remarks(self, pool: Pool) -> tuple[str, ...]:
         """For the reader of a result."""
-        if unknown_of(pool) is not None:
+        if kept_of(pool) is not None:
             return ()
         return (
             "Novelty: the detector finds no labelled unknown object yet; detections are compared"
@@ -79,9 +92,9 @@ class Novelty:
 
     def _values(self, pool: Pool) -> ScoreArray:
         """(N,) in [0, 1]."""
-        unknown = unknown_of(pool)
-        if unknown is not None:
-            return unknown
+        weight = kept_of(pool)
+        if weight is not None:
+            return 1 - weight
         regions = regions_of(pool)
         return first_novelty(regions.features, regions.probs, pool.items)
 

@@ -13,21 +13,58 @@ from vidal.query.within import expected_boxes, select_within
 from vidal.selection.history import History
 from vidal.selection.plan import QueryPlan
 from vidal.types import IntArray, Pool
+from vidal.words import counted
+
+TOLD_BY = 50.0
+"""Labelled unknown objects at which what was learned of detections tells as much of a frame as what
+the last query turned out to be; chosen on rendered video (``docs/cost.md``)."""
 
 
 def with_known(pool: Pool, history: History) -> Pool:
     """The pool with the share of known objects in every frame, ``p_known``, where it is told.
 
-    By what was learned of its detections (``vidal.openset.known``); else, for all frames alike, by
-    the share of known objects in the last answered query; else there is no such column.
+    By what was learned of its detections (h, ``vidal.openset.known``) and by the share of known
+    objects in the last answered query (s): (n h + m s) / (n + m), with n labelled unknown objects
+    and m = ``TOLD_BY``. What is learned of few is blind to kinds that nobody labelled; what was
+    just asked for says how many these are. One of both where there is no other; else there is no
+    such column.
     """
     if OBJECTS not in pool.columns or "p_known" in pool.columns:
         return pool
-    known = known_objects(pool)
-    if known is not None:
-        return pool.with_columns(p_known=known)
+    known, told = known_objects(pool), last_precision(history)
+    if known is None and told is None:
+        return pool
+    if known is None:
+        known = np.full(len(pool), told)
+    elif told is not None:
+        labelled = labelled_unknown(pool)
+        known = (labelled * known + TOLD_BY * told) / (labelled + TOLD_BY)
+    return pool.with_columns(p_known=known)
+
+
+def last_precision(history: History) -> float | None:
+    """The share of known objects in the last answered query of which it is known."""
     told = [each.precision for each in history.queries if np.isfinite(each.precision)]
-    return pool.with_columns(p_known=np.full(len(pool), told[-1])) if told else pool
+    return told[-1] if told else None
+
+
+def labelled_unknown(pool: Pool) -> int:
+    """How many of the labelled items are unknown objects."""
+    items = pool.items
+    return 0 if items is None else int(np.count_nonzero(items.answers == items.unknown))
+
+
+def blind(pool: Pool, history: History) -> tuple[str, ...]:
+    """A remark for the reader, where no answered query tells how many unknown objects there are."""
+    if OBJECTS not in pool.columns or known_objects(pool) is None:
+        return ()
+    if last_precision(history) is not None:
+        return ()
+    labelled = counted(labelled_unknown(pool), "labelled one")
+    return (
+        f"How many unknown objects a frame holds is told by {labelled} alone, until a query is"
+        " answered; kinds that nobody labelled count as objects of the classes.",
+    )
 
 
 def afforded(plan: QueryPlan, pool: Pool, rng: Generator) -> tuple[IntArray, int]:

@@ -14,7 +14,7 @@ from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.cost import Spent
 from vidal.query.random_share import select_with_random
-from vidal.selection.afford import afforded, expected_cost, with_known
+from vidal.selection.afford import afforded, blind, expected_cost, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
@@ -90,7 +90,7 @@ def choose(
         positions, drawn, told = _selected(plan, pool, number, wanted)
         lost = {} if plan.needs else looked.unreadable(pool, positions)
         if not lost:
-            made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+            made = _choice(plan, lookup, pool, positions, drawn, number, wanted, history)
             return replace(made, balance=told, asked=_asked(plan, pool, made))
         lookup = lookup.without(lost)
 
@@ -120,7 +120,7 @@ def recall(
     pool = _pool(plan, lookup, None, trainer, history)
     found = pool.frames.find(frames)
     positions = found[found >= 0]
-    made = _choice(plan, lookup, pool, positions, drawn, number=number, wanted=wanted)
+    made = _choice(plan, lookup, pool, positions, drawn, number, wanted, history)
     if not isinstance(plan.selector, Balanced):
         return made
     again, _, told = _selected(plan, pool, number, wanted)
@@ -179,9 +179,9 @@ def _choice(
     pool: Pool,
     positions: IntArray,
     drawn: int,
-    *,
     number: int,
     wanted: int | None,
+    history: History,
 ) -> Choice:
     scores = plan.selector.score(pool)
     query = Query(
@@ -191,7 +191,7 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=len(positions) if wanted is None else wanted,
     )
-    remarks = _remarks(plan.selector, pool)
+    remarks = (*_remarks(plan.selector, pool), *blind(pool, history))
     unknown = _unknown(pool, positions)
     scored = Scored(lookup, pool.frames, scores, plan.threshold)
     spent = expected_cost(plan.cost, pool, positions)

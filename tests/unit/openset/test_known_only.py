@@ -361,7 +361,7 @@ def test_novelty_before_unknown_objects_are_labelled_is_distance_then_doubt_amon
     assert first_novelty(features[:0], probs[:0], items).shape == (0,)
 
 
-def test_novelty_sums_to_the_expected_number_of_unknown_objects():
+def test_novelty_sums_what_known_only_takes_off():
     pool = said(two_frames(), UNKNOWN)
     assert Novelty().score(pool).tolist() == [0.5, 1.0]
     assert Novelty(aggregate="max").score(pool).tolist() == [0.5, 1.0]
@@ -371,6 +371,25 @@ def test_novelty_sums_to_the_expected_number_of_unknown_objects():
     assert Novelty().explain(pool, np.array([1])).words == (
         "1 likely unknown object of 2 detections",
     )
+
+
+def test_novelty_finds_what_may_be_unknown_where_few_unknown_objects_are_labelled():
+    # P held to the share of 2 % calls none of them likely; what speaks for it is told, and counts.
+    pool = two_frames()
+    probability = np.array([0.001, 0.9, 0.02, 0.2])
+    columns = {COLUMN: shrunk(probability, 0.02, 5), KEPT: kept(probability, 0.02, 5)}
+    regions = replace(pool.regions, columns={**pool.regions.columns, **columns})
+    pool = replace(pool, regions=regions)
+    told = Novelty().explain(pool, np.array([1, 0]))
+    assert told.words == (
+        "1 possible unknown object of 2 detections",
+        "1 possible unknown object of 2 detections",
+    )
+    assert told.parts["possible"].tolist() == [1, 1]
+    # 1 - kept = r^(1/3) / (1 + r^(1/3)), r = odds of P over those of .02
+    odds = np.array([0.001 / 0.999, 9, 0.02 / 0.98, 0.25]) / (0.02 / 0.98)
+    each = odds ** (1 / 3) / (1 + odds ** (1 / 3))
+    np.testing.assert_allclose(Novelty().score(pool), [each[0] + each[1], each[2] + each[3]])
 
 
 def test_a_pool_without_regions_or_with_one_frame_is_no_special_case():

@@ -11,12 +11,12 @@ from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.query.select import RoundRobin
 from vidal.query.within import expected_boxes
-from vidal.selection.afford import afforded, expected_cost, with_known
+from vidal.selection.afford import afforded, blind, expected_cost, with_known
 from vidal.selection.asked import Counts
 from vidal.selection.history import NO_HISTORY, AnsweredQuery, History
 from vidal.selection.plan import QueryPlan
 from vidal.testing.strategies import a_pool, generator
-from vidal.types import Explanation
+from vidal.types import BACKGROUND, Explanation, Items
 
 
 class Flat:
@@ -64,18 +64,38 @@ def test_the_last_answered_query_tells_the_share_of_known_objects():
     np.testing.assert_allclose(unknown, 0.25 * total)
 
 
-def test_what_was_learned_of_a_frames_detections_goes_before_the_share_of_all():
+def learned(labelled):
+    """A pool whose odd frames show unknown objects only, the others none; learned of so many."""
     pool = a_pool()
     regions = pool.regions
     unknown = (regions.pos % 2).astype(float)
     columns = {**regions.columns, COLUMN: unknown, OBJECT: np.ones(len(unknown))}
-    told = replace(pool, regions=replace(regions, columns=columns))
-    told = with_known(told, history((6, 2, 3)))
-    seen = np.isin(np.arange(len(pool)), regions.pos)
-    share = told.column("p_known")
-    odd = np.arange(len(pool)) % 2 == 1
-    assert (share[seen & odd] == 0).all()
+    kinds = len(pool.classes)
+    answers = np.repeat([0, kinds, BACKGROUND], [4, labelled, 2])
+    features = np.zeros((len(answers), regions.features.shape[1]), np.float32)
+    probs = np.full((len(answers), kinds + 1), 1 / (kinds + 1), np.float32)
+    items = Items(features, probs, answers)
+    odd = np.isin(np.arange(len(pool)), regions.pos) & (np.arange(len(pool)) % 2 == 1)
+    return replace(pool, regions=replace(regions, columns=columns), items=items), odd
+
+
+def test_what_was_learned_of_detections_tells_alone_until_a_query_is_answered():
+    pool, odd = learned(7)
+    share = with_known(pool, history(None)).column("p_known")
+    assert (share[odd] == 0).all()
     assert (share[~odd] == 1).all()
+    (remark,) = blind(pool, history(None))
+    assert "told by 7 labelled ones alone" in remark
+    assert blind(a_pool(), NO_HISTORY) == ()  # all are taken for known, as the docs say
+
+
+def test_the_last_query_tells_as_much_as_what_was_learned_of_fifty_unknown_objects():
+    for labelled, there, elsewhere in [(50, 0.375, 0.875), (150, 0.1875, 0.9375)]:
+        pool, odd = learned(labelled)
+        share = with_known(pool, history((0, 9, 0), (6, 2, 3), None)).column("p_known")
+        np.testing.assert_allclose(share[odd], there)  # (n 0 + 50 3/4) / (n + 50)
+        np.testing.assert_allclose(share[~odd], elsewhere)  # (n 1 + 50 3/4) / (n + 50)
+        assert blind(pool, history((6, 2, 3))) == ()
 
 
 def test_no_cost_is_told_where_no_detector_ran():
