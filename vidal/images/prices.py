@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Prices:
     def most(self) -> int:
         """Images that are paid for if all of them are as cheap as can be."""
         return int(self.budget / min(self.known, self.unknown) + _SLACK)
+
+    @property
+    def sure(self) -> int:
+        """Images that are paid for whatever they are."""
+        return int(self.budget / max(self.known, self.unknown) + _SLACK)
+
+    def less(self, labels: IntArray) -> Prices:
+        """With what is left of the budget when all these are labelled."""
+        return replace(self, budget=max(0.0, self.budget - self.of(labels)))
 
     def paid_for(self, labels: IntArray) -> int:
         """How many are labelled, in their order, before the next one would cost too much.

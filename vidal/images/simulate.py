@@ -20,6 +20,7 @@ from vidal.engine import report
 from vidal.evaluate.curves import ALL_DATA, Picks, Row
 from vidal.evaluate.quality import rank_agreement
 from vidal.evaluate.selection import query_precision, query_recall
+from vidal.images.buying import bought
 from vidal.images.config import ImageVariant
 from vidal.images.encoded import (
     ENCODED,
@@ -292,9 +293,8 @@ class _Run:
         assert selector is not None
         pool = build_pool(fitted, selector.needs, truth=self._job.truth, learned=learned)
         rng = np.random.default_rng([self._job.config.seed, number, _SELECT])
-        prices = self._prices()
-        rows = selector.select(pool, min(prices.most, len(waiting)), rng)
-        rows = rows[: prices.paid_for(self._task.train.labels[waiting[rows]])]
+        labels = self._task.train.labels[waiting]
+        rows = bought(selector, pool, self._prices(), labels, rng)
         picks = waiting[rows]
         scores = selector.score(pool) if selector.needs else None
         if "asked" in self._needs:

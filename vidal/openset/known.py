@@ -119,8 +119,14 @@ def known_objects(pool: Pool) -> ScoreArray | None:
 
 
 def mean_weight(pool: Pool, weight: ScoreArray) -> ScoreArray:
-    """(F,) mean over a frame's regions of how much they count, in [0, 1]; 1 without regions."""
+    """(F,) mean over a frame's regions of how much they count, in [0, 1].
+
+    Of a frame without regions, which holds neither known nor unknown objects that anybody sees, the
+    mean over all regions: it is put neither before the others nor behind them. 1 where there are
+    none at all.
+    """
     pos = regions_of(pool).pos
     counts = np.bincount(pos, minlength=len(pool))
     sums = np.bincount(pos, weights=weight, minlength=len(pool))
-    return np.where(counts > 0, sums / np.maximum(1, counts), 1.0)
+    neutral = float(np.mean(weight)) if len(weight) else 1.0
+    return np.where(counts > 0, sums / np.maximum(1, counts), neutral)

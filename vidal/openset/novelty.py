@@ -2,10 +2,10 @@
 
 Once unknown objects are labelled, a detection counts by what ``known_only`` takes off it: how
 likely it is an unknown object, if that and anything else were equally likely beforehand. Before,
-distance from what is labelled: the distance of Lee et al., "A simple unified framework for detecting
-out-of-distribution samples and adversarial attacks", NeurIPS 2018, as the share of labelled known
-objects that lie nearer to their class, times the detector's belief that there is an object. Before
-anything is labelled, that belief as far as no single class has it.
+distance from what is labelled: the distance of Lee et al., "A simple unified framework for
+detecting out-of-distribution samples and adversarial attacks", NeurIPS 2018, as the share of
+labelled known objects that lie nearer to their class, times the detector's belief that there is an
+object. Before anything is labelled, that belief as far as no single class has it.
 """
 
 from __future__ import annotations

@@ -308,6 +308,29 @@ def test_any_other_score_is_weighed_by_the_frames_mean_weight_above_the_lowest()
     np.testing.assert_allclose(KnownOnlyScore(Plain()).score(pool), [-1 + 2 * 0.75, -1])
 
 
+def test_a_frame_without_detections_is_neither_preferred_nor_put_behind():
+    # With few unknown objects labelled a sure known object counts little more than one half.
+    pool = a_pool((40,), regions_per_frame=1)
+    use = pool.regions.pos % 2 == 0  # every second frame is empty
+    few = replace(
+        pool.regions,
+        **{
+            name: getattr(pool.regions, name)[use]
+            for name in ("pos", "boxes", "scores", "labels", "probs", "features")
+        },
+        columns={},
+    )
+    unknown = kept(np.tile([0.001, 0.9], 10), 0.05, 2)
+    columns = {COLUMN: 1 - unknown, KEPT: unknown}
+    pool = replace(pool, regions=replace(few, columns=columns))
+    weights = mean_weight(pool, unknown)
+    np.testing.assert_allclose(weights[1::2], unknown.mean())
+    assert unknown.min() < unknown.mean() < unknown.max() < 0.7
+    choice = known_only(Random(), 0)
+    drawn = np.concatenate([choice.select(pool, 5, np.random.default_rng(k)) for k in range(200)])
+    assert 0.35 < np.mean(drawn % 2) < 0.55  # half of the frames are empty
+
+
 def test_reasons_say_how_many_detections_are_likely_unknown():
     pool = said(two_frames(), [0.6, 0.0, 0.9, 0.8])
     told = KnownOnlyScore(region_score("entropy")()).explain(pool, np.array([1, 0]))
