@@ -230,11 +230,38 @@ def test_ok_and_refuse_do_not_go_together(capsys, work, tmp_path):
     assert "--unknown refuse and --unknown-ok contradict each other" in said
 
 
-@pytest.mark.parametrize(("label", "rule"), [("unknown", ()), ("van", ("--map", "van=unknown"))])
-def test_strict_takes_what_is_called_unknown_on_purpose(capsys, work, tmp_path, label, rule):
+def test_refuse_refuses_other_classes_also_beside_the_campaigns(capsys, work, tmp_path):
+    source = cvat(work, tmp_path / "a.xml", "car", {})
+    tram = '<box label="tram" occluded="0" xtl="60" ytl="20" xbr="90" ybr="60"/>'
+    source.write_text(source.read_text().replace("</image>", f"{tram}</image>", 1))
+    assert summary(capsys, work, source, "--dry-run")["unknown"] == {"tram": 1}
+    for way in (["--strict"], ["--unknown", "refuse"]):
+        said = refused(capsys, work, source, *way)
+        assert "classes that the campaign does not have: tram" in said
+
+
+@pytest.mark.parametrize("name", [" car ", "CAR", "Car "])
+def test_case_and_blanks_around_a_class_do_not_matter(capsys, work, tmp_path, name):
+    source = cvat(work, tmp_path / "a.xml", name, {})
+    assert summary(capsys, work, source, "--dry-run", "--strict")["unknown"] == {}
+
+
+@pytest.mark.parametrize(
+    ("label", "rule", "told"),
+    [
+        ("unknown", (), "unknown"),
+        ("Unknown", (), "Unknown"),
+        ("UNKNOWN ", (), "UNKNOWN"),
+        ("van", ("--map", "van=unknown"), "unknown"),
+        ("van", ("--map", "van=Unknown"), "unknown"),
+    ],
+)
+def test_strict_takes_what_is_called_unknown_on_purpose(capsys, work, tmp_path, label, rule, told):
     source = cvat(work, tmp_path / "a.xml", label, {})
     done = summary(capsys, work, source, "--strict", "--dry-run", *rule)
-    assert (done["labelled"], done["unknown"]) == (4, {"unknown": 4})
+    found = {name.strip(): count for name, count in done["unknown"].items()}
+    assert (done["labelled"], found) == (4, {told: 4})
+    assert summary(capsys, work, source, "--dry-run", *rule)["labelled"] == 4
     said = refused(capsys, work, cvat(work, tmp_path / "b.xml", "tram", {}), "--strict")
     assert "classes that the campaign does not have: tram" in said
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidal.campaign.class_map import NOBODYS, ClassMap, suggestion
+from vidal.campaign.class_map import NOBODYS, ClassMap, is_nobodys, suggestion
 from vidal.campaign.clips import Found, ghost
 from vidal.campaign.frame_maps import FrameMap, read_frame_maps
 from vidal.campaign.oracle import by_clip, known, only
@@ -241,14 +241,15 @@ def check_classes(
         LabelsMismatch: names the classes, and the way out.
     """
     own = f"Its classes are: {', '.join(classes)}."
-    strange = [name for name in unknown if name != NOBODYS]
+    strange = [name for name in unknown if not is_nobodys(name)]
     if strict and strange:
         why = f"classes that the campaign does not have: {', '.join(strange)}"
         raise LabelsMismatch(file.path, why, hint=own)
     tables = file.match.annotations
     others = unknown_boxes(tables, said, classes)
     boxes = sum(len(_objects(tables[ref.clip], ref)) for ref in said)
-    if set(others) - {NOBODYS} and not unknown_ok and sum(others.values()) == boxes:
+    meant = all(map(is_nobodys, others))
+    if not meant and not unknown_ok and sum(others.values()) == boxes:
         rule = suggestion(file.relabel, classes)
         way = f"--map {rule} takes the class from that attribute" if rule else _way(others, classes)
         raise LabelsMismatch(
@@ -259,7 +260,7 @@ def check_classes(
 
 
 def _way(others: Mapping[str, int], classes: Sequence[str]) -> str:
-    most = max(sorted(set(others) - {NOBODYS}), key=lambda name: others[name])
+    most = max(sorted(n for n in others if not is_nobodys(n)), key=lambda name: others[name])
     return f"--map {most}={classes[0]} says which one is which"
 
 

@@ -28,6 +28,11 @@ NOBODYS = "unknown"
 """The class of objects that are none of the campaign's."""
 
 
+def is_nobodys(name: str) -> bool:
+    """Whether a file calls objects unknown on purpose, in whatever case."""
+    return name.strip().casefold() == NOBODYS
+
+
 @dataclass(frozen=True, slots=True)
 class ClassMap:
     """Parsed rules.
@@ -129,9 +134,9 @@ def _set(known: dict[str, str], key: str, value: str, rule: str) -> None:
 
 
 def _target(name: str, classes: Sequence[str]) -> str:
-    if name == NOBODYS:
-        return name
     at = class_at(name, tuple(classes))
+    if is_nobodys(name) and (at == UNKNOWN or name == NOBODYS):
+        return NOBODYS
     if at == UNKNOWN:
         raise UnknownName("class", name, [*classes, NOBODYS])
     return classes[at]

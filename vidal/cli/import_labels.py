@@ -90,7 +90,7 @@ _WHY = {
     "--unknown",
     type=click.Choice(["ok", "refuse"]),
     default=None,
-    help="ok: the same as --unknown-ok. [default: refuse]",
+    help="ok: the same as --unknown-ok; refuse: the same as --strict.",
 )
 @click.option(
     "--skipped",
@@ -127,6 +127,7 @@ def command(**given: Any) -> None:
         raise UsageError("--unknown refuse and --unknown-ok contradict each other.")
     dry = given["dry_run"]
     given["unknown_ok"] = given["unknown_ok"] or given["unknown"] == "ok"
+    given["strict"] = given["strict"] or given["unknown"] == "refuse"
     with open_campaign(given["folder"], lock=not dry, migrates=not dry) as campaign:
         names = ("format_", "split", "skipped", "class_map", *_SWITCHES)
         done = give_labels(campaign, given["source"], **{name: given[name] for name in names})

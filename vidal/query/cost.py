@@ -147,17 +147,22 @@ class Spent:
 
     @property
     def text(self) -> str:
-        """``31 frames, 240 boxes (12 unknown), 0.5 h``; without the rates."""
+        """``31 frames, 240 boxes (12 of unknown objects), 0.5 h``; without the rates.
+
+        Boxes are those that are drawn; where they count for another number (``boxes``), so it says.
+        """
         drawn = self.known + self.unknown
         words = (
             f"{counted(self.frames, 'frame')}, {drawn:,.0f} box{'' if round(drawn) == 1 else 'es'}"
         )
         if self.unknown:
             words += f" ({self.unknown:,.0f} of unknown objects)"
+        if f"{self.boxes:,.0f}" != f"{drawn:,.0f}":
+            words += f" that count{'s' if round(drawn) == 1 else ''} for {self.boxes:,.0f}"
         return f"{words}, {duration(self.seconds)}"
 
     def as_dict(self) -> dict[str, float]:
-        """JSON values."""
+        """JSON values; ``boxes`` is what they count for, ``known`` + ``unknown`` are drawn."""
         return {
             "frames": self.frames,
             "known": round(self.known, 6),

@@ -72,10 +72,14 @@ def labelled_items(
 
 
 def class_at(name: str, classes: tuple[str, ...]) -> int:
-    """The label of a class name: as it is written, else whatever its case; -1 = none of them."""
+    """The label of a class name; -1 = none of them.
+
+    As it is written, else whatever its case and the blanks around it.
+    """
     if name in classes:
         return classes.index(name)
-    alike = [at for at, each in enumerate(classes) if each.casefold() == name.casefold()]
+    plain = name.strip().casefold()
+    alike = [at for at, each in enumerate(classes) if each.strip().casefold() == plain]
     return alike[0] if len(alike) == 1 else UNKNOWN
 
 

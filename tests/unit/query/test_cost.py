@@ -124,7 +124,11 @@ def test_what_was_spent_is_told_in_frames_boxes_and_hours():
     spent = Spent(10, 30, 4, Cost(frame=2, box=7, unknown=0.5))
     assert spent.boxes == 32
     assert spent.seconds == 20 + 7 * 32
-    assert spent.text == "10 frames, 34 boxes (4 of unknown objects), 4 min"
+    assert spent.text == "10 frames, 34 boxes (4 of unknown objects) that count for 32, 4 min"
+    assert Spent(1, 0, 1, Cost(unknown=0)).text == (
+        "1 frame, 1 box (1 of unknown objects) that counts for 0, 2 s"
+    )
+    assert Spent(2, 3, 1, Cost()).text == "2 frames, 4 boxes (1 of unknown objects), 32 s"
     assert spent.as_dict()["hours"] == pytest.approx(244 / 3600, abs=1e-6)
     assert Spent(1, 1, 0, Cost()).text == "1 frame, 1 box, 9 s"
     assert [duration(s) for s in (0, 89, 600, 3600 * 6.5)] == ["0 s", "89 s", "10 min", "6.5 h"]
