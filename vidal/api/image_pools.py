@@ -78,6 +78,7 @@ def choice_of(
     seed: int,
     device: str,
     unknown: Sequence[str] = (),
+    known_only: bool = False,
 ) -> ChoicePlan:
     """What ``vidal images select`` will do: all that can be refused by the options alone.
 
@@ -93,7 +94,12 @@ def choice_of(
     find_strategy(strategy)
     if recipe is not None and recipe not in RECIPES:
         raise UnknownName("recipe", recipe, tuple(RECIPES))
-    variant = ImageVariant(strategy=strategy, options=dict(options), balance=lambda_of(balance))
+    variant = ImageVariant(
+        strategy=strategy,
+        options=dict(options),
+        balance=lambda_of(balance),
+        known_only=known_only,
+    )
     selector = make_selector(strategy, variant)
     check_needs(strategy, strategy, selector.needs, RECIPES[recipe] if recipe else Recipe())
     return ChoicePlan(
@@ -112,6 +118,7 @@ def choice_of(
             **({"strategy_options": dict(options)} if options else {}),
             **({} if variant.balance is None else {"balance": variant.balance}),
             **({"unknown": list(unknown)} if unknown else {}),
+            **({"known_only": True} if known_only else {}),
         },
         unknown=tuple(unknown),
     )

@@ -180,13 +180,14 @@ def simulate_images(plan: ImagesPlan, stages: Stages) -> SimulationResult:
         CampaignError: the folder holds a simulation of another configuration, or other images.
         UsageError, InputError: as the data deserve.
     """
-    _check_out(plan, write=True)
+    _check_out(plan, write=False)
     own = plan.config.data
     data = load_images(own.path, test=own.test, seed=plan.config.seed, size=own.size)
     for seed in plan.seeds:
         _check_budget(plan, make_task(data, plan.config, seed))
     for job in plan.jobs():
         check_begun(job)
+    _check_out(plan, write=True)
     store_images(plan.out / "data", data)
     del data
     _run_all(plan, [plan.job(INITIAL, seed) for seed in plan.seeds], "first models", stages)

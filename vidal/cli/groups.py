@@ -48,7 +48,7 @@ HEADINGS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "images select": {
         "Pictures": ("pool", "labelled", "unknown", "size"),
-        "Budget and strategy": ("budget", "strategy", "options", "balance", "seed"),
+        "Budget and strategy": ("budget", "strategy", "options", "balance", "known_only", "seed"),
         "Classifier": ("model", "recipe", "device"),
         "Output": ("out", *_TOLD),
     },

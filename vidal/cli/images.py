@@ -178,6 +178,12 @@ def simulate(
     help="Weight of class balance; see docs/class_balance.md. [default: none]",
 )
 @click.option(
+    "--known-only",
+    is_flag=True,
+    help="What is likely of an unknown class counts less, as learned from --unknown; see"
+    " docs/open_set.md.",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     default=None,
@@ -214,6 +220,7 @@ def select(
     strategy: str,
     options: tuple[str, ...],
     balance: str | None,
+    known_only: bool,
     model: Path | None,
     recipe: str | None,
     size: int | None,
@@ -242,6 +249,7 @@ def select(
         strategy=strategy,
         options=pairs("options", options),
         balance=balance,
+        known_only=known_only,
         model=model,
         recipe=recipe,
         size=size,

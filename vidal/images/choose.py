@@ -35,6 +35,7 @@ from vidal.protocols import Selector
 from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.budget import Budget
+from vidal.selection.choose import remarks_of
 from vidal.selection.trained import learners_of
 from vidal.types import FloatArray, FrameRef, Query, ScoreArray
 from vidal.words import counted
@@ -88,10 +89,12 @@ class Choice:
         probs: (F, K) what the model says of the chosen ones.
         classes: of the model.
         labelled: pictures it was trained on, by class.
+        unknown: labelled pictures of none of the classes; strategies may learn from them.
         model: the classifier.
         skipped: files that were left out, with the reason.
         settings: how it was done; JSON values.
         balance: what class balance weighed; None where it was not asked for.
+        remarks: of the strategy, for the reader.
     """
 
     query: Query
@@ -99,10 +102,12 @@ class Choice:
     probs: FloatArray
     classes: tuple[str, ...]
     labelled: Mapping[str, int]
+    unknown: int
     model: Model
     skipped: tuple[str, ...]
     settings: Mapping[str, Any]
     balance: BalanceTold | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def places(self) -> list[int]:
@@ -155,6 +160,7 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
         probs=looks,
         classes=classes,
         labelled=_counts(known, classes),
+        unknown=int(np.count_nonzero(known.labels == len(classes))),
         model=fitted.model,
         skipped=(*skipped, *more),
         settings={
@@ -165,10 +171,25 @@ def choose_pictures(plan: ChoicePlan, tell: Callable[[str], None] = lambda _: No
             "seed": plan.seed,
         },
         balance=told[-1] if told else None,
+        remarks=remarks_of(plan.selector, pool),
     )
 
 
 _ONE = re.compile(r"^(?:(?:mean|sum|max|top) )?(.+?) over 1 detection; [^:;]+: (.+?), score ")
+_OPEN = tuple(
+    (re.compile(pattern), said)
+    for pattern, said in (
+        (r"\b0 likely unknown objects of 1 detection$", "hardly of an unknown class"),
+        (r"\b1 likely unknown object( of 1 detection)?$", "likely of an unknown class"),
+        (r"\b1 possible unknown object( of 1 detection)?$", "possibly of an unknown class"),
+        (r"\b0 (detections unlike the known classes) of 1 detection$", "like the known classes"),
+        (r"\b1 detection (unlike the known classes) of 1 detection$", r"\1"),
+    )
+)
+_WORDS = (
+    *(("frames", "pictures"), ("frame", "picture"), ("detections", "pictures")),
+    *(("detection", "picture"), ("detector", "classifier")),
+)
 
 
 def of_pictures(words: str, names: NDArray[np.str_]) -> str:
@@ -179,10 +200,12 @@ def of_pictures(words: str, names: NDArray[np.str_]) -> str:
         names: of all pictures of the task.
     """
     words = _ONE.sub(r"\1; \2, probability ", words)
-    words = re.sub(r"(an? [^,;]+|^[^,;:]+), score (?=\d)", r"\1, probability ", words)
+    words = re.sub(r"(an? [^,;]+|(?:^|(?<=; ))[^,;:]+), score (?=\d)", r"\1, probability ", words)
+    for pattern, said in _OPEN:
+        words = pattern.sub(said, words)
     known = re.compile(rf"{CLIP}@(\d+)")
     words = known.sub(lambda found: str(names[int(found[1])]), words)
-    for old, new in (("frames", "pictures"), ("frame", "picture"), ("detections", "pictures")):
+    for old, new in _WORDS:
         words = re.sub(rf"\b{old}\b", new, words)
     return words
 

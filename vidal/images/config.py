@@ -20,7 +20,7 @@ from pydantic import (
 from vidal.campaign.config_data import Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
-from vidal.errors import UnknownName, UsageError
+from vidal.errors import BudgetError, UnknownName, UsageError
 from vidal.formats._yaml import load_values
 from vidal.images.open_classes import SPLITS
 from vidal.images.recipes import RECIPES, EncoderOptions, Recipe, VaalOptions
@@ -140,6 +140,9 @@ def _fields(kind: type, given: Mapping[str, Any], section: str, more: list[str])
     except UsageError as error:
         raise UsageError(f"{section}: {error.message}", hint=error.hint) from error
     return {name: getattr(whole, name) for name in given}
+
+
+_IMAGES = "Give a number of pictures (150) or a share of them (2%)."
 
 
 class EvidenceConfig(Model):
@@ -324,7 +327,12 @@ class ImagesConfig(Model):
     @field_validator("initial", "budget", mode="before")
     @classmethod
     def _budget(cls, value: Any) -> str:
-        return Budget.parse(str(value)).text
+        try:
+            budget = Budget.parse(str(value))
+            budget.frames(1)
+        except BudgetError as error:
+            raise BudgetError(error.text, error.why, hint=_IMAGES) from error
+        return budget.text
 
     @model_validator(mode="after")
     def _rare_has_a_use(self) -> Self:

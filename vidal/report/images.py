@@ -79,6 +79,7 @@ def as_dict(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "pool": len(choice.pictures),
         "classes": list(choice.classes),
         "labelled": dict(choice.labelled),
+        "labelled_unknown": choice.unknown,
         "settings": dict(choice.settings),
         "skipped": list(choice.skipped),
         "balance": None if choice.balance is None else choice.balance.as_dict(),
@@ -116,7 +117,7 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "headline": f"{counted(len(rows), 'picture')} to label",
         "strategy": settings["strategy"],
         "pool": counted(len(choice.pictures), "picture"),
-        "how": f"trained on {counted(trained, 'labelled picture')}"
+        "how": f"trained on {counted(trained, 'labelled picture')}{_beside(choice)}"
         if read is None
         else f"from {printable(read)}",
         "tiles": [
@@ -143,9 +144,16 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def notes_of(choice: Choice) -> list[str]:
     """What a reader has to know of the choice, in sentences."""
-    if choice.balance is None:
-        return []
-    return [printable(of_pictures(choice.balance.sentence, choice.pictures.names))]
+    said = [] if choice.balance is None else [choice.balance.sentence]
+    if choice.unknown:
+        told = counted(choice.unknown, "labelled picture is", "labelled pictures are")
+        said.append(f"{told} of unknown classes.")
+    said += choice.remarks
+    return [printable(of_pictures(each, choice.pictures.names)) for each in said]
+
+
+def _beside(choice: Choice) -> str:
+    return f", beside {choice.unknown:,} of unknown classes" if choice.unknown else ""
 
 
 def _left_out(choice: Choice) -> list[str]:

@@ -15,7 +15,7 @@ from vidal.selection.plan import QueryPlan
 from vidal.types import IntArray, Pool
 from vidal.words import counted
 
-TOLD_BY = 50.0
+TOLD_BY = 100.0
 """Labelled unknown objects at which what was learned of detections tells as much of a frame as what
 the last query turned out to be; chosen on rendered video (``docs/cost.md``)."""
 

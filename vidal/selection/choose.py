@@ -191,7 +191,7 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=len(positions) if wanted is None else wanted,
     )
-    remarks = (*_remarks(plan.selector, pool), *blind(pool, history))
+    remarks = (*remarks_of(plan.selector, pool), *blind(pool, history))
     unknown = _unknown(pool, positions)
     scored = Scored(lookup, pool.frames, scores, plan.threshold)
     spent = expected_cost(plan.cost, pool, positions)
@@ -208,8 +208,8 @@ def _unknown(pool: Pool, positions: IntArray) -> dict[FrameRef, ScoreArray]:
     return {pool.frames.ref(pos): values[first:last] for pos, (first, last) in pairs}
 
 
-def _remarks(selector: Any, pool: Pool) -> tuple[str, ...]:
-    """Of the strategy and those that it wraps, where they have something to say."""
+def remarks_of(selector: Any, pool: Pool) -> tuple[str, ...]:
+    """Of a strategy and those that it wraps, where they have something to say."""
     found: list[str] = []
     while selector is not None:
         remarks = getattr(selector, "remarks", None)

@@ -275,6 +275,61 @@ def test_pictures_that_are_labelled_unknown_are_no_class_and_strategies_learn_of
     assert choice.model.network.spec.outputs == 3
 
 
+def test_known_only_passes_over_what_is_labelled_as_unknown(folders, tmp_path):
+    plain = chosen(folders, tmp_path / "plain", unknown="dog,cat", strategy="random", budget=12)
+    given = arguments(folders, tmp_path / "known", unknown="dog,cat", strategy="random", budget=12)
+    main([*given, "--known-only"])
+    kept = list(csv.DictReader((tmp_path / "known" / "query.csv").open()))
+
+    def unknown(rows):
+        return sum("dog" in row["file"] or "cat" in row["file"] for row in rows)
+
+    assert unknown(kept) < unknown(plain)
+    content = json.loads((tmp_path / "known" / "query.json").read_text())
+    assert content["settings"]["known_only"] is True
+    assert content["labelled"] == {"ant": 5, "bee": 5}
+    assert content["labelled_unknown"] == 10
+    assert content["notes"] == ["10 labelled pictures are of unknown classes."]
+    assert "beside 10 of unknown classes" in (tmp_path / "known" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("strategy", ["novelty", "entropy"])
+def test_a_strategy_that_misses_unknown_labels_says_so_and_speaks_of_pictures(
+    folders, tmp_path, strategy
+):
+    given = arguments(folders, tmp_path / "out", strategy=strategy)
+    main([*given, *(["--known-only"] if strategy == "entropy" else [])])
+    (note,) = json.loads((tmp_path / "out" / "query.json").read_text())["notes"]
+    assert "no labelled unknown object yet" in note
+    assert not re.search("detect|frame", note)
+
+
+@pytest.mark.parametrize("strategy", ["novelty", "eaoa", "mqnet", "entropy"])
+def test_reasons_of_open_set_strategies_speak_of_pictures(folders, tmp_path, strategy):
+    given = arguments(folders, tmp_path / "out", strategy=strategy, unknown="dog", budget=30)
+    main([*given, *(["--known-only"] if strategy == "entropy" else [])])
+    rows = list(csv.DictReader((tmp_path / "out" / "query.csv").open()))
+    for row in rows:
+        assert not re.search(r"frame|detection|unknown object|, score", row["reason"]), row
+    if strategy == "novelty":
+        assert all(row["reason"].endswith("of an unknown class") for row in rows[:6])
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("1 likely unknown object of 1 detection", "likely of an unknown class"),
+        ("0 likely unknown objects of 1 detection", "hardly of an unknown class"),
+        ("entropy 0.5; 1 possible unknown object", "entropy 0.5; possibly of an unknown class"),
+        ("1 detection unlike the known classes of 1 detection", "unlike the known classes"),
+        ("0 detections unlike the known classes of 1 detection", "like the known classes"),
+        ("P(known) 0.6, level 2; 2, score 0.66", "P(known) 0.6, level 2; 2, probability 0.66"),
+    ],
+)
+def test_what_is_said_of_one_detection_is_said_of_the_picture(said, told):
+    assert of_pictures(said, np.array(["a.jpg"])) == told
+
+
 @pytest.mark.parametrize(
     ("unknown", "why"),
     [("cow", "unknown label 'cow'"), ("ant,bee,cat", "only dog is left that is wanted")],

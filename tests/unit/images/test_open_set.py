@@ -375,6 +375,10 @@ def test_openness_and_noise_are_given_on_the_command_line(config, tmp_path, caps
         (("budget: 6", "budget: 6\ncost: {unknown: 0}"), "cost.unknown"),
         (("budget: 6", "budget: 6\ncost: {unknown: 7}"), "does not pay for one image of cost 7"),
         (("budget: 6", "budget: 6\ncost: {unknown: 0.1}"), "3 rounds would label 128 images"),
+        (("budget: 6", "budget: 6h"), "in time, where only a number or a share"),
+        (("budget: 6", "budget: 60boxes"), "in boxes, where only a number or a share"),
+        (("initial: 8", "initial: 8h"), "in time, where only a number or a share"),
+        (("budget: 6", "budget: 0"), "asks for nothing"),
         (("budget: 6", "budget: 6\nbought_unknowns: burn"), "bought_unknowns"),
         (("votes: 3", "votes: 3, encoders: {batch: 1}"), "batch 1 is not a number of at least 2"),
         (("votes: 3", "votes: 3, encoders: {epochs: 1}"), "unknown key of evidence.encoders"),
@@ -388,3 +392,5 @@ def test_an_open_set_that_cannot_be_meant_is_refused_in_one_line(
         capsys, "simulate", changed(config(), change), "--out", tmp_path / "out", "--quiet"
     )
     assert why in text
+    assert "boxes (800boxes)" not in text  # no way out of here
+    assert not (tmp_path / "out" / "simulation.yaml").exists()  # the next try is not another's

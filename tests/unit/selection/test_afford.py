@@ -89,12 +89,12 @@ def test_what_was_learned_of_detections_tells_alone_until_a_query_is_answered():
     assert blind(a_pool(), NO_HISTORY) == ()  # all are taken for known, as the docs say
 
 
-def test_the_last_query_tells_as_much_as_what_was_learned_of_fifty_unknown_objects():
-    for labelled, there, elsewhere in [(50, 0.375, 0.875), (150, 0.1875, 0.9375)]:
+def test_the_last_query_tells_as_much_as_what_was_learned_of_a_hundred_unknown_objects():
+    for labelled, there, elsewhere in [(100, 0.375, 0.875), (300, 0.1875, 0.9375)]:
         pool, odd = learned(labelled)
         share = with_known(pool, history((0, 9, 0), (6, 2, 3), None)).column("p_known")
-        np.testing.assert_allclose(share[odd], there)  # (n 0 + 50 3/4) / (n + 50)
-        np.testing.assert_allclose(share[~odd], elsewhere)  # (n 1 + 50 3/4) / (n + 50)
+        np.testing.assert_allclose(share[odd], there)  # (n 0 + 100 3/4) / (n + 100)
+        np.testing.assert_allclose(share[~odd], elsewhere)  # (n 1 + 100 3/4) / (n + 100)
         assert blind(pool, history((6, 2, 3))) == ()
 
 
