@@ -257,6 +257,7 @@ def test_data_without_labels_are_refused(done, tmp_path, capsys):
     config.write_text(f"data: {{videos: {clips}, classes: [car]}}\n")
     said = refused(capsys, "simulate", config, "--out", tmp_path / "o")
     assert "not all of its frames are labelled" in said
+    assert not (tmp_path / "o" / "simulation.yaml").exists()  # free for the next try
 
 
 def test_the_command_writes_results_and_report(config, done, capsys):

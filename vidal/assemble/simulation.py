@@ -186,9 +186,10 @@ def simulate(plan: SimulationPlan, stages: Stages) -> SimulationResult:
         CampaignError: the folder holds a simulation of another configuration.
         UsageError, InputError: as the data deserve.
     """
-    check_out(plan.out, plan.config)
+    check_out(plan.out, plan.config, claim=False)
     plan = _with_footage(plan)
     sources = {seed: plan.source(seed) for seed in plan.seeds}
+    check_out(plan.out, plan.config, claim=True)
     initial = [plan.job(INITIAL, seed) for seed in plan.seeds]
     _run_all(plan, initial, "first models", stages)
     jobs = plan.jobs()
@@ -219,7 +220,7 @@ def told(plan: SimulationPlan) -> SimulationResult:
     """
     if not (plan.out / "runs").is_dir():
         raise CampaignError(f"{plan.out}: no simulation was begun here.")
-    check_out(plan.out, plan.config)
+    check_out(plan.out, plan.config, claim=False)
     found = _with_footage(plan)
     return _result(found, [found.source(seed) for seed in found.seeds])
 

@@ -192,10 +192,15 @@ def seconds_of(job: RunJob) -> float:
     return float(json.loads(path.read_text("utf-8"))) if path.exists() else 0.0
 
 
-def check_out(out: Path, config: CampaignConfig) -> None:
+def check_out(out: Path, config: CampaignConfig, *, claim: bool) -> None:
     """Refuse a folder that holds a simulation of another configuration.
 
     Seeds, rounds and strategies may be added to those that are there, and variants of strategies.
+
+    Args:
+        out: the folder.
+        config: of the simulation.
+        claim: whether it is this one's from now on; not before its data are found to be good.
 
     Raises:
         CampaignError: another configuration.
@@ -206,7 +211,8 @@ def check_out(out: Path, config: CampaignConfig) -> None:
         rounds=1, seed=0, workers=0, engine="auto", ray_address=None, ray_gpus=None
     ).single()
     if not path.exists():
-        atomic.write_text(path, dump_config(own))
+        if claim:
+            atomic.write_text(path, dump_config(own))
     elif load_config(path) != own:
         raise CampaignError(
             f"{out}: there is a simulation of another configuration.",
