@@ -115,7 +115,7 @@ def _page(choice: Choice, rows: list[dict[str, Any]]) -> dict[str, Any]:
     read = settings["training"].get("model")
     return {
         "headline": f"{counted(len(rows), 'picture')} to label",
-        "strategy": settings["strategy"],
+        "strategy": settings["strategy"] + (", known only" if settings.get("known_only") else ""),
         "pool": counted(len(choice.pictures), "picture"),
         "how": f"trained on {counted(trained, 'labelled picture')}{_beside(choice)}"
         if read is None
