@@ -40,7 +40,7 @@ def heeding():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def watched(folder, until: str, seconds: float = 60.0, **environment) -> tuple[str, int]:
+def watched(folder, until: str, seconds: float = 300.0, **environment) -> tuple[str, int]:
     """What a terminal has shown when ``until`` was seen (or time is up), and the exit status."""
     pid, terminal = pty.fork()
     if pid == 0:
@@ -105,7 +105,7 @@ def test_it_prints_lines_into_a_pipe_and_ends_cleanly(work):
     assert lines[0].startswith("campaign 'work'")
     assert "nothing is running\n" in lines
     ran.send_signal(signal.SIGINT)
-    _, errors = ran.communicate(timeout=60)
+    _, errors = ran.communicate(timeout=300)
     assert ran.returncode == 0
     assert errors == ""
 

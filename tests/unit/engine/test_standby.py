@@ -109,7 +109,7 @@ if __name__ == "__main__":
         with Standby() as standby:
             standby.start(2, ProcessEngine(2).terms, ("numpy",))
             print(*[worker.process.pid for worker in standby._waiting], flush=True)
-            time.sleep(60)
+            time.sleep(600)
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -136,9 +136,9 @@ def test_no_waiting_worker_outlives_its_parent_or_says_a_word(tmp_path, number, 
         os.killpg(parent.pid, number)  # as the terminal does: everybody hears it
     else:
         parent.send_signal(number)
-    _, said = parent.communicate(timeout=20)
+    _, said = parent.communicate(timeout=300)
     assert (parent.returncode, said) == (status, "")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while any(map(alive, waiting)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(alive, waiting))

@@ -291,9 +291,9 @@ def png(height: int, width: int) -> bytes:
 def test_picture_of_gigabytes_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"{number}.png").write_bytes(png(20000, 20000))
-    started = time.monotonic()
+    started = time.process_time()
     assert read_image(tmp_path / "1.png") is None
-    assert time.monotonic() - started < 0.2
+    assert time.process_time() - started < 0.5
     with pytest.raises(UnreadableClip, match=rf"20000 x 20000 pixels, .* limit of {MOST_PIXELS:,}"):
         open_clip(tmp_path)
 
@@ -420,10 +420,10 @@ def test_rates_are_read_exactly(text: str, rate: Fraction) -> None:
     ],
 )
 def test_absurd_rates_are_refused_at_once(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ValueError, match="not a number of frames a second"):
         parse_rate(text)
-    assert time.monotonic() - started < 0.1
+    assert time.process_time() - started < 0.5
 
 
 # ---- keyframes that are none
