@@ -20,12 +20,12 @@ from pydantic import (
 from vidal.campaign.config_data import Model
 from vidal.campaign.config_errors import refusal
 from vidal.campaign.config_simulation import MainConfig
-from vidal.errors import BudgetError, UnknownName, UsageError
+from vidal.errors import UnknownName, UsageError
 from vidal.formats._yaml import load_values
 from vidal.images.open_classes import SPLITS
+from vidal.images.prices import number_of_images
 from vidal.images.recipes import RECIPES, EncoderOptions, Recipe, VaalOptions
 from vidal.pretrain.options import SimSiamOptions
-from vidal.query.budget import Budget
 
 Semi = Literal["two-model", "ceal"]
 
@@ -140,9 +140,6 @@ def _fields(kind: type, given: Mapping[str, Any], section: str, more: list[str])
     except UsageError as error:
         raise UsageError(f"{section}: {error.message}", hint=error.hint) from error
     return {name: getattr(whole, name) for name in given}
-
-
-_IMAGES = "Give a number of pictures (150) or a share of them (2%)."
 
 
 class EvidenceConfig(Model):
@@ -327,12 +324,7 @@ class ImagesConfig(Model):
     @field_validator("initial", "budget", mode="before")
     @classmethod
     def _budget(cls, value: Any) -> str:
-        try:
-            budget = Budget.parse(str(value))
-            budget.frames(1)
-        except BudgetError as error:
-            raise BudgetError(error.text, error.why, hint=_IMAGES) from error
-        return budget.text
+        return number_of_images(str(value)).text
 
     @model_validator(mode="after")
     def _rare_has_a_use(self) -> Self:

@@ -6,10 +6,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidal.errors import BudgetError
+from vidal.query.budget import Budget
 from vidal.types import FloatArray, IntArray
 
 _SLACK = 1e-9
 """Sums of costs such as 0.1 are not exact."""
+
+
+def number_of_images(text: str) -> Budget:
+    """A budget in images or a share of them; boxes and time are none here.
+
+    Raises:
+        BudgetError: another one, or none that can be meant.
+    """
+    try:
+        budget = Budget.parse(text)
+        budget.frames(1)
+    except BudgetError as error:
+        hint = "Give a number of pictures (150) or a share of them (2%)."
+        raise BudgetError(error.text, error.why, hint=hint) from error
+    return budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def labelled_unknown(pool: Pool) -> int:
     return 0 if items is None else int(np.count_nonzero(items.answers == items.unknown))
 
 
-def blind(pool: Pool, history: History) -> tuple[str, ...]:
+def unanswered_remark(pool: Pool, history: History) -> tuple[str, ...]:
     """A remark for the reader, where no answered query tells how many unknown objects there are."""
     if OBJECTS not in pool.columns or known_objects(pool) is None:
         return ()

@@ -14,7 +14,7 @@ from vidal.query.balance_told import BalanceTold
 from vidal.query.balanced import Balanced
 from vidal.query.cost import Spent
 from vidal.query.random_share import select_with_random
-from vidal.selection.afford import afforded, blind, expected_cost, with_known
+from vidal.selection.afford import afforded, expected_cost, unanswered_remark, with_known
 from vidal.selection.asked import Asked, asked_of
 from vidal.selection.draws import SELECT, step_rng
 from vidal.selection.history import NO_HISTORY, History
@@ -191,7 +191,7 @@ def _choice(
         explanation=_explained(plan.selector.explain(pool, positions), drawn),
         budget=len(positions) if wanted is None else wanted,
     )
-    remarks = (*remarks_of(plan.selector, pool), *blind(pool, history))
+    remarks = (*remarks_of(plan.selector, pool), *unanswered_remark(pool, history))
     unknown = _unknown(pool, positions)
     scored = Scored(lookup, pool.frames, scores, plan.threshold)
     spent = expected_cost(plan.cost, pool, positions)

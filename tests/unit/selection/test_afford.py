@@ -11,7 +11,7 @@ from vidal.query.budget import Budget
 from vidal.query.cost import Cost
 from vidal.query.select import RoundRobin
 from vidal.query.within import expected_boxes
-from vidal.selection.afford import afforded, blind, expected_cost, with_known
+from vidal.selection.afford import afforded, expected_cost, unanswered_remark, with_known
 from vidal.selection.asked import Counts
 from vidal.selection.history import NO_HISTORY, AnsweredQuery, History
 from vidal.selection.plan import QueryPlan
@@ -84,9 +84,9 @@ def test_what_was_learned_of_detections_tells_alone_until_a_query_is_answered():
     share = with_known(pool, history(None)).column("p_known")
     assert (share[odd] == 0).all()
     assert (share[~odd] == 1).all()
-    (remark,) = blind(pool, history(None))
+    (remark,) = unanswered_remark(pool, history(None))
     assert "told by 7 labelled ones alone" in remark
-    assert blind(a_pool(), NO_HISTORY) == ()  # all are taken for known, as the docs say
+    assert unanswered_remark(a_pool(), NO_HISTORY) == ()  # all are taken for known, as the docs say
 
 
 def test_the_last_query_tells_as_much_as_what_was_learned_of_a_hundred_unknown_objects():
@@ -95,7 +95,7 @@ def test_the_last_query_tells_as_much_as_what_was_learned_of_a_hundred_unknown_o
         share = with_known(pool, history((0, 9, 0), (6, 2, 3), None)).column("p_known")
         np.testing.assert_allclose(share[odd], there)  # (n 0 + 100 3/4) / (n + 100)
         np.testing.assert_allclose(share[~odd], elsewhere)  # (n 1 + 100 3/4) / (n + 100)
-        assert blind(pool, history((6, 2, 3))) == ()
+        assert unanswered_remark(pool, history((6, 2, 3))) == ()
 
 
 def test_no_cost_is_told_where_no_detector_ran():
